@@ -11,7 +11,7 @@ test *args:
 
 # The same with the large crash matrix.
 test-full:
-    TRIMTAB_MATRIX=large cargo test
+    TRIMTAB_MATRIX=large TRIMTAB_PROPTEST=3 cargo test
 
 # Rewrite stored outputs and generated files. Read the difference before you commit it.
 bless:

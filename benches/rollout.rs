@@ -1,6 +1,8 @@
-//! How long a new image takes to reach thirty machines in three regions, at the speed of Fly: measured against what the
-//! machines themselves need, strategy by strategy. Run by hand: `cargo bench --bench rollout`, a minute and a half. It fails
-//! when a rolling update takes more than a quarter longer than it must, or any is told to slow down.
+//! Measures how long a new image takes to reach thirty machines in three regions at the speed of
+//! Fly, for each strategy, against the minimum that the machines themselves need.
+//!
+//! Run with `cargo bench --bench rollout`; it takes a minute and a half. It fails when a rolling
+//! update takes more than a quarter longer than the minimum, or when a request is rate limited.
 
 #![expect(
     clippy::print_stdout,
@@ -28,16 +30,15 @@ use trimtab::{
 };
 use trimtab_sandbox::{self as sandbox, RequestRecord, RunningSandbox, SandboxOptions, times};
 
-/// How many machines there are, and how many may be unavailable at once.
 const MACHINE_COUNT: u32 = 30;
 const MAX_UNAVAILABLE: u32 = 5;
-/// How much longer than it must a rolling update may take.
+/// How much longer than its minimum a rolling update may take.
 const MAX_ROLLING_RATIO: f64 = 1.25;
-/// An answer's way from another continent.
+/// The latency of a client on another continent.
 const DISTANT_LATENCY: Duration = Duration::from_millis(50);
-/// How fast the fleet is made, before anything is measured.
+/// The sandbox's speed while the fleet is created, before anything is measured.
 const SETUP_SPEED: f64 = 1_000.0;
-/// Fly's limit for making machines of one app: three at once, and one each second.
+/// Fly's rate limit for creating machines of one app: a burst of three, then one each second.
 const CREATE_BURST: u32 = 3;
 
 fn main() {
@@ -78,15 +79,16 @@ async fn run_all() {
         .is_complete()
     );
     fleet.stop().await;
-    let near = strategies_with_minimum().map(|(strategy, least)| (strategy, least, Duration::ZERO));
+    let near =
+        strategies_with_minimum().map(|(strategy, minimum)| (strategy, minimum, Duration::ZERO));
     let far = near[..1]
         .iter()
-        .map(|(strategy, least, _)| (*strategy, *least, DISTANT_LATENCY));
-    for (image, (strategy, least, latency)) in (1..).zip(near.into_iter().chain(far)) {
+        .map(|(strategy, minimum, _)| (*strategy, *minimum, DISTANT_LATENCY));
+    for (image, (strategy, minimum, latency)) in (1..).zip(near.into_iter().chain(far)) {
         let fleet = start_sandbox(&state, 1.0, latency).await;
         let run = measure_apply(&fleet, &load_manifest(dir.path(), strategy, image), 1.0).await;
         fleet.stop().await;
-        let ratio = run.print_row(strategy, least, latency);
+        let ratio = run.print_row(strategy, minimum, latency);
         assert!(run.report.is_complete(), "{strategy}: {:#?}", run.report);
         assert!(
             strategy != "rolling" || ratio <= MAX_ROLLING_RATIO,
@@ -95,7 +97,8 @@ async fn run_all() {
     }
 }
 
-/// Each strategy with the time from its first write to its last when nothing but the machines and Fly's limits is waited for.
+/// Each strategy with its minimum duration from the first to the last write: the time that the
+/// machines and Fly's rate limits need.
 fn strategies_with_minimum() -> [(&'static str, Duration); 4] {
     let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
     let up = ms(times::BOOT_MS + times::FIRST_CHECK_MS);
@@ -112,7 +115,7 @@ fn strategies_with_minimum() -> [(&'static str, Duration); 4] {
     ]
 }
 
-/// One apply, measured.
+/// The measurement of one apply.
 struct Measurement {
     report: ApplyReport,
     estimate: Duration,
@@ -121,12 +124,12 @@ struct Measurement {
 }
 
 impl Measurement {
-    /// Prints a line of the table; gives how much longer than it must the writes took.
-    fn print_row(&self, strategy: &str, least: Duration, latency: Duration) -> f64 {
+    /// Prints a row of the table and returns the ratio of the measured to the minimum duration.
+    fn print_row(&self, strategy: &str, minimum: Duration, latency: Duration) -> f64 {
         let Self {
             report: _,
             estimate,
-            total: whole,
+            total,
             requests,
         } = self;
         let change =
@@ -138,7 +141,7 @@ impl Measurement {
             .collect();
         let between = writes.iter().max().unwrap() - writes.iter().min().unwrap();
         let took = Duration::from_millis(between.unsigned_abs());
-        let ratio = took.as_secs_f64() / least.as_secs_f64();
+        let ratio = took.as_secs_f64() / minimum.as_secs_f64();
         let refused = requests
             .iter()
             .filter(|request| request.status == 429)
@@ -148,8 +151,8 @@ impl Measurement {
             "{strategy:<10} {:>8} {:>9} {:>9} {:>9} {ratio:>7.3} {:>9} {:>9} {refused:>5}",
             format!("{latency:?}"),
             secs(&took),
-            secs(whole),
-            secs(&least),
+            secs(total),
+            secs(&minimum),
             secs(estimate),
             requests.len(),
         );
@@ -164,7 +167,6 @@ async fn start_sandbox(dir: &Path, speed: f64, latency: Duration) -> RunningSand
     sandbox::start(options).await.unwrap()
 }
 
-/// The manifest with this image.
 fn load_manifest(dir: &Path, strategy: &str, image: u32) -> Desired {
     let each = MACHINE_COUNT / 3;
     let text = format!(
@@ -204,14 +206,14 @@ async fn measure_apply(fleet: &RunningSandbox, desired: &Desired, speed: f64) ->
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let before = fleet.requests().len();
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let report = apply(&approved, &clouds, world, &ApplyOptions::default(), &events).await;
-    let whole = begun.elapsed();
+    let total = started_at.elapsed();
     let requests = fleet.requests().split_off(before);
     Measurement {
         report,
         estimate: approved.plan().estimate(),
-        total: whole,
+        total,
         requests,
     }
 }

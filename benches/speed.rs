@@ -1,5 +1,7 @@
-//! How fast a plan is: in memory by the number of machines, against the sandbox by the number of apps, and the start of
-//! the program. Run by hand: `cargo bench`. Compare only numbers of one run.
+//! Measures how long a plan takes: in memory by the number of machines, and against the sandbox by
+//! the number of apps; and how long the program takes to start.
+//!
+//! Run with `cargo bench`. Compare only numbers of the same run.
 
 #![expect(
     clippy::print_stdout,
@@ -51,7 +53,6 @@ fn inputs() -> Inputs {
     }
 }
 
-/// So many apps of so many machines.
 fn manifest_text(apps: usize, machines: usize) -> String {
     let mut text = String::from("project = \"bench\"\n[fly]\norg = \"bench\"\n");
     for app in 0..apps {
@@ -79,7 +80,7 @@ fn load_manifest(text: &str) -> Desired {
         .desired
 }
 
-/// A world that matches, but for one machine in a hundred.
+/// A world that matches the manifest except for one machine in a hundred.
 fn matching_world(desired: &Desired) -> World {
     let mut world = World::default();
     for (name, spec) in &desired.fly_app {
@@ -142,9 +143,9 @@ fn bench_in_memory() {
     for machines in [100, 1_000, 10_000, 100_000] {
         let desired = desired_with(machines / 100, 100);
         let world = matching_world(&desired);
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let plan = plan(&desired, &world).unwrap();
-        let took = begun.elapsed();
+        let took = started_at.elapsed();
         let each = took.as_secs_f64() * 1e6 / f64::from(u32::try_from(machines).unwrap());
         println!(
             "{machines:>10} {took:>12.2?} {each:>11.2} µs {:>8}",
@@ -153,7 +154,6 @@ fn bench_in_memory() {
     }
 }
 
-/// The clients for a sandbox.
 async fn sandbox_readers(running: &RunningSandbox, desired: &Desired, speed: f64) -> CloudReaders {
     let token = Secret::new(running.org_token("bench").unwrap());
     let fly = FlyReader::new(&ClientConfig::for_sandbox(running.url(), token, speed)).unwrap();
@@ -175,7 +175,7 @@ async fn sandbox_readers(running: &RunningSandbox, desired: &Desired, speed: f64
     CloudReaders { fly, aws }
 }
 
-/// A bucket and a role for the first app.
+/// Adds a bucket, and an identity for the first app.
 const AWS_SECTION: &str = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.backups]\n\
                       [identities.backup]\napp = \"a0\"\nbuckets.backups = { prefix = \"db/\" }\n";
 
@@ -192,11 +192,11 @@ async fn bench_over_http() {
         let mut options = SandboxOptions::new(dir.path());
         options.latency = Duration::from_millis(50);
         let running = sandbox::start(options).await.unwrap();
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let readers = sandbox_readers(&running, &desired, 1.0).await;
         let world = observe(&readers, &desired).await.unwrap();
         let plan = plan(&desired, &world).unwrap();
-        let took = begun.elapsed();
+        let took = started_at.elapsed();
         assert!(plan.is_empty(), "the sandbox holds what the manifest says");
         let trips = took.as_secs_f64() / 0.05;
         let what = format!(
@@ -215,7 +215,7 @@ async fn bench_over_http() {
     }
 }
 
-/// Applies once, quickly, so that there is something to look at.
+/// Applies once at high speed, so that there is something to observe.
 async fn apply_once(dir: &std::path::Path, desired: &Desired) {
     let mut options = SandboxOptions::new(dir);
     options.speed = 2_000.0;
@@ -256,14 +256,14 @@ fn bench_program() {
     ] {
         let mut times: Vec<Duration> = (0..20)
             .map(|_| {
-                let begun = Instant::now();
+                let started_at = Instant::now();
                 let output = Command::new(binary).args(&args).output().unwrap();
                 assert!(
                     output.status.success(),
                     "{}",
                     String::from_utf8_lossy(&output.stderr)
                 );
-                begun.elapsed()
+                started_at.elapsed()
             })
             .collect();
         times.sort();

@@ -1,7 +1,9 @@
-//! What text from outside may do, and what it must not: one function for each way in. The fuzz targets call them with
-//! whatever the fuzzer thinks of, and `cargo test` with every file of the corpus, so that what was found once stays found.
+//! Entry points for untrusted text, and the properties that must hold of each: one function per
+//! format. The fuzz targets call them with generated data, and `cargo test` with every file of the
+//! corpus, so that a bug that was found once stays fixed.
 //!
-//! None may panic. What is shown to people holds no control characters, and JSON stays JSON.
+//! None of them may panic. Output for people has no control characters, and JSON output is valid
+//! JSON.
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -23,15 +25,15 @@ use trimtab::{
     status::EnvironmentStatus,
 };
 
-/// A budget of Markdown that cuts most plans.
+/// A Markdown budget that most plans exceed.
 const MARKDOWN_BUDGET: usize = 4000;
-/// Plain text: with colours, there would be escapes of our own.
+/// Plain text: with colors, the output would have escapes of our own.
 const PLAIN: TextOptions = TextOptions {
     color: false,
     width: 100,
 };
 
-/// A manifest: it is refused with places, or it makes a plan that can be shown.
+/// A manifest is either rejected with diagnostics, or makes a plan that can be rendered.
 pub(crate) fn manifest(data: &[u8]) {
     let Ok(manifest) = std::str::from_utf8(data) else {
         return;
@@ -39,10 +41,10 @@ pub(crate) fn manifest(data: &[u8]) {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     std::fs::write(folder.path().join("x.toml"), manifest).expect("it can be written to");
     match manifest::load(folder.path(), "x", &inputs()) {
-        Err(problems) => {
-            let said = problems.render(false, 80);
-            assert!(!said.is_empty(), "a refusal without words");
-            assert_no_control_characters(&said);
+        Err(diagnostics) => {
+            let rendered = diagnostics.render(false, 80);
+            assert!(!rendered.is_empty(), "a refusal without words");
+            assert_no_control_characters(&rendered);
         }
         Ok(loaded) => {
             let plan = plan_and_render(&loaded.desired, &World::default());
@@ -53,7 +55,7 @@ pub(crate) fn manifest(data: &[u8]) {
     }
 }
 
-/// A fly.toml, a fly.json, and a dotenv file: three texts that are read by our own hand.
+/// A fly.toml, a fly.json and a dotenv file, all of which have parsers of our own.
 pub(crate) fn fly_toml(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -63,16 +65,16 @@ pub(crate) fn fly_toml(data: &[u8]) {
         let mut files = SourceFiles::default();
         let file = files.add(name.into(), text.to_owned());
         let (node, errors) = parse(&files, file);
-        for problem in &errors {
-            let at = problem
+        for diagnostic in &errors {
+            let at = diagnostic
                 .location
                 .as_ref()
                 .expect("a mistake in the syntax has a place");
             assert!(files.line_column(at).0 > 0);
         }
         let modern = canonicalize(node);
-        for problem in modern.errors.iter().chain(&modern.warnings) {
-            if let Some(at) = &problem.location {
+        for diagnostic in modern.errors.iter().chain(&modern.warnings) {
+            if let Some(at) = &diagnostic.location {
                 assert!(
                     at.span.start <= at.span.end && at.span.end <= text.len(),
                     "a place outside the file"
@@ -83,7 +85,6 @@ pub(crate) fn fly_toml(data: &[u8]) {
     }
 }
 
-/// A saved plan.
 pub(crate) fn plan_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -91,7 +92,8 @@ pub(crate) fn plan_file(data: &[u8]) {
     drop(cli::plan_file::validate(text));
 }
 
-/// What Fly and AWS answer about one environment, as one JSON object: each list under its name.
+/// Responses of Fly and AWS about one environment, as one JSON object with each list under its
+/// name.
 pub(crate) fn api_responses(data: &[u8]) {
     let Ok(all) = serde_json::from_slice::<Value>(data) else {
         return;
@@ -109,7 +111,7 @@ pub(crate) fn api_responses(data: &[u8]) {
         &all,
         "org_machines",
     ));
-    let shot = AppSnapshot {
+    let snapshot = AppSnapshot {
         fly_name: "shop-web-staging".to_owned(),
         existence: parse_part::<wire::AppResponse>(&all, "app")
             .map_or(AppExistence::NameTaken, AppExistence::Exists),
@@ -120,30 +122,31 @@ pub(crate) fn api_responses(data: &[u8]) {
         certificates: parse_part(&all, "certificates").unwrap_or_default(),
     };
     let mut fly = FlySnapshot::default();
-    fly.apps.insert(parse_name("web"), shot);
+    fly.apps.insert(parse_name("web"), snapshot);
     let desired = desired_of_every_kind();
     match observe::assemble_world(&fly, &aws_snapshot(&all), desired) {
-        // Its answer is cleaned where it is shown, like that of every server.
+        // The server's text is sanitized where it is shown.
         Err(error) => drop(error.to_string()),
         Ok(world) => drop(plan_and_render(desired, &world)),
     }
 }
 
-/// A policy document: what it means is the same after it was written anew, and nothing differs from itself.
+/// A policy document keeps its meaning when it is written and parsed again, and has no differences
+/// to itself.
 pub(crate) fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     let policy = match PolicyDocument::parse(text) {
         Ok(policy) => policy,
-        Err(why) => return drop(why.to_string()),
+        Err(error) => return drop(error.to_string()),
     };
-    let again =
+    let reparsed =
         PolicyDocument::parse(&policy.to_json_string()).expect("what is written is a policy");
-    assert_eq!(policy, again, "it means something else");
+    assert_eq!(policy, reparsed, "it means something else");
     assert_eq!(
         policy.to_json_string(),
-        again.to_json_string(),
+        reparsed.to_json_string(),
         "the canonical form is not final"
     );
     assert_eq!(
@@ -152,7 +155,7 @@ pub(crate) fn policy(data: &[u8]) {
         "JSON and text differ"
     );
     assert!(
-        PolicyDocument::diff_lines("policy", Some(&policy), Some(&again)).is_empty(),
+        PolicyDocument::diff_lines("policy", Some(&policy), Some(&reparsed)).is_empty(),
         "it differs from itself"
     );
     assert_eq!(policy.describe().len(), policy.statements().count());
@@ -162,7 +165,7 @@ pub(crate) fn policy(data: &[u8]) {
     );
 }
 
-/// Plans, and shows the plan in every way there is. `None` where the manifest's references go in a circle.
+/// Plans, and renders the plan in every format. `None` if the manifest's references are circular.
 fn plan_and_render(desired: &Desired, world: &World) -> Option<Plan> {
     let plan = plan(desired, world).ok()?;
     let refusals = refusals(&plan, &Limits::default());
@@ -188,18 +191,19 @@ fn plan_and_render(desired: &Desired, world: &World) -> Option<Plan> {
     Some(plan)
 }
 
-/// Nothing that a terminal obeys, and nothing that reorders what a reader sees.
+/// Asserts that a text has no control characters that a terminal obeys, and none that change the
+/// direction of text.
 pub(crate) fn assert_no_control_characters(text: &str) {
-    let odd = |c: &char| {
+    let is_forbidden = |c: &char| {
         c.is_control() && *c != '\n'
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    if let Some(c) = text.chars().find(odd) {
+    if let Some(c) = text.chars().find(is_forbidden) {
         panic!("{} reaches the reader: {text:?}", c.escape_unicode());
     }
 }
 
-/// One of the answers, where it can be understood.
+/// One of the responses, if it can be parsed.
 fn parse_part<T: DeserializeOwned>(all: &Value, key: &str) -> Option<T> {
     serde_json::from_value(all.get(key)?.clone()).ok()
 }
@@ -221,7 +225,7 @@ fn tags_at(all: &Value, path: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What AWS answers; its SDK has read it, so that only the texts in it are anybody's.
+/// Responses of AWS. The SDK parses them, so only the texts in them are untrusted.
 fn aws_snapshot(all: &Value) -> AwsSnapshot {
     let bucket = aws::types::BucketDescription {
         region: string_at(all, "/bucket/region"),
@@ -245,7 +249,7 @@ fn aws_snapshot(all: &Value) -> AwsSnapshot {
         attached_policies: tags_at(all, "/role/attached").into_values().collect(),
         ..aws::types::RoleDescription::default()
     };
-    let mut shot = AwsSnapshot {
+    let mut snapshot = AwsSnapshot {
         fly_org_slug: Some("acme".to_owned()),
         ..AwsSnapshot::default()
     };
@@ -255,19 +259,21 @@ fn aws_snapshot(all: &Value) -> AwsSnapshot {
             .pointer("/bucket/holds")
             .and_then(Value::as_str)
             .map(str::to_owned);
-        let there = BucketSnapshot {
+        let bucket_snapshot = BucketSnapshot {
             name: string_at(all, "/bucket/name"),
             lookup: look,
             first_key: holds,
         };
-        shot.undeclared_buckets.push(there.clone());
-        shot.buckets.insert(parse_name("backups"), there);
+        snapshot.undeclared_buckets.push(bucket_snapshot.clone());
+        snapshot
+            .buckets
+            .insert(parse_name("backups"), bucket_snapshot);
     }
     if all.get("role").is_some() {
-        shot.undeclared_roles.push(role.clone());
-        shot.roles.insert(parse_name("backup"), role);
+        snapshot.undeclared_roles.push(role.clone());
+        snapshot.roles.insert(parse_name("backup"), role);
     }
-    shot
+    snapshot
 }
 
 fn parse_name(text: &str) -> Name {
@@ -297,7 +303,6 @@ pub(crate) fn headline() -> Headline {
     }
 }
 
-/// An environment with something of every kind.
 fn desired_of_every_kind() -> &'static Desired {
     static DESIRED: OnceLock<Desired> = OnceLock::new();
     DESIRED.get_or_init(|| {
@@ -305,7 +310,7 @@ fn desired_of_every_kind() -> &'static Desired {
         std::fs::write(folder.path().join("staging.toml"), MANIFEST).expect("it can be written to");
         let loaded = manifest::load(folder.path(), "staging", &inputs());
         loaded
-            .unwrap_or_else(|problems| panic!("{problems}"))
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
             .desired
     })
 }

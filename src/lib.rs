@@ -13,11 +13,11 @@
 //! Approved            ──apply───────────▶ Report    every step has exactly one outcome
 //! ```
 //!
-//! [`ops::run()`] strings the arrows together. `apply`, `destroy` and `rollback` are that function with different goals.
+//! [`ops::run()`] strings the arrows together, from `observe` on. `apply`, `destroy` and `rollback` are that function with different goals.
 //!
 //! # Layers
 //!
-//! A module may use the modules above it in this table. A test reads the `use` lines.
+//! A module may use only modules above it in this table. `tests/it/architecture.rs` lists which, and reads the `use` lines.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -25,7 +25,7 @@
 //! | [`clouds`] | HTTP with rate limits, retries and request ids; the clients of Fly, image registries and AWS |
 //! | [`iam`] | AWS policy documents: parsing, comparison, description in words |
 //! | [`lock`] | the environment lock, a lease in an S3 object |
-//! | [`kinds`] | what a resource is, one folder each; only `drive.rs` files use the clouds |
+//! | [`kinds`] | what a resource is, one folder each; only its `drive` files use the clouds |
 //! | [`manifest`] | TOML to [`kinds::Desired`], with all errors of a file at once |
 //! | [`mod@observe`] | the clouds to [`kinds::World`]: which live object is which resource |
 //! | [`mod@plan`] | the difference as ordered steps, the guard, the plan id; pure |

@@ -1,4 +1,4 @@
-//! See `answers` in `entries.rs`, which says what must hold.
+//! Fuzzes `entries::api_responses`, which states the properties.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! See `fly_toml` in `entries.rs`, which says what must hold.
+//! Fuzzes `entries::fly_toml`, which states the properties.
 
 #![no_main]
 

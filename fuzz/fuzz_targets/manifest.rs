@@ -1,4 +1,4 @@
-//! See `manifest` in `entries.rs`, which says what must hold.
+//! Fuzzes `entries::manifest`, which states the properties.
 
 #![no_main]
 

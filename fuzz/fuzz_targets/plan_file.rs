@@ -1,4 +1,4 @@
-//! See `plan_file` in `entries.rs`, which says what must hold.
+//! Fuzzes `entries::plan_file`, which states the properties.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! See `policy` in `entries.rs`, which says what must hold.
+//! Fuzzes `entries::policy`, which states the properties.
 
 #![no_main]
 

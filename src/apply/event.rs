@@ -1,46 +1,46 @@
-//! What happens during a run, for whoever shows it.
+//! The events and the final report of an apply, for whoever shows them.
 
 use serde::Serialize;
 
 use crate::{clouds::CloudError, model::Address, plan::Action};
 
-/// Something that happened.
+/// Something that happened during an apply.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ApplyEvent {
-    /// The run begins; told before anything else.
+    /// The apply starts; always the first event.
     Begun {
         /// How many steps there are.
         total: usize,
-        /// How long all of them may take, where that can be guessed.
+        /// The estimated duration of the whole apply, in seconds.
         estimate_secs: Option<u64>,
     },
-    /// A step has begun.
+    /// A step has started.
     Started {
         /// The resource.
         address: Address,
         /// What happens to it.
         action: Action,
     },
-    /// A step is on its way: what it waits for has come nearer.
+    /// The machine that a step waits for has changed its state or its checks.
     Progress {
         /// The resource.
         address: Address,
-        /// The state that it is in, such as `starting`.
+        /// The state of the machine as Fly calls it, such as `starting`.
         state: String,
         /// How many checks pass.
         passing: usize,
         /// How many checks there are.
         checks: usize,
     },
-    /// What a step's command printed last.
+    /// The last lines that the command of a step printed.
     Output {
         /// The resource.
         address: Address,
         /// The lines, fit to be shown.
         lines: Vec<String>,
     },
-    /// A step is done.
+    /// A step succeeded.
     Finished {
         /// The resource.
         address: Address,
@@ -58,16 +58,16 @@ pub enum ApplyEvent {
         /// Why it failed.
         failure: ApplyFailure,
     },
-    /// A step cannot be done now without harm, and is left for a later run.
+    /// A step would do harm at present, such as stop a running cron job. It is left to a later apply.
     HeldBack {
         /// The resource.
         address: Address,
         /// What should have happened to it.
         action: Action,
-        /// What is in its way.
+        /// What prevents it.
         failure: ApplyFailure,
     },
-    /// A step does not run, because one that it waits for failed.
+    /// A step does not run, because another step failed.
     Skipped {
         /// The resource.
         address: Address,
@@ -76,16 +76,16 @@ pub enum ApplyEvent {
         /// The step that failed.
         because: Address,
     },
-    /// The user asked to stop: nothing more begins.
+    /// The user asked to stop: no further step starts.
     Stopping,
-    /// A step was not begun, because it could not end before the deadline.
+    /// A step was not started, because it would not end before the deadline. Sent once, for the first such step.
     OutOfTime,
 }
 
 /// Why a step failed, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApplyFailure {
-    /// What was being done, and what the server answered.
+    /// What was being done, and what the server responded.
     pub reason: String,
     /// The cloud's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,42 +109,42 @@ impl From<&CloudError> for ApplyFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was done.
+    /// It succeeded.
     Done,
     /// It failed.
     Failed(ApplyFailure),
-    /// It cannot be done now without harm, and is left for a later run.
+    /// It would do harm at present and is left to a later apply.
     HeldBack(ApplyFailure),
-    /// It did not run, because another failed.
+    /// It did not run, because another step failed.
     Skipped {
         /// The step that failed.
         because: Address,
     },
-    /// It did not run, because the run was interrupted.
+    /// It did not run, because the apply was interrupted.
     NotRun,
-    /// It was under way when the run was interrupted; the next plan finds out.
+    /// It was running when the apply was interrupted. The next plan shows how far it came.
     Unknown,
 }
 
-/// How a run ended: one outcome for every step.
+/// The result of an apply: one outcome for every step.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ApplyReport {
-    /// Resource, action and outcome, in the order in which they ended.
+    /// The outcomes, in the order in which the steps ended.
     pub outcomes: Vec<StepReport>,
-    /// Why nothing was begun at all.
+    /// Why no step was started at all, such as a lease that another process holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<ApplyFailure>,
-    /// Why the run ended before its end: the lock was lost.
+    /// Why the lock was lost, when that ended the apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<ApplyFailure>,
-    /// Whether nothing was begun because somebody else has been at work since the plan was made. Nobody is any more, so a
-    /// new look tells what is left.
+    /// Whether no step was started because another process held a lease after the plan was made. It has released the lease, so
+    /// the caller can plan again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub outdated: bool,
     /// Whether the user asked to stop.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// Whether steps were not begun because they could not end before the deadline.
+    /// Whether steps were not started because they would not end before the deadline.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
 }
@@ -161,7 +161,7 @@ pub struct StepReport {
 }
 
 impl ApplyReport {
-    /// Nothing has ended yet.
+    /// A report without outcomes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -175,7 +175,7 @@ impl ApplyReport {
         });
     }
 
-    /// Whether every step was done.
+    /// Whether every step succeeded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.outcomes
@@ -183,7 +183,7 @@ impl ApplyReport {
             .all(|ended| ended.outcome == Outcome::Done)
     }
 
-    /// How many steps were done, failed, were skipped, and did not run.
+    /// The numbers of steps that succeeded, failed, were skipped, and did not run to their end, in this order.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize, usize) {
         let count = |test: fn(&Outcome) -> bool| {

@@ -1,5 +1,5 @@
-//! The right to change: every machine that a plan changes is leased before its first step, so that two runs at the same
-//! time never mix, and a plan that is no longer true is not begun.
+//! Leases every machine that a plan changes before the first step runs. Two applies at the same time then never interleave, and
+//! a plan that was made against an older version of a machine does not start.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,60 +11,65 @@ use crate::{
     plan::{Action, Plan},
 };
 
-/// Takes all leases at once; gives those back that were taken when one cannot be had. Says whether somebody else held one
-/// first: what that run did is not in the plan.
+/// Acquires all leases at once. Returns whether any of them was held by another process before: that process may have changed
+/// things that the plan does not know of.
 ///
 /// # Errors
-/// When another holds one for longer than `patience`, or a machine has changed, or gone, since the plan was made.
+/// When a lease is held for longer than `timeout`, or a machine was changed or destroyed since the plan was made. All leases
+/// are released in that case.
 pub(super) async fn acquire_leases(
     plan: &Plan,
     clouds: &CloudWriters,
     world: &World,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<bool, CloudError> {
     let mut wanted: BTreeMap<&LeaseTarget, bool> = BTreeMap::new();
+    // For each machine, whether it must still exist: if the plan only deletes it, it may be gone already.
     for step in plan.steps() {
-        if let Some(leased) = &step.lease_target {
-            *wanted.entry(leased).or_default() |= step.action != Action::Delete;
+        if let Some(target) = &step.lease_target {
+            *wanted.entry(target).or_default() |= step.action != Action::Delete;
         }
     }
-    let taken = wanted
+    let acquired = wanted
         .into_iter()
-        .map(|(leased, stays)| acquire_lease(leased, stays, clouds, world, patience));
-    let taken: Result<Vec<bool>, CloudError> = join_all(taken).await.into_iter().collect();
-    if taken.is_err() {
+        .map(|(target, must_exist)| acquire_lease(target, must_exist, clouds, world, timeout));
+    let acquired: Result<Vec<bool>, CloudError> = join_all(acquired).await.into_iter().collect();
+    if acquired.is_err() {
         clouds.fly.leases().release_all().await;
     }
-    Ok(taken?.contains(&true))
+    Ok(acquired?.contains(&true))
 }
 
+/// Acquires one lease; returns whether it had to wait for it.
 async fn acquire_lease(
-    leased: &LeaseTarget,
-    stays: bool,
+    target: &LeaseTarget,
+    must_exist: bool,
     clouds: &CloudWriters,
     world: &World,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<bool, CloudError> {
-    let LeaseTarget { app, id, version } = leased;
+    let LeaseTarget { app, id, version } = target;
     let Some(app) = world.fly_app.get(app) else {
+        // The app is created by this plan, so the machine cannot exist yet.
         return Ok(false);
     };
     let stale = |what: String| {
-        let doing = format!("begin with machine {id} of {}", app.name);
+        let operation = format!("begin with machine {id} of {}", app.name);
         CloudError::new(
-            doing,
+            operation,
             ErrorKind::Conflict,
             format!("since the plan was made {what}"),
         )
     };
-    match clouds.fly.leases().acquire(&app.name, id, patience).await {
-        Err(error) if error.is_not_found() && !stays => Ok(false),
+    match clouds.fly.leases().acquire(&app.name, id, timeout).await {
+        Err(error) if error.is_not_found() && !must_exist => Ok(false),
         Err(error) if error.is_not_found() => Err(stale("it was destroyed".to_owned())),
         Err(error) => Err(error),
-        Ok(held) if held.version == *version || held.version.is_empty() => Ok(held.had_to_wait),
-        Ok(held) => Err(stale(format!(
+        // Not every answer names the version. Then the update itself fails when the version is an old one.
+        Ok(lease) if lease.version == *version || lease.version.is_empty() => Ok(lease.had_to_wait),
+        Ok(lease) => Err(stale(format!(
             "it was changed: its version is {}",
-            held.version
+            lease.version
         ))),
     }
 }

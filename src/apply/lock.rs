@@ -1,5 +1,5 @@
-//! The lock of an environment, as a run holds it: where there is one, two runs never carry anything out at the same time,
-//! machines or not. Leases on machines are taken as well, since other tools know those.
+//! The lock of an environment during an apply. With a lock, two applies never run at the same time, whatever they change.
+//! Machines are leased as well, because flyctl and other tools respect leases and know nothing of the lock.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::{
     lock::{LockError, LockLease},
 };
 
-/// How much time must be left on the lock when a step begins, by the server's clock: a request and its retries.
+/// How long the lock must still be valid when a step starts, by the server's clock: long enough for a request with its retries.
 const MIN_REMAINING: Duration = Duration::from_secs(20);
 
-/// Makes sure that the lock, if there is one, is still ours.
+/// Confirms that this process still holds the lock, if the environment has one.
 ///
 /// # Errors
 /// When it is lost.
@@ -22,7 +22,7 @@ pub(super) async fn confirm_held(lock: Option<&LockLease>) -> Result<(), LockErr
     }
 }
 
-/// Ends when the lock is lost; never where there is none.
+/// Returns when the lock is lost; never when the environment has none.
 pub(super) async fn wait_until_lost(lock: Option<&LockLease>) {
     match lock {
         Some(lease) => lease.cancellation_token().cancelled().await,
@@ -30,7 +30,7 @@ pub(super) async fn wait_until_lost(lock: Option<&LockLease>) {
     }
 }
 
-/// Why a run that lost its lock ended.
+/// The failure to report when an apply ends because it lost its lock.
 pub(super) fn lock_failure(error: LockError) -> super::ApplyFailure {
     let hint = error.hint();
     super::ApplyFailure {

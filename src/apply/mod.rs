@@ -1,7 +1,7 @@
-//! Carries a plan out: many steps at once, none before what it waits for.
+//! Applies a plan: runs many steps at once, and none before the steps that it waits for.
 //!
-//! The queue decides what may run and starts nothing; the loop here starts it and decides nothing. One owner holds all
-//! state, and everything that a reader sees is an [`Event`].
+//! The [`StepQueue`] decides which step may run and starts nothing; the loop in this file starts steps and decides nothing.
+//! [`ApplyRun`] owns all state, so that no locks are needed. Everything that a user sees of an apply is an [`ApplyEvent`].
 
 use std::{
     collections::BTreeMap,
@@ -29,36 +29,35 @@ mod queue;
 pub use event::{ApplyEvent, ApplyFailure, ApplyReport, Outcome};
 pub use queue::StepQueue;
 
-/// How a run is carried out.
+/// How a plan is applied.
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
-    /// How many steps run at once.
+    /// How many steps may run at the same time.
     pub concurrency: usize,
-    /// Cancelled once: begin nothing more, finish what is under way.
+    /// When cancelled, no further step starts, and running steps are finished.
     pub stop: CancellationToken,
-    /// Cancelled: drop what is under way.
+    /// When cancelled, running steps are dropped in the middle.
     pub abort: CancellationToken,
-    /// When everything shall have ended: no step begins that cannot.
+    /// When everything must be done. A step that is expected to take longer does not start.
     pub deadline: Option<Instant>,
-    /// How much faster than Fly the server runs; 1.0 is Fly.
+    /// How much faster than Fly the server runs: 1.0 for Fly itself, more for a sandbox with a fast clock.
     pub speed: f64,
-    /// How long to wait for a lease, or the lock, that somebody else holds.
+    /// How long to wait for a lease or the lock while another process holds it.
     pub lock_timeout: Duration,
 }
 
 impl ApplyOptions {
-    /// Enough that a whole environment of a small team moves at once. Fly's limits are for each machine and app, and
-    /// the pacing below keeps to them.
+    /// Enough for a whole environment of a small team. Fly's rate limits are per machine and app, and the HTTP client keeps
+    /// to them.
     pub const DEFAULT_CONCURRENCY: usize = 32;
-    /// How long to wait when nothing is said: as long as the lock of a run that was killed can last, and half as much
-    /// again.
+    /// One and a half times as long as the lock of a killed process can last.
     pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(160);
 
-    /// Whether something that takes so long on Fly ends in time when it begins now.
+    /// Whether a step that takes `secs` seconds on Fly would end before the deadline if it started now.
     fn has_time(&self, secs: u64) -> bool {
-        let takes = Duration::from_secs(secs).div_f64(self.speed);
+        let duration = Duration::from_secs(secs).div_f64(self.speed);
         self.deadline
-            .is_none_or(|until| Instant::now() + takes <= until)
+            .is_none_or(|deadline| Instant::now() + duration <= deadline)
     }
 }
 
@@ -75,25 +74,26 @@ impl Default for ApplyOptions {
     }
 }
 
-/// How long to wait for the answers to requests for leases when the user asks to stop.
+/// How long to wait for outstanding lease requests when the user asks to stop.
 const LEASE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a spawned step comes back with; without a result when the lock was lost before it began.
+/// The step, when it started, and its result; no result when the lock was lost before the step could start.
 type TaskOutput = (NodeIndex, Instant, Option<Result<StepResult, CloudError>>);
 
-/// Carries an approved plan out.
+/// Applies an approved plan.
 ///
 /// # Guarantees
-/// Nothing begins before every machine that changes is leased, and the leases are given back however the run ends. No step
-/// begins without the lock, where there is one; when it is lost, what is under way is dropped. Every
-/// step ends with exactly one outcome. A failed step stops only what waits for it. When `stop` is cancelled, no further
-/// step begins, and those under way are finished; when `abort` is cancelled they are dropped, which the next plan finds
-/// out.
+/// - No step starts before every machine that changes is leased. The leases are released however the apply ends.
+/// - Where the environment has a lock, no step starts without it. When it is lost, running steps are dropped.
+/// - Every step has exactly one outcome in the report.
+/// - A failed step stops the steps that wait for it, and further changes of machines in the same app; others continue.
+/// - When `stop` is cancelled, no further step starts and running steps are finished. When `abort` is cancelled, running
+///   steps are dropped; the next plan finds out how far they came.
 pub async fn apply(
     approved: &Approved,
     clouds: &CloudWriters,
     world: World,
-    conduct: &ApplyOptions,
+    options: &ApplyOptions,
     events: &UnboundedSender<ApplyEvent>,
 ) -> ApplyReport {
     let plan = approved.plan();
@@ -106,7 +106,7 @@ pub async fn apply(
         failed_apps: BTreeMap::new(),
         lock: clouds.lock.as_deref(),
     };
-    let estimate = plan.estimate().div_f64(conduct.speed);
+    let estimate = plan.estimate().div_f64(options.speed);
     let estimate_secs = Some(
         estimate
             .as_millis()
@@ -119,36 +119,37 @@ pub async fn apply(
         estimate_secs,
     });
     let world = run.world.clone();
-    let mut taking = std::pin::pin!(leases::acquire_leases(
+    let mut acquiring = std::pin::pin!(leases::acquire_leases(
         plan,
         clouds,
         &world,
-        conduct.lock_timeout
+        options.lock_timeout
     ));
-    let taken = tokio::select! {
-        taken = &mut taking => taken,
-        // What is being taken is given back, so it must be known.
-        () = conduct.stop.cancelled() => tokio::time::timeout(LEASE_STOP_TIMEOUT, &mut taking).await.unwrap_or(Ok(false)),
+    let acquired = tokio::select! {
+        acquired = &mut acquiring => acquired,
+        // A lease whose answer has not arrived could not be released, so outstanding requests are awaited for a moment.
+        () = options.stop.cancelled() => tokio::time::timeout(LEASE_STOP_TIMEOUT, &mut acquiring).await.unwrap_or(Ok(false)),
     };
-    match taken {
-        Ok(false) => run.run_steps(clouds, conduct).await,
+    match acquired {
+        Ok(false) => run.run_steps(clouds, options).await,
+        // Another process held a lease and has changed something since: this plan describes an old state.
         Ok(true) => run.report.outdated = true,
         Err(error) => run.report.halted = Some(ApplyFailure::from(&error)),
     }
-    run.report.stopped = conduct.stop.is_cancelled();
+    run.report.stopped = options.stop.is_cancelled();
     clouds.fly.leases().release_all().await;
     run.record_unfinished();
     run.report
 }
 
-/// The state of one run, held by one owner.
+/// The state of one apply.
 struct ApplyRun<'p> {
     plan: &'p Plan,
     queue: StepQueue<'p, Step, crate::plan::EdgeReason>,
     world: Arc<World>,
     events: &'p UnboundedSender<ApplyEvent>,
     report: ApplyReport,
-    /// The apps whose rollout has failed, with the first step that did.
+    /// The apps whose rollout has failed, with the first step that failed.
     failed_apps: BTreeMap<Name, Address>,
     lock: Option<&'p LockLease>,
 }
@@ -159,11 +160,12 @@ fn is_rollout_step(step: &Step) -> bool {
 }
 
 impl ApplyRun<'_> {
-    /// Begins what can begin, and ends when nothing is under way and nothing more can.
-    async fn run_steps(&mut self, clouds: &CloudWriters, conduct: &ApplyOptions) {
+    /// Starts every step that may run, until no step runs and none can start.
+    async fn run_steps(&mut self, clouds: &CloudWriters, options: &ApplyOptions) {
         let mut running: JoinSet<TaskOutput> = JoinSet::new();
         loop {
-            while running.len() < conduct.concurrency && !conduct.stop.is_cancelled() {
+            // Fill up the free places with ready steps.
+            while running.len() < options.concurrency && !options.stop.is_cancelled() {
                 let Some(node) = self.queue.take_ready() else {
                     break;
                 };
@@ -171,29 +173,31 @@ impl ApplyRun<'_> {
                     self.skip_with_dependents(node, &because);
                     continue;
                 }
-                if conduct.has_time(self.plan.step(node).cost.secs) {
+                if options.has_time(self.plan.step(node).cost.secs) {
                     self.start_step(node, clouds, &mut running);
                 } else {
                     self.defer_step(node);
                 }
             }
+            // Then wait for one step to end. A stop request needs no branch here: running steps are finished, and the
+            // inner loop starts no more.
             let done = tokio::select! {
                 done = running.join_next() => done,
-                () = conduct.abort.cancelled() => break,
+                () = options.abort.cancelled() => break,
                 () = lock::wait_until_lost(self.lock) => break self.record_lock_loss().await,
             };
             match done {
                 None => break,
                 Some(Ok((_, _, None))) => break self.record_lock_loss().await,
-                Some(Ok((node, begun, Some(result)))) => self.finish_step(node, begun, result),
-                // A step neither panics nor is cancelled while the loop lives; if one does, it counts as not finished.
+                Some(Ok((node, started, Some(result)))) => self.finish_step(node, started, result),
+                // A step panicked, which is a bug. Its node stays "running" and is reported as unknown.
                 Some(Err(error)) => tracing::error!(%error, "a step was lost"),
             }
         }
         running.abort_all();
     }
 
-    /// The lock is lost: nothing more is written, and what is under way is dropped.
+    /// Records why the lock was lost. The caller leaves the loop, which drops all running steps.
     async fn record_lock_loss(&mut self) {
         self.report.lost = lock::confirm_held(self.lock)
             .await
@@ -201,8 +205,8 @@ impl ApplyRun<'_> {
             .map(lock::lock_failure);
     }
 
-    /// The failed step for which a step is not begun although it waits for nothing: when the rollout of an app fails
-    /// anywhere, no further machine of the app changes.
+    /// The failed step because of which a ready step must not start: once a rollout step of an app has failed, no other
+    /// rollout step of this app starts, even in another process group where no edge forbids it.
     fn failed_rollout_step(&self, node: NodeIndex) -> Option<&Address> {
         let step = self.plan.step(node);
         self.failed_apps
@@ -210,12 +214,14 @@ impl ApplyRun<'_> {
             .filter(|_| is_rollout_step(step))
     }
 
+    /// Skips a step that was handed out, and everything that waits for it.
     fn skip_with_dependents(&mut self, node: NodeIndex, because: &Address) {
         let all: Vec<NodeIndex> = [node].into_iter().chain(self.queue.fail(node)).collect();
         all.into_iter()
             .for_each(|node| self.record_skip(node, because));
     }
 
+    /// Leaves a step that cannot end before the deadline to a later apply. The user is told once.
     fn defer_step(&mut self, node: NodeIndex) {
         self.queue.defer(node);
         if !std::mem::replace(&mut self.report.late, true) {
@@ -224,11 +230,11 @@ impl ApplyRun<'_> {
     }
 
     fn send_event(&self, event: ApplyEvent) {
-        // Nobody listening is no reason to stop working.
+        // The receiver may be gone when the terminal was closed. The apply continues.
         drop(self.events.send(event));
     }
 
-    /// Passes on what a step sees while it waits.
+    /// A sink that turns the progress of a step into events.
     fn progress_sink(&self, address: &Address) -> ProgressSink {
         let (events, address) = (self.events.clone(), address.clone());
         ProgressSink::new(
@@ -252,6 +258,7 @@ impl ApplyRun<'_> {
         )
     }
 
+    /// Starts a step as a task of its own.
     fn start_step(
         &self,
         node: NodeIndex,
@@ -268,11 +275,12 @@ impl ApplyRun<'_> {
         clouds.progress = self.progress_sink(&step.address);
         let (op, name) = (step.op.clone(), step.address.name().clone());
         running.spawn(async move {
-            let begun = Instant::now();
+            let started = Instant::now();
+            // The lock is checked in the task, directly before the first request of the step.
             let lost = lock::confirm_held(clouds.lock.as_deref()).await.is_err();
             (
                 node,
-                begun,
+                started,
                 if lost {
                     None
                 } else {
@@ -282,18 +290,20 @@ impl ApplyRun<'_> {
         });
     }
 
+    /// Records the result of a step, and decides what happens to the steps that wait for it.
     fn finish_step(
         &mut self,
         node: NodeIndex,
-        begun: Instant,
+        started: Instant,
         result: Result<StepResult, CloudError>,
     ) {
         let step = self.plan.step(node);
         let (address, action) = (step.address.clone(), step.action);
-        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
-            Ok(settled) => {
-                Arc::make_mut(&mut self.world).record_result(address.name(), settled);
+            Ok(result) => {
+                // Steps that are running keep the world that they were started with.
+                Arc::make_mut(&mut self.world).record_result(address.name(), result);
                 self.queue.complete(node);
                 self.report.record(address.clone(), action, Outcome::Done);
                 self.send_event(ApplyEvent::Finished {
@@ -303,6 +313,7 @@ impl ApplyRun<'_> {
                 });
             }
             Err(error) => {
+                // A busy machine, such as a running cron job, says nothing against the new version.
                 if is_rollout_step(self.plan.step(node)) && error.kind != ErrorKind::Busy {
                     self.failed_apps
                         .entry(address.name().root())
@@ -316,6 +327,7 @@ impl ApplyRun<'_> {
         }
     }
 
+    /// Reports a failed step; one that met a busy machine is reported as left for a later apply.
     fn record_failure(&mut self, address: &Address, action: Action, error: &CloudError) {
         let (address, failure) = (address.clone(), ApplyFailure::from(error));
         if error.kind == ErrorKind::Busy {
@@ -337,6 +349,7 @@ impl ApplyRun<'_> {
         }
     }
 
+    /// Reports a step that does not run because another one failed.
     fn record_skip(&mut self, node: NodeIndex, because: &Address) {
         let step = self.plan.step(node);
         let (address, action): (Address, Action) = (step.address.clone(), step.action);
@@ -354,7 +367,7 @@ impl ApplyRun<'_> {
         });
     }
 
-    /// What neither ran nor was skipped: the run was interrupted.
+    /// Reports the steps that an interrupted apply did not finish. Of a dropped step nobody knows how far it came.
     fn record_unfinished(&mut self) {
         for node in self.queue.unfinished() {
             let step = self.plan.step(node);

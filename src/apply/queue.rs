@@ -1,4 +1,4 @@
-//! Which step may run now. Pure: it starts nothing and waits for nothing.
+//! Keeps track of which steps may run. Pure: it starts nothing and waits for nothing, so that it can be tested without a clock.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use petgraph::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StepState {
+    /// Waits for this many other steps.
     Waiting(usize),
     Ready,
     Running,
@@ -16,7 +17,7 @@ enum StepState {
     Skipped,
 }
 
-/// The steps of a graph and how far each is.
+/// The steps of a graph and the state of each.
 #[derive(Debug)]
 pub struct StepQueue<'p, N, E> {
     graph: &'p DiGraph<N, E>,
@@ -25,7 +26,7 @@ pub struct StepQueue<'p, N, E> {
 }
 
 impl<'p, N, E> StepQueue<'p, N, E> {
-    /// Everything waits, but for what waits for nothing.
+    /// A queue in which no step has run.
     #[must_use]
     pub fn new(graph: &'p DiGraph<N, E>) -> Self {
         let start = |node| match graph.neighbors_directed(node, Incoming).count() {
@@ -44,19 +45,20 @@ impl<'p, N, E> StepQueue<'p, N, E> {
         }
     }
 
-    /// Hands out one ready step, in node order.
+    /// Hands out one ready step, in node order, and marks it as running.
     pub fn take_ready(&mut self) -> Option<NodeIndex> {
         let next = self.ready.pop_first()?;
         self.state[next.index()] = StepState::Running;
         Some(next)
     }
 
-    /// Gives a step back that will not be begun; nor will what waits for it.
+    /// Takes back a step that was handed out and will not start in this apply. It is not handed out again, and the steps that
+    /// wait for it keep waiting.
     pub fn defer(&mut self, node: NodeIndex) {
         self.state[node.index()] = StepState::Ready;
     }
 
-    /// Notes that a step is done, and makes ready what waited only for it.
+    /// Marks a step as done, and the steps that waited only for it as ready.
     pub fn complete(&mut self, node: NodeIndex) {
         self.state[node.index()] = StepState::Done;
         for next in self.graph.neighbors_directed(node, Outgoing) {
@@ -70,16 +72,16 @@ impl<'p, N, E> StepQueue<'p, N, E> {
         }
     }
 
-    /// Marks everything that waited on the step as skipped, and names it.
+    /// Marks a step as failed and everything that waits for it, directly or not, as skipped. Returns the skipped steps.
     pub fn fail(&mut self, node: NodeIndex) -> Vec<NodeIndex> {
         self.state[node.index()] = StepState::Done;
-        let (mut skipped, mut edge) = (Vec::new(), vec![node]);
-        while let Some(at) = edge.pop() {
+        let (mut skipped, mut frontier) = (Vec::new(), vec![node]);
+        while let Some(at) = frontier.pop() {
             for next in self.graph.neighbors_directed(at, Outgoing) {
                 if matches!(self.state[next.index()], StepState::Waiting(_)) {
                     self.state[next.index()] = StepState::Skipped;
                     skipped.push(next);
-                    edge.push(next);
+                    frontier.push(next);
                 }
             }
         }
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_skips_only_what_waited_on_it() {
+    fn failure_skips_only_dependents() {
         let graph = DiGraph::<(), ()>::from_edges([(0, 1), (1, 2), (3, 2), (3, 4)]);
         let mut queue = StepQueue::new(&graph);
         let (a, d) = (queue.take_ready().unwrap(), queue.take_ready().unwrap());
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_waits_for_all_it_needs() {
+    fn step_waits_for_all_predecessors() {
         let graph = DiGraph::<(), ()>::from_edges([(0, 2), (1, 2)]);
         let mut queue = StepQueue::new(&graph);
         let (a, b) = (queue.take_ready().unwrap(), queue.take_ready().unwrap());

@@ -1,31 +1,32 @@
-//! Where a token may go, and how much of an answer is taken. A base address comes from a variable or a file, so one with
-//! a slip in it, or with malice, must not send the token in the clear or to somebody else, and no server can fill the
-//! memory.
+//! Which addresses a token may be sent to, and how much of a response is read. Base URLs come from
+//! variables and files, so a wrong or malicious one must not make us send the token unencrypted or
+//! to somebody else, and no server can exhaust the memory.
 
 use reqwest::{Response, Url, header::LOCATION};
 
-use super::{CloudError, ErrorKind, http::connection_error};
+use super::{CloudError, ErrorKind, http_errors::connection_error};
 use crate::model::is_unprintable;
 
-/// The most that an answer may hold, in bytes: the list of an app's machines is the longest there is, some 5 kB for each,
-/// and Fly runs no app with thousands.
+/// The largest response body that is accepted, in bytes. The list of an app's machines is the
+/// longest response, at some 5 kB each, and no Fly app has thousands.
 pub(super) const MAX_BODY_BYTES: usize = 32 << 20;
-/// The most that is read of an answer that says no: what it says is shortened anyway.
+/// How much of an error response is read, in bytes. Its message is shortened anyway.
 const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
-/// How many characters of what a server says are shown. The API's own longest sentences have a fifth of it.
+/// How many characters of a server's message are shown. The API's longest messages have a fifth of
+/// that.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// An address that a token may be sent to: over TLS, or on this machine. Names are not looked up, so of them only
-/// `localhost` is this machine.
+/// Parses an address that a token may be sent to: with TLS, or on this machine. Host names are not
+/// resolved, so `localhost` is the only name that counts as this machine.
 ///
 /// # Errors
-/// When it is none, in words that show no password.
+/// When the token must not be sent there. The message contains no password.
 pub(super) fn parse_token_url(address: &str) -> Result<Url, String> {
     let url = Url::parse(address).map_err(|error| format!("an address is not one: {error}"))?;
-    let shown = display_url(&url);
+    let display = display_url(&url);
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!(
-            "the address {shown} names a user, who would be sent instead of the token"
+            "the address {display} names a user, who would be sent instead of the token"
         ));
     }
     match url.scheme() {
@@ -33,30 +34,30 @@ pub(super) fn parse_token_url(address: &str) -> Result<Url, String> {
         "http" if is_loopback(&url) => {}
         "http" => {
             return Err(format!(
-                "the address {shown} is plain HTTP to another machine, where everybody on the way could read the token: \
+                "the address {display} is plain HTTP to another machine, where everybody on the way could read the token: \
                  use https, or a server on this machine such as http://127.0.0.1:8080"
             ));
         }
-        other => {
+        scheme => {
             return Err(format!(
-                "the address {shown} is of the scheme {other}, and not https"
+                "the address {display} is of the scheme {scheme}, and not https"
             ));
         }
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
-            "the address {shown} has more behind its path, where nothing can be added"
+            "the address {display} has more behind its path, where nothing can be added"
         ));
     }
     Ok(url)
 }
 
-/// Whether an address is spoken to in the clear, however its scheme is written.
+/// Whether an address uses plain HTTP, whatever the case of its scheme.
 pub(super) fn is_plain_http(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| url.scheme() == "http")
 }
 
-/// Whether a host is this machine.
+/// Whether a URL's host is this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost"
@@ -65,7 +66,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// An address without what may be a secret in it: no user, no query.
+/// A URL without user, password and query, which may contain secrets.
 pub(super) fn display_url(url: &Url) -> String {
     let port = url
         .port()
@@ -79,13 +80,13 @@ pub(super) fn display_url(url: &Url) -> String {
     ))
 }
 
-/// Where a redirect points to.
-pub(super) fn redirect_target(answer: &Response) -> Option<String> {
-    let location = answer
+/// Where a redirect points, for the error message.
+pub(super) fn redirect_target(response: &Response) -> Option<String> {
+    let location = response
         .headers()
         .get(LOCATION)
-        .filter(|_| answer.status().is_redirection())?;
-    let url = answer
+        .filter(|_| response.status().is_redirection())?;
+    let url = response
         .url()
         .join(&String::from_utf8_lossy(location.as_bytes()));
     Some(url.map_or_else(
@@ -94,42 +95,48 @@ pub(super) fn redirect_target(answer: &Response) -> Option<String> {
     ))
 }
 
-/// The whole body of an answer that says yes.
+/// Reads the whole body of a successful response.
 ///
 /// # Errors
-/// When the connection is lost, and when there is more of it than any honest answer has.
-pub(super) async fn read_body(doing: &str, answer: Response) -> Result<Vec<u8>, CloudError> {
-    let most = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);
-    let announced = answer.content_length().is_some_and(|length| length > most);
-    match if announced {
+/// When the connection is lost, or the body is larger than [`MAX_BODY_BYTES`].
+pub(super) async fn read_body(operation: &str, response: Response) -> Result<Vec<u8>, CloudError> {
+    let limit = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);
+    let is_too_large = response
+        .content_length()
+        .is_some_and(|length| length > limit);
+    match if is_too_large {
         None
     } else {
-        read_at_most(doing, answer, MAX_BODY_BYTES).await?
+        read_at_most(operation, response, MAX_BODY_BYTES).await?
     } {
         Some(body) => Ok(body),
         None => {
-            let what = format!(
+            let message = format!(
                 "the answer has more than {} MiB, which is the most",
                 MAX_BODY_BYTES >> 20
             );
-            Err(CloudError::new(doing, ErrorKind::InvalidResponse, what))
+            Err(CloudError::new(
+                operation,
+                ErrorKind::InvalidResponse,
+                message,
+            ))
         }
     }
 }
 
-/// The beginning of what an answer says that says no, as one line.
+/// Reads the beginning of the body of an error response.
 pub(super) async fn read_error_body(
-    doing: &str,
-    mut answer: Response,
+    operation: &str,
+    mut response: Response,
 ) -> Result<String, CloudError> {
     let mut body = Vec::new();
     while body.len() < MAX_ERROR_BODY_BYTES {
-        match answer
+        match response
             .chunk()
             .await
-            .map_err(|error| connection_error(doing, &error))?
+            .map_err(|error| connection_error(operation, &error))?
         {
-            Some(part) => body.extend_from_slice(&part),
+            Some(chunk) => body.extend_from_slice(&chunk),
             None => break,
         }
     }
@@ -137,33 +144,33 @@ pub(super) async fn read_error_body(
 }
 
 async fn read_at_most(
-    doing: &str,
-    mut answer: Response,
-    most: usize,
+    operation: &str,
+    mut response: Response,
+    limit: usize,
 ) -> Result<Option<Vec<u8>>, CloudError> {
     let mut body = Vec::new();
-    while let Some(part) = answer
+    while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| connection_error(doing, &error))?
+        .map_err(|error| connection_error(operation, &error))?
     {
-        if body.len() + part.len() > most {
+        if body.len() + chunk.len() > limit {
             return Ok(None);
         }
-        body.extend_from_slice(&part);
+        body.extend_from_slice(&chunk);
     }
     Ok(Some(body))
 }
 
-/// What a server says as one line of bearable length, without anything that a terminal obeys.
+/// A server's message on one line, shortened, and without unprintable characters.
 pub(super) fn to_single_line(text: &str) -> String {
     let mut out = String::new();
-    for (at, word) in text
+    for (index, word) in text
         .split(|c: char| c.is_whitespace() || is_unprintable(c))
         .filter(|word| !word.is_empty())
         .enumerate()
     {
-        if at > 0 {
+        if index > 0 {
             out.push(' ');
         }
         out.push_str(word);
@@ -174,19 +181,19 @@ pub(super) fn to_single_line(text: &str) -> String {
     out
 }
 
-/// What an answer that is no JSON says: itself, or of a page in HTML its title.
+/// A response that is not JSON on one line; for an HTML page its title.
 pub(super) fn summarize_text(text: &str) -> String {
     summarize_html(text).unwrap_or_else(|| to_single_line(text))
 }
 
-/// What to say of a page in HTML: its title.
+/// The description of an HTML page by its title. `None` if the text is not HTML.
 pub(super) fn summarize_html(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let lower = text.to_ascii_lowercase();
     if !(lower.starts_with("<!doctype") || lower.starts_with("<html")) {
         return None;
     }
-    let title = lower.find("<title>").map(|at| at + "<title>".len());
+    let title = lower.find("<title>").map(|index| index + "<title>".len());
     let title = title.and_then(|from| Some(&text[from..from + lower[from..].find("</title>")?]));
     let title = title.map(to_single_line).filter(|title| !title.is_empty());
     Some(match title {
@@ -201,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_token_goes_over_tls_or_stays_on_this_machine() {
-        for fine in [
+        for allowed in [
             "https://api.machines.dev",
             "https://api.machines.dev:8443/base/",
             "http://127.0.0.1:4280",
@@ -213,12 +220,12 @@ mod tests {
             "http://0x7f.1",
         ] {
             assert!(
-                parse_token_url(fine).is_ok(),
-                "{fine}: {:?}",
-                parse_token_url(fine)
+                parse_token_url(allowed).is_ok(),
+                "{allowed}: {:?}",
+                parse_token_url(allowed)
             );
         }
-        for (wrong, why) in [
+        for (rejected, expected) in [
             ("http://api.machines.dev", "plain HTTP"),
             ("http://localhost.evil.com", "plain HTTP"),
             ("http://127.0.0.1.evil.com", "plain HTTP"),
@@ -237,14 +244,14 @@ mod tests {
             ("api.machines.dev", "not one"),
             ("", "not one"),
         ] {
-            match parse_token_url(wrong) {
-                Err(said) => assert!(
-                    said.contains(why) && !said.contains("hunter2"),
-                    "{wrong}: {said}"
+            match parse_token_url(rejected) {
+                Err(message) => assert!(
+                    message.contains(expected) && !message.contains("hunter2"),
+                    "{rejected}: {message}"
                 ),
                 Ok(url) => assert!(
-                    is_loopback(&url) && why == "has",
-                    "{wrong} is taken for {url}"
+                    is_loopback(&url) && expected == "has",
+                    "{rejected} is taken for {url}"
                 ),
             }
         }

@@ -1,60 +1,61 @@
-//! What can go wrong on the wire, sorted by what the caller can do about it.
+//! Errors of requests to a cloud, classified by what the caller can do about them.
 
-/// A request that did not do what it was sent for.
+/// A failed request to a cloud.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct CloudError {
-    /// What was being done, such as `create a machine in draft-app`.
+    /// The operation, such as `create a machine in draft-app`.
     pub operation: String,
-    /// What the server answered, or why there was no answer.
+    /// The server's error message, or why there was no response.
     pub message: String,
-    /// The sort of trouble.
+    /// The class of the error.
     pub kind: ErrorKind,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// The cloud's id of the request, to quote to support.
+    /// The cloud's request id, to quote to its support.
     pub request_id: Option<String>,
-    /// Which cloud it was.
+    /// The cloud that the request was sent to.
     pub cloud: CloudProvider,
 }
 
-/// The clouds.
+/// The cloud providers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CloudProvider {
-    /// Fly.io, and the registries beside it.
+    /// Fly.io, and image registries.
     #[default]
     Fly,
     /// AWS.
     Aws,
 }
 
-/// The sorts of trouble.
+/// The classes of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It is not there (404).
+    /// The object does not exist (404).
     NotFound,
-    /// Somebody else holds it or changed it first (409, 412).
+    /// Somebody else holds the object or changed it first (409, 412).
     Conflict,
-    /// The request is not acceptable as it is (400, 422 and other 4xx).
+    /// The request was invalid (400, 422 and other 4xx), or could not be sent as configured.
     Rejected,
-    /// The token is missing, wrong, or not for this (401, 403).
+    /// The token is missing, invalid, or lacks the permission (401, 403).
     PermissionDenied,
-    /// Too many requests, even after waiting (429).
+    /// Too many requests, even after retries (429).
     Throttled,
-    /// The server failed or did not answer, and may have done it (408, 5xx, a lost connection).
+    /// The server failed or did not answer; the operation may or may not have been performed (408,
+    /// 5xx, a lost connection).
     Ambiguous,
-    /// No connection could be made, so nothing was done.
+    /// No connection could be made, so nothing was changed.
     Unreachable,
-    /// The answer could not be understood.
+    /// The response could not be parsed.
     InvalidResponse,
-    /// It was done, and did not come to what it should: a machine that does not start.
+    /// The operation was performed but had the wrong result, such as a machine that does not start.
     Failed,
-    /// It cannot be done now without harm: a job is running. A later apply does it.
+    /// The operation would interrupt a running job. A later apply performs it.
     Busy,
 }
 
 impl ErrorKind {
-    /// The trouble that a status means.
+    /// The class of an HTTP status.
     #[must_use]
     pub fn from_status(status: u16) -> Self {
         match status {
@@ -69,46 +70,46 @@ impl ErrorKind {
 }
 
 impl CloudError {
-    /// An error without an answer from a server.
+    /// An error without a status or request id.
     #[must_use]
-    pub fn new(doing: impl Into<String>, trouble: ErrorKind, answer: impl Into<String>) -> Self {
+    pub fn new(operation: impl Into<String>, kind: ErrorKind, message: impl Into<String>) -> Self {
         let (status, request_id, cloud) = (None, None, CloudProvider::Fly);
         Self {
-            operation: doing.into(),
-            message: answer.into(),
-            kind: trouble,
+            operation: operation.into(),
+            message: message.into(),
+            kind,
             status,
             request_id,
             cloud,
         }
     }
 
-    /// The same for AWS.
+    /// The same for a request to AWS.
     #[must_use]
     pub fn new_aws(
-        doing: impl Into<String>,
-        trouble: ErrorKind,
-        answer: impl Into<String>,
+        operation: impl Into<String>,
+        kind: ErrorKind,
+        message: impl Into<String>,
     ) -> Self {
         Self {
             cloud: CloudProvider::Aws,
-            ..Self::new(doing, trouble, answer)
+            ..Self::new(operation, kind, message)
         }
     }
 
-    /// Whether the object is not there.
+    /// Whether the object does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::NotFound
     }
 
-    /// Whether the operation may have been done all the same.
+    /// Whether it is unknown if the operation was performed.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         self.kind == ErrorKind::Ambiguous
     }
 
-    /// What the user can do next, where the sort of trouble says it.
+    /// What the user can do about errors of this class, if anything.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self.kind {
@@ -137,7 +138,7 @@ impl CloudError {
     }
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its chain of causes in one line.
 pub(crate) fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,97 +1,102 @@
-//! The one request path: base URL, token, pacing, time limits, retries where they are safe, and the request id in
-//! every error.
+//! The HTTP client of the Fly APIs: base URL, token, rate limits, timeouts, retries of requests
+//! that are safe to repeat, and the request id in every error.
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+pub(super) use super::http_errors::connection_error;
 use super::{
-    CloudError, CloudProvider, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter, endpoint,
-    format_error_chain, request_counter::RequestCounter,
+    CloudError, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter, endpoint,
+    format_error_chain,
+    http_errors::{invalid_response_error, status_error},
+    request_counter::RequestCounter,
 };
 use crate::model::redact;
 
-/// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
-/// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
+/// The maximum number of concurrent requests. Each request has its own rate limit (see
+/// [`RateLimiter`]), and over HTTP/2 they share a connection, so this only bounds memory: with 256,
+/// a plan of fifty apps (six lists each) takes two waves.
 const MAX_IN_FLIGHT: usize = 256;
-/// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take. Fly's proxy itself gives up after a minute.
+/// The longest time to wait for a response. Fly's proxy itself gives up after a minute.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
-/// How often a request is tried where that is safe, and the first pause between tries. Five tries with doubling
-/// pauses span about 4 seconds, which outlasts a burst limit and a proxy restart.
+/// Attempts of a request that is safe to repeat, and the pause before the second. Five attempts
+/// with doubling pauses span about 4 seconds, which outlasts a burst limit and a proxy restart.
 const MAX_ATTEMPTS: u32 = 5;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
 
-/// The header that shows a machine's lease (fly-go's `NonceHeader`).
+/// The header that carries the nonce of a machine's lease (fly-go's `NonceHeader`).
 const LEASE_NONCE_HEADER: &str = "fly-machine-lease-nonce";
 
-/// How far the speed of an imitation may be from Fly's; beyond it, durations no longer fit.
+/// Limits of a sandbox's speed relative to Fly; beyond them, scaled durations overflow.
 const MIN_SPEED: f64 = 0.01;
 const MAX_SPEED: f64 = 100_000.0;
 
-/// A speed that durations can be divided by.
+/// Limits a speed to a range that durations can be divided by.
 pub(crate) fn clamp_speed(speed: f64) -> f64 {
     speed.clamp(MIN_SPEED, MAX_SPEED)
 }
 
-/// Whether a request may be sent again when nobody knows whether it was done.
+/// Whether a request may be repeated when its outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// Doing it twice is the same as doing it once.
+    /// Repeating it has no further effect.
     Idempotent,
-    /// The caller must look before it tries again.
+    /// Repeating it could do it twice; the caller must look up the result first.
     NotIdempotent,
 }
 
-/// One request.
+/// A request to a Fly API.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiRequest<'a> {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
     pub(crate) action: RateLimitedAction,
-    /// The machine or app that the limit counts for.
+    /// The machine or app whose rate limit applies.
     pub(crate) identifier: &'a str,
     pub(crate) idempotency: Idempotency,
-    /// What is being done, for the error.
+    /// The operation, for error messages.
     pub(crate) operation: String,
 }
 
-/// How a client is set up.
+/// The configuration of the clients of Fly and of image registries.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Where the API is, without a path, such as `https://api.machines.dev`.
+    /// The base URL of the Machines API, without a path, such as `https://api.machines.dev`.
     pub base_url: String,
-    /// Where logs are read, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`); none are read without it.
+    /// The base URL of the logs API, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`).
+    /// Without it no logs are read.
     pub logs_url: Option<String>,
-    /// Where organizations are looked up, such as `https://api.fly.io` (flyctl's `FLY_UIEX_BASE_URL`).
+    /// The base URL of the organizations API, such as `https://api.fly.io` (flyctl's
+    /// `FLY_UIEX_BASE_URL`).
     pub uiex_url: Option<String>,
-    /// Where the pages of apps are, in an imitation whose hosts have no names; nothing for the real ones.
+    /// Where a sandbox serves the public pages of all apps; `None` for their real host names.
     pub public_url: Option<String>,
-    /// The token as the user gave it; it is never printed.
+    /// The API token as the user gave it.
     pub token: crate::model::Secret,
-    /// How much faster than Fly's limits to go; 1.0 against Fly.
+    /// The speed of the server's clock relative to Fly; 1.0 against Fly itself.
     pub speed: f64,
-    /// A point at which the process dies, for tests of recovery.
+    /// Where to crash, in tests of crash recovery.
     pub crash_point: Option<CrashPoint>,
-    /// Where every image registry is asked, when not at its own address: an imitation serves them all.
+    /// Where a sandbox serves all image registries; `None` for their real addresses.
     pub registry_url: Option<String>,
 }
 
 impl ClientConfig {
-    /// An imitation that serves everything at one place.
+    /// The configuration for a sandbox that serves all APIs at one URL.
     #[must_use]
     pub fn for_sandbox(url: String, token: crate::model::Secret, speed: f64) -> Self {
-        let also = || Some(url.clone());
+        let same_url = || Some(url.clone());
         Self {
-            logs_url: also(),
-            uiex_url: also(),
-            public_url: also(),
-            registry_url: also(),
+            logs_url: same_url(),
+            uiex_url: same_url(),
+            public_url: same_url(),
+            registry_url: same_url(),
             token,
             speed,
             crash_point: None,
@@ -100,7 +105,7 @@ impl ClientConfig {
     }
 }
 
-/// What connections are made with.
+/// The underlying HTTP clients, with and without TLS.
 #[derive(Clone, Debug)]
 pub(super) struct HttpClients {
     plain: reqwest::Client,
@@ -108,10 +113,11 @@ pub(super) struct HttpClients {
 }
 
 impl HttpClients {
-    /// One TLS stack, one set of time limits. A redirect is never followed by itself, so that no token goes where it was
-    /// not meant to. Plain HTTP is spoken to this machine only, see [`endpoint::safe`]: no proxy of another one may read it.
-    /// Nor does it need the certificates that the system trusts, and reading them takes longer than many a whole run
-    /// against an imitation; so a client for TLS is made only where it is wanted.
+    /// One client for each scheme that `addresses` need, with the same timeouts. Redirects are
+    /// never followed automatically, so that the token is not sent to another host. Plain HTTP is
+    /// only used on this machine, see [`endpoint::parse_token_url`], so no proxy may read it.
+    /// Loading the system's TLS certificates takes longer than a whole run against a sandbox, so
+    /// the TLS client is only created if an address needs it.
     pub(super) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let builder = || {
             reqwest::Client::builder()
@@ -120,20 +126,20 @@ impl HttpClients {
                 .timeout(RESPONSE_TIMEOUT)
                 .redirect(reqwest::redirect::Policy::none())
         };
-        let made = |builder: reqwest::ClientBuilder| {
+        let build = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| format_error_chain(&error))
         };
         let wants_tls = addresses
             .into_iter()
             .any(|address| !endpoint::is_plain_http(address));
-        let tls = wants_tls.then(|| made(builder())).transpose()?;
+        let tls = wants_tls.then(|| build(builder())).transpose()?;
         Ok(Self {
-            plain: made(builder().no_proxy().tls_certs_only([]))?,
+            plain: build(builder().no_proxy().tls_certs_only([]))?,
             tls,
         })
     }
 
-    /// The one for an address.
+    /// The client for an address, by its scheme.
     pub(super) fn for_url(&self, address: &str) -> &reqwest::Client {
         self.tls
             .as_ref()
@@ -142,7 +148,7 @@ impl HttpClients {
     }
 }
 
-/// The client side of one API.
+/// A client of one API. Clones share its rate limits and counters.
 #[derive(Clone, Debug)]
 pub struct ApiClient(Arc<ApiClientInner>);
 
@@ -158,66 +164,67 @@ struct ApiClientInner {
 }
 
 impl ApiClient {
-    /// A client for one API.
+    /// A client of the Machines API.
     ///
     /// # Errors
-    /// When the token holds characters that no header may hold, an address is one that no token may be sent to, or TLS
-    /// cannot be set up.
-    pub fn new(settings: &ClientConfig) -> Result<Self, CloudError> {
-        let doing = "set up the client of the Fly API";
-        let wrong = |what: &str| CloudError::new(doing, ErrorKind::Rejected, what.to_owned());
+    /// When the token contains characters that are not allowed in a header, a token must not be
+    /// sent to one of the addresses, or TLS cannot be set up.
+    pub fn new(config: &ClientConfig) -> Result<Self, CloudError> {
+        let operation = "set up the client of the Fly API";
+        let rejected =
+            |message: &str| CloudError::new(operation, ErrorKind::Rejected, message.to_owned());
         let mut authorization =
-            reqwest::header::HeaderValue::from_str(&authorization_value(settings.token.expose()))
-                .map_err(|_| wrong("the token holds characters that no header may hold"))?;
+            reqwest::header::HeaderValue::from_str(&authorization_value(config.token.expose()))
+                .map_err(|_| rejected("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
         let addresses = [
-            Some(&settings.base_url),
-            settings.logs_url.as_ref(),
-            settings.uiex_url.as_ref(),
+            Some(&config.base_url),
+            config.logs_url.as_ref(),
+            config.uiex_url.as_ref(),
         ];
         let addresses = addresses.into_iter().flatten().map(String::as_str);
         for address in addresses.clone() {
-            endpoint::parse_token_url(address).map_err(|why| wrong(&why))?;
+            endpoint::parse_token_url(address).map_err(|reason| rejected(&reason))?;
         }
         Ok(Self(Arc::new(ApiClientInner {
-            clients: HttpClients::new(addresses).map_err(|why| wrong(&why))?,
-            base_url: settings.base_url.trim_end_matches('/').to_owned(),
+            clients: HttpClients::new(addresses).map_err(|reason| rejected(&reason))?,
+            base_url: config.base_url.trim_end_matches('/').to_owned(),
             authorization,
-            rate_limiter: RateLimiter::new(settings.speed),
+            rate_limiter: RateLimiter::new(config.speed),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
-            speed: clamp_speed(settings.speed),
-            request_counter: RequestCounter::new(settings.crash_point),
+            speed: clamp_speed(config.speed),
+            request_counter: RequestCounter::new(config.crash_point),
         })))
     }
 
-    /// The same client at another base, with limits of its own.
-    pub(crate) fn with_base_url(&self, base: &str) -> Self {
+    /// The same client for another base URL, with rate limits of its own.
+    pub(crate) fn with_base_url(&self, base_url: &str) -> Self {
         let ApiClientInner {
             clients,
             authorization,
             speed,
-            request_counter: gauge,
+            request_counter,
             ..
         } = &*self.0;
         Self(Arc::new(ApiClientInner {
             clients: clients.clone(),
-            base_url: base.trim_end_matches('/').to_owned(),
+            base_url: base_url.trim_end_matches('/').to_owned(),
             authorization: authorization.clone(),
             rate_limiter: RateLimiter::new(*speed),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             speed: *speed,
-            request_counter: gauge.clone(),
+            request_counter: request_counter.clone(),
         }))
     }
 
-    /// The same client with the token as the APIs beside the Machines API want it: as a bearer's, whatever it is
-    /// (flyctl's `internal/uiex`).
-    pub(crate) fn with_bearer_auth(&self, base: &str) -> Self {
-        let there = self.with_base_url(base);
+    /// The same, with the token as the APIs other than the Machines API expect it: always with the
+    /// `Bearer` scheme (flyctl's `internal/uiex`).
+    pub(crate) fn with_bearer_auth(&self, base_url: &str) -> Self {
+        let client = self.with_base_url(base_url);
         let value = self.0.authorization.to_str().unwrap_or_default();
         let value = value.replacen("FlyV1 ", "Bearer ", 1);
         match (
-            Arc::into_inner(there.0),
+            Arc::into_inner(client.0),
             reqwest::header::HeaderValue::from_str(&value),
         ) {
             (Some(inner), Ok(mut authorization)) => {
@@ -227,11 +234,11 @@ impl ApiClient {
                     ..inner
                 }))
             }
-            _ => self.with_base_url(base),
+            _ => self.with_base_url(base_url),
         }
     }
 
-    /// How many requests were sent so far.
+    /// The number of requests sent so far.
     #[must_use]
     pub fn request_count(&self) -> u64 {
         self.0.request_counter.request_count()
@@ -241,12 +248,12 @@ impl ApiClient {
         self.0.request_counter.has_crashed()
     }
 
-    /// How much faster than Fly the server runs.
+    /// The speed of the server's clock relative to Fly.
     pub(crate) fn speed(&self) -> f64 {
         self.0.speed
     }
 
-    /// A moment that is so many seconds away, scaled by the speed.
+    /// The deadline in `secs` seconds of the server's clock.
     pub(crate) fn deadline_in(&self, secs: u64) -> Deadline {
         let speed = self.0.speed;
         Deadline {
@@ -255,109 +262,129 @@ impl ApiClient {
         }
     }
 
-    /// Waits; scaled by the speed, so that an imitation that runs faster is waited for less.
-    pub async fn sleep_scaled(&self, length: Duration) {
-        tokio::time::sleep(length.div_f64(self.0.speed)).await;
+    /// Sleeps for a duration of the server's clock, which a sandbox may run faster.
+    pub async fn sleep_scaled(&self, duration: Duration) {
+        tokio::time::sleep(duration.div_f64(self.0.speed)).await;
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and parses the JSON response.
     ///
     /// # Flow
-    /// Wait for the bucket, send, read. A refusal for too many requests, or a connection that was never made, is tried
-    /// again, since nothing was done. Any other failure of the server is tried again only when that is safe.
+    /// Wait for the rate limit, send, parse. A throttled request, or one whose connection failed,
+    /// is always retried, since nothing was done. Any other failure of the server is retried only
+    /// if the request is idempotent.
     ///
     /// # Errors
-    /// What the server answered, sorted.
+    /// The server's error, or why there was no response.
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
-        call: &ApiRequest<'_>,
+        request: &ApiRequest<'_>,
     ) -> Result<T, CloudError> {
-        self.send_with_nonce(call, None).await
+        self.send_with_nonce(request, None).await
     }
 
     /// The same with the nonce of a machine's lease.
     ///
     /// # Errors
-    /// As [`Http::send`].
+    /// As [`ApiClient::send`].
     pub(crate) async fn send_with_nonce<T: DeserializeOwned>(
         &self,
-        call: &ApiRequest<'_>,
+        request: &ApiRequest<'_>,
         nonce: Option<&str>,
     ) -> Result<T, CloudError> {
-        let (text, request_id) = self.send_with_retries(call, nonce).await?;
+        let (text, request_id) = self.send_with_retries(request, nonce).await?;
         let text = if text.trim().is_empty() {
             "null"
         } else {
             &text
         };
         serde_json::from_str(text).map_err(|error| {
-            let why = endpoint::summarize_html(text)
+            let reason = endpoint::summarize_html(text)
                 .unwrap_or_else(|| endpoint::to_single_line(&redact(&error.to_string())));
-            invalid_response_error(call, &why, request_id)
+            invalid_response_error(request, &reason, request_id)
         })
     }
 
     async fn send_with_retries(
         &self,
-        call: &ApiRequest<'_>,
+        request: &ApiRequest<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        retry_with_backoff(self.0.speed, call.idempotency, || {
-            self.send_once(call, nonce)
+        retry_with_backoff(self.0.speed, request.idempotency, || {
+            self.send_once(request, nonce)
         })
         .await
     }
 
     async fn send_once(
         &self,
-        call: &ApiRequest<'_>,
+        request: &ApiRequest<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
         let ApiClientInner {
             clients,
-            base_url: base,
+            base_url,
             authorization,
-            rate_limiter: pacing,
+            rate_limiter,
             in_flight,
-            request_counter: gauge,
+            request_counter,
             ..
         } = &*self.0;
-        let slot = pacing.acquire(call.action, call.identifier).await;
+        let slot = rate_limiter
+            .acquire(request.action, request.identifier)
+            .await;
+        // Take the permit only now, so that a request that waits for its rate limit blocks no other.
         let _permit = in_flight.acquire().await;
-        let turn = gauge.begin_request(&call.operation, call.method != Method::GET)?;
-        let mut request = clients
-            .for_url(base)
-            .request(call.method.clone(), format!("{base}{}", call.path))
+        let numbers =
+            request_counter.begin_request(&request.operation, request.method != Method::GET)?;
+        let mut builder = clients
+            .for_url(base_url)
+            .request(
+                request.method.clone(),
+                format!("{base_url}{}", request.path),
+            )
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
         if let Some(nonce) = nonce {
-            request = request.header(LEASE_NONCE_HEADER, nonce);
+            builder = builder.header(LEASE_NONCE_HEADER, nonce);
         }
-        if let Some(body) = &call.body {
-            request = request.json(body);
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
         }
-        let answer = request
+        let response = builder
             .send()
             .await
-            .map_err(|error| connection_error(&call.operation, &error))?;
-        pacing.record_response(call.action, call.identifier, slot);
-        let status = answer.status();
-        let request_id = answer
+            .map_err(|error| connection_error(&request.operation, &error))?;
+        rate_limiter.record_response(request.action, request.identifier, slot);
+        let status = response.status();
+        // A server could put what it was sent even into its request id.
+        let request_id = response
             .headers()
             .get("fly-request-id")
             .and_then(|id| id.to_str().ok())
             .map(redact);
-        tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
+        tracing::debug!(method = %request.method, path = request.path, status = status.as_u16(), request_id);
         if !status.is_success() {
-            let pointed = endpoint::redirect_target(&answer);
-            let text = endpoint::read_error_body(&call.operation, answer).await?;
-            gauge.end_request(&call.operation, turn)?;
-            return Err(status_error(call, status, &text, pointed, request_id));
+            let redirect_target = endpoint::redirect_target(&response);
+            let text = endpoint::read_error_body(&request.operation, response).await?;
+            request_counter.end_request(&request.operation, numbers)?;
+            return Err(status_error(
+                request,
+                status,
+                &text,
+                redirect_target,
+                request_id,
+            ));
         }
-        let body = endpoint::read_body(&call.operation, answer).await;
-        gauge.end_request(&call.operation, turn)?;
+        // The crash point after a response comes even if its body cannot be read.
+        let body = endpoint::read_body(&request.operation, response).await;
+        request_counter.end_request(&request.operation, numbers)?;
         match body.map(String::from_utf8) {
             Ok(Ok(text)) => Ok((text, request_id)),
-            Ok(Err(_)) => Err(invalid_response_error(call, "it is not UTF-8", request_id)),
+            Ok(Err(_)) => Err(invalid_response_error(
+                request,
+                "it is not UTF-8",
+                request_id,
+            )),
             Err(error) => Err(CloudError {
                 request_id,
                 ..error
@@ -365,40 +392,42 @@ impl ApiClient {
         }
     }
 
-    /// The count of this run's requests.
+    /// The request counter of this run.
     pub(crate) fn request_counter(&self) -> &RequestCounter {
         &self.0.request_counter
     }
 }
 
-/// Tries again where that is safe, with pauses that double.
+/// Calls `attempt` until it succeeds, up to [`MAX_ATTEMPTS`] times, with exponential backoff. Only
+/// errors after which repeating is safe are retried.
 pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudError>>>(
     speed: f64,
-    repeat: Idempotency,
-    once: impl Fn() -> F,
+    idempotency: Idempotency,
+    attempt: impl Fn() -> F,
 ) -> Result<T, CloudError> {
-    let mut pause = INITIAL_BACKOFF;
+    let mut backoff = INITIAL_BACKOFF;
     for _ in 1..MAX_ATTEMPTS {
-        let error = match once().await {
-            Ok(answer) => return Ok(answer),
+        let error = match attempt().await {
+            Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        let again = match error.kind {
+        // After these two kinds of errors nothing was done, so even a create is safe to repeat.
+        let is_retryable = match error.kind {
             ErrorKind::Throttled | ErrorKind::Unreachable => true,
-            ErrorKind::Ambiguous => repeat == Idempotency::Idempotent,
+            ErrorKind::Ambiguous => idempotency == Idempotency::Idempotent,
             _ => false,
         };
-        if !again {
+        if !is_retryable {
             return Err(error);
         }
         tracing::debug!(%error, "trying again");
-        tokio::time::sleep(pause.div_f64(speed)).await;
-        pause *= 2;
+        tokio::time::sleep(backoff.div_f64(speed)).await;
+        backoff *= 2;
     }
-    once().await
+    attempt().await
 }
 
-/// When waiting ends.
+/// The end of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     at: tokio::time::Instant,
@@ -406,106 +435,33 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Whether it is reached.
+    /// Whether the deadline has passed.
     pub(crate) fn has_passed(self) -> bool {
         tokio::time::Instant::now() >= self.at
     }
 
-    /// Whole seconds until then, on the server's clock.
+    /// Whole seconds until the deadline, on the server's clock.
     pub(crate) fn remaining_secs(self) -> u64 {
-        let left = self
+        let remaining = self
             .at
             .saturating_duration_since(tokio::time::Instant::now());
-        left.mul_f64(self.speed).as_secs()
+        remaining.mul_f64(self.speed).as_secs()
     }
 }
 
-/// Macaroons go with `FlyV1`, other tokens with `Bearer`; a scheme that the user pasted along is kept.
+/// The `Authorization` header for a token: scheme `FlyV1` for macaroons, `Bearer` for other tokens.
+/// A scheme that was pasted along with the token is kept.
 fn authorization_value(token: &str) -> String {
     let token = token.trim();
-    let macaroon = |part: &str| {
+    let is_macaroon = |part: &str| {
         ["fm1r_", "fm1a_", "fm2_"]
             .iter()
             .any(|prefix| part.trim().starts_with(prefix))
     };
     match token.split_once(' ') {
         Some(("FlyV1" | "Bearer", _)) => token.to_owned(),
-        _ if token.split(',').any(macaroon) => format!("FlyV1 {token}"),
+        _ if token.split(',').any(is_macaroon) => format!("FlyV1 {token}"),
         _ => format!("Bearer {token}"),
-    }
-}
-
-/// The cause of a lost connection. The error's own text would name the whole URL; the call says better what was done.
-fn connection_error_cause(error: &reqwest::Error) -> String {
-    std::error::Error::source(error)
-        .map_or_else(|| "the connection was lost".to_owned(), format_error_chain)
-}
-
-/// No answer: either no connection was made, or nobody knows what happened. A certificate that is not to be trusted is
-/// not tried again: it does not get better by itself.
-pub(super) fn connection_error(doing: &str, error: &reqwest::Error) -> CloudError {
-    let what = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else {
-        connection_error_cause(error)
-    };
-    let trouble = match error.is_connect() {
-        true if what.contains("certificate") => ErrorKind::Rejected,
-        true => ErrorKind::Unreachable,
-        false => ErrorKind::Ambiguous,
-    };
-    let host = error
-        .url()
-        .and_then(reqwest::Url::host_str)
-        .filter(|_| error.is_connect());
-    let what = host.map_or_else(
-        || what.clone(),
-        |host| format!("no connection to {host}: {what}"),
-    );
-    CloudError::new(doing, trouble, what)
-}
-
-/// An answer that says yes, and then nothing that can be understood.
-fn invalid_response_error(
-    call: &ApiRequest<'_>,
-    why: &str,
-    request_id: Option<String>,
-) -> CloudError {
-    let what = redact(&format!("the answer cannot be read: {why}"));
-    CloudError {
-        request_id,
-        ..CloudError::new(&call.operation, ErrorKind::InvalidResponse, what)
-    }
-}
-
-/// An answer that says no. Servers, and what stands before them, repeat what they were sent.
-fn status_error(
-    call: &ApiRequest<'_>,
-    status: StatusCode,
-    text: &str,
-    pointed: Option<String>,
-    request_id: Option<String>,
-) -> CloudError {
-    // Before it is shortened, so that no half of a secret is left.
-    let text = &redact(text);
-    let body: Value = serde_json::from_str(text).unwrap_or_default();
-    let said = ["message", "error"]
-        .iter()
-        .find_map(|key| body.get(key).and_then(Value::as_str));
-    let said = match pointed {
-        Some(place) => format!(
-            "it points to {place}, and a redirect is not followed, since the token would go along: use the address \
-             that is meant"
-        ),
-        None => said.map_or_else(|| endpoint::summarize_text(text), endpoint::to_single_line),
-    };
-    CloudError {
-        operation: call.operation.clone(),
-        message: redact(format!("{} {said}", status.as_u16()).trim_end()),
-        kind: ErrorKind::from_status(status.as_u16()),
-        status: Some(status.as_u16()),
-        request_id,
-        cloud: CloudProvider::Fly,
     }
 }
 

@@ -1,11 +1,13 @@
-//! The wire: one HTTP path with pacing, retries, time limits and request ids, AWS's own SDK beside it, and narrow clients
-//! above both. It knows no kind and no plan.
+//! The clients of Fly.io, of image registries and of AWS, above one HTTP client with rate limits,
+//! retries, timeouts and request ids. (AWS uses its own SDK.) Nothing here knows of resource kinds
+//! or plans.
 
 pub mod aws;
 mod endpoint;
 mod error;
 pub mod fly;
 pub(crate) mod http;
+mod http_errors;
 mod probe;
 mod progress;
 mod rate_limiter;
@@ -21,12 +23,12 @@ pub use rate_limiter::{RateLimitedAction, RateLimiter};
 pub use registry::RegistryClient;
 pub use request_counter::{CrashMode, CrashPoint, RequestOrdinal};
 
-/// The clients of every cloud, without write access.
+/// The read-only clients of all clouds.
 #[derive(Clone, Debug)]
 pub struct CloudReaders {
     /// Fly.io.
     pub fly: fly::FlyReader,
-    /// AWS, where the manifest names an account.
+    /// AWS; `None` if the manifest names no account.
     pub aws: Option<aws::AwsReader>,
 }
 

@@ -1,42 +1,42 @@
-//! How a long wait tells what it sees, while it is still waiting.
+//! Progress reports of long waits, while they are still waiting.
 
 use std::{fmt, sync::Arc};
 
-/// What a wait sees of a machine.
+/// The status of a machine during a wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineStatus {
     /// The machine's state, as Fly calls it.
     pub state: String,
-    /// How many of its checks pass.
+    /// How many of the machine's checks are passing.
     pub checks_passing: usize,
-    /// How many checks it has.
+    /// How many checks the machine has.
     pub checks_total: usize,
-    /// What its command printed, once it has ended; otherwise empty.
+    /// The output of the machine's command once it has ended; otherwise empty.
     pub output: Vec<String>,
 }
 
-/// Whom a wait tells of every change. Clones speak to the same listener.
+/// Receives every status change of a wait. Clones share one listener.
 #[derive(Clone)]
 pub struct ProgressSink(Arc<dyn Fn(MachineStatus) + Send + Sync>);
 
 impl ProgressSink {
-    /// A voice that somebody hears. The listener is called from the wait itself, so it must be quick.
+    /// A sink that calls `listener`. It is called from the wait itself, so it must be quick.
     #[must_use]
-    pub fn new(hear: impl Fn(MachineStatus) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(hear))
+    pub fn new(listener: impl Fn(MachineStatus) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
     }
 
-    /// A voice that nobody hears.
+    /// A sink that discards all reports.
     #[must_use]
     pub fn disabled() -> Self {
         Self::new(drop)
     }
 
-    /// Tells a sign, unless it is the last one told.
-    pub(crate) fn report_change(&self, last: &mut Option<MachineStatus>, sign: MachineStatus) {
-        if last.as_ref() != Some(&sign) {
-            *last = Some(sign.clone());
-            (self.0)(sign);
+    /// Reports `status` unless it equals `last`, which is updated.
+    pub(crate) fn report_change(&self, last: &mut Option<MachineStatus>, status: MachineStatus) {
+        if last.as_ref() != Some(&status) {
+            *last = Some(status.clone());
+            (self.0)(status);
         }
     }
 }
@@ -49,6 +49,6 @@ impl Default for ProgressSink {
 
 impl fmt::Debug for ProgressSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Voice")
+        f.write_str("ProgressSink")
     }
 }

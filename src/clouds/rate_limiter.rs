@@ -1,5 +1,5 @@
-//! Token buckets keyed the way Fly limits requests: by action and identifier, not by one global number. Waiting here
-//! is cheaper than being refused there.
+//! A client-side rate limiter with Fly's limits: one token bucket for each action and identifier
+//! rather than one global limit. Waiting here is cheaper than being throttled by the server.
 //!
 //! Fly's documentation ("Working with the Machines API", rate limits): 1 request a second for each action on each
 //! machine or app, with a burst of 3; reading a machine 5 a second, burst 10; 100 app deletions a minute.
@@ -14,27 +14,28 @@ use tokio::time::Instant;
 
 use crate::model::fly_limits;
 
-/// How much of the burst is left unused. Requests that are sent a second apart arrive a little less or more than that
-/// apart; a quarter of a token is 250 ms of it.
+/// The part of the burst that is left unused, in tokens. Requests sent one second apart do not
+/// arrive exactly one second apart; a quarter of a token allows for 250 ms of jitter.
 const BURST_MARGIN: f64 = 0.25;
 
-/// How much of a token an answer may cost. The server begins to count when the first request of a burst arrives, which may
-/// be later than the next ones take; more than a token is no journey, but a server that takes its time.
+/// The most tokens that the latency of a response may cost. The server starts counting when the
+/// first request of a burst arrives, which may be later than we assume from sending it. Latency
+/// beyond one token is not network delay but a slow server.
 const MAX_LATENCY_TOKENS: f64 = 1.0;
 
-/// What is done, as far as limits are concerned.
+/// The action of a request, by which Fly counts its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RateLimitedAction {
     /// Reading one machine.
     GetMachine,
     /// Deleting an app.
     DeleteApp,
-    /// Anything else, by its name.
+    /// Any other action, by name.
     Other(&'static str),
 }
 
 impl RateLimitedAction {
-    /// Requests a second, and how many at once.
+    /// Requests per second, and the burst.
     fn rate_and_burst(self) -> (f64, f64) {
         match self {
             Self::GetMachine => (5.0, 10.0),
@@ -47,7 +48,7 @@ impl RateLimitedAction {
     }
 }
 
-/// All buckets of one client.
+/// The token buckets of one client.
 #[derive(Debug)]
 pub struct RateLimiter {
     buckets: Mutex<BTreeMap<(RateLimitedAction, String), TokenBucket>>,
@@ -56,21 +57,21 @@ pub struct RateLimiter {
 
 #[derive(Clone, Copy, Debug)]
 struct TokenBucket {
-    /// May be negative: each waiting request has already taken its token.
+    /// Negative while requests wait: each has already taken its token.
     tokens: f64,
     updated_at: Instant,
 }
 
-/// A request that may be sent.
+/// Permission to send one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SendSlot {
-    /// Whether nothing had been sent for so long that the bucket was full.
+    /// Whether the bucket was full, because nothing had been sent for a while.
     bucket_was_full: bool,
     granted_at: Instant,
 }
 
 impl RateLimiter {
-    /// Buckets that fill `speed` times as fast as Fly's; 1.0 against Fly itself.
+    /// A limiter whose buckets refill `speed` times as fast as Fly's; 1.0 against Fly itself.
     #[must_use]
     pub fn new(speed: f64) -> Self {
         Self {
@@ -79,7 +80,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes a token, and says how long to wait before using it.
+    /// Takes a token. Returns how long to wait before using it, and whether the bucket was full.
     fn take_token(
         &self,
         action: RateLimitedAction,
@@ -97,42 +98,44 @@ impl RateLimiter {
                 updated_at: now,
             });
         let refilled = now.duration_since(bucket.updated_at).as_secs_f64() * rate;
-        let rested = bucket.tokens + refilled >= burst;
+        let was_full = bucket.tokens + refilled >= burst;
+        // Take the token right away: concurrent requests then queue up one after the other.
         bucket.tokens = (bucket.tokens + refilled).min(burst) - 1.0;
         bucket.updated_at = now;
         (
             Duration::from_secs_f64((-bucket.tokens / rate).max(0.0)),
-            rested,
+            was_full,
         )
     }
 
-    /// Waits until a request of this action on this identifier is within the limit.
+    /// Waits until a request for this action and identifier is within the limit.
     pub(crate) async fn acquire(&self, action: RateLimitedAction, identifier: &str) -> SendSlot {
-        let (pause, rested) = self.take_token(action, identifier, Instant::now());
+        let (pause, was_full) = self.take_token(action, identifier, Instant::now());
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         SendSlot {
-            bucket_was_full: rested,
+            bucket_was_full: was_full,
             granted_at: Instant::now(),
         }
     }
 
-    /// A request was answered, so it has arrived: a bucket that was full fills only from then on, as the server's does.
+    /// Records the response to a request, which proves that the request has arrived: a bucket that
+    /// was full starts refilling only then, as the server's does.
     pub(crate) fn record_response(
         &self,
         action: RateLimitedAction,
         identifier: &str,
-        turn: SendSlot,
+        slot: SendSlot,
     ) {
-        let journey =
-            turn.granted_at.elapsed().as_secs_f64() * action.rate_and_burst().0 * self.speed;
+        let latency_tokens =
+            slot.granted_at.elapsed().as_secs_f64() * action.rate_and_burst().0 * self.speed;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets
             .get_mut(&(action, identifier.to_owned()))
-            .filter(|_| turn.bucket_was_full)
+            .filter(|_| slot.bucket_was_full)
         {
-            bucket.tokens -= journey.min(MAX_LATENCY_TOKENS);
+            bucket.tokens -= latency_tokens.min(MAX_LATENCY_TOKENS);
         }
     }
 }
@@ -143,9 +146,9 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_the_rest_waits_its_turn() {
-        let (pacing, now) = (RateLimiter::new(1.0), Instant::now());
+        let (limiter, now) = (RateLimiter::new(1.0), Instant::now());
         let take = |id| {
-            pacing
+            limiter
                 .take_token(RateLimitedAction::Other("update"), id, now)
                 .0
                 .as_secs_f64()
@@ -160,13 +163,13 @@ mod tests {
 
     #[test]
     fn a_bucket_fills_up_again() {
-        let (pacing, now) = (RateLimiter::new(2.0), Instant::now());
+        let (limiter, now) = (RateLimiter::new(2.0), Instant::now());
         for _ in 0..4 {
-            pacing.take_token(RateLimitedAction::Other("update"), "m1", now);
+            limiter.take_token(RateLimitedAction::Other("update"), "m1", now);
         }
         let later = now + Duration::from_secs(2);
         assert!(
-            pacing
+            limiter
                 .take_token(RateLimitedAction::Other("update"), "m1", later)
                 .0
                 .is_zero()
@@ -175,17 +178,17 @@ mod tests {
 
     #[test]
     fn a_first_request_that_was_long_on_its_way_is_counted_from_its_answer() {
-        let (pacing, now) = (RateLimiter::new(1.0), Instant::now());
+        let (limiter, now) = (RateLimiter::new(1.0), Instant::now());
         let action = RateLimitedAction::Other("update");
-        let take = || pacing.take_token(action, "m1", now).0.as_secs_f64();
+        let take = || limiter.take_token(action, "m1", now).0.as_secs_f64();
         assert!(take() < f64::EPSILON);
-        let ago = now.checked_sub(Duration::from_secs(60)).unwrap();
-        pacing.record_response(
+        let earlier = now.checked_sub(Duration::from_secs(60)).unwrap();
+        limiter.record_response(
             action,
             "m1",
             SendSlot {
                 bucket_was_full: true,
-                granted_at: ago,
+                granted_at: earlier,
             },
         );
         assert_eq!(
@@ -193,12 +196,12 @@ mod tests {
             [0.25, 1.25, 2.25],
             "one token, however long it took"
         );
-        pacing.record_response(
+        limiter.record_response(
             action,
             "m1",
             SendSlot {
                 bucket_was_full: false,
-                granted_at: ago,
+                granted_at: earlier,
             },
         );
         assert!((take() - 3.25).abs() < f64::EPSILON);

@@ -1,5 +1,5 @@
-//! What every request of a run passes, to whichever cloud it goes: it is counted, and a test may let the process die
-//! around a certain one.
+//! Counts the requests of a run over all clouds, and lets tests simulate a crash before or after a
+//! certain request.
 
 use std::sync::{
     Arc,
@@ -8,36 +8,37 @@ use std::sync::{
 
 use super::{CloudError, ErrorKind};
 
-/// A point at which the process dies as by `kill -9`: around a certain request.
+/// The point at which a run crashes, as if by `kill -9`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrashPoint {
-    /// Which one.
+    /// The request at which to crash.
     pub request: RequestOrdinal,
-    /// Whether it is sent and answered first.
+    /// Whether to crash after its response has arrived rather than before it is sent.
     pub after_response: bool,
-    /// What happens then.
+    /// How to crash.
     pub mode: CrashMode,
 }
 
-/// A request by its number, counted from one over all clouds.
+/// The number of a request, counted from one over all clouds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOrdinal {
-    /// Among all requests.
+    /// Counted among all requests.
     Request(u64),
-    /// Among those that write.
+    /// Counted among the requests that write.
     Write(u64),
 }
 
-/// What a burnt fuse does.
+/// How a run crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashMode {
-    /// The process dies, without any clean-up.
+    /// Abort the process, without any clean-up.
     Abort,
-    /// This client falls silent for good, as the server sees a process that died; the process goes on and can look.
+    /// Send nothing any more, which to the server looks like a dead process; the process itself
+    /// goes on and can inspect the result.
     Simulate,
 }
 
-/// The count of a run's requests. Clones share it.
+/// The request counter of a run. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestCounter(Arc<Counters>);
 
@@ -49,7 +50,7 @@ struct Counters {
     crashed: AtomicBool,
 }
 
-/// The numbers of a request, from one; reads have none among the writes.
+/// The numbers of one request, from one. Reads have no number among the writes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestNumbers {
     request: u64,
@@ -57,8 +58,8 @@ pub(super) struct RequestNumbers {
 }
 
 impl RequestNumbers {
-    fn matches(self, nth: RequestOrdinal) -> bool {
-        match nth {
+    fn matches(self, ordinal: RequestOrdinal) -> bool {
+        match ordinal {
             RequestOrdinal::Request(n) => self.request == n,
             RequestOrdinal::Write(n) => self.write == Some(n),
         }
@@ -66,19 +67,19 @@ impl RequestNumbers {
 }
 
 impl RequestCounter {
-    pub(super) fn new(fuse: Option<CrashPoint>) -> Self {
+    pub(super) fn new(crash_point: Option<CrashPoint>) -> Self {
         Self(Arc::new(Counters {
-            crash_point: fuse,
+            crash_point,
             ..Counters::default()
         }))
     }
 
-    /// How many requests were sent so far.
+    /// The number of requests sent so far.
     pub(super) fn request_count(&self) -> u64 {
         self.0.requests.load(Ordering::Relaxed)
     }
 
-    /// Whether the fuse has burnt.
+    /// Whether a simulated crash has happened.
     pub(super) fn has_crashed(&self) -> bool {
         self.0.crashed.load(Ordering::Relaxed)
     }
@@ -86,48 +87,52 @@ impl RequestCounter {
     /// Counts a request that is about to be sent.
     ///
     /// # Errors
-    /// When this client has fallen silent.
+    /// When a simulated crash has happened or happens here.
     pub(super) fn begin_request(
         &self,
-        doing: &str,
+        operation: &str,
         is_write: bool,
     ) -> Result<RequestNumbers, CloudError> {
         let next = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed) + 1;
-        let turn = RequestNumbers {
+        let numbers = RequestNumbers {
             request: next(&self.0.requests),
             write: is_write.then(|| next(&self.0.writes)),
         };
-        self.crash_if_due(doing, turn, false)?;
-        Ok(turn)
+        self.crash_if_due(operation, numbers, false)?;
+        Ok(numbers)
     }
 
-    /// Notes that its answer is there.
+    /// Records that the response to a request has arrived.
     ///
     /// # Errors
-    /// As [`Gauge::enter`].
-    pub(super) fn end_request(&self, doing: &str, turn: RequestNumbers) -> Result<(), CloudError> {
-        self.crash_if_due(doing, turn, true)
+    /// As [`RequestCounter::begin_request`].
+    pub(super) fn end_request(
+        &self,
+        operation: &str,
+        numbers: RequestNumbers,
+    ) -> Result<(), CloudError> {
+        self.crash_if_due(operation, numbers, true)
     }
 
-    /// Dies here if the fuse says so, or stays silent once it has burnt.
+    /// Crashes if this is the crash point. After a simulated crash every request fails.
     fn crash_if_due(
         &self,
-        doing: &str,
-        turn: RequestNumbers,
-        after: bool,
+        operation: &str,
+        numbers: RequestNumbers,
+        after_response: bool,
     ) -> Result<(), CloudError> {
-        let Some(fuse) = self.0.crash_point else {
+        let Some(crash_point) = self.0.crash_point else {
             return Ok(());
         };
-        if turn.matches(fuse.request) && fuse.after_response == after {
-            match fuse.mode {
+        if numbers.matches(crash_point.request) && crash_point.after_response == after_response {
+            match crash_point.mode {
                 CrashMode::Abort => std::process::abort(),
                 CrashMode::Simulate => self.0.crashed.store(true, Ordering::Relaxed),
             }
         }
         if self.has_crashed() {
             return Err(CloudError::new(
-                doing,
+                operation,
                 ErrorKind::Failed,
                 "this client has fallen silent",
             ));

@@ -1,39 +1,36 @@
-//! The right to use the key of KMS that a bucket's objects are encrypted with. S3 asks KMS in the name of whoever reads or
-//! writes, so that the right to an object alone is not enough. Where AWS keeps the key (`AES256`, and `aws:kms` without
-//! one), no such right is needed.
+//! The permission to use the KMS key with which a bucket's objects are encrypted. S3 calls KMS in
+//! the name of whoever reads or writes, so a permission on the object alone is not enough. If AWS
+//! manages the key (`AES256`, and `aws:kms` without a key), no such permission is needed.
 
 use serde_json::{Value, json};
 
-use crate::kinds::aws::bucket::BucketSpec;
-
-/// What is done with objects.
+/// How objects are accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectAccess {
     /// They are read.
     Read,
-    /// They are written. Parts of a large object are encrypted one by one, and read again when they are put together.
+    /// They are written. This needs decryption as well: the parts of a multipart upload are
+    /// encrypted one by one and read again when they are joined.
     Write,
 }
 
-/// The statement; nothing where the bucket names no key. The key is used through S3 in the bucket's region, and in no
-/// other way.
+/// A statement that allows to use `key` (an ARN or an alias), only through S3 in `region`.
 #[must_use]
-pub fn key_statement(sid: &str, bucket: &BucketSpec, objects: ObjectAccess) -> Option<Value> {
-    let key = bucket.encryption.kms_key.as_ref()?;
+pub fn key_statement(sid: &str, key: &str, region: &str, objects: ObjectAccess) -> Value {
     let mut actions = vec!["kms:Decrypt"];
     actions.extend((objects == ObjectAccess::Write).then_some("kms:GenerateDataKey"));
-    let through = json!({ "kms:ViaService": format!("s3.{}.amazonaws.com", bucket.region) });
+    let via_s3 = json!({ "kms:ViaService": format!("s3.{region}.amazonaws.com") });
     let (resource, condition) = if key.starts_with("arn:") {
-        (key.as_str(), json!({ "StringEquals": through }))
+        (key, json!({ "StringEquals": via_s3 }))
     } else {
-        // An alias is no resource of a policy.
+        // A policy cannot name an alias as its resource.
         let alias = json!({ "kms:ResourceAliases": key });
         (
             "*",
-            json!({ "StringEquals": through, "ForAnyValue:StringEquals": alias }),
+            json!({ "StringEquals": via_s3, "ForAnyValue:StringEquals": alias }),
         )
     };
-    Some(json!({
+    json!({
         "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource, "Condition": condition,
-    }))
+    })
 }

@@ -1,4 +1,5 @@
-//! AWS policy documents: their meaning, comparison and description in words.
+//! IAM policies: policy documents as values, their comparison, validation and description in words,
+//! and statements that other modules need.
 
 pub mod kms;
 pub mod policy;

@@ -3,13 +3,14 @@
 use super::{Kind, Op, RegisteredKind, StepResult, World};
 use crate::{clouds::CloudError, kinds::CloudWriters, model::Name};
 
-/// The calls of a kind. Every kind has the first three; the others are for what is rolled out.
+/// The calls that every kind has.
 ///
 /// # Guarantees
-/// Each is safe to repeat: a creation first looks for what an earlier, unanswered attempt may have made, and an edit
-/// that was already done changes nothing. A process killed at any point loses nothing; the next plan tells the rest.
+/// Each call is safe to repeat: a creation first looks for an object that an earlier attempt without an answer may have
+/// made, and an edit that is already in effect changes nothing. When the process is killed, the next plan finds what
+/// is left to do.
 pub trait Drive: Kind {
-    /// Makes it, and returns once it is usable.
+    /// Creates the resource, and returns when it is usable.
     fn create(
         clouds: &CloudWriters,
         name: &Name,
@@ -17,7 +18,7 @@ pub trait Drive: Kind {
         world: &World,
     ) -> impl Future<Output = Result<Self::Live, CloudError>> + Send;
 
-    /// Makes one change in place.
+    /// Makes one change in place, and returns the object as it then is.
     fn edit(
         clouds: &CloudWriters,
         live: &Self::Live,
@@ -25,14 +26,17 @@ pub trait Drive: Kind {
         world: &World,
     ) -> impl Future<Output = Result<Self::Live, CloudError>> + Send;
 
-    /// Removes it; it is no error when it is gone already.
+    /// Deletes the resource. An object that does not exist any more is no error.
     fn delete(
         clouds: &CloudWriters,
         live: &Self::Live,
         world: &World,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
 
-    /// Makes one beside the one that is there, and returns once it could take over.
+/// The calls of kinds that are rolled out: blue-green successors, and verification.
+pub trait DriveRollout: Drive {
+    /// Creates a resource beside its predecessor, and returns when it is ready to take over.
     fn create_successor(
         clouds: &CloudWriters,
         name: &Name,
@@ -44,8 +48,8 @@ pub trait Drive: Kind {
         Self::create(clouds, name, spec, world)
     }
 
-    /// Lets successors take over from the old ones, whose names and records are given, those among them that have no
-    /// successor and are to go. When it fails, one version serves all the same.
+    /// Switches traffic from the old objects to their successors. `old` also holds objects without a successor that the
+    /// plan deletes, so that the old version stops serving everywhere. After a failure only one version serves.
     fn hand_over(
         clouds: &CloudWriters,
         old: &[(Name, Self::Live)],
@@ -55,7 +59,7 @@ pub trait Drive: Kind {
         async { Ok(()) }
     }
 
-    /// Proves that it works.
+    /// Verifies that the resource works.
     fn verify(
         clouds: &CloudWriters,
         name: &Name,
@@ -68,24 +72,24 @@ pub trait Drive: Kind {
 }
 
 /// Runs one operation of one kind.
-pub(super) async fn run_op<K: Drive + RegisteredKind>(
+pub(super) async fn run_op<K: RegisteredKind>(
     op: &Op<K>,
     name: &Name,
     clouds: &CloudWriters,
     world: &World,
 ) -> Result<StepResult, CloudError> {
-    let there = |live| K::into_step_result(Some(live));
+    let result = |live| K::into_step_result(Some(live));
     match op {
-        Op::Create(spec) => K::create(clouds, name, spec, world).await.map(there),
+        Op::Create(spec) => K::create(clouds, name, spec, world).await.map(result),
         Op::CreateSuccessor(spec, old) => K::create_successor(clouds, name, spec, old, world)
             .await
-            .map(there),
+            .map(result),
         Op::Edit(live, edits) => {
             let mut live = live.clone();
             for edit in edits {
                 live = K::edit(clouds, &live, edit, world).await?;
             }
-            Ok(there(live))
+            Ok(result(live))
         }
         Op::Delete(live) => K::delete(clouds, live, world)
             .await

@@ -1,41 +1,46 @@
-//! The macro behind the list of kinds: the three types that mention every kind, and how to visit them in order.
+//! The macro behind the list of kinds. It generates the types that mention every kind, so that all other code can be generic
+//! over kinds.
 
-/// Generates [`Desired`](super::Desired), [`World`](super::World) and [`AnyOp`](super::AnyOp) from the list.
+/// Generates [`Desired`](super::Desired), [`World`](super::World), [`AnyOp`](super::AnyOp) and
+/// [`StepResult`](super::StepResult) from the list. Each line is
+/// `table: Variant = path::to::Kind [traits that the kind implements with all their defaults],`.
 macro_rules! define_kinds {
-    ($($column:ident: $Variant:ident = $Kind:ty,)+) => {
-        /// What the manifest of one environment asks for. Every reference lands; no name stands twice.
+    ($($column:ident: $Variant:ident = $Kind:ty [$($Default:ident)*],)+) => {
+        /// What the manifest of one environment asks for. Every reference has a target, and names are unique within a kind.
         #[derive(Clone, Debug)]
         pub struct Desired {
-            /// Which environment this is.
+            /// The settings of the environment as a whole.
             pub meta: EnvironmentMeta,
             $(#[doc = concat!("Everything of kind `", stringify!($Kind), "`.")]
             pub $column: ResourceMap<<$Kind as Kind>::Spec>,)+
         }
 
-        /// What the clouds report, complete within its scope, so that absent means absent.
+        /// What the clouds report. It is complete: what is absent here does not exist.
         #[derive(Clone, Debug, Default)]
         pub struct World {
-            /// What was found besides.
+            /// Unmanaged objects, conflicts and warnings.
             pub findings: Findings,
             $(#[doc = concat!("Everything of kind `", stringify!($Kind), "`.")]
             pub $column: ResourceMap<<$Kind as Kind>::Live>,)+
         }
 
-        /// An operation of any kind: types are erased here, once, and recovered by one `match`.
+        /// An operation of any kind.
         #[derive(Clone, Debug)]
         pub enum AnyOp {
             $(#[doc = concat!("An operation on a `", stringify!($Kind), "`.")]
             $Variant(Op<$Kind>),)+
         }
 
-        /// What is there once a step is done: the new live record, or nothing; or what was there before.
+        /// The live object after a step.
         #[derive(Clone, Debug)]
         pub enum StepResult {
-            /// The records are as they were.
+            /// The step has changed no record.
             Unchanged,
-            $(#[doc = concat!("The outcome for a `", stringify!($Kind), "`.")]
+            $(#[doc = concat!("The new record; `None` after a deletion. For a `", stringify!($Kind), "`.")]
             $Variant(Option<Box<<$Kind as Kind>::Live>>),)+
         }
+
+        $($(impl $Default for $Kind {})*)+
 
         $(impl RegisteredKind for $Kind {
             fn into_any_op(op: Op<Self>) -> AnyOp { AnyOp::$Variant(op) }
@@ -43,16 +48,19 @@ macro_rules! define_kinds {
             fn table_mut(world: &mut World) -> &mut ResourceMap<Self::Live> { &mut world.$column }
         })+
 
-        /// The names of all kinds, ground up.
+        /// All kinds, in the order in which they refer to each other.
+        pub const KINDS: &[KindInfo] = &[$(KindInfo::new::<$Kind>(),)+];
+
+        /// The names of all kinds, in the same order.
         pub const KIND_NAMES: &[&str] = &[$(<$Kind as KindName>::NAME,)+];
 
-        /// Calls the visitor once for each kind, ground up, with that kind's two tables.
-        pub fn visit_kinds(desired: &Desired, world: &World, visit: &mut impl KindVisitor) {
-            $(visit.visit_kind::<$Kind>(&desired.$column, &world.$column);)+
+        /// Calls the visitor once for each kind, in the order of the list.
+        pub fn visit_kinds(desired: &Desired, world: &World, visitor: &mut impl KindVisitor) {
+            $(visitor.visit_kind::<$Kind>(&desired.$column, &world.$column);)+
         }
 
         impl Desired {
-            /// An environment that asks for nothing.
+            /// A manifest without resources.
             #[must_use]
             pub fn empty(meta: EnvironmentMeta) -> Self {
                 Self { meta, $($column: ResourceMap::new(),)+ }
@@ -60,9 +68,9 @@ macro_rules! define_kinds {
         }
 
         impl World {
-            /// Records the outcome of a step, so that later steps can look it up.
-            pub fn record_result(&mut self, name: &Name, settled: StepResult) {
-                match settled {
+            /// Records the result of a step, so that later steps can use it: a machine needs the id of its new volume.
+            pub fn record_result(&mut self, name: &Name, result: StepResult) {
+                match result {
                     StepResult::Unchanged => {}
                     $(StepResult::$Variant(Some(live)) => drop(self.$column.insert(name.clone(), *live)),
                     StepResult::$Variant(None) => drop(self.$column.remove(name)),)+
@@ -71,10 +79,10 @@ macro_rules! define_kinds {
         }
 
         impl AnyOp {
-            /// Carries the operation out.
+            /// Runs the operation.
             ///
             /// # Errors
-            /// What the cloud answered; the operation may have been done in part, and the next plan will tell.
+            /// What the cloud responded. The operation may have taken effect in part; the next plan finds out.
             pub async fn run(
                 &self, name: &Name, clouds: &crate::kinds::CloudWriters, world: &World,
             ) -> Result<StepResult, crate::clouds::CloudError> {
@@ -86,19 +94,26 @@ macro_rules! define_kinds {
     };
 }
 
-/// A kind that stands in the list.
-pub trait RegisteredKind: super::Kind + super::Drive {
-    /// Erases the operation's type.
+/// A kind in the list, with everything that a plan and an apply ask of it.
+pub trait RegisteredKind:
+    super::Kind
+    + super::RolloutRules
+    + super::DeletionRules
+    + super::OperationRules
+    + super::Drive
+    + super::DriveRollout
+{
+    /// Wraps an operation.
     fn into_any_op(op: super::Op<Self>) -> super::AnyOp;
-    /// Erases the outcome's type.
+    /// Wraps a live object after a step.
     fn into_step_result(live: Option<Self::Live>) -> super::StepResult;
-    /// This kind's live records.
+    /// The live objects of this kind.
     fn table_mut(world: &mut super::World) -> &mut crate::model::ResourceMap<Self::Live>;
 }
 
-/// Something done once for each kind.
+/// Code that runs once for each kind, generically.
 pub trait KindVisitor {
-    /// Looks at one kind's tables.
+    /// Visits one kind, with what the manifest asks for and what exists.
     fn visit_kind<K: RegisteredKind>(
         &mut self,
         desired: &crate::model::ResourceMap<K::Spec>,

@@ -1,5 +1,5 @@
-//! How a lock is taken: look, write under the condition that nothing has changed since, and never believe an answer that
-//! was lost.
+//! Acquiring a lock: read the object, write it on the condition that it has not changed since, and
+//! if a response is lost, read again instead of guessing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,68 +14,65 @@ use super::{
 };
 use crate::clouds::CloudError;
 
-/// How many requests in a row may fail, or meet another's write, before that is an error; and the pauses between them.
+/// How many attempts in a row may fail or lose to another run's write before that is an error, and
+/// the delays between them.
 const MAX_ATTEMPTS: u32 = 8;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const MAX_DELAY: Duration = Duration::from_secs(4);
 
-/// An `ETag` that no object has: those of S3 are hexadecimal.
+/// An `ETag` that no object has: those of S3 consist of hexadecimal digits.
 const NONEXISTENT_ETAG: &str = "\"trimtab-has-never-written-this\"";
 
-/// An object's record, and the `ETag` that it has now.
+/// A record with the `ETag` under which it is stored.
 #[derive(Clone, Debug)]
 pub(super) struct StoredRecord {
     pub(super) record: LockRecord,
     pub(super) etag: String,
 }
 
-/// Reads the lock, and tells the clock what time it is.
+/// Reads the lock's object, and sets the clock from the response.
 pub(super) async fn read_record<S: LockStore, P: TimeSource>(
     store: &S,
     clock: &ServerClock<P>,
-    place: &LockLocation,
+    location: &LockLocation,
 ) -> Result<Option<StoredRecord>, LockErrorKind> {
     let sent = clock.local_now();
-    let StoreResponse {
-        value,
-        server_date: date,
-    } = store.get().await.map_err(LockErrorKind::from_cloud_error)?;
-    clock.record_server_date(sent, date);
+    let StoreResponse { value, server_date } =
+        store.get().await.map_err(LockErrorKind::from_cloud_error)?;
+    clock.record_server_date(sent, server_date);
     match value {
         GetOutcome::ObjectNotFound => Ok(None),
-        GetOutcome::BucketNotFound => Err(LockErrorKind::BucketNotFound(place.bucket.clone())),
+        GetOutcome::BucketNotFound => Err(LockErrorKind::BucketNotFound(location.bucket.clone())),
         GetOutcome::Found { body, etag } => match LockRecord::parse(&body) {
             Ok(record) => Ok(Some(StoredRecord { record, etag })),
-            Err(what) => Err(LockErrorKind::NotALock {
-                object: place.s3_url(),
-                what,
+            Err(problem) => Err(LockErrorKind::NotALock {
+                object: location.s3_url(),
+                problem,
             }),
         },
     }
 }
 
-/// Writes the lock, and tells the clock what time it is.
+/// Writes the lock's object, and sets the clock from the response.
 pub(super) async fn write_record<S: LockStore, P: TimeSource>(
     store: &S,
     clock: &ServerClock<P>,
     record: &LockRecord,
-    only: WriteCondition,
+    condition: WriteCondition,
 ) -> Result<PutOutcome, CloudError> {
     let sent = clock.local_now();
-    let StoreResponse {
-        value,
-        server_date: date,
-    } = store.put(record.to_json(), only).await?;
-    clock.record_server_date(sent, date);
+    let StoreResponse { value, server_date } = store.put(record.to_json(), condition).await?;
+    clock.record_server_date(sent, server_date);
     Ok(value)
 }
 
-/// Tries in a row that came to nothing.
+/// Counts failed attempts in a row, and waits between them.
 #[derive(Debug, Default)]
 pub(super) struct RetryBudget(u32);
 
 impl RetryBudget {
-    /// Waits for the next; `Err` when there were too many, with the last error or a word for it.
+    /// Waits before the next attempt. After too many attempts, returns the last error, or
+    /// [`LockErrorKind::Contended`] if there was none.
     pub(super) async fn wait_or_give_up<P: TimeSource>(
         &mut self,
         clock: &ServerClock<P>,
@@ -88,18 +85,18 @@ impl RetryBudget {
                 LockErrorKind::from_cloud_error,
             ));
         }
-        let pause = FIRST_DELAY.saturating_mul(1 << (self.0 - 1)).min(MAX_DELAY);
-        clock.time_source().sleep(pause).await;
+        let delay = FIRST_DELAY.saturating_mul(1 << (self.0 - 1)).min(MAX_DELAY);
+        clock.time_source().sleep(delay).await;
         Ok(())
     }
 
-    /// Waits for the next, unless the error is one that trying again cannot mend.
+    /// Waits before the next attempt if the error may pass; returns any other error.
     pub(super) async fn retry_if_transient<P: TimeSource>(
         &mut self,
         clock: &ServerClock<P>,
-        why: LockErrorKind,
+        error: LockErrorKind,
     ) -> Result<(), LockErrorKind> {
-        match why {
+        match error {
             LockErrorKind::Cloud(error) if is_transient(&error) => {
                 self.wait_or_give_up(clock, Some(*error)).await
             }
@@ -108,7 +105,7 @@ impl RetryBudget {
     }
 }
 
-/// Somebody who wants a lock.
+/// A run that wants to acquire a lock.
 pub(super) struct Acquirer<S, P> {
     store: S,
     clock: ServerClock<P>,
@@ -117,13 +114,13 @@ pub(super) struct Acquirer<S, P> {
     timings: LockTimings,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum AttemptOutcome {
-    /// It is ours.
+    /// The lock is ours.
     Acquired(StoredRecord),
-    /// Somebody has it.
+    /// Another run holds it, until this time plus the margin unless it is renewed.
     Held(Box<LockRecord>, Timestamp),
-    /// Nothing is known: look again.
+    /// The outcome is unknown, or another write came first: read again.
     Retry(Option<CloudError>),
 }
 
@@ -131,108 +128,112 @@ impl<S: LockStore, P: TimeSource> Acquirer<S, P> {
     pub(super) fn new(
         store: S,
         clock: ServerClock<P>,
-        place: LockLocation,
-        who: LockHolder,
-        terms: LockTimings,
+        location: LockLocation,
+        holder: LockHolder,
+        timings: LockTimings,
     ) -> Self {
         Self {
             store,
             clock,
-            location: place,
-            holder: who,
-            timings: terms,
+            location,
+            holder,
+            timings,
         }
     }
 
-    /// See [`super::take`].
+    /// See [`super::acquire`].
     pub(super) async fn acquire(
         self,
-        waiting: impl FnMut(&LockRecord, Timestamp) + Send,
+        on_waiting: impl FnMut(&LockRecord, Timestamp) + Send,
     ) -> Result<HeldLock<S, P>, LockError> {
-        let place = self.location.clone();
-        let taken = async {
-            let found = self.wait_until_acquired(waiting).await?;
-            self.verify_conditional_writes(found).await
+        let location = self.location.clone();
+        let acquisition = async {
+            let stored = self.wait_until_acquired(on_waiting).await?;
+            self.verify_conditional_writes(stored).await
         };
-        match taken.await {
-            Ok(found) => {
+        match acquisition.await {
+            Ok(stored) => {
                 let Self {
                     store,
                     clock,
-                    location: place,
+                    location,
                     holder: _,
-                    timings: terms,
+                    timings,
                 } = self;
                 Ok(HeldLock::new(Arc::new(LeaseShared::new(
-                    store, clock, place, terms, found,
+                    store, clock, location, timings, stored,
                 ))))
             }
-            Err(why) => Err(place.error(why)),
+            Err(error) => Err(location.error(error)),
         }
     }
 
-    /// Tries until the lock is ours or patience ends.
+    /// Tries until the lock is ours or the acquire timeout is over.
     async fn wait_until_acquired(
         &self,
-        mut waiting: impl FnMut(&LockRecord, Timestamp) + Send,
+        mut on_waiting: impl FnMut(&LockRecord, Timestamp) + Send,
     ) -> Result<StoredRecord, LockErrorKind> {
-        let begun = self.clock.time_source().monotonic();
-        let mut tries = RetryBudget::default();
-        let mut told: Option<LockRecord> = None;
+        let started = self.clock.time_source().monotonic();
+        let mut retries = RetryBudget::default();
+        let mut reported: Option<LockRecord> = None;
         loop {
             match self.try_acquire().await? {
-                AttemptOutcome::Acquired(found) => return Ok(found),
-                AttemptOutcome::Retry(error) => tries.wait_or_give_up(&self.clock, error).await?,
-                AttemptOutcome::Held(record, until) => {
-                    tries = RetryBudget::default();
-                    let waited = self.clock.time_source().monotonic().saturating_sub(begun);
-                    let Some(left) = self
+                AttemptOutcome::Acquired(stored) => return Ok(stored),
+                AttemptOutcome::Retry(error) => retries.wait_or_give_up(&self.clock, error).await?,
+                AttemptOutcome::Held(record, available_at) => {
+                    // This attempt worked, so errors while waiting for the holder do not add up.
+                    retries = RetryBudget::default();
+                    let waited = self.clock.time_source().monotonic().saturating_sub(started);
+                    let Some(remaining) = self
                         .timings
                         .acquire_timeout
                         .checked_sub(waited)
-                        .filter(|left| !left.is_zero())
+                        .filter(|remaining| !remaining.is_zero())
                     else {
                         return Err(LockErrorKind::Held {
                             record,
-                            until,
+                            available_at,
                             waited,
                         });
                     };
-                    if !told
+                    // Report each holder once, not at every poll.
+                    if !reported
                         .as_ref()
-                        .is_some_and(|told| told.is_same_acquisition(&record))
+                        .is_some_and(|reported| reported.is_same_acquisition(&record))
                     {
-                        waiting(&record, until);
-                        told = Some(*record);
+                        on_waiting(&record, available_at);
+                        reported = Some(*record);
                     }
                     self.clock
                         .time_source()
-                        .sleep(self.timings.poll_interval.min(left))
+                        .sleep(self.timings.poll_interval.min(remaining))
                         .await;
                 }
             }
         }
     }
 
-    /// Looks, and writes if the lock may be taken.
+    /// Reads the object, and writes it if the lock is available.
     async fn try_acquire(&self) -> Result<AttemptOutcome, LockErrorKind> {
-        let found = match read_record(&self.store, &self.clock, &self.location).await {
-            Ok(found) => found,
+        let stored = match read_record(&self.store, &self.clock, &self.location).await {
+            Ok(stored) => stored,
             Err(LockErrorKind::Cloud(error)) if is_transient(&error) => {
                 return Ok(AttemptOutcome::Retry(Some(*error)));
             }
-            Err(why) => return Err(why),
+            Err(error) => return Err(error),
         };
         let (Some(earliest), Some(latest)) = (self.clock.earliest_now(), self.clock.latest_now())
         else {
             return Err(LockErrorKind::MissingDateHeader);
         };
-        let record = found.as_ref().map(|found| &found.record);
-        let verdict = determine_status(record, &self.holder.nonce, earliest, self.timings.margin);
-        let (generation, only) = match (verdict, found) {
-            (LockStatus::Ours, Some(found)) => return Ok(AttemptOutcome::Acquired(found)),
-            (LockStatus::Held { until }, Some(found)) => {
-                return Ok(AttemptOutcome::Held(Box::new(found.record), until));
+        let record = stored.as_ref().map(|stored| &stored.record);
+        // Err on the safe side in both directions: whether another run's lock has expired is judged
+        // by the earliest possible time, our own expiry is computed from the latest.
+        let status = determine_status(record, &self.holder.nonce, earliest, self.timings.margin);
+        let (generation, condition) = match (status, stored) {
+            (LockStatus::Ours, Some(stored)) => return Ok(AttemptOutcome::Acquired(stored)),
+            (LockStatus::Held { available_at }, Some(stored)) => {
+                return Ok(AttemptOutcome::Held(Box::new(stored.record), available_at));
             }
             (_, Some(StoredRecord { record, etag })) => (
                 record.generation.saturating_add(1),
@@ -241,11 +242,12 @@ impl<S: LockStore, P: TimeSource> Acquirer<S, P> {
             (_, None) => (1, WriteCondition::IfAbsent),
         };
         let record = LockRecord::new(&self.holder, generation, latest, self.timings.ttl);
-        match write_record(&self.store, &self.clock, &record, only).await {
+        match write_record(&self.store, &self.clock, &record, condition).await {
             Ok(PutOutcome::Written { etag }) => {
                 Ok(AttemptOutcome::Acquired(StoredRecord { record, etag }))
             }
-            // Whose write it was that came first is told by the next look: it may have been our own.
+            // The next read tells whose write came first. It may have been our own, sent twice by
+            // the SDK.
             Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => {
                 Ok(AttemptOutcome::Retry(None))
             }
@@ -257,12 +259,13 @@ impl<S: LockStore, P: TimeSource> Acquirer<S, P> {
         }
     }
 
-    /// Two writes that have to be refused. A store that carries one out has written the same as was there, so that nothing
-    /// is lost; the lock is given back, and nobody relies on it. This is done at each taking: stores change, and a run may
-    /// die between its first write and this.
+    /// Sends two writes that the store must reject. A store that carries one out has written the
+    /// content that was there before, so nothing is lost; the lock is released, and the run fails
+    /// instead of relying on it. This is verified at each acquisition, because stores change, and
+    /// because a run may die between its first write and this check.
     async fn verify_conditional_writes(
         &self,
-        mut found: StoredRecord,
+        mut stored: StoredRecord,
     ) -> Result<StoredRecord, LockErrorKind> {
         let conditions = [
             ("If-None-Match: *", WriteCondition::IfAbsent),
@@ -271,42 +274,49 @@ impl<S: LockStore, P: TimeSource> Acquirer<S, P> {
                 WriteCondition::IfMatch(NONEXISTENT_ETAG.to_owned()),
             ),
         ];
-        for (name, only) in conditions {
-            let mut tries = RetryBudget::default();
+        for (name, condition) in conditions {
+            let mut retries = RetryBudget::default();
             loop {
-                match write_record(&self.store, &self.clock, &found.record, only.clone()).await {
-                    // A conflict is an answer that only a store gives that knows conditions.
+                match write_record(&self.store, &self.clock, &stored.record, condition.clone())
+                    .await
+                {
+                    // Only a store that supports conditions answers with a conflict.
                     Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => break,
                     Ok(PutOutcome::Written { etag }) => {
-                        found.etag = etag;
-                        self.release_unverified(&found).await;
+                        stored.etag = etag;
+                        self.release_unverified(&stored).await;
                         return Err(LockErrorKind::ConditionalWritesIgnored(name));
                     }
                     Ok(PutOutcome::BucketNotFound) => {
                         return Err(LockErrorKind::BucketNotFound(self.location.bucket.clone()));
                     }
                     Err(error) => {
-                        if let Err(why) = tries
+                        if let Err(error) = retries
                             .retry_if_transient(&self.clock, LockErrorKind::from_cloud_error(error))
                             .await
                         {
-                            self.release_unverified(&found).await;
-                            return Err(why);
+                            self.release_unverified(&stored).await;
+                            return Err(error);
                         }
                     }
                 }
             }
         }
-        Ok(found)
+        Ok(stored)
     }
 
-    /// Gives back what was taken a moment ago and is not wanted.
-    async fn release_unverified(&self, found: &StoredRecord) {
-        let only = WriteCondition::IfMatch(found.etag.clone());
-        if let Err(error) =
-            write_record(&self.store, &self.clock, &found.record.to_released(), only).await
+    /// Releases a lock that was just acquired and cannot be used.
+    async fn release_unverified(&self, stored: &StoredRecord) {
+        let condition = WriteCondition::IfMatch(stored.etag.clone());
+        if let Err(error) = write_record(
+            &self.store,
+            &self.clock,
+            &stored.record.to_released(),
+            condition,
+        )
+        .await
         {
-            tracing::warn!(%error, "a lock was not given back and will run out by itself");
+            tracing::warn!(%error, "the lock was not released and will expire by itself");
         }
     }
 }

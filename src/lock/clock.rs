@@ -1,8 +1,9 @@
-//! The server's time, between two answers that told it. The local clock is never asked what time it is: it may be wrong
-//! by hours, and two holders that judge one lock by two clocks are two holders at once.
+//! The server time between two responses. The local clock is never used as the time: it may be
+//! wrong by hours, and if two runs judged one lock by two clocks, both could hold it.
 //!
-//! An answer's `Date` is some moment between the request and the answer, cut to the second. From it follow the earliest
-//! and the latest that the server's time can be now; each question is answered by the one that errs on the safe side.
+//! A response's `Date` is a moment between the request and the response, cut to the second. From it
+//! follow the earliest and the latest possible server time now. Each question is answered with the
+//! one that errs on the safe side.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,22 +14,23 @@ use jiff::Timestamp;
 
 use super::record::saturating_add;
 
-/// How exact `Date` is (RFC 9110, section 5.6.7: whole seconds).
+/// The resolution of the `Date` header: whole seconds (RFC 9110, section 5.6.7).
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
-/// How time passes on this machine, in seconds of the server's.
+/// How time passes on this machine, in seconds of server time.
 pub(super) trait TimeSource: Send + Sync + 'static {
-    /// Time since a fixed moment. It never goes back, and may stand still while the machine sleeps.
+    /// Time since a fixed moment. Never goes back, and may stand still while the machine sleeps.
     fn monotonic(&self) -> Duration;
 
-    /// The same by the local clock: it may jump, and it also counts the time in which the machine slept.
+    /// The same by the wall clock. It may jump when the clock is set, and includes the time in
+    /// which the machine slept.
     fn wall_clock(&self) -> Duration;
 
-    /// Waits.
-    fn sleep(&self, length: Duration) -> impl Future<Output = ()> + Send;
+    /// Waits for a duration of server time.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// The machine's own time.
+/// The clocks of this machine, sped up by a factor against a sandbox.
 #[derive(Clone, Debug)]
 pub(super) struct SystemTimeSource {
     start: Instant,
@@ -38,11 +40,11 @@ pub(super) struct SystemTimeSource {
 }
 
 impl SystemTimeSource {
-    pub(super) fn new(wall: fn() -> Timestamp, speed: f64) -> Self {
+    pub(super) fn new(wall_clock: fn() -> Timestamp, speed: f64) -> Self {
         Self {
             start: Instant::now(),
-            wall_start: wall(),
-            read_wall_clock: wall,
+            wall_start: wall_clock(),
+            read_wall_clock: wall_clock,
             speed: crate::clouds::http::clamp_speed(speed),
         }
     }
@@ -54,18 +56,18 @@ impl TimeSource for SystemTimeSource {
     }
 
     fn wall_clock(&self) -> Duration {
-        let passed = (self.read_wall_clock)().duration_since(self.wall_start);
-        Duration::try_from(passed)
+        let readings = (self.read_wall_clock)().duration_since(self.wall_start);
+        Duration::try_from(readings)
             .unwrap_or_default()
             .mul_f64(self.speed)
     }
 
-    async fn sleep(&self, length: Duration) {
-        tokio::time::sleep(length.div_f64(self.speed)).await;
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration.div_f64(self.speed)).await;
     }
 }
 
-/// What the server told last.
+/// The last server time and when it was received.
 #[derive(Clone, Copy, Debug)]
 struct ServerTime {
     date: Timestamp,
@@ -73,12 +75,14 @@ struct ServerTime {
     received: Duration,
 }
 
-/// How much time has passed on this machine at least since the clock was made, however it passed.
+/// A point in local time: how much time has passed at most since the clock was created, by
+/// whichever of the two local clocks passed more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalInstant(Duration);
 
-/// Both times of this machine when they were read last, and how much had passed by the longer of the two, from one reading
-/// to the next: a local clock that is set back takes nothing away from what passed before.
+/// The last readings of both local clocks, and the time elapsed so far. From one reading to the
+/// next, the longer of the two intervals counts. So setting the wall clock back takes nothing away
+/// from what had elapsed before.
 #[derive(Debug)]
 struct ClockReadings {
     monotonic: Duration,
@@ -86,7 +90,7 @@ struct ClockReadings {
     elapsed: Duration,
 }
 
-/// The server's clock as far as it is known.
+/// The server's clock, as far as it is known from its responses.
 #[derive(Debug)]
 pub(super) struct ServerClock<P> {
     time_source: P,
@@ -95,15 +99,15 @@ pub(super) struct ServerClock<P> {
 }
 
 impl<P: TimeSource> ServerClock<P> {
-    pub(super) fn new(pulse: P) -> Self {
-        let passed = ClockReadings {
-            monotonic: pulse.monotonic(),
-            wall_clock: pulse.wall_clock(),
+    pub(super) fn new(time_source: P) -> Self {
+        let readings = ClockReadings {
+            monotonic: time_source.monotonic(),
+            wall_clock: time_source.wall_clock(),
             elapsed: Duration::ZERO,
         };
         Self {
-            time_source: pulse,
-            last_readings: Mutex::new(passed),
+            time_source,
+            last_readings: Mutex::new(readings),
             last_server_time: Mutex::default(),
         }
     }
@@ -112,25 +116,28 @@ impl<P: TimeSource> ServerClock<P> {
         &self.time_source
     }
 
-    /// Now, on this machine: to be kept while a request is under way.
+    /// The local time, to be kept while a request is in progress.
     pub(super) fn local_now(&self) -> LocalInstant {
-        let (steady, wall) = (self.time_source.monotonic(), self.time_source.wall_clock());
-        let mut passed = self
+        let (monotonic, wall_clock) = (self.time_source.monotonic(), self.time_source.wall_clock());
+        let mut readings = self
             .last_readings
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let since = steady
-            .saturating_sub(passed.monotonic)
-            .max(wall.saturating_sub(passed.wall_clock));
-        *passed = ClockReadings {
-            monotonic: steady,
-            wall_clock: wall,
-            elapsed: passed.elapsed + since,
+        // While the machine sleeps only the wall clock advances; when the wall clock is set back,
+        // only the monotonic clock does.
+        let interval = monotonic
+            .saturating_sub(readings.monotonic)
+            .max(wall_clock.saturating_sub(readings.wall_clock));
+        *readings = ClockReadings {
+            monotonic,
+            wall_clock,
+            elapsed: readings.elapsed + interval,
         };
-        LocalInstant(passed.elapsed)
+        LocalInstant(readings.elapsed)
     }
 
-    /// Notes what an answer to a request told that was sent at this moment. An answer without a date tells nothing.
+    /// Records the date of the response to a request that was sent at `sent`. A response without a
+    /// date changes nothing.
     pub(super) fn record_server_date(&self, sent: LocalInstant, date: Option<Timestamp>) {
         if let Some(date) = date {
             *self.lock_server_time() = Some(ServerTime {
@@ -141,7 +148,8 @@ impl<P: TimeSource> ServerClock<P> {
         }
     }
 
-    /// The earliest that the server's time can be: by it others' locks have not run out yet.
+    /// The earliest possible server time now: the date plus the time since the response. Used for
+    /// other runs' locks, which must not be taken too early.
     pub(super) fn earliest_now(&self) -> Option<Timestamp> {
         let ServerTime { date, received, .. } = (*self.lock_server_time())?;
         Some(saturating_add(
@@ -150,8 +158,9 @@ impl<P: TimeSource> ServerClock<P> {
         ))
     }
 
-    /// The latest that the server's time can be: by it our own lock has run out already. A machine that slept, or whose
-    /// clock was set, is later rather than earlier.
+    /// The latest possible server time now: the date, plus its resolution, plus the time since the
+    /// request was sent. Used for our own lock, which must count as expired early rather than late.
+    /// Sleeping or setting the clock forward only makes this later.
     pub(super) fn latest_now(&self) -> Option<Timestamp> {
         let LocalInstant(now) = self.local_now();
         let ServerTime {

@@ -1,4 +1,4 @@
-//! What can go wrong with a lock, in words that say who has it and what to do.
+//! Errors of the lock, with messages that say who holds it and what to do.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use jiff::Timestamp;
 use super::record::LockRecord;
 use crate::clouds::{CloudError, ErrorKind};
 
-/// A lock that could not be taken, kept or given back.
+/// A lock could not be acquired, held or released.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("lock {target}: {kind}")]
 pub struct LockError {
     /// What is locked, as `project/environment`.
     pub target: String,
-    /// Why.
+    /// The reason.
     pub kind: LockErrorKind,
 }
 
-/// The reasons.
+/// Why a lock could not be acquired, held or released.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LockErrorKind {
-    /// Somebody else has it, and did not let go.
+    /// Another run holds the lock and did not release it in time.
     #[error(
         "{record} has held it since {}, until {expires} unless it is renewed, and did not let go within {} s",
         record.acquired_at, waited.as_secs(), expires = record.expires_at
@@ -28,53 +28,53 @@ pub enum LockErrorKind {
     Held {
         /// The holder.
         record: Box<LockRecord>,
-        /// From when anybody may take it, if it is not renewed.
-        until: Timestamp,
-        /// How long was waited, in seconds of the server's.
+        /// When it may be acquired, unless it is renewed.
+        available_at: Timestamp,
+        /// How long this run waited, in server time.
         waited: Duration,
     },
-    /// We had it, and have it no longer.
+    /// This run held the lock and has lost it.
     #[error("{0}; nothing more is written")]
     Lost(LockLoss),
-    /// The store carries out what it should refuse.
+    /// The store carried out a write whose condition did not hold.
     #[error(
-        "this store ignores conditional writes (a write with `{0}` was carried out and had to be refused with 412), so two \
-         runs would both believe to hold the lock"
+        "this store ignores conditional writes (a write with `{0}` was carried out instead of rejected with 412), so two \
+         runs could both believe that they hold the lock"
     )]
     ConditionalWritesIgnored(&'static str),
-    /// Something else is in the lock's place.
-    #[error("{object} is not a lock: {what}")]
+    /// The object exists, but is not a lock record.
+    #[error("{object} is not a lock: {problem}")]
     NotALock {
-        /// Where it is, as an address of S3.
+        /// The object's URL, `s3://…`.
         object: String,
-        /// What is wrong with it.
-        what: String,
+        /// What is wrong with the object.
+        problem: String,
     },
-    /// The bucket is not there.
+    /// The bucket does not exist.
     #[error("there is no bucket {0}")]
     BucketNotFound(String),
-    /// No answer had a `Date`.
-    #[error("the store's answers have no `Date`, so nobody can tell when a lock runs out")]
+    /// The responses have no `Date` header.
+    #[error("the store's responses have no `Date` header, so it is unknown when a lock expires")]
     MissingDateHeader,
-    /// Others write at the same time, over and over.
-    #[error("{0} writes in a row met another's; nobody seems to hold it")]
+    /// Other runs write at the same time, again and again.
+    #[error("{0} writes in a row conflicted with writes of other runs; nobody seems to hold it")]
     Contended(u32),
     /// Nobody holds it.
     #[error("nobody holds it")]
     NotHeld,
-    /// Another holder than the one that was named.
-    #[error("`{asked}` does not hold it: {record} does, since {}", record.acquired_at)]
+    /// Another run than the one that was named holds it.
+    #[error("`{requested_id}` does not hold it: {record} does, since {}", record.acquired_at)]
     WrongHolder {
-        /// The id that was given.
-        asked: String,
+        /// The ID that the user gave.
+        requested_id: String,
         /// Who holds it.
         record: Box<LockRecord>,
     },
     /// A request failed.
     #[error(transparent)]
     Cloud(Box<CloudError>),
-    /// Giving it back took too long.
-    #[error("giving it back takes too long; it runs out by itself")]
+    /// Releasing the lock took too long.
+    #[error("releasing it takes too long; it expires by itself")]
     ReleaseTimedOut,
 }
 
@@ -84,26 +84,26 @@ impl LockErrorKind {
     }
 }
 
-/// How a lock that was ours was lost.
+/// How a lock that this run held was lost.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LockLoss {
-    /// It ran out, and somebody took it.
-    #[error("the lock ran out, and {0} took it")]
+    /// It expired, and another run acquired it.
+    #[error("the lock expired, and {0} acquired it")]
     TakenOver(Box<LockRecord>),
-    /// Somebody gave it back for us.
+    /// Somebody ended it with `trimtab unlock`.
     #[error("somebody released the lock with `trimtab unlock`")]
     Unlocked,
-    /// Its object, or the whole bucket, is gone.
+    /// Its object or the whole bucket was deleted.
     #[error("somebody deleted the lock")]
     Deleted,
-    /// Something else is in its place.
-    #[error("the lock was overwritten by what is none: {0}")]
+    /// The object is no longer a lock record.
+    #[error("the lock's object was overwritten with something else: {0}")]
     Overwritten(String),
-    /// It could not be renewed before it ran out.
+    /// It could not be renewed before it expired.
     #[error("the lock could not be renewed in time ({0})")]
     NotRenewed(String),
-    /// We gave it back ourselves.
-    #[error("the lock was given back")]
+    /// This run released it itself.
+    #[error("the lock was released")]
     Released,
 }
 
@@ -116,27 +116,27 @@ impl LockError {
             format!("trimtab unlock {environment} --id {}", record.short_id())
         };
         match &self.kind {
-            LockErrorKind::Held { record, until, .. } if record.unlocked => {
-                Some(format!("it was ended, and is free after {until}: run the same command again then"))
+            LockErrorKind::Held { record, available_at, .. } if record.unlocked => {
+                Some(format!("it was ended, and is free after {available_at}: run the same command again then"))
             }
-            LockErrorKind::Held { record, until, .. } => Some(format!(
-                "wait for it; a run that is dead loses the lock at {until}; one that you know to have stopped: `{}`",
+            LockErrorKind::Held { record, available_at, .. } => Some(format!(
+                "wait for it; a run that is dead loses the lock at {available_at}; if you know that it has stopped: `{}`",
                 unlock(record)
             )),
             LockErrorKind::WrongHolder { record, .. } => {
-                Some(format!("if that is the one, and you know it to have stopped: `{}`", unlock(record)))
+                Some(format!("if you mean that one, and know that it has stopped: `{}`", unlock(record)))
             }
             LockErrorKind::Lost(_) | LockErrorKind::Contended(_) => {
                 Some("run the same command again: what was done is not done twice".to_owned())
             }
             LockErrorKind::ConditionalWritesIgnored(_) => Some(
-                "name a bucket of S3 itself, or of a store that honours `If-Match` and `If-None-Match` on PUT"
+                "name a bucket of S3 itself, or of a store that supports `If-Match` and `If-None-Match` on PUT"
                     .to_owned(),
             ),
             LockErrorKind::NotALock { object, .. } => {
-                Some(format!("look at it, and if nothing needs it: `aws s3 rm {object}`"))
+                Some(format!("look at the object, and if nothing needs it: `aws s3 rm {object}`"))
             }
-            LockErrorKind::BucketNotFound(_) => Some("make it first, or name another in `[aws] lock`".to_owned()),
+            LockErrorKind::BucketNotFound(_) => Some("create it first, or name another one in `[aws] lock`".to_owned()),
             LockErrorKind::MissingDateHeader | LockErrorKind::NotHeld | LockErrorKind::ReleaseTimedOut => None,
             LockErrorKind::Cloud(error) => error.hint().map(str::to_owned),
         }
@@ -145,15 +145,12 @@ impl LockError {
 
 impl From<LockError> for CloudError {
     fn from(error: LockError) -> Self {
-        let LockError {
-            target: place,
-            kind: why,
-        } = error;
-        let doing = format!("lock {place}");
-        let trouble = match &why {
+        let LockError { target, kind } = error;
+        let operation = format!("lock {target}");
+        let error_kind = match &kind {
             LockErrorKind::Cloud(error) => {
                 return Self {
-                    operation: format!("{doing}: {}", error.operation),
+                    operation: format!("{operation}: {}", error.operation),
                     ..*error.clone()
                 };
             }
@@ -167,6 +164,6 @@ impl From<LockError> for CloudError {
             | LockErrorKind::NotALock { .. }
             | LockErrorKind::MissingDateHeader => ErrorKind::Rejected,
         };
-        Self::new_aws(doing, trouble, why.to_string())
+        Self::new_aws(operation, error_kind, kind.to_string())
     }
 }

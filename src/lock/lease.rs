@@ -1,5 +1,5 @@
-//! How a lock is kept: renewed in the background, asked for before each write, and given back. Whoever holds a lease finds
-//! out that it is lost before anybody else can have taken it.
+//! Holding a lock: renewing it in the background, confirming it before each write, and releasing
+//! it. A holder notices that its lock is lost before anybody else can have acquired it.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Mutex as Turn, task::AbortHandle};
+use tokio::{sync::Mutex as AsyncMutex, task::AbortHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,10 +18,11 @@ use super::{
     store::{DeleteOutcome, LockStore, PutOutcome, WriteCondition},
 };
 
-/// Within how much time the server's clock must be known before a new end is written, see [`Core::renew`].
+/// How uncertain the server time may be when a new expiry is computed from it, see
+/// [`LeaseShared::write_renewal`].
 const MAX_CLOCK_UNCERTAINTY: Duration = Duration::from_secs(10);
 
-/// A lock that is ours, in any store; see [`super::Lease`].
+/// A lock that this run holds, in any store; see [`super::LockLease`].
 pub(super) struct HeldLock<S, P> {
     shared: Arc<LeaseShared<S, P>>,
     renewal_task: AbortHandle,
@@ -29,43 +30,44 @@ pub(super) struct HeldLock<S, P> {
 
 impl<S, P> fmt::Debug for HeldLock<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
+        f.debug_struct("HeldLock")
             .field("state", &self.shared.lock_state())
             .finish_non_exhaustive()
     }
 }
 
-/// What the lease and its keeper share.
+/// What the lease and its renewal task share.
 pub(super) struct LeaseShared<S, P> {
     store: S,
     clock: ServerClock<P>,
     location: LockLocation,
     timings: LockTimings,
-    state: Mutex<LockLeaseState>,
-    /// One renewal at a time: the second would not know the first one's `ETag`.
-    renewal_mutex: Turn<()>,
+    state: Mutex<LeaseState>,
+    /// One renewal at a time: a concurrent one would use an `ETag` that the first one has just
+    /// replaced.
+    renewal_mutex: AsyncMutex<()>,
     cancellation: CancellationToken,
 }
 
 #[derive(Debug)]
-struct LockLeaseState {
+struct LeaseState {
     stored: StoredRecord,
     loss: Option<LockLoss>,
 }
 
-/// What a renewal came to when the lock is still ours.
+/// The result of a renewal, if the lock is still ours.
 enum RenewalOutcome {
     Renewed,
-    /// It failed in a way that may pass.
+    /// It failed, and another attempt may succeed.
     Failed(String),
 }
 
 impl<S: LockStore, P: TimeSource> HeldLock<S, P> {
-    pub(super) fn new(core: Arc<LeaseShared<S, P>>) -> Self {
-        let keeper = tokio::spawn(run_renewals(core.clone())).abort_handle();
+    pub(super) fn new(shared: Arc<LeaseShared<S, P>>) -> Self {
+        let renewal_task = tokio::spawn(run_renewals(shared.clone())).abort_handle();
         Self {
-            shared: core,
-            renewal_task: keeper,
+            shared,
+            renewal_task,
         }
     }
 
@@ -82,18 +84,21 @@ impl<S: LockStore, P: TimeSource> HeldLock<S, P> {
     }
 
     pub(super) async fn ensure_held_for(&self, margin: Duration) -> Result<(), LockError> {
-        let mut renewed = 0_u8;
+        let mut renewals = 0_u8;
         loop {
             if self.shared.is_held_for(margin) {
                 return Ok(());
             }
             match self.shared.renew().await {
                 Ok(_) if self.shared.is_held_for(margin) => return Ok(()),
-                // The first one's answer sets the clock right; one more is enough.
-                Ok(RenewalOutcome::Renewed) if renewed == 0 => renewed = 1,
+                // The expiry was computed from the previous response, whose server may have been
+                // behind. The response to this renewal corrects the clock, so a second renewal is
+                // enough.
+                Ok(RenewalOutcome::Renewed) if renewals == 0 => renewals = 1,
                 Ok(RenewalOutcome::Renewed) => self
                     .shared
                     .mark_lost(LockLoss::NotRenewed("the store is too slow".to_owned())),
+                // Not held for `margin`, but still held: there is time to try again.
                 Ok(RenewalOutcome::Failed(_)) if self.shared.is_held_for(Duration::ZERO) => {
                     self.shared
                         .clock
@@ -101,7 +106,9 @@ impl<S: LockStore, P: TimeSource> HeldLock<S, P> {
                         .sleep(self.shared.timings.retry_delay())
                         .await;
                 }
-                Ok(RenewalOutcome::Failed(why)) => self.shared.mark_lost(LockLoss::NotRenewed(why)),
+                Ok(RenewalOutcome::Failed(error)) => {
+                    self.shared.mark_lost(LockLoss::NotRenewed(error));
+                }
                 Err(loss) => self.shared.mark_lost(loss),
             }
             if let Some(loss) = self.shared.loss() {
@@ -114,28 +121,29 @@ impl<S: LockStore, P: TimeSource> HeldLock<S, P> {
         &self.shared.location
     }
 
-    /// A renewal that is under way is dropped, as when the lock is given back.
+    /// Aborts a renewal that is in progress, as [`Self::release`] does.
     pub(super) async fn delete_object(&self) -> Result<(), LockError> {
         self.renewal_task.abort();
         self.shared
             .delete_object()
             .await
-            .map_err(|why| self.shared.location.error(why))
+            .map_err(|error| self.shared.location.error(error))
     }
 
-    /// A renewal that is under way is dropped. It may arrive all the same: before this write, which then finds another
-    /// `ETag` and looks again, or after it, when its own condition does not hold any more.
+    /// Aborts a renewal that is in progress. Its request may still arrive: before the release,
+    /// which then finds another `ETag` and reads again, or after it, when its own condition no
+    /// longer holds.
     pub(super) async fn release(&self) -> Result<(), LockError> {
-        let core = &self.shared;
+        let shared = &self.shared;
         self.renewal_task.abort();
-        core.mark_lost(LockLoss::Released);
-        let late = core
+        shared.mark_lost(LockLoss::Released);
+        let timeout = shared
             .clock
             .time_source()
-            .sleep(core.timings.renew_interval());
+            .sleep(shared.timings.renew_interval());
         tokio::select! {
-            given_back = core.write_release() => given_back.map_err(|why| core.location.error(why)),
-            () = late => Err(core.location.error(LockErrorKind::ReleaseTimedOut)),
+            result = shared.write_release() => result.map_err(|error| shared.location.error(error)),
+            () = timeout => Err(shared.location.error(LockErrorKind::ReleaseTimedOut)),
         }
     }
 }
@@ -147,7 +155,7 @@ impl<S, P> Drop for HeldLock<S, P> {
 }
 
 impl<S, P> LeaseShared<S, P> {
-    fn lock_state(&self) -> MutexGuard<'_, LockLeaseState> {
+    fn lock_state(&self) -> MutexGuard<'_, LeaseState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,7 +163,7 @@ impl<S, P> LeaseShared<S, P> {
         self.lock_state().stored.clone()
     }
 
-    /// Ends the lease. The first reason stays.
+    /// Ends the lease. Only the first reason is kept.
     fn mark_lost(&self, loss: LockLoss) {
         self.lock_state().loss.get_or_insert(loss);
         self.cancellation.cancel();
@@ -170,54 +178,52 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
     pub(super) fn new(
         store: S,
         clock: ServerClock<P>,
-        place: LockLocation,
-        terms: LockTimings,
-        found: StoredRecord,
+        location: LockLocation,
+        timings: LockTimings,
+        stored: StoredRecord,
     ) -> Self {
-        let state = Mutex::new(LockLeaseState {
-            stored: found,
-            loss: None,
-        });
+        let state = Mutex::new(LeaseState { stored, loss: None });
         Self {
             store,
             clock,
-            location: place,
-            timings: terms,
+            location,
+            timings,
             state,
-            renewal_mutex: Turn::default(),
+            renewal_mutex: AsyncMutex::default(),
             cancellation: CancellationToken::new(),
         }
     }
 
     fn is_held_for(&self, margin: Duration) -> bool {
         let state = self.lock_state();
-        let ends = state.stored.record.expires_at;
+        let expires_at = state.stored.record.expires_at;
         let latest = self
             .clock
             .latest_now()
             .map(|now| saturating_add(now, margin));
-        state.loss.is_none() && latest.is_some_and(|now| now < ends)
+        state.loss.is_none() && latest.is_some_and(|now| now < expires_at)
     }
 
-    /// Writes a new end, on the condition that nobody has written since. A lock that has run out is renewed all the same
-    /// while nobody has taken it.
+    /// Writes a new expiry, on the condition that nobody has written since. Even a lock that has
+    /// expired is renewed, as long as nobody else has acquired it.
     ///
     /// # Errors
-    /// When the lock is not ours any more.
+    /// When the lock is no longer ours.
     async fn renew(&self) -> Result<RenewalOutcome, LockLoss> {
-        let _turn = self.renewal_mutex.lock().await;
+        let _guard = self.renewal_mutex.lock().await;
         if let Some(loss) = self.loss() {
             return Err(loss);
         }
-        let hangs = self.clock.time_source().sleep(self.timings.renew_timeout());
+        let timeout = self.clock.time_source().sleep(self.timings.renew_timeout());
         tokio::select! {
             renewal = self.write_renewal() => renewal,
-            () = hangs => Ok(RenewalOutcome::Failed("the store does not answer".to_owned())),
+            () = timeout => Ok(RenewalOutcome::Failed("the store does not answer".to_owned())),
         }
     }
 
     async fn write_renewal(&self) -> Result<RenewalOutcome, LockLoss> {
-        // After a sleep the end would be written by a clock that stood still.
+        // If the machine slept or there was no response for long, the new expiry would be computed
+        // from a clock that stood still. Reading the object sets the clock first.
         if self.is_server_time_stale() && !self.reload().await? {
             return Ok(RenewalOutcome::Failed(
                 "the store does not answer".to_owned(),
@@ -230,7 +236,7 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
             ));
         };
         let record = record.to_renewed(now, self.timings.ttl);
-        let failed = match write_record(
+        let failure = match write_record(
             &self.store,
             &self.clock,
             &record,
@@ -247,19 +253,20 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
             Ok(PutOutcome::Conflict) => "another write was under way".to_owned(),
             Err(error) => error.to_string(),
         };
-        // It may have been done: an answer that was lost, a request that was sent twice. The look tells it, and whether
-        // the lock is somebody else's.
-        let before = self.stored().record.expires_at;
+        // The write may have been carried out all the same: its response was lost, or the SDK sent
+        // it twice and the second attempt was rejected. Reading the object tells, and also whether
+        // the lock belongs to somebody else now.
+        let previous_expiry = self.stored().record.expires_at;
         self.reload().await?;
-        let is_done = self.stored().record.expires_at > before;
-        Ok(if is_done {
+        let was_renewed = self.stored().record.expires_at > previous_expiry;
+        Ok(if was_renewed {
             RenewalOutcome::Renewed
         } else {
-            RenewalOutcome::Failed(failed)
+            RenewalOutcome::Failed(failure)
         })
     }
 
-    /// Whether the server's time is known only roughly.
+    /// Whether the possible range of the server time is too wide to compute an expiry from it.
     fn is_server_time_stale(&self) -> bool {
         let (Some(earliest), Some(latest)) = (self.clock.earliest_now(), self.clock.latest_now())
         else {
@@ -268,35 +275,37 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
         latest > saturating_add(earliest, MAX_CLOCK_UNCERTAINTY)
     }
 
-    /// Reads what stands there and takes it over if it is ours. Says whether there was an answer.
+    /// Reads the object and remembers it if it is ours. Returns false if the store did not respond.
     async fn reload(&self) -> Result<bool, LockLoss> {
-        let found = match read_record(&self.store, &self.clock, &self.location).await {
-            Ok(Some(found)) => found,
+        let stored = match read_record(&self.store, &self.clock, &self.location).await {
+            Ok(Some(stored)) => stored,
             Ok(None) | Err(LockErrorKind::BucketNotFound(_)) => return Err(LockLoss::Deleted),
             Err(LockErrorKind::Cloud(_)) => return Ok(false),
             Err(other) => return Err(LockLoss::Overwritten(other.to_string())),
         };
-        if !found.record.is_same_acquisition(&self.stored().record) {
-            return Err(LockLoss::TakenOver(Box::new(found.record)));
+        if !stored.record.is_same_acquisition(&self.stored().record) {
+            return Err(LockLoss::TakenOver(Box::new(stored.record)));
         }
-        let is_over = found.record.released || found.record.unlocked;
-        self.lock_state().stored = found;
-        if is_over {
+        // Remember the record even if it has ended: `write_release` needs its `ETag`.
+        let has_ended = stored.record.released || stored.record.unlocked;
+        self.lock_state().stored = stored;
+        if has_ended {
             Err(LockLoss::Unlocked)
         } else {
             Ok(true)
         }
     }
 
-    /// Removes the object while what stands there is ours, until there is none: a renewal may have arrived late, and where
-    /// there are versions the one before comes to light.
+    /// Deletes the object until there is none, as long as it is ours. Once is not enough: a renewal
+    /// may arrive late, and in a bucket with versioning, deleting a version makes the one before it
+    /// current.
     async fn delete_object(&self) -> Result<(), LockErrorKind> {
-        let mut tries = RetryBudget::default();
+        let mut retries = RetryBudget::default();
         loop {
             match self.reload().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tries.wait_or_give_up(&self.clock, None).await?;
+                    retries.wait_or_give_up(&self.clock, None).await?;
                     continue;
                 }
                 Err(LockLoss::Deleted) => return Ok(()),
@@ -304,12 +313,12 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
             }
             match self.store.delete(&self.stored().etag).await {
                 Ok(DeleteOutcome::Deleted) => {}
-                // A renewal has arrived after the look.
+                // A renewal arrived after the read.
                 Ok(DeleteOutcome::PreconditionFailed) => {
-                    tries.wait_or_give_up(&self.clock, None).await?;
+                    retries.wait_or_give_up(&self.clock, None).await?;
                 }
                 Err(error) => {
-                    tries
+                    retries
                         .retry_if_transient(&self.clock, LockErrorKind::from_cloud_error(error))
                         .await?;
                 }
@@ -318,7 +327,7 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
     }
 
     async fn write_release(&self) -> Result<(), LockErrorKind> {
-        let mut tries = RetryBudget::default();
+        let mut retries = RetryBudget::default();
         loop {
             let StoredRecord { record, etag } = self.stored();
             match write_record(
@@ -332,23 +341,27 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
                 Ok(PutOutcome::Written { .. } | PutOutcome::BucketNotFound) => return Ok(()),
                 Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => {}
                 Err(error) => {
-                    tries
+                    retries
                         .retry_if_transient(&self.clock, LockErrorKind::from_cloud_error(error))
                         .await?;
                 }
             }
             match self.reload().await {
-                // Still ours: a renewal's answer was lost, or another write was under way.
-                Ok(true) => tries.wait_or_give_up(&self.clock, None).await?,
+                // Still ours: the response to a renewal was lost, or another write was in progress.
+                // Try again with the `ETag` that was just read.
+                Ok(true) => retries.wait_or_give_up(&self.clock, None).await?,
+                // No response: `retry_if_transient` has already waited, so try again at once.
                 Ok(false) => {}
-                // Whoever waits for it need not wait for its end.
+                // Ended with `trimtab unlock`, but not released: releasing it lets the next run
+                // start at once.
                 Err(LockLoss::Unlocked) if !self.stored().record.released => {
-                    tries.wait_or_give_up(&self.clock, None).await?;
+                    retries.wait_or_give_up(&self.clock, None).await?;
                 }
-                // Given back already, by a write whose answer was lost or by somebody else; or gone.
+                // Already released, by our own write whose response was lost or by somebody else;
+                // or deleted.
                 Err(LockLoss::Unlocked | LockLoss::Deleted) => return Ok(()),
                 Err(loss) => {
-                    tracing::warn!(%loss, "there was no lock to give back");
+                    tracing::warn!(%loss, "there was no lock to release");
                     return Ok(());
                 }
             }
@@ -356,19 +369,21 @@ impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
     }
 }
 
-/// Renews until the lease is given back, dropped or lost.
-async fn run_renewals<S: LockStore, P: TimeSource>(core: Arc<LeaseShared<S, P>>) {
-    let mut pause = core.timings.renew_interval();
+/// Renews until the lease is released, dropped or lost.
+async fn run_renewals<S: LockStore, P: TimeSource>(shared: Arc<LeaseShared<S, P>>) {
+    let mut delay = shared.timings.renew_interval();
     loop {
-        core.clock.time_source().sleep(pause).await;
-        pause = match core.renew().await {
-            Ok(RenewalOutcome::Renewed) => core.timings.renew_interval(),
-            Ok(RenewalOutcome::Failed(why)) if core.is_held_for(Duration::ZERO) => {
-                tracing::warn!(%why, "the lock was not renewed, trying again");
-                core.timings.retry_delay()
+        shared.clock.time_source().sleep(delay).await;
+        delay = match shared.renew().await {
+            Ok(RenewalOutcome::Renewed) => shared.timings.renew_interval(),
+            Ok(RenewalOutcome::Failed(error)) if shared.is_held_for(Duration::ZERO) => {
+                tracing::warn!(%error, "the lock was not renewed, trying again");
+                shared.timings.retry_delay()
             }
-            Ok(RenewalOutcome::Failed(why)) => return core.mark_lost(LockLoss::NotRenewed(why)),
-            Err(loss) => return core.mark_lost(loss),
+            Ok(RenewalOutcome::Failed(error)) => {
+                return shared.mark_lost(LockLoss::NotRenewed(error));
+            }
+            Err(loss) => return shared.mark_lost(loss),
         };
     }
 }

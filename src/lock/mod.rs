@@ -1,23 +1,26 @@
-//! One run at a time for each environment: a lock in a bucket, as a lease that runs out when its holder dies.
+//! The environment lock: one run at a time for each environment. The lock is an object in an S3
+//! bucket and works as a lease, so it expires by itself when its holder dies.
 //!
 //! ```text
-//! record.rs    what stands in the object, and what it means: pure
-//! clock.rs     the server's time, which is the only one that counts
-//! store.rs     the two requests: read, and write under a condition
-//! take.rs      how a lock is taken, and that the store is fit for it
-//! lease.rs     how it is kept, asked for before each write, and given back
-//! unlock.rs    how somebody else gives it back
-//! error.rs     who has it, and what to do
+//! record.rs    content of the object, and what it means; pure
+//! clock.rs     server time, the only time that counts
+//! store.rs     the requests: read, conditional write, delete
+//! acquire.rs   acquires the lock, and checks that the store supports conditional writes
+//! lease.rs     holds the lock: renews, confirms before each write, releases
+//! unlock.rs    ends the lock of another holder
+//! error.rs     error messages: who holds it, and what to do
 //! ```
 //!
 //! # Guarantees
-//! Of any number of runs that follow this protocol, at most one writes the object with a new generation at a time, since
-//! S3 carries out a conditional write only while its condition holds. A holder that is alive knows when its time is over
-//! by the server's clock, and nobody takes the lock before that and a margin.
+//! S3 carries out a conditional write only while its condition holds. So of any number of runs that
+//! follow this protocol, at most one at a time writes the object with a new generation. A holder
+//! that is alive knows by server time when its lease ends, and nobody else acquires the lock before
+//! that time plus a margin.
 //!
-//! # What it is not
-//! A fence: Fly and IAM do not know of it. A holder that is paused between [`Lease::confirm`] and its request sends that
-//! request late. The margin makes this unlikely; only a server that checked the generation could exclude it.
+//! # Limits
+//! The lock is not a fence: Fly and IAM do not know it. A holder that is paused between
+//! [`LockLease::ensure_held_for`] and its request sends that request late. The margin makes this
+//! unlikely; only a server that checked the generation could exclude it.
 
 mod acquire;
 mod clock;
@@ -42,85 +45,91 @@ use self::{
 use super::clouds::aws::{AwsReader, AwsWriter};
 use crate::{clouds::http::clamp_speed, model::OwnershipMark};
 
-/// A lock of ours on an environment, see [`take`]. Dropped without being given back, it runs out by itself.
+/// A lock that this run holds on an environment, see [`acquire`]. If it is dropped without
+/// [`Self::release`], it expires by itself.
 #[derive(Debug)]
 pub struct LockLease(lease::HeldLock<S3LockStore, SystemTimeSource>);
 
 impl LockLease {
-    /// What stands in the lock's object.
+    /// The content of the lock's object.
     #[must_use]
     pub fn record(&self) -> LockRecord {
         self.0.record()
     }
 
-    /// Whether the lock is ours for so much longer at least, in seconds of the server's time, whatever its clock says now.
+    /// Whether the lock is held for at least `margin` more, for every server time that is possible
+    /// now.
     #[must_use]
     pub fn is_held_for(&self, margin: Duration) -> bool {
         self.0.is_held_for(margin)
     }
 
-    /// Makes sure that the lock is ours for so much longer, in the server's time, and renews it if it is not: to be asked
-    /// before each write. More than two thirds of [`Terms::ttl`] makes every call a request, and more than all of it cannot
-    /// be had: the lock then counts as lost.
+    /// Ensures that the lock is held for at least `margin` more (in server time) and renews it if
+    /// necessary. To be called before each write. With more than two thirds of
+    /// [`LockTimings::ttl`], every call sends a request; more than the whole TTL cannot be ensured,
+    /// and the lock then counts as lost.
     ///
     /// # Errors
-    /// [`Why::Lost`]: nothing more may be written.
+    /// [`LockErrorKind::Lost`]: nothing more may be written.
     pub async fn ensure_held_for(&self, margin: Duration) -> Result<(), LockError> {
         self.0.ensure_held_for(margin).await
     }
 
-    /// Cancelled when the lock is lost: the run has to stop. [`Self::confirm`] says why.
+    /// Cancelled when the lock is lost: the run must stop. [`Self::ensure_held_for`] returns the
+    /// reason.
     #[must_use]
     pub fn cancellation_token(&self) -> CancellationToken {
         self.0.cancellation_token()
     }
 
-    /// Whether this is the lock that is kept in a bucket.
+    /// Whether the lock's object is in this bucket.
     #[must_use]
     pub fn is_in_bucket(&self, bucket: &str) -> bool {
         self.0.location().bucket == bucket
     }
 
-    /// Takes the lock out of its bucket, which is about to be removed by the run that holds it: renews it no more, and
-    /// removes the object if it is still ours. The run goes on to its end, which has to be near: what is left is to remove
-    /// the bucket. If somebody takes the lock in between, S3 refuses to remove a bucket that holds something.
+    /// Deletes the lock's object, because this run is about to delete its bucket. Stops renewing,
+    /// and deletes the object only if it is still ours. Only the deletion of the bucket should
+    /// follow. If another run acquires the lock in between, S3 refuses to delete a bucket that is
+    /// not empty.
     ///
     /// # Errors
-    /// [`Why::Lost`] when it is not ours, and as every request.
+    /// [`LockErrorKind::Lost`] when the lock is no longer ours, and when a request fails.
     pub async fn delete_object(&self) -> Result<(), LockError> {
         self.0.delete_object().await
     }
 
-    /// Gives the lock back, by overwriting its object: the count of takings stays, no right to delete is needed, and no
-    /// reader ever meets an object that is missing. One that is gone already, or somebody else's by now, is no error; nor is
-    /// a bucket that this very run has deleted. Takes as long as a renewal may at most.
+    /// Releases the lock by overwriting its object. So the generation keeps counting, no permission
+    /// to delete is needed, and no reader ever finds the object missing. It is no error if the
+    /// object is gone, belongs to another holder by now, or was in a bucket that this run has
+    /// deleted. Takes at most as long as the renewal interval.
     ///
     /// # Errors
-    /// As every request. The lock then runs out by itself.
+    /// When a request fails. The lock then expires by itself.
     pub async fn release(&self) -> Result<(), LockError> {
         self.0.release().await
     }
 }
 
-/// What is locked, and where the lock is kept.
+/// Which environment is locked, and where its lock is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockLocation {
-    /// The bucket's name.
+    /// The name of the bucket.
     pub bucket: String,
-    /// The bucket's region.
+    /// The region of the bucket.
     pub region: String,
-    /// The environment.
+    /// The project and environment.
     pub mark: OwnershipMark,
 }
 
 impl LockLocation {
-    /// The key of the lock's object.
+    /// The key of the lock's object in the bucket.
     #[must_use]
     pub fn object_key(&self) -> String {
         self.mark.lock_key()
     }
 
-    /// What is locked, in words.
+    /// What is locked, as `project/environment`.
     #[must_use]
     pub fn display_name(&self) -> String {
         format!("{}/{}", self.mark.project, self.mark.environment)
@@ -130,31 +139,32 @@ impl LockLocation {
         format!("s3://{}/{}", self.bucket, self.object_key())
     }
 
-    fn error(&self, why: LockErrorKind) -> LockError {
+    fn error(&self, kind: LockErrorKind) -> LockError {
         LockError {
             target: self.display_name(),
-            kind: why,
+            kind,
         }
     }
 }
 
-/// How long things last, in seconds of the server's time.
+/// Durations of the protocol, in server time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockTimings {
-    /// How long a lock lasts unless it is renewed, which happens after every third of it.
+    /// How long a lock lasts unless it is renewed. It is renewed after every third of this.
     pub ttl: Duration,
-    /// How long after its end a lock is left alone: as far as the clocks of two servers may be apart, and then some for a
-    /// request that was sent in the last moment.
+    /// How long after its expiry nobody acquires a lock: the possible difference between the clocks
+    /// of two servers, and some time for a request that was sent at the last moment.
     pub margin: Duration,
-    /// How often to look whether a lock has come free.
+    /// How often a waiting run reads the lock again.
     pub poll_interval: Duration,
-    /// How long to wait for a lock that somebody else has.
+    /// How long to wait for a lock that another run holds.
     pub acquire_timeout: Duration,
 }
 
 impl LockTimings {
-    /// Against AWS. Two renewals in a row may fail before a lock is lost; after a run that was killed the next one waits
-    /// for 105 seconds at most, and is patient enough for that.
+    /// The values against AWS. Two renewals in a row may fail before a lock is lost. After a run
+    /// was killed, the next one waits at most 105 seconds (`ttl` + `margin`), which
+    /// `acquire_timeout` allows for.
     pub const AWS: Self = Self {
         ttl: Duration::from_secs(90),
         margin: Duration::from_secs(15),
@@ -162,45 +172,45 @@ impl LockTimings {
         acquire_timeout: Duration::from_secs(160),
     };
 
-    /// From when anybody may take a lock that is not renewed any more.
+    /// When another run may acquire this lock if it is not renewed any more.
     #[must_use]
     pub fn available_at(self, record: &LockRecord) -> Timestamp {
         record::saturating_add(record.expires_at, self.margin)
     }
 
-    /// How often a lock is renewed, and how long giving it back may take.
+    /// How often a lock is renewed, and how long releasing it may take.
     fn renew_interval(self) -> Duration {
         self.ttl / 3
     }
 
-    /// How long one renewal may take: two that hang, and the pauses before them, leave time for a third.
+    /// How long one renewal may take: if two hang, there is still time for a third one.
     fn renew_timeout(self) -> Duration {
         self.ttl / 6
     }
 
-    /// How soon a renewal that failed is tried again.
+    /// How soon a failed renewal is tried again.
     fn retry_delay(self) -> Duration {
         self.ttl / 12
     }
 
-    /// Against an imitation whose time runs faster: a lock lasts three seconds outside at least, or a busy machine would
-    /// not get round to renewing it.
+    /// The values against a sandbox whose clock runs faster. A lock still lasts at least three
+    /// seconds of real time, or a busy machine could not renew it in time.
     #[must_use]
     pub fn at_speed(speed: f64) -> Self {
-        let outside = |millis: u64| Duration::from_millis(millis).mul_f64(clamp_speed(speed));
+        let scaled = |millis: u64| Duration::from_millis(millis).mul_f64(clamp_speed(speed));
         let Self {
             ttl,
             margin,
-            poll_interval: look,
-            acquire_timeout: patience,
+            poll_interval,
+            acquire_timeout,
         } = Self::AWS;
-        let ttl = ttl.max(outside(3000));
-        let margin = margin.max(outside(200));
+        let ttl = ttl.max(scaled(3000));
+        let margin = margin.max(scaled(200));
         Self {
             ttl,
             margin,
-            poll_interval: look.max(outside(20)),
-            acquire_timeout: patience.max((ttl + margin) * 3 / 2),
+            poll_interval: poll_interval.max(scaled(20)),
+            acquire_timeout: acquire_timeout.max((ttl + margin) * 3 / 2),
         }
     }
 }
@@ -211,80 +221,87 @@ impl Default for LockTimings {
     }
 }
 
-/// Takes the lock of an environment, and keeps it until the lease is given back or dropped.
+/// Acquires the lock of an environment, and renews it until the lease is released or dropped.
 ///
 /// # Flow
-/// 1. Read the object. Where there is none, write one on the condition that there is none; where it was given back or has
-///    run out, overwrite it on the condition that it is still the same; where somebody has it, tell `waiting` (once for
-///    each holder), look again every few seconds, and give up when patience ends.
-/// 2. A write that was refused, or whose answer was lost, is followed by a look: if our nonce stands there, it was ours.
-/// 3. Two more writes, which the store has to refuse, show that it knows conditions at all.
-/// 4. From now on the lock is renewed in the background.
+/// 1. Read the object. If there is none, write one with `If-None-Match: *`. If it was released or
+///    has expired, overwrite it with `If-Match`. If another run holds it, call `on_waiting` (once for
+///    each holder), read again every few seconds, and give up after the acquire timeout.
+/// 2. After a write that was rejected or whose response was lost, read again: if the object has our
+///    nonce, the write was ours.
+/// 3. Send two more writes that the store has to reject, to verify that it supports conditional
+///    writes.
+/// 4. From then on, renew the lock in the background.
 ///
-/// `wall` is the local clock. It is never asked for the time; where more has passed by it than by the machine's steady
-/// one, the machine was asleep, and the lock is confirmed before it is relied upon.
+/// `wall_clock` is the local clock. It is never used as the time. It only shows that the machine
+/// was asleep: then more time has passed on it than on the monotonic clock, and the lock is
+/// confirmed before it is relied upon.
 ///
 /// # Errors
-/// [`Why::Held`] when somebody else does not let go, [`Why::Ignores`] for a store without conditional writes, and as every
-/// request.
+/// [`LockErrorKind::Held`] when another run keeps the lock,
+/// [`LockErrorKind::ConditionalWritesIgnored`] for a store without conditional writes, and when a
+/// request fails.
 pub async fn acquire(
     writer: &AwsWriter,
-    place: &LockLocation,
-    who: &LockHolder,
-    terms: LockTimings,
-    wall: fn() -> Timestamp,
-    waiting: impl FnMut(&LockRecord, Timestamp) + Send,
+    location: &LockLocation,
+    holder: &LockHolder,
+    timings: LockTimings,
+    wall_clock: fn() -> Timestamp,
+    on_waiting: impl FnMut(&LockRecord, Timestamp) + Send,
 ) -> Result<LockLease, LockError> {
-    let clock = ServerClock::new(SystemTimeSource::new(wall, writer.settings().speed));
-    let store = S3LockStore::new(writer, place);
-    let taker = acquire::Acquirer::new(store, clock, place.clone(), who.clone(), terms);
-    taker.acquire(waiting).await.map(LockLease)
+    let clock = ServerClock::new(SystemTimeSource::new(wall_clock, writer.settings().speed));
+    let store = S3LockStore::new(writer, location);
+    let acquirer = acquire::Acquirer::new(store, clock, location.clone(), holder.clone(), timings);
+    acquirer.acquire(on_waiting).await.map(LockLease)
 }
 
-/// Who holds the lock of an environment; nobody when it is free, given back, or has run out.
+/// Who holds the lock of an environment; `None` if it is free, released or expired.
 ///
 /// # Errors
-/// As every request.
+/// When a request fails.
 pub async fn find_holder(
     reader: &AwsReader,
-    place: &LockLocation,
+    location: &LockLocation,
 ) -> Result<Option<LockRecord>, LockError> {
-    // A look is too short for the machine to fall asleep in it, so no local clock needs to tell.
+    // One read is too short for the machine to fall asleep in between, so no wall clock is needed.
     let clock = ServerClock::new(SystemTimeSource::new(
         || Timestamp::UNIX_EPOCH,
         reader.settings().speed,
     ));
-    unlock::find_holder(&S3LockStore::new(reader, place), &clock, place).await
+    unlock::find_holder(&S3LockStore::new(reader, location), &clock, location).await
 }
 
-/// Ends the lock of an environment for its holder, who must be named: by at least four characters of [`Record::id`]. It is
-/// renewed no more, and free when the time is over for which its holder has it, and a margin: whatever a person believes
-/// of a run, two never write at once. A holder that lives notices at its next renewal, stops, and gives it back then. One
-/// that has run out is free at once. Says what stands there now.
+/// Ends the lock of another holder, who must be named by at least four characters of
+/// [`LockRecord::short_id`]. The lock is not renewed any more and becomes available when it
+/// expires, plus the margin. It is not taken away at once: whatever a person believes about a run,
+/// two runs must never write at the same time. A holder that is alive notices at its next renewal,
+/// stops, and releases the lock. A lock that has expired already becomes available at once. Returns
+/// the new content of the object.
 ///
 /// # Errors
-/// [`Why::OtherHolder`] when somebody else than the one who was named holds it, [`Why::NotHeld`] when nobody does.
+/// [`LockErrorKind::WrongHolder`] when another holder has the lock, [`LockErrorKind::NotHeld`] when
+/// nobody has.
 pub async fn unlock(
     writer: &AwsWriter,
-    place: &LockLocation,
+    location: &LockLocation,
     id: &str,
-    wall: fn() -> Timestamp,
+    wall_clock: fn() -> Timestamp,
 ) -> Result<LockRecord, LockError> {
-    let clock = ServerClock::new(SystemTimeSource::new(wall, writer.settings().speed));
-    unlock::unlock(&S3LockStore::new(writer, place), &clock, place, id).await
+    let clock = ServerClock::new(SystemTimeSource::new(wall_clock, writer.settings().speed));
+    unlock::unlock(&S3LockStore::new(writer, location), &clock, location, id).await
 }
 
-/// Removes the lock's object, which nobody may hold, from a bucket that is about to be removed.
+/// Deletes the object of a lock that nobody holds, from a bucket that is about to be deleted.
 ///
 /// # Errors
-/// [`Why::Held`] when somebody does, and as every request.
-pub async fn delete_lock(writer: &AwsWriter, place: &LockLocation) -> Result<(), LockError> {
+/// [`LockErrorKind::Held`] when somebody holds it, and when a request fails.
+pub async fn delete_lock(writer: &AwsWriter, location: &LockLocation) -> Result<(), LockError> {
     let speed = writer.settings().speed;
     let clock = ServerClock::new(SystemTimeSource::new(|| Timestamp::UNIX_EPOCH, speed));
     unlock::delete_lock(
-        &S3LockStore::new(writer, place),
+        &S3LockStore::new(writer, location),
         &clock,
-        place,
+        location,
         LockTimings::at_speed(speed).margin,
     )
     .await

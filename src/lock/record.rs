@@ -1,68 +1,71 @@
-//! What stands in a lock's object, and what it means to somebody who wants the lock. Pure: the time is given.
+//! The content of a lock's object, and what it means for a run that wants the lock. Pure: the time
+//! is a parameter.
 
 use std::{fmt, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How much of a text that somebody else wrote is shown, in characters.
+/// How many characters of a text from the object are shown. It was written by somebody else.
 const MAX_TEXT_CHARS: usize = 200;
-/// How many characters of a nonce tell one run from another, for people.
+/// How many characters of a nonce are enough for people to distinguish runs.
 const SHORT_ID_CHARS: usize = 8;
-/// With how many characters of it a lock can be named: fewer are a slip of the hand.
+/// How many characters `trimtab unlock --id` needs at least; fewer are probably a typo.
 const MIN_ID_CHARS: usize = 4;
 
-/// Who wants a lock. A run has one of these, and no two runs have the same nonce.
+/// Who acquires a lock. Each run has its own nonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockHolder {
-    /// Random text. It tells our own write from another's when an answer was lost, and it makes every body another one, so
-    /// that no two have the same `ETag`.
+    /// Random text, different for each run. It identifies our own write when its response was lost,
+    /// and it makes the content unique, so that no two runs write objects with the same `ETag`.
     pub nonce: String,
-    /// Who runs it, such as `ci-bot`.
+    /// The user or bot that runs the command, such as `ci-bot`.
     pub holder: String,
-    /// On which machine.
+    /// The name of the machine.
     pub host: String,
-    /// The id of its process there.
+    /// The process ID on that machine.
     pub pid: u32,
-    /// The address of the pipeline's run, where there is one.
+    /// The URL of the CI run, if there is one.
     pub run_url: Option<String>,
-    /// What runs, such as `trimtab apply production`.
+    /// The command, such as `trimtab apply production`.
     pub command: String,
 }
 
-/// The content of a lock's object. Times are by the server's clock.
+/// The content of a lock's object. All times are server time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockRecord {
-    /// See [`Who::nonce`].
+    /// See [`LockHolder::nonce`].
     pub nonce: String,
-    /// How often the lock has been taken. It only grows: releasing overwrites the object, and nothing deletes it.
+    /// How often the lock was acquired. It only grows, because releasing overwrites the object
+    /// instead of deleting it.
     pub generation: u64,
-    /// See [`Who::holder`].
+    /// See [`LockHolder::holder`].
     pub holder: String,
-    /// See [`Who::host`].
+    /// See [`LockHolder::host`].
     pub host: String,
-    /// See [`Who::pid`].
+    /// See [`LockHolder::pid`].
     pub pid: u32,
-    /// See [`Who::run_url`].
+    /// See [`LockHolder::run_url`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_url: Option<String>,
-    /// See [`Who::command`].
+    /// See [`LockHolder::command`].
     pub command: String,
-    /// When it was taken.
+    /// When it was acquired.
     pub acquired_at: Timestamp,
-    /// Until when it is held, unless it is renewed before.
+    /// When it expires, unless it is renewed before.
     pub expires_at: Timestamp,
-    /// Whether it was given back.
+    /// Whether it was released.
     #[serde(default)]
     pub released: bool,
-    /// Whether somebody else has ended it: it is renewed no more, and free when it ends.
+    /// Whether it was ended with `trimtab unlock`: it may not be renewed any more, and becomes
+    /// available when it expires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlocked: bool,
 }
 
 impl LockRecord {
-    /// A lock that is taken now.
-    pub(super) fn new(who: &LockHolder, generation: u64, now: Timestamp, ttl: Duration) -> Self {
+    /// The record of a lock that is acquired at `now`.
+    pub(super) fn new(holder: &LockHolder, generation: u64, now: Timestamp, ttl: Duration) -> Self {
         let LockHolder {
             nonce,
             holder,
@@ -70,7 +73,7 @@ impl LockRecord {
             pid,
             run_url,
             command,
-        } = who.clone();
+        } = holder.clone();
         let expires_at = saturating_add(now, ttl);
         Self {
             nonce,
@@ -87,12 +90,13 @@ impl LockRecord {
         }
     }
 
-    /// Reads an object's content. Text that others wrote loses what a terminal obeys.
+    /// Parses an object's content. Control characters are removed from its texts and long texts are
+    /// cut, because they were written by somebody else and are printed to a terminal.
     ///
     /// # Errors
-    /// When it is no lock, with the reason.
+    /// Why it is not a lock record.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        let mut read: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let mut record: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let Self {
             nonce,
             holder,
@@ -100,7 +104,7 @@ impl LockRecord {
             run_url,
             command,
             ..
-        } = &mut read;
+        } = &mut record;
         for text in [nonce, holder, host, command].into_iter().chain(run_url) {
             *text = text
                 .chars()
@@ -108,15 +112,15 @@ impl LockRecord {
                 .take(MAX_TEXT_CHARS)
                 .collect();
         }
-        Ok(read)
+        Ok(record)
     }
 
-    /// As it is stored.
+    /// The JSON that is stored.
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and times can be written as JSON")
     }
 
-    /// The same lock, held for longer.
+    /// The same lock, with a new expiry.
     pub(super) fn to_renewed(&self, now: Timestamp, ttl: Duration) -> Self {
         Self {
             expires_at: saturating_add(now, ttl),
@@ -124,7 +128,7 @@ impl LockRecord {
         }
     }
 
-    /// The same lock, given back.
+    /// The same lock, released.
     pub(super) fn to_released(&self) -> Self {
         Self {
             released: true,
@@ -132,8 +136,9 @@ impl LockRecord {
         }
     }
 
-    /// The same lock, ended by somebody else: it keeps its end, which a holder that lives after all still goes by, and is
-    /// not renewed any more. One that has run out is given back.
+    /// The same lock, ended by somebody else. It keeps its expiry, because its holder may be alive
+    /// and rely on it, and is not renewed any more. If it has expired already, it counts as
+    /// released.
     pub(super) fn to_unlocked(&self, now: Timestamp) -> Self {
         Self {
             unlocked: true,
@@ -142,25 +147,26 @@ impl LockRecord {
         }
     }
 
-    /// Whether both are the same taking of the lock, renewed or not.
+    /// Whether both records are from the same acquisition, renewed or not.
     pub(super) fn is_same_acquisition(&self, other: &Self) -> bool {
         (&self.nonce, self.generation) == (&other.nonce, other.generation)
     }
 
-    /// What names this holder to `trimtab unlock --id`: the first eight characters of the nonce.
+    /// The ID for `trimtab unlock --id`: the first eight characters of the nonce.
     #[must_use]
     pub fn short_id(&self) -> String {
         self.nonce.chars().take(SHORT_ID_CHARS).collect()
     }
 
-    /// Whether this text names the holder: at least four characters that the nonce begins with.
+    /// Whether `id` names this holder: at least four characters with which the nonce begins.
     pub(super) fn matches_id(&self, id: &str) -> bool {
         id.chars().count() >= MIN_ID_CHARS && self.nonce.starts_with(id)
     }
 }
 
 impl fmt::Display for LockRecord {
-    /// Such as ``ci-bot on runner-7 (process 42, `trimtab apply production`, https://…/runs/7)``.
+    /// For example ``ci-bot on runner-7 (process 42, `trimtab apply production`,
+    /// https://…/runs/7)``.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             holder,
@@ -178,48 +184,51 @@ impl fmt::Display for LockRecord {
     }
 }
 
-/// What a lock's object means to somebody who wants the lock.
+/// What a lock's object means for a run that wants the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LockStatus {
-    /// It was never taken, or its object was removed.
+    /// There is no object: the lock was never acquired, or its object was deleted.
     Absent,
-    /// It was given back, or its holder has let it run out: whoever overwrites this very object has it.
+    /// It was released or has expired. The run that overwrites this version of the object acquires
+    /// it.
     Available,
-    /// It is ours: the answer to our own write was lost.
+    /// It is ours: the response to our own write was lost.
     Ours,
-    /// Somebody else has it, until this moment unless it is renewed.
+    /// Another run holds it.
     Held {
-        /// From when it may be taken: a margin after it has run out.
-        until: Timestamp,
+        /// When it may be acquired, unless it is renewed: its expiry plus the margin.
+        available_at: Timestamp,
     },
 }
 
-/// Judges a lock. `now` is the earliest that the server's time can be, so that nobody loses a lock to a clock; `margin` is
-/// how far the clocks of two servers may be apart.
+/// Determines the status of a lock for the run with this nonce. `now` must be the earliest possible
+/// server time, so that no holder loses its lock to an inaccurate clock. `margin` is the largest
+/// difference between the clocks of two servers.
 pub(super) fn determine_status(
-    found: Option<&LockRecord>,
+    record: Option<&LockRecord>,
     nonce: &str,
     now: Timestamp,
     margin: Duration,
 ) -> LockStatus {
-    let Some(record) = found else {
+    let Some(record) = record else {
         return LockStatus::Absent;
     };
-    let until = saturating_add(record.expires_at, margin);
+    let available_at = saturating_add(record.expires_at, margin);
     match record.nonce == nonce && !record.unlocked {
         _ if record.released => LockStatus::Available,
         true if now < record.expires_at => LockStatus::Ours,
-        // Ours and run out: nobody has taken it, so it is taken again, with a new generation.
+        // Our own, but expired. Nobody else has acquired it, so it is acquired again, with a new
+        // generation.
         true => LockStatus::Available,
-        false if now > until => LockStatus::Available,
-        false => LockStatus::Held { until },
+        false if now > available_at => LockStatus::Available,
+        false => LockStatus::Held { available_at },
     }
 }
 
-/// A moment after another; the end of time when there is none.
-pub(super) fn saturating_add(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by)
+/// `at` plus a duration, or the largest timestamp if that overflows.
+pub(super) fn saturating_add(at: Timestamp, duration: Duration) -> Timestamp {
+    SignedDuration::try_from(duration)
         .ok()
-        .and_then(|by| at.checked_add(by).ok())
+        .and_then(|duration| at.checked_add(duration).ok())
         .unwrap_or(Timestamp::MAX)
 }

@@ -1,9 +1,10 @@
-//! The two requests that a lock is made of: reading its object, and writing it under a condition. Everything that the
-//! protocol must tell apart is a value; an error is what no protocol can help with.
+//! The requests of the lock protocol: reading its object, writing it on a condition, and deleting
+//! it. Every outcome that the protocol has to distinguish is a value; errors are what it cannot
+//! handle.
 //!
-//! Facts are from the S3 user guide ("Add preconditions to S3 operations with conditional requests"): 412 when the
-//! condition does not hold, 409 `ConditionalRequestConflict` when another write is under way, 404 `NoSuchKey` for an
-//! `If-Match` on what is not there.
+//! Source: S3 User Guide, "Add preconditions to S3 operations with conditional requests": 412 if
+//! the condition does not hold, 409 `ConditionalRequestConflict` if another write is in progress,
+//! 404 `NoSuchKey` for `If-Match` on an object that does not exist.
 
 use std::time::{Duration, Instant};
 
@@ -15,32 +16,33 @@ use crate::clouds::{
     CloudError, ErrorKind,
     aws::{
         AwsReader,
-        retry::{OperationError, error_code, http_status, to_cloud_error},
+        retry::{SdkServiceError, error_code, http_status, to_cloud_error},
     },
 };
 
-/// How long a lock's object may be, in bytes; ours have a few hundred.
+/// The largest object that is read as a lock, in bytes. A record has a few hundred.
 const MAX_OBJECT_BYTES: i64 = 64 * 1024;
-/// How long such an object may take to arrive after its head, in seconds of our own: the SDK's limits end there.
+/// How long the body may take to arrive after the headers, in real time: the SDK's timeouts end
+/// with the headers.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// On which condition an object is written.
+/// The condition of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WriteCondition {
-    /// When there is none (`If-None-Match: *`).
+    /// Only if the object does not exist (`If-None-Match: *`).
     IfAbsent,
-    /// When it is the one with this `ETag` (`If-Match`).
+    /// Only if the object has this `ETag` (`If-Match`).
     IfMatch(String),
 }
 
-/// An answer, and the server's time in it.
+/// A response, and the server time in its `Date` header.
 #[derive(Clone, Debug)]
 pub(super) struct StoreResponse<T> {
     pub(super) value: T,
     pub(super) server_date: Option<Timestamp>,
 }
 
-/// What reading found.
+/// The outcome of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GetOutcome {
     Found { body: Vec<u8>, etag: String },
@@ -48,45 +50,45 @@ pub(super) enum GetOutcome {
     BucketNotFound,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PutOutcome {
-    /// It was done.
+    /// The object was written and has this `ETag`.
     Written { etag: String },
-    /// The condition does not hold (412), or there is nothing that it could hold for (404).
+    /// The condition does not hold (412), or the object of an `If-Match` does not exist (404).
     PreconditionFailed,
-    /// Another write was under way (409): look, and decide again.
+    /// Another write was in progress (409): read again before deciding.
     Conflict,
-    /// The bucket is gone.
+    /// The bucket does not exist.
     BucketNotFound,
 }
 
-/// What became of a removal.
+/// The outcome of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeleteOutcome {
-    /// It is gone.
+    /// The object, or its current version, was deleted.
     Deleted,
-    /// It is another one by now (412).
+    /// The object has another `ETag` by now (412), or does not exist (404).
     PreconditionFailed,
 }
 
-/// Where a lock's object is kept.
+/// The storage of a lock's object. Implemented by S3, and by a simulation in the tests.
 pub(super) trait LockStore: Send + Sync + 'static {
-    /// Reads the object. Strongly consistent: it sees every write that was answered.
+    /// Reads the object. Strongly consistent: sees every write that was answered before.
     fn get(&self) -> impl Future<Output = Result<StoreResponse<GetOutcome>, CloudError>> + Send;
 
-    /// Writes the object under a condition. After an error it may have been written all the same.
+    /// Writes the object on a condition. After an error, it may have been written all the same.
     fn put(
         &self,
         body: Vec<u8>,
-        only: WriteCondition,
+        condition: WriteCondition,
     ) -> impl Future<Output = Result<StoreResponse<PutOutcome>, CloudError>> + Send;
 
-    /// Removes the object while it has this `ETag`. Older versions stay.
+    /// Deletes the object if it has this `ETag`. Older versions stay.
     fn delete(&self, etag: &str) -> impl Future<Output = Result<DeleteOutcome, CloudError>> + Send;
 }
 
-/// Whether a request that failed so may be tried again: it was not refused for what it is.
+/// Whether a request that failed with this error may succeed if it is sent again.
 pub(super) fn is_transient(error: &CloudError) -> bool {
     matches!(
         error.kind,
@@ -97,7 +99,7 @@ pub(super) fn is_transient(error: &CloudError) -> bool {
     )
 }
 
-/// An object of S3.
+/// A lock's object in S3.
 #[derive(Clone, Debug)]
 pub(super) struct S3LockStore {
     reader: AwsReader,
@@ -107,14 +109,15 @@ pub(super) struct S3LockStore {
 }
 
 impl S3LockStore {
-    /// A reader is enough to look; who writes is given a [`crate::clouds::aws::Writer`] to pass on.
-    pub(super) fn new(reader: &AwsReader, place: &LockLocation) -> Self {
-        let LockLocation { bucket, region, .. } = place;
+    /// Takes a reader, which is enough to read the lock. Callers that write have an
+    /// [`AwsWriter`](crate::clouds::aws::AwsWriter), which dereferences to one.
+    pub(super) fn new(reader: &AwsReader, location: &LockLocation) -> Self {
+        let LockLocation { bucket, region, .. } = location;
         Self {
             reader: reader.clone(),
             bucket: bucket.clone(),
             region: region.clone(),
-            key: place.object_key(),
+            key: location.object_key(),
         }
     }
 
@@ -122,7 +125,8 @@ impl S3LockStore {
         self.reader.s3_client(&self.region)
     }
 
-    /// An answer to what was sent at this moment. Another's may have come in between, by a clock of AWS all the same.
+    /// Adds the server date of the response to a request that was sent at `sent`. It may be the
+    /// date of another response that arrived in the meantime, but that is AWS's clock as well.
     fn with_server_date<T>(&self, sent: Instant, value: T) -> StoreResponse<T> {
         StoreResponse {
             value,
@@ -133,47 +137,48 @@ impl S3LockStore {
 
 impl LockStore for S3LockStore {
     async fn get(&self) -> Result<StoreResponse<GetOutcome>, CloudError> {
-        let (doing, sent) = (
+        let (operation, sent) = (
             format!("read s3://{}/{}", self.bucket, self.key),
             Instant::now(),
         );
-        let asked = self
+        let request = self
             .s3_client()
             .get_object()
             .bucket(&self.bucket)
             .key(&self.key);
-        let answer = match asked
+        let response = match request
             .expected_bucket_owner(self.reader.expected_bucket_owner())
             .send()
             .await
         {
-            Ok(answer) => self.with_server_date(sent, answer),
+            Ok(response) => self.with_server_date(sent, response),
             Err(error) => {
-                let look = not_found_outcome(&error).map(|look| self.with_server_date(sent, look));
-                return look.ok_or_else(|| read_error(&doing, &error));
+                let outcome =
+                    not_found_outcome(&error).map(|outcome| self.with_server_date(sent, outcome));
+                return outcome.ok_or_else(|| read_error(&operation, &error));
             }
         };
-        let wrong = |trouble, what: String| CloudError::new_aws(&doing, trouble, what);
+        let object_error = |kind, what: String| CloudError::new_aws(&operation, kind, what);
         let StoreResponse {
             value: object,
             server_date: date,
-        } = answer;
+        } = response;
         if let Some(length) = object
             .content_length
             .filter(|length| *length > MAX_OBJECT_BYTES)
         {
-            return Err(wrong(
+            return Err(object_error(
                 ErrorKind::Rejected,
                 format!("it has {length} bytes and is no lock"),
             ));
         }
-        let etag = object
-            .e_tag
-            .ok_or_else(|| wrong(ErrorKind::InvalidResponse, "it has no `ETag`".to_owned()))?;
+        let etag = object.e_tag.ok_or_else(|| {
+            object_error(ErrorKind::InvalidResponse, "it has no `ETag`".to_owned())
+        })?;
         let body = tokio::time::timeout(BODY_TIMEOUT, object.body.collect())
             .await
-            .map_err(|_| body_timeout_error(&doing))?;
-        let body = body.map_err(|error| wrong(ErrorKind::Ambiguous, error.to_string()))?;
+            .map_err(|_| body_timeout_error(&operation))?;
+        let body = body.map_err(|error| object_error(ErrorKind::Ambiguous, error.to_string()))?;
         Ok(StoreResponse {
             value: GetOutcome::Found {
                 body: body.to_vec(),
@@ -186,43 +191,44 @@ impl LockStore for S3LockStore {
     async fn put(
         &self,
         body: Vec<u8>,
-        only: WriteCondition,
+        condition: WriteCondition,
     ) -> Result<StoreResponse<PutOutcome>, CloudError> {
-        let (doing, sent) = (
+        let (operation, sent) = (
             format!("write s3://{}/{}", self.bucket, self.key),
             Instant::now(),
         );
-        let asked = self
+        let request = self
             .s3_client()
             .put_object()
             .bucket(&self.bucket)
             .key(&self.key);
-        let asked = asked
+        let request = request
             .expected_bucket_owner(self.reader.expected_bucket_owner())
             .content_type("application/json");
-        let asked = match only {
-            WriteCondition::IfAbsent => asked.if_none_match("*"),
-            WriteCondition::IfMatch(etag) => asked.if_match(etag),
+        let request = match condition {
+            WriteCondition::IfAbsent => request.if_none_match("*"),
+            WriteCondition::IfMatch(etag) => request.if_match(etag),
         };
-        match asked.body(ByteStream::from(body)).send().await {
-            Ok(answer) => match answer.e_tag {
+        match request.body(ByteStream::from(body)).send().await {
+            Ok(response) => match response.e_tag {
                 Some(etag) => Ok(self.with_server_date(sent, PutOutcome::Written { etag })),
                 None => Err(CloudError::new_aws(
-                    doing,
+                    operation,
                     ErrorKind::InvalidResponse,
                     "the answer has no `ETag`",
                 )),
             },
             Err(error) => rejected_write_outcome(&error)
-                .map(|put| self.with_server_date(sent, put))
-                .ok_or_else(|| to_cloud_error(&doing, &error)),
+                .map(|outcome| self.with_server_date(sent, outcome))
+                .ok_or_else(|| to_cloud_error(&operation, &error)),
         }
     }
 
-    /// A removal of a certain version leaves those before it, and none of them is newer: the condition would be needless.
-    /// One without versions is removed as it is, so that a lock that somebody has taken meanwhile stays.
+    /// In a bucket with versioning, deletes exactly the version that has the `ETag`; what was
+    /// written later is not touched, so no condition is needed. Without versioning, the deletion
+    /// itself is conditional, so a lock that another run has just acquired is not deleted.
     async fn delete(&self, etag: &str) -> Result<DeleteOutcome, CloudError> {
-        let doing = format!("delete s3://{}/{}", self.bucket, self.key);
+        let operation = format!("delete s3://{}/{}", self.bucket, self.key);
         let owner = self.reader.expected_bucket_owner();
         let head = self
             .s3_client()
@@ -235,38 +241,38 @@ impl LockStore for S3LockStore {
             Err(error) if matches!(http_status(&error), Some(404 | 412)) => {
                 return Ok(DeleteOutcome::PreconditionFailed);
             }
-            Err(error) => return Err(to_cloud_error(&doing, &error)),
+            Err(error) => return Err(to_cloud_error(&operation, &error)),
         };
-        let asked = self
+        let request = self
             .s3_client()
             .delete_object()
             .bucket(&self.bucket)
             .key(&self.key);
-        let asked = match version {
-            Some(version) => asked.version_id(version),
-            None => asked.if_match(etag),
+        let request = match version {
+            Some(version) => request.version_id(version),
+            None => request.if_match(etag),
         };
-        match asked.expected_bucket_owner(owner).send().await {
+        match request.expected_bucket_owner(owner).send().await {
             Ok(_) => Ok(DeleteOutcome::Deleted),
             Err(error) if matches!(http_status(&error), Some(404 | 412)) => {
                 Ok(DeleteOutcome::PreconditionFailed)
             }
-            Err(error) => Err(to_cloud_error(&doing, &error)),
+            Err(error) => Err(to_cloud_error(&operation, &error)),
         }
     }
 }
 
-/// An answer that did not come in time.
-fn body_timeout_error(doing: &str) -> CloudError {
+/// The error for a body that did not arrive in time.
+fn body_timeout_error(operation: &str) -> CloudError {
     CloudError::new_aws(
-        doing,
+        operation,
         ErrorKind::Ambiguous,
         format!("no whole answer within {} s", BODY_TIMEOUT.as_secs()),
     )
 }
 
-/// What a reading found that is no error.
-fn not_found_outcome<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Option<GetOutcome> {
+/// The outcome of a failed read that only means "not found".
+fn not_found_outcome<E: SdkServiceError>(error: &SdkError<E, HttpResponse>) -> Option<GetOutcome> {
     match (http_status(error)?, error_code(error)) {
         (404, Some("NoSuchBucket")) => Some(GetOutcome::BucketNotFound),
         (404, _) => Some(GetOutcome::ObjectNotFound),
@@ -274,18 +280,21 @@ fn not_found_outcome<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Op
     }
 }
 
-/// An error of reading. Without the right to list a bucket, S3 says 403 of what is not there.
-fn read_error<E: OperationError>(doing: &str, error: &SdkError<E, HttpResponse>) -> CloudError {
-    let mut error = to_cloud_error(doing, error);
+/// The error of a failed read. Without the permission to list the bucket, S3 answers 403 for an
+/// object that does not exist.
+fn read_error<E: SdkServiceError>(
+    operation: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> CloudError {
+    let mut error = to_cloud_error(operation, error);
     if error.kind == ErrorKind::PermissionDenied {
-        error.message +=
-            " (S3 also says this of a lock that is free, to whoever may not `s3:ListBucket`)";
+        error.message += " (without the permission `s3:ListBucket`, S3 also answers this for a lock that is free)";
     }
     error
 }
 
-/// What became of a write that was not done.
-fn rejected_write_outcome<E: OperationError>(
+/// The outcome of a write that S3 rejected because of its condition.
+fn rejected_write_outcome<E: SdkServiceError>(
     error: &SdkError<E, HttpResponse>,
 ) -> Option<PutOutcome> {
     match (http_status(error)?, error_code(error)) {

@@ -1,4 +1,4 @@
-//! How somebody else looks at a lock, and gives it back for a holder that cannot.
+//! Operations on a lock that this run does not hold: finding, ending and deleting it.
 
 use std::time::Duration;
 
@@ -10,53 +10,55 @@ use super::{
     store::{DeleteOutcome, LockStore, PutOutcome, WriteCondition},
 };
 
-/// A nonce that no run has.
+/// A nonce that no run has, so no lock counts as ours.
 const NO_NONCE: &str = "";
 
-/// See [`super::holder`].
 pub(super) async fn find_holder<S: LockStore, P: TimeSource>(
     store: &S,
     clock: &ServerClock<P>,
-    place: &LockLocation,
+    location: &LockLocation,
 ) -> Result<Option<LockRecord>, LockError> {
-    let found = read_with_retries(store, clock, place, &mut RetryBudget::default())
+    let stored = read_with_retries(store, clock, location, &mut RetryBudget::default())
         .await
-        .map_err(|why| place.error(why))?;
-    let Some(found) = found else { return Ok(None) };
+        .map_err(|error| location.error(error))?;
+    let Some(stored) = stored else {
+        return Ok(None);
+    };
     let now = clock
         .earliest_now()
-        .ok_or_else(|| place.error(LockErrorKind::MissingDateHeader))?;
-    Ok(Some(found.record).filter(|record| !record.released && now <= record.expires_at))
+        .ok_or_else(|| location.error(LockErrorKind::MissingDateHeader))?;
+    Ok(Some(stored.record).filter(|record| !record.released && now <= record.expires_at))
 }
 
-/// See [`super::unlock`]. A lock that has run out is ended too: the next run then need not wait for the margin.
+/// See [`super::unlock`]. An expired lock is ended too: the next run need not wait for the margin.
 pub(super) async fn unlock<S: LockStore, P: TimeSource>(
     store: &S,
     clock: &ServerClock<P>,
-    place: &LockLocation,
+    location: &LockLocation,
     id: &str,
 ) -> Result<LockRecord, LockError> {
-    let mut tries = RetryBudget::default();
-    let mut ours: Option<LockRecord> = None;
-    let released = async {
+    let mut retries = RetryBudget::default();
+    let mut attempted: Option<LockRecord> = None;
+    let result = async {
         loop {
-            let found = read_with_retries(store, clock, place, &mut tries).await?;
-            let Some(StoredRecord { record, etag }) = found else {
+            let stored = read_with_retries(store, clock, location, &mut retries).await?;
+            let Some(StoredRecord { record, etag }) = stored else {
                 return Err(LockErrorKind::NotHeld);
             };
             if record.released {
-                // It may have been given back by our own write, whose answer was lost.
-                return ours
-                    .filter(|ours| ours.is_same_acquisition(&record))
+                // If an earlier attempt of ours wrote this and its response was lost, we succeeded.
+                return attempted
+                    .filter(|attempted| attempted.is_same_acquisition(&record))
                     .map(|_| record)
                     .ok_or(LockErrorKind::NotHeld);
             }
+            // Already ended: repeating the command is no error.
             if record.unlocked && record.matches_id(id) {
                 return Ok(record);
             }
             if !record.matches_id(id) {
                 return Err(LockErrorKind::WrongHolder {
-                    asked: id.to_owned(),
+                    requested_id: id.to_owned(),
                     record: Box::new(record),
                 });
             }
@@ -65,79 +67,84 @@ pub(super) async fn unlock<S: LockStore, P: TimeSource>(
                     .earliest_now()
                     .ok_or(LockErrorKind::MissingDateHeader)?,
             );
-            let written =
+            let outcome =
                 write_record(store, clock, &unlocked, WriteCondition::IfMatch(etag)).await;
-            ours = Some(record);
-            match written {
+            // Remembered even if the response is lost, see above.
+            attempted = Some(record);
+            match outcome {
                 Ok(PutOutcome::Written { .. }) => return Ok(unlocked),
-                // Its holder lives and has renewed it, or another took it: the look tells.
+                // The holder is alive and has renewed it, or another run acquired it: read again.
                 Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => {
-                    tries.wait_or_give_up(clock, None).await?;
+                    retries.wait_or_give_up(clock, None).await?;
                 }
                 Ok(PutOutcome::BucketNotFound) => {
-                    return Err(LockErrorKind::BucketNotFound(place.bucket.clone()));
+                    return Err(LockErrorKind::BucketNotFound(location.bucket.clone()));
                 }
                 Err(error) => {
-                    tries
+                    retries
                         .retry_if_transient(clock, LockErrorKind::from_cloud_error(error))
                         .await?;
                 }
             }
         }
     };
-    released.await.map_err(|why| place.error(why))
+    result.await.map_err(|error| location.error(error))
 }
 
-/// See [`super::remove`].
+/// See [`super::delete_lock`].
 pub(super) async fn delete_lock<S: LockStore, P: TimeSource>(
     store: &S,
     clock: &ServerClock<P>,
-    place: &LockLocation,
+    location: &LockLocation,
     margin: Duration,
 ) -> Result<(), LockError> {
-    let mut tries = RetryBudget::default();
-    let removed = async {
+    let mut retries = RetryBudget::default();
+    let result = async {
         loop {
-            let Some(found) = read_with_retries(store, clock, place, &mut tries).await? else {
+            let Some(stored) = read_with_retries(store, clock, location, &mut retries).await?
+            else {
                 return Ok(());
             };
             let now = clock
                 .earliest_now()
                 .ok_or(LockErrorKind::MissingDateHeader)?;
-            if let LockStatus::Held { until } =
-                determine_status(Some(&found.record), NO_NONCE, now, margin)
+            if let LockStatus::Held { available_at } =
+                determine_status(Some(&stored.record), NO_NONCE, now, margin)
             {
                 return Err(LockErrorKind::Held {
-                    record: Box::new(found.record),
-                    until,
+                    record: Box::new(stored.record),
+                    available_at,
                     waited: Duration::ZERO,
                 });
             }
-            match store.delete(&found.etag).await {
+            match store.delete(&stored.etag).await {
+                // With versioning, an older version is current now: continue until there is none.
                 Ok(DeleteOutcome::Deleted) => {}
-                Ok(DeleteOutcome::PreconditionFailed) => tries.wait_or_give_up(clock, None).await?,
+                Ok(DeleteOutcome::PreconditionFailed) => {
+                    retries.wait_or_give_up(clock, None).await?;
+                }
                 Err(error) => {
-                    tries
+                    retries
                         .retry_if_transient(clock, LockErrorKind::from_cloud_error(error))
                         .await?;
                 }
             }
         }
     };
-    removed.await.map_err(|why| place.error(why))
+    result.await.map_err(|error| location.error(error))
 }
 
-/// Reads the lock, again if that fails in a way that may pass.
+/// Reads the lock, and retries while the error may pass.
 async fn read_with_retries<S: LockStore, P: TimeSource>(
     store: &S,
     clock: &ServerClock<P>,
-    place: &LockLocation,
-    tries: &mut RetryBudget,
+    location: &LockLocation,
+    retries: &mut RetryBudget,
 ) -> Result<Option<StoredRecord>, LockErrorKind> {
     loop {
-        match read_record(store, clock, place).await {
-            Ok(found) => return Ok(found),
-            Err(why) => tries.retry_if_transient(clock, why).await?,
+        match read_record(store, clock, location).await {
+            Ok(stored) => return Ok(stored),
+            Err(error) => retries.retry_if_transient(clock, error).await?,
         }
     }
 }

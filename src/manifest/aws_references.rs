@@ -1,5 +1,6 @@
-//! What `${buckets.KEY.…}`, `${identities.KEY.arn}`, `${roles.KEY.arn}` and `${aws.…}` mean. Names on AWS follow from the
-//! manifest, and ARNs from names, so all of them are known before anything exists.
+//! Resolves `${buckets.KEY.…}`, `${identities.KEY.arn}`, `${roles.KEY.arn}` and `${aws.…}`. Names
+//! on AWS follow from the manifest, and ARNs from names, so every value is known before any
+//! resource exists.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +10,34 @@ use crate::{
     model::{Address, Name, OwnershipMark},
 };
 
-/// A reference's value, and the resource that it points at.
+/// The value of a reference, and the resource it refers to; none for `${aws.…}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AwsReference {
     pub(super) value: String,
     pub(super) address: Option<Address>,
 }
 
-/// Names and ARNs on AWS, as the manifest says them or by default.
+/// Every AWS reference of an environment, by its text, such as `buckets.backups.arn`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AwsReferences(BTreeMap<String, AwsReference>);
 
-/// What the names of an environment's buckets begin with, unless the manifest says names.
+/// The prefix of all default bucket names in an environment.
 pub(super) fn bucket_name_prefix(mark: &OwnershipMark) -> String {
     format!("{}-{}-", mark.project, mark.environment)
 }
 
-/// The name of a bucket that states none. Names are unique in all of AWS, so the account is in it.
+/// The default name of a bucket. Bucket names are unique in all of AWS, so it contains the account.
 pub(super) fn default_bucket_name(mark: &OwnershipMark, key: &str, account: &str) -> String {
     format!("{}{key}-{account}", bucket_name_prefix(mark)).replace('_', "-")
 }
 
-/// The name of a role that states none. Names are unique in an account.
+/// The default name of a role. Role names are unique within an account.
 pub(super) fn default_role_name(mark: &OwnershipMark, key: &str) -> String {
     format!("{}-{}-{key}", mark.project, mark.environment)
 }
 
 impl AwsReferences {
-    /// Collects them from a document whose names are resolved.
+    /// Collects the references of a document in which the names themselves are already resolved.
     pub(super) fn from_root(root: &TomlNode, mark: &OwnershipMark) -> Self {
         let mut out = Self::default();
         let of_aws = |key| {
@@ -82,17 +83,17 @@ impl AwsReferences {
         out
     }
 
-    /// What a reference such as `buckets.backups.name` means.
+    /// Looks up a reference such as `buckets.backups.name`.
     pub(super) fn get(&self, reference: &str) -> Option<&AwsReference> {
         self.0.get(reference)
     }
 
-    /// All that can be referred to.
+    /// The texts of all references, for suggestions.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.keys().map(String::as_str)
     }
 
-    /// The value of a reference that is known to be there.
+    /// The value of a reference; empty when it does not exist.
     pub(super) fn value_or_empty(&self, reference: &str) -> String {
         self.get(reference)
             .map(|there| there.value.clone())

@@ -1,4 +1,5 @@
-//! `${var.NAME}`, `${env.name}`, `${apps.KEY.name}` and the names on AWS in texts. Nothing else: a manifest is data, not a program.
+//! Replaces `${var.NAME}`, `${env.name}`, `${apps.KEY.name}` and the names on AWS in strings. There
+//! is nothing else, because a manifest is data and not a program.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,50 +12,49 @@ use super::{
 };
 use crate::model::Address;
 
-/// What can be referred to.
+/// The values that references can refer to.
 #[derive(Default)]
 pub(super) struct Scope {
-    /// The variables that are declared; `None` where one has no value.
+    /// The declared variables.
     pub(super) vars: BTreeMap<String, Variable>,
-    /// The environment's name, once it is known.
+    /// The environment's name, once it is resolved.
     pub(super) environment: Option<String>,
-    /// The apps' names on Fly by key, once they are known.
+    /// The apps' names on Fly by key, once they are resolved.
     pub(super) app_names: Option<BTreeMap<String, String>>,
-    /// Names and ARNs on AWS, once they are known.
+    /// Names and ARNs on AWS, once they are resolved.
     pub(super) aws_references: Option<AwsReferences>,
-    /// Files whose texts are taken as they are.
+    /// Files whose strings are not interpolated.
     pub(super) verbatim_files: Vec<FileId>,
 }
 
 /// A declared variable.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Variable {
-    /// Its value.
+    /// Its value; none when neither the command line nor a default gives one.
     pub(super) value: Option<String>,
-    /// What it is for.
+    /// Its description in the manifest, shown when it has no value.
     pub(super) description: Option<String>,
 }
 
-/// What an interpolation found.
+/// What an interpolation found, collected over many calls.
 #[derive(Default)]
 pub(super) struct InterpolationResult {
-    /// What is wrong.
     pub(super) errors: Vec<Diagnostic>,
-    /// The apps that were referred to.
+    /// The keys of the apps that were referred to.
     pub(super) referenced_apps: BTreeSet<String>,
-    /// What of AWS was referred to.
+    /// The AWS resources that were referred to.
     pub(super) referenced_aws: BTreeSet<Address>,
-    /// How many bytes references were replaced by.
+    /// The number of bytes inserted for references so far.
     pub(super) expanded_bytes: usize,
 }
 
-/// The most that all references may be replaced by together, in bytes: a long variable that stands in many places would
-/// fill the memory.
+/// The limit on the bytes inserted for all references together: a long variable that is used in
+/// many places would fill the memory.
 const MAX_EXPANDED_BYTES: usize = 16 * 1024 * 1024;
 
 impl Scope {
-    /// Replaces every reference in a value and all below it.
-    pub(super) fn resolve(&self, node: &mut TomlNode, outcome: &mut InterpolationResult) {
+    /// Replaces every reference in a value and everything below it.
+    pub(super) fn resolve(&self, node: &mut TomlNode, result: &mut InterpolationResult) {
         if self.verbatim_files.contains(&node.location.file)
             && !matches!(node.value, TomlValue::Table(_))
         {
@@ -62,16 +62,14 @@ impl Scope {
         }
         match &mut node.value {
             TomlValue::String(text) if text.contains("${") => {
-                *text = self.interpolate_string(text, &node.location, outcome);
+                *text = self.interpolate_string(text, &node.location, result);
             }
-            TomlValue::Array(items) => items
-                .iter_mut()
-                .for_each(|item| self.resolve(item, outcome)),
+            TomlValue::Array(items) => items.iter_mut().for_each(|item| self.resolve(item, result)),
             TomlValue::Table(table) => {
                 table
                     .0
                     .iter_mut()
-                    .for_each(|entry| self.resolve(&mut entry.node, outcome));
+                    .for_each(|entry| self.resolve(&mut entry.node, result));
             }
             _ => {}
         }
@@ -80,8 +78,8 @@ impl Scope {
     fn interpolate_string(
         &self,
         text: &str,
-        at: &SourceLocation,
-        outcome: &mut InterpolationResult,
+        location: &SourceLocation,
+        result: &mut InterpolationResult,
     ) -> String {
         let mut out = String::new();
         let mut rest = text;
@@ -94,35 +92,34 @@ impl Scope {
             }
             out.push_str(&rest[..start]);
             let Some(end) = rest[start..].find('}') else {
-                let problem = error_at(at, format!("`{}` has no end", &rest[start..]));
-                outcome
-                    .errors
-                    .push(problem.with_help("close it with `}`, or write `$${` for a plain `${`"));
+                let diagnostic = error_at(location, format!("`{}` has no end", &rest[start..]));
+                result.errors.push(
+                    diagnostic.with_help("close it with `}`, or write `$${` for a plain `${`"),
+                );
                 return out;
             };
             let reference = rest[start + 2..start + end].trim();
-            match self.lookup(reference, at, outcome) {
-                Ok(value) if outcome.expanded_bytes + value.len() <= MAX_EXPANDED_BYTES => {
-                    outcome.expanded_bytes += value.len();
+            match self.lookup(reference, location, result) {
+                Ok(value) if result.expanded_bytes + value.len() <= MAX_EXPANDED_BYTES => {
+                    result.expanded_bytes += value.len();
                     out.push_str(&value);
                 }
                 Ok(_) => {
-                    if outcome.expanded_bytes <= MAX_EXPANDED_BYTES {
-                        let problem = error_at(
-                            at,
-                            format!(
-                                "what references stand for has more than {MAX_EXPANDED_BYTES} bytes"
-                            ),
+                    if result.expanded_bytes <= MAX_EXPANDED_BYTES {
+                        let diagnostic = error_at(
+                            location,
+                            format!("references expand to more than {MAX_EXPANDED_BYTES} bytes"),
                         );
-                        outcome.errors.push(
-                            problem
-                                .with_help("keep long texts in a file, and name it with `files`"),
-                        );
+                        result
+                            .errors
+                            .push(diagnostic.with_help(
+                                "keep long strings in a file, and name it with `files`",
+                            ));
                     }
-                    // Told once, and nothing grows from here on.
-                    outcome.expanded_bytes = MAX_EXPANDED_BYTES + 1;
+                    // Report this once, and insert nothing from here on.
+                    result.expanded_bytes = MAX_EXPANDED_BYTES + 1;
                 }
-                Err(problem) => outcome.errors.push(*problem),
+                Err(diagnostic) => result.errors.push(*diagnostic),
             }
             rest = &rest[start + end + 1..];
         }
@@ -132,40 +129,42 @@ impl Scope {
     fn lookup(
         &self,
         reference: &str,
-        at: &SourceLocation,
-        outcome: &mut InterpolationResult,
+        location: &SourceLocation,
+        result: &mut InterpolationResult,
     ) -> Result<String, Box<Diagnostic>> {
         let parts: Vec<&str> = reference.split('.').collect();
         match parts.as_slice() {
-            ["var", name] => self.lookup_variable(name, at),
+            ["var", name] => self.lookup_variable(name, location),
             ["env", "name"] => self.environment.clone().ok_or_else(|| {
                 Box::new(
-                    error_at(at, "the environment's name cannot refer to itself")
+                    error_at(location, "the environment's name cannot refer to itself")
                         .with_help("use `${var.NAME}`"),
                 )
             }),
             ["apps", key, "name"] => {
                 let apps = self.app_names.as_ref().ok_or_else(|| {
                     Box::new(
-                        error_at(at, "an app's name is not known here")
+                        error_at(location, "an app's name is not known here")
                             .with_help("names and paths may use `${var.…}` and `${env.name}`"),
                     )
                 })?;
                 let name = apps.get(*key).ok_or_else(|| {
                     let help = suggest::did_you_mean(key, apps.keys().map(String::as_str));
                     Box::new(
-                        error_at(at, format!("there is no app `{key}`")).with_optional_help(help),
+                        error_at(location, format!("there is no app `{key}`"))
+                            .with_optional_help(help),
                     )
                 })?;
-                outcome.referenced_apps.insert((*key).to_owned());
+                result.referenced_apps.insert((*key).to_owned());
                 Ok(name.clone())
             }
             ["aws" | "buckets" | "identities" | "roles", ..] => {
-                self.lookup_aws(reference, at, outcome)
+                self.lookup_aws(reference, location, result)
             }
             _ => {
-                let problem = error_at(at, format!("`${{{reference}}}` refers to nothing"));
-                Err(Box::new(problem.with_help(
+                let diagnostic =
+                    error_at(location, format!("`${{{reference}}}` refers to nothing"));
+                Err(Box::new(diagnostic.with_help(
                     "there are `${var.NAME}`, `${env.name}`, `${apps.KEY.name}`, `.name`, `.arn` and `.region` of `${buckets.KEY…}`, \
                      `.name` and `.arn` of `${identities.KEY…}` and `${roles.KEY…}`, `${aws.account}` and `${aws.region}`; write \
                      `$${` for a plain `${`",
@@ -177,33 +176,37 @@ impl Scope {
     fn lookup_aws(
         &self,
         reference: &str,
-        at: &SourceLocation,
-        outcome: &mut InterpolationResult,
+        location: &SourceLocation,
+        result: &mut InterpolationResult,
     ) -> Result<String, Box<Diagnostic>> {
         let known = self.aws_references.as_ref().ok_or_else(|| {
             Box::new(
-                error_at(at, "names on AWS are not known here")
+                error_at(location, "names on AWS are not known here")
                     .with_help("names and paths may use `${var.…}` and `${env.name}`"),
             )
         })?;
         let found = known.get(reference).ok_or_else(|| {
             let help = suggest::did_you_mean(reference, known.keys());
             Box::new(
-                error_at(at, format!("`${{{reference}}}` refers to nothing"))
+                error_at(location, format!("`${{{reference}}}` refers to nothing"))
                     .with_optional_help(help),
             )
         })?;
-        outcome.referenced_aws.extend(found.address.clone());
+        result.referenced_aws.extend(found.address.clone());
         Ok(found.value.clone())
     }
 
-    fn lookup_variable(&self, name: &str, at: &SourceLocation) -> Result<String, Box<Diagnostic>> {
+    fn lookup_variable(
+        &self,
+        name: &str,
+        location: &SourceLocation,
+    ) -> Result<String, Box<Diagnostic>> {
         let Some(variable) = self.vars.get(name) else {
             let declare = format!("declare it: [vars] {name} = {{ description = \"…\" }}");
             let help = suggest::nearest(name, self.vars.keys().map(String::as_str))
                 .map_or(declare, |near| format!("did you mean `${{var.{near}}}`?"));
             return Err(Box::new(
-                error_at(at, format!("there is no variable `{name}`")).with_help(help),
+                error_at(location, format!("there is no variable `{name}`")).with_help(help),
             ));
         };
         variable.value.clone().ok_or_else(|| {
@@ -213,20 +216,21 @@ impl Scope {
                 .map(|about| format!(" ({about})"))
                 .unwrap_or_default();
             Box::new(
-                error_at(at, format!("variable `{name}`{about} has no value"))
+                error_at(location, format!("variable `{name}`{about} has no value"))
                     .with_help(format!("{PASS_VAR_HELP}{name}=VALUE")),
             )
         })
     }
 }
 
-/// How the remedy for a variable without a value begins.
+/// The prefix of the help for a variable without a value. `ManifestError::missing_variable`
+/// searches for it.
 pub(super) const PASS_VAR_HELP: &str = "pass --var ";
 
-fn error_at(at: &SourceLocation, message: impl Into<String>) -> Diagnostic {
+fn error_at(location: &SourceLocation, message: impl Into<String>) -> Diagnostic {
     Diagnostic {
         message: message.into(),
-        location: Some(at.clone()),
+        location: Some(location.clone()),
         label: String::new(),
         help: None,
     }
@@ -261,14 +265,14 @@ mod tests {
             location: SourceLocation { file, span: 0..0 },
             value: TomlValue::String(text.to_owned()),
         };
-        let mut outcome = InterpolationResult::default();
-        scope.resolve(&mut node, &mut outcome);
-        let problems = outcome
+        let mut result = InterpolationResult::default();
+        scope.resolve(&mut node, &mut result);
+        let diagnostics = result
             .errors
             .into_iter()
-            .map(|problem| problem.message)
+            .map(|diagnostic| diagnostic.message)
             .collect();
-        (node.as_str().unwrap().to_owned(), problems)
+        (node.as_str().unwrap().to_owned(), diagnostics)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The way of one environment from its file to [`Desired`](crate::kinds::Desired).
+//! Loads one environment, from its file to [`Desired`](crate::kinds::Desired).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::model::{Address, OwnershipMark};
 
-/// Reads the environment of this name from a folder.
+/// Loads an environment of a folder by name.
 ///
 /// # Errors
-/// Everything that is wrong with it, each with its place.
+/// Everything that is wrong with it, each with its location.
 pub fn load(
     dir: &Path,
     environment: &str,
@@ -42,19 +42,19 @@ pub fn load(
     let resolved = resolve_references(&mut root, environment, inputs, &mut reader);
     let shape = validate(json_schema::strict_schema(), &mut root);
     reader.errors.extend(shape);
-    let document = match decode_manifest(&root) {
-        Ok(document) => document,
-        Err(problem) => {
-            reader.errors.push(problem);
+    let manifest = match decode_manifest(&root) {
+        Ok(manifest) => manifest,
+        Err(diagnostic) => {
+            reader.errors.push(diagnostic);
             return Err(ManifestError::new(reader.files, reader.errors));
         }
     };
     root.sort_by_key();
-    let token = document
+    let token = manifest
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.clone());
-    let scene = Context {
+    let context = Context {
         inputs,
         files: &reader.files,
         environment: resolved.environment,
@@ -63,7 +63,7 @@ pub fn load(
         aws_references: resolved.aws_references,
         used_references: resolved.used_references,
     };
-    let lowered = lower::lower(&document, &root, &scene, reader.warnings);
+    let lowered = lower::lower(&manifest, &root, &context, reader.warnings);
     reader
         .errors
         .extend(drop_known_locations(lowered.errors, &reader.errors));
@@ -80,24 +80,26 @@ pub fn load(
     })
 }
 
-/// A text whose reference failed, say, is not judged again for what is left of it.
-fn drop_known_locations(problems: Vec<Diagnostic>, before: &[Diagnostic]) -> Vec<Diagnostic> {
-    let key = |problem: &Diagnostic| {
-        problem
+/// Drops the errors at locations that already have one: a string whose reference could not be
+/// resolved, say, is not worth another complaint.
+fn drop_known_locations(diagnostics: Vec<Diagnostic>, before: &[Diagnostic]) -> Vec<Diagnostic> {
+    let key = |diagnostic: &Diagnostic| {
+        diagnostic
             .location
             .as_ref()
             .map(|at| (at.file, at.span.start, at.span.end))
     };
     let before: BTreeSet<_> = before.iter().filter_map(key).collect();
-    let told = |problem: &Diagnostic| key(problem).is_some_and(|at| before.contains(&at));
-    problems
+    let is_reported =
+        |diagnostic: &Diagnostic| key(diagnostic).is_some_and(|at| before.contains(&at));
+    diagnostics
         .into_iter()
-        .filter(|problem| !told(problem))
+        .filter(|diagnostic| !is_reported(diagnostic))
         .collect()
 }
 
 fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {
-    let mut problem = Diagnostic {
+    let mut diagnostic = Diagnostic {
         message: format!(
             "there is no environment `{environment}` in {}",
             dir.display()
@@ -107,10 +109,10 @@ fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {
         help: None,
     };
     if environment.starts_with('_') {
-        problem.message =
+        diagnostic.message =
             format!("`{environment}` is only inherited from, because its name begins with `_`");
     }
-    problem.help = match list_environments(dir) {
+    diagnostic.help = match list_environments(dir) {
         Ok(known) if known.is_empty() => Some(format!("make one: {}/staging.toml", dir.display())),
         Ok(known) => {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -118,10 +120,10 @@ fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {
         }
         Err(error) => Some(format!("the folder cannot be read: {error}")),
     };
-    problem
+    diagnostic
 }
 
-/// What interpolation found out.
+/// What the resolution of references found out.
 struct ResolvedReferences {
     environment: String,
     vars: BTreeMap<String, String>,
@@ -132,45 +134,48 @@ struct ResolvedReferences {
     used_references: UsedReferences,
 }
 
-/// What texts refer to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UsedReferences {
-    /// The apps that an app's texts name, by key.
+    /// The apps that an app's strings refer to, by the key of the app.
     pub(super) apps: BTreeMap<String, BTreeSet<String>>,
-    /// What of AWS a table's texts name: by `apps.KEY` or `buckets.KEY`.
+    /// The AWS resources that the strings of a table refer to, by `apps.KEY` or `buckets.KEY`.
     pub(super) aws: BTreeMap<String, BTreeSet<Address>>,
 }
 
-/// Resolves references in an order that lets each see what it may refer to: variables, then the environment's name,
-/// then apps' names, then everything else.
+/// Resolves references in such an order that each can see what it may refer to: variables, then the
+/// environment's name, then the apps' names, then everything else.
 fn resolve_references(
     root: &mut TomlNode,
     stem: &str,
     inputs: &Inputs,
     reader: &mut ManifestReader,
 ) -> ResolvedReferences {
-    let mut outcome = InterpolationResult::default();
+    let mut result = InterpolationResult::default();
     let mut scope = Scope {
-        vars: declared_variables(root, inputs, &mut outcome),
+        vars: declared_variables(root, inputs, &mut result),
         ..Scope::default()
     };
     let top = table_mut(root);
+    // The name may use variables, and everything after it may use the name.
     let name = top.and_then(|table| entry_mut(table, "name"));
     let environment = name.map_or_else(
         || stem.to_owned(),
         |entry| {
-            scope.resolve(&mut entry.node, &mut outcome);
+            scope.resolve(&mut entry.node, &mut result);
             entry.node.as_str().unwrap_or(stem).to_owned()
         },
     );
     scope.environment = Some(environment.clone());
     for entry in app_entries(root) {
+        // `config` is a path that must be known before the fly.toml is merged; `name` is what
+        // `${apps.KEY.name}` stands for.
         for key in ["name", "config"] {
             if let Some(entry) = table_mut(&mut entry.node).and_then(|app| entry_mut(app, key)) {
-                scope.resolve(&mut entry.node, &mut outcome);
+                scope.resolve(&mut entry.node, &mut result);
             }
         }
     }
+    // A fly.toml may set an app's name too, so it is merged before names are collected.
     reader.merge_fly_configs(root);
     let project = string_value(root, "project").unwrap_or_default();
     let names: BTreeMap<String, String> = app_entries(root)
@@ -183,16 +188,18 @@ fn resolve_references(
         })
         .collect();
     scope.app_names = Some(names.clone());
-    resolve_aws_names(root, &scope, &mut outcome);
+    // AWS references are derived from these names, so they are resolved first.
+    resolve_aws_names(root, &scope, &mut result);
     let mark = OwnershipMark {
         project,
         environment: environment.clone(),
     };
     let references = AwsReferences::from_root(root, &mark);
+    // From here on every reference has a value.
     scope.aws_references = Some(references.clone());
     scope.verbatim_files.clone_from(&reader.fly_toml_files);
-    let mentions = resolve_remaining(root, &scope, &mut outcome);
-    reader.errors.append(&mut outcome.errors);
+    let mentions = resolve_remaining(root, &scope, &mut result);
+    reader.errors.append(&mut result.errors);
     let given = inputs
         .vars
         .iter()
@@ -211,12 +218,12 @@ fn resolve_references(
     }
 }
 
-/// What other names on AWS are made of.
-fn resolve_aws_names(root: &mut TomlNode, scope: &Scope, outcome: &mut InterpolationResult) {
+/// Resolves the keys that names on AWS are made of.
+fn resolve_aws_names(root: &mut TomlNode, scope: &Scope, result: &mut InterpolationResult) {
     let mut one = |node: &mut TomlNode, keys: &[&str]| {
         for key in keys {
             if let Some(entry) = table_mut(node).and_then(|table| entry_mut(table, key)) {
-                scope.resolve(&mut entry.node, outcome);
+                scope.resolve(&mut entry.node, result);
             }
         }
     };
@@ -230,11 +237,11 @@ fn resolve_aws_names(root: &mut TomlNode, scope: &Scope, outcome: &mut Interpola
     }
 }
 
-/// Everything but what was resolved before.
+/// Resolves everything that was not resolved before, and notes what each app and bucket refers to.
 fn resolve_remaining(
     root: &mut TomlNode,
     scope: &Scope,
-    outcome: &mut InterpolationResult,
+    result: &mut InterpolationResult,
 ) -> UsedReferences {
     let mut mentions = UsedReferences::default();
     for entry in table_mut(root)
@@ -243,10 +250,10 @@ fn resolve_remaining(
         .flatten()
     {
         if !matches!(entry.key.as_str(), "name" | "vars" | "apps" | "buckets") {
-            scope.resolve(&mut entry.node, outcome);
+            scope.resolve(&mut entry.node, result);
         }
     }
-    outcome.referenced_aws.clear();
+    result.referenced_aws.clear();
     for table in ["apps", "buckets"] {
         for entry in top_level_entries(root, table) {
             let inside = table_mut(&mut entry.node)
@@ -254,13 +261,13 @@ fn resolve_remaining(
                 .into_iter()
                 .flatten();
             for inner in inside.filter(|inner| !matches!(inner.key.as_str(), "name" | "config")) {
-                scope.resolve(&mut inner.node, outcome);
+                scope.resolve(&mut inner.node, result);
             }
             mentions.aws.insert(
                 format!("{table}.{}", entry.key),
-                std::mem::take(&mut outcome.referenced_aws),
+                std::mem::take(&mut result.referenced_aws),
             );
-            let apps = std::mem::take(&mut outcome.referenced_apps);
+            let apps = std::mem::take(&mut result.referenced_apps);
             if table == "apps" {
                 mentions.apps.insert(entry.key.clone(), apps);
             }
@@ -269,11 +276,11 @@ fn resolve_remaining(
     mentions
 }
 
-/// The variables that are declared, with their values.
+/// The declared variables, with their values.
 fn declared_variables(
     root: &TomlNode,
     inputs: &Inputs,
-    outcome: &mut InterpolationResult,
+    result: &mut InterpolationResult,
 ) -> BTreeMap<String, Variable> {
     let mut variables = BTreeMap::new();
     let declared = root
@@ -305,12 +312,12 @@ fn declared_variables(
         .map(String::as_str)
         .chain(images.iter().map(String::as_str))
         .collect();
-    let strangers = inputs
+    let undeclared = inputs
         .vars
         .keys()
         .filter(|given| !known.contains(&given.as_str()));
-    for given in strangers.filter(|_| !inputs.multiple_environments) {
-        outcome.errors.push(Diagnostic {
+    for given in undeclared.filter(|_| !inputs.multiple_environments) {
+        result.errors.push(Diagnostic {
             message: format!("--var {given}: this environment has no variable `{given}`"),
             location: None,
             label: String::new(),
@@ -337,7 +344,7 @@ fn app_entries(root: &mut TomlNode) -> &mut [TomlEntry] {
     top_level_entries(root, "apps")
 }
 
-/// The entries of a table at the top.
+/// The entries of a top-level table.
 fn top_level_entries<'a>(root: &'a mut TomlNode, key: &str) -> &'a mut [TomlEntry] {
     let table = table_mut(root).and_then(|table| entry_mut(table, key));
     match table.and_then(|entry| table_mut(&mut entry.node)) {

@@ -1,8 +1,9 @@
-//! TOML to [`Desired`]: reading, checking and lowering of manifests.
+//! Reads manifests: from TOML files to [`Desired`].
 //!
-//! A manifest is read with what it inherits (`read`), its references are resolved (`interpolate`), its shape is
-//! checked against the schema (`validate`), and only then is it lowered to resources (`lower`), where everything
-//! that Fly would refuse is refused before any request. All problems are collected, and each has a place.
+//! A manifest is read together with the files it inherits from (`reader`), its references are
+//! resolved (`interpolate`), it is validated against the schema (`schema`), and only then is it
+//! lowered to resources (`lower`), where everything that Fly or AWS would refuse is refused before
+//! any request. All errors are collected, and each has a location.
 
 use std::{
     collections::BTreeMap,
@@ -28,24 +29,24 @@ pub use schema::json_schema::editor_schema;
 pub use syntax::error::ManifestError;
 pub use syntax::node::{Diagnostic, SourceFiles, SourceLocation};
 
-/// What a manifest takes from outside.
+/// The inputs of a manifest besides its files.
 #[derive(Clone)]
 pub struct Inputs {
     /// Values of variables, from `--var`.
     pub vars: BTreeMap<String, String>,
-    /// Images by app, from `--image`.
+    /// Images by the key of the app, from `--image`.
     pub images: BTreeMap<String, String>,
-    /// The process environment, and what `--env-file` adds to it.
+    /// The process environment, with the variables of `--env-file`.
     pub process_environment: BTreeMap<String, String>,
-    /// What becomes of secrets.
+    /// How secrets are read.
     pub secrets_mode: SecretsMode,
-    /// Whether these inputs serve several environments, so that a variable which this one does not declare is meant
-    /// for another.
+    /// Whether these inputs are for several environments, so that a variable that this one does not
+    /// declare may belong to another.
     pub multiple_environments: bool,
 }
 
 impl std::fmt::Debug for Inputs {
-    /// Of the environment, where secrets are, only the names.
+    /// Shows only the names of environment variables, because the values include secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             vars,
@@ -64,42 +65,44 @@ impl std::fmt::Debug for Inputs {
     }
 }
 
-/// What becomes of secrets.
+/// How secrets are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretsMode {
     /// `plan` and `apply`: a required secret without a value is an error.
     Required,
-    /// `drift`, `status`, `destroy`, `graph`: a value is used where there is one.
+    /// `drift`, `status`, `destroy`, `graph`: values are used where they exist.
     Lenient,
     /// `validate`: sources are not read, and variables without a value take their example.
     Unchecked,
 }
 
-/// An environment that was read.
+/// An environment that was loaded without errors.
 #[derive(Clone, Debug)]
 pub struct LoadedEnvironment {
-    /// What it asks for.
+    /// The resources that it defines.
     pub desired: Desired,
-    /// The environment variable that holds the Fly token, when the manifest names one; else `FLY_API_TOKEN`.
+    /// The environment variable that holds the Fly token, when the manifest names one; else
+    /// `FLY_API_TOKEN`.
     pub token_source: Option<TokenSource>,
     /// The files it was read from.
     pub files: SourceFiles,
-    /// Which place of the manifest made a resource.
+    /// Where the manifest defines each resource.
     pub locations: BTreeMap<Address, SourceLocation>,
-    /// Where an app or a cron machine names its image; none where `--image` does.
+    /// Where an app or a cron machine sets its image; absent when `--image` does.
     pub image_locations: BTreeMap<Name, SourceLocation>,
-    /// The environment's own file.
+    /// The path of the environment's own file.
     pub path: PathBuf,
 }
 
 /// Where the Fly token is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSource {
-    /// The environment variable.
+    /// The name of the environment variable.
     pub env: String,
 }
 
-/// The environments of a folder: the stems of its TOML files, sorted, without those that are only inherited from.
+/// Lists the environments of a folder: the stems of its TOML files, sorted, without those that
+/// begin with `_` and are only inherited from.
 ///
 /// # Errors
 /// When the folder cannot be read.

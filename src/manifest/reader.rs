@@ -1,4 +1,5 @@
-//! One environment from its files: the file itself, what it inherits, and the fly.toml files that it takes over.
+//! Reads one environment from its files: the file itself, the files it inherits from, and the
+//! fly.toml files that its apps name.
 
 use std::{
     collections::BTreeMap,
@@ -16,16 +17,16 @@ use super::{
     },
 };
 
-/// What reading collects.
+/// Reads the files of an environment and collects errors.
 #[derive(Default)]
 pub(super) struct ManifestReader {
-    /// The files so far.
+    /// The files read so far.
     pub(super) files: SourceFiles,
-    /// What is wrong so far.
+    /// The errors found so far.
     pub(super) errors: Vec<Diagnostic>,
-    /// What has no effect.
+    /// Warnings of keys that have no effect.
     pub(super) warnings: Vec<Diagnostic>,
-    /// Which of the files are fly.toml files: their texts are taken as they are, without interpolation.
+    /// Which of the files are fly.toml files: their strings are not interpolated.
     pub(super) fly_toml_files: Vec<FileId>,
     /// How many files `extends` has led to.
     inherited_count: usize,
@@ -33,19 +34,20 @@ pub(super) struct ManifestReader {
     bytes_read: usize,
 }
 
-/// The most that the files of one environment may have together, in bytes: many apps may name one large file.
+/// The maximum size of all files of one environment together, in bytes: many apps may name one
+/// large file.
 const MAX_TOTAL_BYTES: usize = 32 * 1024 * 1024;
 
-/// How many files one environment may inherit from, one that is inherited twice counted twice. People have one or two;
-/// files that each inherit twice from the next would be read 2ⁿ times.
+/// How many files one environment may inherit from, counting repetitions. One or two are usual; a
+/// chain of files that each inherit twice from the next would be read 2ⁿ times.
 const MAX_INHERITED_FILES: usize = 64;
-/// What manifests may be called.
+/// The extensions of manifests.
 const MANIFEST_EXTENSIONS: &[&str] = &["toml"];
-/// What the files of flyctl may be called.
+/// The extensions of flyctl's configuration files.
 const FLY_CONFIG_EXTENSIONS: &[&str] = &["toml", "json", "yaml", "yml"];
 
 impl ManifestReader {
-    /// A manifest with everything that it inherits.
+    /// Reads a manifest with everything that it inherits.
     pub(super) fn read_manifest(&mut self, path: &Path) -> Option<TomlNode> {
         self.read_with_parents(path, None, &mut Vec::new())
     }
@@ -57,18 +59,19 @@ impl ManifestReader {
         stack: &mut Vec<PathBuf>,
     ) -> Option<TomlNode> {
         if let Some(at) = stack.iter().position(|open| open == path) {
-            let circle: Vec<String> = stack[at..]
+            let cycle: Vec<String> = stack[at..]
                 .iter()
                 .map(|path| file_name(path))
                 .chain([file_name(path)])
                 .collect();
             self.push_error(
                 from,
-                format!("`extends` goes in a circle: {}", circle.join(" → ")),
+                format!("`extends` has a cycle: {}", cycle.join(" → ")),
                 "leave one of them out",
             );
             return None;
         }
+        // A file without cycles can still be read exponentially often, so repetitions count.
         self.inherited_count += usize::from(from.is_some());
         if self.inherited_count > MAX_INHERITED_FILES {
             if self.inherited_count == MAX_INHERITED_FILES + 1 {
@@ -87,29 +90,30 @@ impl ManifestReader {
             _ => None,
         };
         stack.push(path.to_owned());
-        let mut below: Option<TomlNode> = None;
+        let mut base: Option<TomlNode> = None;
+        // A later parent overrides an earlier one, and the file itself overrides all of them.
         for (parent, at) in extends.iter().flat_map(|entry| string_values(&entry.node)) {
             let parent = resolve_relative_path(path, parent);
             let parent = self.read_with_parents(&parent, Some(at), stack);
-            below = match (below, parent) {
-                (Some(below), Some(parent)) => Some(merge(below, parent)),
-                (below, parent) => below.or(parent),
+            base = match (base, parent) {
+                (Some(base), Some(parent)) => Some(merge(base, parent)),
+                (base, parent) => base.or(parent),
             };
         }
         stack.pop();
-        // A wrong `extends` stays in, so that the check of the shape finds it.
+        // An invalid `extends` is put back, so that validation reports it.
         if let (Some(entry), TomlValue::Table(table)) = (extends, &mut node.value)
             && string_values(&entry.node).is_empty()
         {
             table.0.push(entry);
         }
-        Some(match below {
-            Some(below) => merge(below, node),
+        Some(match base {
+            Some(base) => merge(base, node),
             None => node,
         })
     }
 
-    /// Lays the fly.toml that each app names beneath the app's own keys.
+    /// Merges the fly.toml that each app names below the app's own keys.
     pub(super) fn merge_fly_configs(&mut self, root: &mut TomlNode) {
         let Some(apps) = table_mut(root).and_then(|table| entry_mut(table, "apps")) else {
             return;
@@ -130,10 +134,10 @@ impl ManifestReader {
                 continue;
             };
             let path = resolve_relative_path(&self.files.get(config.location.file).path, text);
-            let Some(below) = self.read_fly_toml(&path, &config.location) else {
+            let Some(base) = self.read_fly_toml(&path, &config.location) else {
                 continue;
             };
-            entry.node = merge(below, entry.node.clone());
+            entry.node = merge(base, entry.node.clone());
         }
     }
 
@@ -156,7 +160,7 @@ impl ManifestReader {
         Some(node)
     }
 
-    /// Takes out what has no place here, and says so where it would change a machine.
+    /// Removes keys that do not apply here, with a warning where they would change a machine.
     fn remove_unsupported_keys(&mut self, root: &mut TomlTable) {
         for (section, key, why) in UNSUPPORTED_KEYS {
             let mut tables = Vec::new();
@@ -173,12 +177,12 @@ impl ManifestReader {
             }
             for TomlEntry {
                 key: _,
-                key_location: key_at,
+                key_location,
                 node: _,
             } in tables.into_iter().filter_map(|table| table.remove(key))
             {
                 if !why.is_empty() {
-                    let (at, message) = (Some(key_at), why.to_owned());
+                    let (at, message) = (Some(key_location), why.to_owned());
                     self.warnings.push(Diagnostic {
                         message,
                         location: at,
@@ -190,8 +194,8 @@ impl ManifestReader {
         }
     }
 
-    /// A service without `internal_port` forwards to nothing. flyctl sends it all the same, and old generators left such
-    /// tables behind, so it is no reason to refuse the file.
+    /// Removes services without `internal_port`, which forward to nothing. flyctl accepts them and
+    /// old generators left such tables behind, so the file is not refused.
     fn remove_incomplete_services(&mut self, root: &mut TomlTable) {
         let Some(TomlValue::Array(services)) =
             entry_mut(root, "services").map(|entry| &mut entry.node.value)
@@ -208,9 +212,7 @@ impl ManifestReader {
                 message: "this service has no `internal_port`, so it reaches nothing".to_owned(),
                 location: Some(service.location),
                 label: String::new(),
-                help: Some(
-                    "it is left out; say `internal_port`, or take it out of the file".to_owned(),
-                ),
+                help: Some("it is ignored; set `internal_port`, or remove the service".to_owned()),
             });
         }
     }
@@ -239,13 +241,13 @@ impl ManifestReader {
                 let message = format!(
                     "the files of this environment have more than {MAX_TOTAL_BYTES} bytes together"
                 );
-                self.push_error(from, message, "say what they share in one of them");
+                self.push_error(from, message, "move what they share to one of them");
             }
             return None;
         }
         let file = self.files.add(path.to_owned(), text);
-        let (node, problems) = fly_toml::parse(&self.files, file);
-        self.errors.extend(problems);
+        let (node, diagnostics) = fly_toml::parse(&self.files, file);
+        self.errors.extend(diagnostics);
         Some(node)
     }
 
@@ -259,7 +261,7 @@ impl ManifestReader {
     }
 }
 
-/// Keys of fly.toml that have no place here: the section, the key, and why.
+/// Keys of fly.toml that do not apply here: the section, the key, and the warning (none if empty).
 const UNSUPPORTED_KEYS: [(&str, &str, &str); 5] = [
     ("", "build", ""),
     ("", "console_command", ""),
@@ -290,16 +292,16 @@ fn rename_key(table: &mut TomlTable, from: &str, to: &str) {
     }
 }
 
-/// Two values laid on each other: tables merge deep, anything else is replaced.
-pub(super) fn merge(below: TomlNode, above: TomlNode) -> TomlNode {
+/// Merges two values: tables merge recursively, anything else is replaced.
+pub(super) fn merge(base: TomlNode, overlay: TomlNode) -> TomlNode {
     let TomlNode {
         location: at,
         value,
-    } = above;
-    match (below.value, value) {
-        (TomlValue::Table(below), TomlValue::Table(above)) => TomlNode {
+    } = overlay;
+    match (base.value, value) {
+        (TomlValue::Table(base), TomlValue::Table(overlay)) => TomlNode {
             location: at,
-            value: TomlValue::Table(merge_tables(below, above)),
+            value: TomlValue::Table(merge_tables(base, overlay)),
         },
         (_, value) => TomlNode {
             location: at,
@@ -308,36 +310,37 @@ pub(super) fn merge(below: TomlNode, above: TomlNode) -> TomlNode {
     }
 }
 
-fn merge_tables(below: TomlTable, above: TomlTable) -> TomlTable {
-    let keys: BTreeMap<String, usize> = below
+fn merge_tables(base: TomlTable, overlay: TomlTable) -> TomlTable {
+    let keys: BTreeMap<String, usize> = base
         .0
         .iter()
         .enumerate()
         .map(|(at, entry)| (entry.key.clone(), at))
         .collect();
-    let mut under: Vec<Option<TomlEntry>> = below.0.into_iter().map(Some).collect();
+    let mut under: Vec<Option<TomlEntry>> = base.0.into_iter().map(Some).collect();
+    // Base entries that are overridden are taken out, so that each key remains once.
     let mut over = Vec::new();
     for TomlEntry {
         key,
-        key_location: key_at,
+        key_location,
         node,
-    } in above.0
+    } in overlay.0
     {
-        let beneath = keys.get(&key).and_then(|at| under.get_mut(*at)?.take());
-        let node = match beneath {
-            Some(beneath) => merge(beneath.node, node),
+        let base_entry = keys.get(&key).and_then(|at| under.get_mut(*at)?.take());
+        let node = match base_entry {
+            Some(base_entry) => merge(base_entry.node, node),
             None => node,
         };
         over.push(TomlEntry {
             key,
-            key_location: key_at,
+            key_location,
             node,
         });
     }
     TomlTable(under.into_iter().flatten().chain(over).collect())
 }
 
-/// The table that a node is.
+/// The table of a node, if it is one.
 pub(super) fn table_mut(node: &mut TomlNode) -> Option<&mut TomlTable> {
     match &mut node.value {
         TomlValue::Table(table) => Some(table),
@@ -350,7 +353,7 @@ pub(super) fn entry_mut<'a>(table: &'a mut TomlTable, key: &str) -> Option<&'a m
     table.0.iter_mut().find(|entry| entry.key == key)
 }
 
-/// A path as the file that names it means it.
+/// Resolves a path relative to the file that names it, without `.` and `..` where possible.
 pub(super) fn resolve_relative_path(file: &Path, path: &str) -> PathBuf {
     let joined = file.parent().unwrap_or(Path::new("")).join(path);
     let mut tidy = PathBuf::new();

@@ -1,4 +1,4 @@
-//! Addresses and typed references: how one resource points at another.
+//! Resource addresses and the typed references by which one resource points at another.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Bound};
 
@@ -6,20 +6,21 @@ use serde::{Serialize, Serializer};
 
 use super::{Name, ParseNameError};
 
-/// A type that stands for a kind of resource.
+/// Implemented by the marker type of each resource kind.
 pub trait KindName {
     /// The kind's name in addresses and output, such as `fly.volume`.
     const NAME: &'static str;
 }
 
-/// Where a resource lives in an environment, such as `fly.volume/web/data/ewr/0`.
+/// The address of a resource within an environment, such as `fly.volume/web/data/ewr/0`. Written
+/// `KIND/NAME`, as users pass it to `--only` and `--allow-destroy`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     kind: String,
     name: Name,
 }
 
-/// Text that is not an address.
+/// The text is not a valid [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAddressError {
     /// No `/` between kind and name.
@@ -40,10 +41,11 @@ impl Address {
         }
     }
 
-    /// Reads an address as a user writes it.
+    /// Parses `KIND/NAME`, the form that users write.
     ///
     /// # Errors
-    /// When the kind is missing or the name is not a name. Whether the kind exists is not checked.
+    /// When the kind is missing or the name is invalid. The kind is not checked against the known
+    /// kinds.
     pub fn parse(text: &str) -> Result<Self, ParseAddressError> {
         let (kind, name) = text
             .split_once('/')
@@ -85,14 +87,14 @@ impl Serialize for Address {
     }
 }
 
-/// A pointer from one resource to another. It is also an edge of the graph.
+/// A reference to a resource of kind `K`. Each reference is also an edge of the dependency graph.
 pub struct ResourceRef<K> {
     name: Name,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K: KindName> ResourceRef<K> {
-    /// Points at the resource of this name.
+    /// A reference to the resource with this name.
     #[must_use]
     pub fn new(name: Name) -> Self {
         Self {
@@ -101,13 +103,13 @@ impl<K: KindName> ResourceRef<K> {
         }
     }
 
-    /// The address pointed at.
+    /// The address of the referenced resource.
     #[must_use]
     pub fn address(&self) -> Address {
         Address::new::<K>(&self.name)
     }
 
-    /// The name pointed at.
+    /// The name of the referenced resource.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
@@ -141,16 +143,17 @@ impl<K: KindName> Serialize for ResourceRef<K> {
     }
 }
 
-/// All resources of one kind, by name. Ordered, so that plans are deterministic.
+/// All resources of one kind, by name. Sorted, so that the same inputs give the same plan.
 pub type ResourceMap<T> = BTreeMap<Name, T>;
 
-/// The part of a table that lies in one app, without a look at the rest.
+/// The resources of `table` that belong to `app`. Uses a range query instead of scanning the whole
+/// map.
 pub fn resources_in_app<'t, T>(
-    table: &'t ResourceMap<T>,
+    resources: &'t ResourceMap<T>,
     app: &Name,
 ) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    let inside = app.child_prefix();
+    let prefix = app.child_prefix();
     // `web-api` sorts before `web/…`, so the range begins at the slash.
-    let from = table.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
-    from.take_while(move |(name, _)| name.as_str().starts_with(&inside))
+    let range = resources.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+    range.take_while(move |(name, _)| name.as_str().starts_with(&prefix))
 }

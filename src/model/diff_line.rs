@@ -1,41 +1,42 @@
-//! One line of a difference: what the user reads, and what the machine formats carry.
+//! One line of a diff: one changed attribute, as shown to the user and in the machine-readable
+//! formats.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// One attribute that differs.
+/// One changed attribute.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DiffLine {
-    /// Where, in the manifest's vocabulary, such as `env.LOG_LEVEL`.
+    /// The attribute's path in the manifest's vocabulary, such as `env.LOG_LEVEL`.
     pub path: String,
-    /// The value that is there; `None` when there is none.
+    /// The current value; `None` if there is none.
     pub from: Option<DisplayValue>,
-    /// The value that shall be there; `None` when it goes away.
+    /// The desired value; `None` if the attribute is removed.
     pub to: Option<DisplayValue>,
     /// A remark, such as why this change forces a replacement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Whether this line alone makes a replacement necessary.
+    /// Whether this change forces a replacement.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replaces: bool,
 }
 
-/// A value as it may be shown.
+/// A value as it is shown to the user.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisplayValue {
-    /// In the open.
+    /// A value that may be shown.
     Value(Value),
-    /// A secret: only that there is one.
+    /// A secret; its value is not shown.
     Sensitive,
-    /// Not known before the step that makes it has run.
+    /// Not known until the step that creates it has run.
     KnownAfterApply,
-    /// A sentence about it, which is never cut.
+    /// A description in words; it is never truncated.
     Words(String),
 }
 
 impl DiffLine {
-    /// A value that changes.
+    /// An attribute whose value changes.
     #[must_use]
     pub fn change(path: impl Into<String>, from: impl Into<Value>, to: impl Into<Value>) -> Self {
         Self::new(
@@ -45,31 +46,31 @@ impl DiffLine {
         )
     }
 
-    /// A value that appears.
+    /// An attribute that is added.
     #[must_use]
     pub fn add(path: impl Into<String>, to: impl Into<Value>) -> Self {
         Self::new(path, None, Some(DisplayValue::Value(to.into())))
     }
 
-    /// A value that goes away.
+    /// An attribute that is removed.
     #[must_use]
     pub fn remove(path: impl Into<String>, from: impl Into<Value>) -> Self {
         Self::new(path, Some(DisplayValue::Value(from.into())), None)
     }
 
-    /// A sentence about what it will then be.
+    /// An addition described in words.
     #[must_use]
-    pub fn add_text(path: impl Into<String>, words: impl Into<String>) -> Self {
-        Self::new(path, None, Some(DisplayValue::Words(words.into())))
+    pub fn add_text(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(path, None, Some(DisplayValue::Words(text.into())))
     }
 
-    /// A sentence about what it will no longer be.
+    /// A removal described in words.
     #[must_use]
-    pub fn remove_text(path: impl Into<String>, words: impl Into<String>) -> Self {
-        Self::new(path, Some(DisplayValue::Words(words.into())), None)
+    pub fn remove_text(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(path, Some(DisplayValue::Words(text.into())), None)
     }
 
-    /// Any combination.
+    /// A line with these values and no note.
     #[must_use]
     pub fn new(
         path: impl Into<String>,
@@ -92,7 +93,7 @@ impl DiffLine {
         self
     }
 
-    /// The same line, marked as the cause of a replacement.
+    /// The same line, marked as forcing a replacement.
     #[must_use]
     pub fn forcing_replacement(mut self) -> Self {
         self.replaces = true;

@@ -1,21 +1,23 @@
-//! Durations the way Fly writes them: Go's duration strings on the wire, whole milliseconds in memory.
+//! Durations as Fly writes them: Go duration strings in JSON and TOML, whole milliseconds in
+//! memory.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A length of time in milliseconds, written like Go's `time.Duration` (`15s`, `1m0s`, `500ms`).
+/// A duration with millisecond resolution, written like Go's `time.Duration` (`15s`, `1m0s`,
+/// `500ms`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct GoDuration {
     millis: u64,
 }
 
-/// Text that is not a duration.
+/// The text is not a Go duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a duration: write a number with a unit, such as `15s`, `500ms` or `1m30s`")]
 pub struct ParseDurationError(String);
 
-/// Go's units, in milliseconds. Micro- and nanoseconds are below our resolution and read as fractions.
+/// Go's units, in milliseconds. Micro- and nanoseconds are accepted and rounded to milliseconds.
 const UNITS: [(&str, f64); 6] = [
     ("ns", 1e-6),
     ("us", 1e-3),
@@ -26,13 +28,13 @@ const UNITS: [(&str, f64); 6] = [
 ];
 
 impl GoDuration {
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self { millis }
     }
 
-    /// So many seconds.
+    /// A duration in seconds; saturates instead of overflowing.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self {
@@ -46,38 +48,38 @@ impl GoDuration {
         self.millis
     }
 
-    /// Reads a Go duration string.
+    /// Parses a Go duration string.
     ///
     /// # Errors
     /// When a part has no number or no known unit.
     pub fn parse(text: &str) -> Result<Self, ParseDurationError> {
-        let wrong = || ParseDurationError(text.to_owned());
+        let invalid = || ParseDurationError(text.to_owned());
         let mut rest = text.trim();
         if rest == "0" {
             return Ok(Self::default());
         }
         let mut millis = 0.0;
         if rest.is_empty() {
-            return Err(wrong());
+            return Err(invalid());
         }
         while !rest.is_empty() {
-            let digits = rest
+            let number_len = rest
                 .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .ok_or_else(wrong)?;
-            let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-            rest = &rest[digits..];
-            let unit = rest
+                .ok_or_else(invalid)?;
+            let number: f64 = rest[..number_len].parse().map_err(|_| invalid())?;
+            rest = &rest[number_len..];
+            let unit_len = rest
                 .find(|c: char| c.is_ascii_digit())
                 .unwrap_or(rest.len());
             let (_, factor) = UNITS
                 .iter()
-                .find(|(name, _)| *name == rest[..unit].trim())
-                .ok_or_else(wrong)?;
+                .find(|(name, _)| *name == rest[..unit_len].trim())
+                .ok_or_else(invalid)?;
             millis += number * factor;
-            rest = &rest[unit..];
+            rest = &rest[unit_len..];
         }
         if millis > 1e15 {
-            return Err(wrong());
+            return Err(invalid());
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -127,7 +129,7 @@ impl Serialize for GoDuration {
     }
 }
 
-/// On the wire an integer counts nanoseconds (the Machines API).
+/// The Machines API also sends integers, which are nanoseconds.
 impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn reads_and_writes_like_go() {
-        for (text, out) in [
+        for (text, canonical) in [
             ("15s", "15s"),
             ("1m", "1m0s"),
             ("90s", "1m30s"),
@@ -168,7 +170,7 @@ mod tests {
             ("1.5s", "1.5s"),
             ("1h", "1h0m0s"),
         ] {
-            assert_eq!(GoDuration::parse(text).unwrap().to_string(), out);
+            assert_eq!(GoDuration::parse(text).unwrap().to_string(), canonical);
         }
         for bad in ["", "s", "15", "15x", "1m 3"] {
             assert!(GoDuration::parse(bad).is_err(), "{bad}");

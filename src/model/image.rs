@@ -1,24 +1,25 @@
-//! References to container images, taken apart the way Docker does it, and told from each other by digest where both
-//! sides have one: a tag can mean another image tomorrow.
+//! Container image references, parsed by Docker's rules. Two references are compared by digest
+//! where both have one, because a tag can point to another image tomorrow.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// The registry that is meant where a reference names none.
+/// The registry of a reference that names none.
 const DOCKER_HUB: &str = "docker.io";
-/// Other names of Docker Hub. Fly pulls through a mirror of its own and shows that in the machine.
+/// Other host names of Docker Hub. Fly pulls through its own mirror and shows the mirror's name in
+/// the machine.
 const DOCKER_HUB_ALIASES: [&str; 3] = [
     "index.docker.io",
     "registry-1.docker.io",
     "docker-hub-mirror.fly.io",
 ];
-/// The tag that is meant where a reference has neither tag nor digest.
+/// The tag of a reference that has neither tag nor digest.
 const DEFAULT_TAG: &str = "latest";
-/// The limits of the distribution specification.
+/// Length limits of the OCI distribution specification, in bytes.
 const MAX_REPOSITORY_LEN: usize = 255;
 const MAX_TAG_LEN: usize = 128;
-/// The digests that registries use, and how many digits they have.
+/// The digest algorithms that registries use, and the number of hexadecimal digits of each.
 const DIGEST_ALGORITHMS: [(&str, usize); 2] = [("sha256", 64), ("sha512", 128)];
 
 /// A container image reference, such as `registry.fly.io/web:v1`, `…@sha256:…`, or both.
@@ -26,53 +27,54 @@ const DIGEST_ALGORITHMS: [(&str, usize); 2] = [("sha256", 64), ("sha512", 128)];
 #[serde(from = "String", into = "String")]
 pub struct Image {
     reference: String,
-    /// The reference as it was asked for, where the digest was found by looking its tag up.
-    asked: Option<String>,
+    /// The reference before [`Image::pinned`] added the digest that its tag pointed to.
+    unpinned: Option<String>,
 }
 
-/// Why a text is no image reference.
+/// Why a text is not an image reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseImageError {
-    /// Spaces, a scheme, or characters that no reference holds.
+    /// Spaces, a URL scheme, or a character that no reference may contain.
     #[error("it holds characters that no reference holds")]
     InvalidCharacters,
-    /// A repository has lower-case words between slashes.
+    /// The repository path is malformed.
     #[error(
         "a repository is lower-case words, with single dots, dashes, underscores and slashes between them"
     )]
     InvalidRepository,
-    /// A tag that no registry takes.
+    /// The tag is malformed or too long.
     #[error("a tag is up to 128 letters, digits, dots, dashes and underscores")]
     InvalidTag,
-    /// A digest that is none.
+    /// The digest is malformed.
     #[error("a digest is `sha256:` and 64 hexadecimal digits")]
     InvalidDigest,
 }
 
 impl Image {
-    /// Keeps the reference as it is written; a machine may run one that we would not accept.
+    /// Wraps a reference without validating it: a live machine may run one that [`Image::parse`]
+    /// would reject.
     #[must_use]
     pub fn new(reference: impl Into<String>) -> Self {
         Self {
             reference: reference.into(),
-            asked: None,
+            unpinned: None,
         }
     }
 
-    /// Reads a reference.
+    /// Parses and validates a reference.
     ///
     /// # Errors
-    /// When no registry could have it.
+    /// When the reference does not follow the syntax of the OCI distribution specification.
     pub fn parse(reference: &str) -> Result<Self, ParseImageError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@[]".contains(c);
-        if !reference.chars().all(plain) || reference.contains("://") {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/@[]".contains(c);
+        if !reference.chars().all(is_allowed) || reference.contains("://") {
             return Err(ParseImageError::InvalidCharacters);
         }
         let image = Self::new(reference);
         let (host, path, tag) = image.parts();
-        let fits =
+        let is_valid_path =
             path.len() <= MAX_REPOSITORY_LEN && path.split('/').all(is_repository_path_component);
-        if !fits || host == Some("") {
+        if !is_valid_path || host == Some("") {
             return Err(ParseImageError::InvalidRepository);
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
@@ -84,7 +86,7 @@ impl Image {
         }
     }
 
-    /// The host of the registry, `docker.io` for all names of Docker Hub.
+    /// The host of the registry; `docker.io` for every alias of Docker Hub.
     #[must_use]
     pub fn registry(&self) -> &str {
         match self.parts().0 {
@@ -93,7 +95,8 @@ impl Image {
         }
     }
 
-    /// The repository within its registry; Docker Hub keeps those of one word under `library`.
+    /// The repository within its registry. On Docker Hub a single-word repository lives under
+    /// `library/`.
     #[must_use]
     pub fn repository(&self) -> Cow<'_, str> {
         let (_, path, _) = self.parts();
@@ -103,20 +106,22 @@ impl Image {
         Cow::Borrowed(path)
     }
 
-    /// The tag; `latest` where the reference has neither tag nor digest, and none where it has a digest only.
+    /// The tag: `latest` if the reference has neither tag nor digest, `None` if it has only a
+    /// digest.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         let (_, _, tag) = self.parts();
         tag.or_else(|| self.digest().is_none().then_some(DEFAULT_TAG))
     }
 
-    /// The `sha256:…` part, where the reference has one.
+    /// The digest (`sha256:…`), if the reference has one.
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
         self.reference.split_once('@').map(|(_, digest)| digest)
     }
 
-    /// The same image by digest, its tag kept for the reader: `web:v1@sha256:…`. One that names a digest stays.
+    /// The reference with `digest` appended, such as `web:v1@sha256:…`; the tag stays for the
+    /// reader. A reference that already has a digest is returned unchanged.
     #[must_use]
     pub fn pinned(&self, digest: &str) -> Self {
         if self.digest().is_some() {
@@ -127,22 +132,24 @@ impl Image {
         let reference = format!("{}{latest}@{digest}", self.reference);
         Self {
             reference,
-            asked: Some(self.reference.clone()),
+            unpinned: Some(self.reference.clone()),
         }
     }
 
-    /// The reference without a digest that was looked up: what the manifest says, whatever its tag means today.
+    /// The reference without a digest that [`Image::pinned`] added: what the manifest says,
+    /// whatever its tag points to today.
     #[must_use]
     pub fn unpinned(&self) -> Self {
-        Self::new(self.asked.as_ref().unwrap_or(&self.reference))
+        Self::new(self.unpinned.as_ref().unwrap_or(&self.reference))
     }
 
-    /// Whether both name the same tag of the same repository.
+    /// Whether both name the same tag of the same repository. False if either has no tag.
     #[must_use]
     pub fn has_same_tag(&self, other: &Self) -> bool {
-        let names = |image: &Self| Some((image.registry().to_owned(), image.tag()?.to_owned()));
-        names(self).is_some()
-            && names(self) == names(other)
+        let registry_and_tag =
+            |image: &Self| Some((image.registry().to_owned(), image.tag()?.to_owned()));
+        registry_and_tag(self).is_some()
+            && registry_and_tag(self) == registry_and_tag(other)
             && self.repository() == other.repository()
     }
 
@@ -152,7 +159,8 @@ impl Image {
         &self.reference
     }
 
-    /// Host, path and tag as written. The first part is a host when it cannot be a repository's.
+    /// Splits the reference into host, repository path and tag. As in Docker, the first path
+    /// component is a host if it contains a `.` or `:` or is `localhost`.
     fn parts(&self) -> (Option<&str>, &str, Option<&str>) {
         let name = self.reference.split('@').next().unwrap_or_default();
         let (name, tag) = match name.rsplit_once(':') {
@@ -170,31 +178,35 @@ impl Image {
     }
 }
 
-/// Words of lower-case letters and digits, with a dot, one or two underscores, or dashes between them.
+/// Whether `text` is one component of a repository path: lower-case letters and digits, with `.`,
+/// `_`, `__` or dashes as separators.
 fn is_repository_path_component(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let between = |text: &str| matches!(text, "." | "_" | "__") || text.chars().all(|c| c == '-');
-    text.starts_with(word)
-        && text.ends_with(word)
+    let is_word_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_separator =
+        |text: &str| matches!(text, "." | "_" | "__") || text.chars().all(|c| c == '-');
+    text.starts_with(is_word_char)
+        && text.ends_with(is_word_char)
         && text
-            .split(word)
-            .all(|separator| separator.is_empty() || between(separator))
+            .split(is_word_char)
+            .all(|separator| separator.is_empty() || is_separator(separator))
 }
 
 fn is_tag(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_word_char = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.len() <= MAX_TAG_LEN
-        && text.starts_with(word)
-        && text.chars().all(|c| word(c) || c == '.' || c == '-')
+        && text.starts_with(is_word_char)
+        && text
+            .chars()
+            .all(|c| is_word_char(c) || c == '.' || c == '-')
 }
 
 fn is_digest(text: &str) -> bool {
-    let digits = |text: &str| {
+    let is_lower_hex = |text: &str| {
         text.bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     text.split_once(':').is_some_and(|(algorithm, hash)| {
-        DIGEST_ALGORITHMS.contains(&(algorithm, hash.len())) && digits(hash)
+        DIGEST_ALGORITHMS.contains(&(algorithm, hash.len())) && is_lower_hex(hash)
     })
 }
 
@@ -282,7 +294,7 @@ mod tests {
     fn what_no_registry_has_is_refused() {
         use ParseImageError::{InvalidCharacters, InvalidDigest, InvalidRepository, InvalidTag};
         let long = format!("web:{}", "v".repeat(129));
-        for (text, why) in [
+        for (text, expected) in [
             ("https://registry.fly.io/web", InvalidCharacters),
             ("my web", InvalidCharacters),
             ("wéb", InvalidCharacters),
@@ -300,22 +312,22 @@ mod tests {
             ("web@", InvalidDigest),
             ("web:v1@md5:00", InvalidDigest),
         ] {
-            assert_eq!(Image::parse(text), Err(why), "{text}");
+            assert_eq!(Image::parse(text), Err(expected), "{text}");
         }
     }
 
     #[test]
     fn a_digest_that_was_looked_up_keeps_the_tag_and_is_no_part_of_what_was_asked() {
         let digest = digest();
-        for (asked, pinned) in [
+        for (unpinned, pinned) in [
             ("web:v1", "web:v1@"),
             ("web", "web:latest@"),
             ("r.io/a/web", "r.io/a/web:latest@"),
         ] {
-            let image = Image::new(asked).pinned(&digest);
+            let image = Image::new(unpinned).pinned(&digest);
             assert_eq!(image.as_str(), format!("{pinned}{digest}"));
-            assert_eq!(image.unpinned(), Image::new(asked));
-            assert!(image.has_same_tag(&Image::new(asked)));
+            assert_eq!(image.unpinned(), Image::new(unpinned));
+            assert!(image.has_same_tag(&Image::new(unpinned)));
         }
         let named = Image::new(format!("web@{digest}"));
         assert_eq!(named.pinned("sha256:00"), named);

@@ -1,5 +1,5 @@
-//! Words: the values that every other module talks in. No I/O, no async, and nothing of ours is named here, so
-//! that a reader can start at this floor and never look down.
+//! The vocabulary of the other modules: names, addresses, images, sizes, regions, secrets, diff
+//! lines. No I/O, no async, and no dependency on any other module of trimtab.
 
 mod address;
 mod diff_line;

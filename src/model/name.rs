@@ -1,4 +1,5 @@
-//! Names of resources inside an environment: parsed once, valid ever after.
+//! Names of resources inside an environment. A [`Name`] is validated when it is parsed, so it is
+//! always valid.
 
 use std::{borrow::Borrow, fmt};
 
@@ -9,21 +10,21 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
-/// Text that cannot be a [`Name`].
+/// The text is not a valid [`Name`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a name: use letters, digits, `-`, `_` and `.`, with `/` between the parts")]
 pub struct ParseNameError(String);
 
 impl Name {
-    /// Checks the text and keeps it.
+    /// Validates a name.
     ///
     /// # Errors
-    /// When a segment is empty or holds anything but letters, digits, `-`, `_`, `.` and `*` (for wildcard
-    /// certificates).
+    /// When a segment is empty, or contains anything but letters, digits, `-`, `_`, `.` and `*`
+    /// (for wildcard certificates).
     pub fn parse(text: &str) -> Result<Self, ParseNameError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-        let segment = |s: &str| !s.is_empty() && s.chars().all(fits);
-        if text.split('/').all(segment) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+        let is_valid_segment = |s: &str| !s.is_empty() && s.chars().all(is_allowed);
+        if text.split('/').all(is_valid_segment) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ParseNameError(text.to_owned()))
@@ -34,17 +35,17 @@ impl Name {
     ///
     /// # Errors
     /// As [`Name::parse`], for the new part.
-    pub fn child(&self, part: &str) -> Result<Self, ParseNameError> {
-        Self::parse(&format!("{}/{part}", self.0))
+    pub fn child(&self, segment: &str) -> Result<Self, ParseNameError> {
+        Self::parse(&format!("{}/{segment}", self.0))
     }
 
-    /// The first segment: for everything inside an app, the app's key in the manifest.
+    /// The first segment. For everything inside an app it is the app's key in the manifest.
     #[must_use]
     pub fn root(&self) -> Self {
         Self(self.0.split('/').next().unwrap_or_default().to_owned())
     }
 
-    /// What every name below this one begins with.
+    /// The prefix of every name below this one: `web` gives `web/`.
     #[must_use]
     pub fn child_prefix(&self) -> String {
         format!("{}/", self.0)

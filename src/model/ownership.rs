@@ -1,4 +1,5 @@
-//! Ownership without a state file: what we write on the objects that we make.
+//! Ownership marks. trimtab keeps no state file, so it records on every object it creates which
+//! environment owns it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,8 @@ use serde::Serialize;
 
 use super::Name;
 
-/// Who owns an object: one environment of one project. Written as machine metadata on Fly.
+/// The owner of an object: one environment of one project. Stored as machine metadata on Fly and as
+/// tags on AWS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct OwnershipMark {
     /// The project named in the manifest.
@@ -15,15 +17,15 @@ pub struct OwnershipMark {
     pub environment: String,
 }
 
-/// What an object's mark says about us.
+/// Who owns an object, as seen from one environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ownership {
-    /// It bears our mark.
+    /// This environment owns it.
     Ours,
-    /// It bears nobody's mark.
+    /// It has no ownership mark.
     Unmarked,
-    /// It bears another's mark, and is never touched.
+    /// Another environment owns it; it is never changed.
     Foreign(OwnershipMark),
 }
 
@@ -34,35 +36,38 @@ impl OwnershipMark {
     pub const ENVIRONMENT_KEY: &str = "trimtab_environment";
     /// Metadata key: the resource's name within its kind, such as `web/app/ewr/0`.
     pub const NAME_KEY: &str = "trimtab_name";
-    /// Metadata key: a hash of what was applied, which tells a changed manifest from a change made outside.
+    /// Metadata key: a hash of the configuration that was applied. It distinguishes a changed
+    /// manifest from a change made outside trimtab.
     pub const APPLIED_HASH_KEY: &str = "trimtab_applied";
-    /// Metadata key: fingerprints of the secrets the machine was started with.
+    /// Metadata key: fingerprints of the secrets that the machine was started with.
     pub const SECRET_FINGERPRINTS_KEY: &str = "trimtab_secrets";
-    /// Metadata key: the version of the app's secrets when the machine was started, which every later start names as the
-    /// least.
+    /// Metadata key: the version of the app's secrets when the machine was started. Every later
+    /// start passes it as `min_secrets_version`.
     pub const SECRETS_VERSION_KEY: &str = "trimtab_secrets_version";
-    /// Metadata key: there while a start has not yet succeeded, so that a later look knows a machine that sleeps from
-    /// one that never came up.
+    /// Metadata key: present from before a start until it has succeeded. It distinguishes a machine
+    /// that was stopped on purpose from one that never came up.
     pub const STARTING_KEY: &str = "trimtab_starting";
     /// Metadata key: the release that the machine was started with.
     pub const RELEASE_KEY: &str = "trimtab_release";
-    /// Metadata key: the release whose release command has succeeded. It is written before any machine changes, so that a
-    /// run that goes on does not run the command again.
+    /// Metadata key: the release whose release command has succeeded. Written before any machine
+    /// changes, so that a repeated run does not run the command again.
     pub const RELEASE_COMMAND_SUCCEEDED_KEY: &str = "trimtab_released";
-    /// Metadata key: the id of the machine whose place this one is to take.
+    /// Metadata key: the id of the machine that this one will replace.
     pub const SUCCEEDS_KEY: &str = "trimtab_succeeds";
-    /// Metadata key: there, on one machine of an app, while a proof that the app works has not succeeded.
+    /// Metadata key: present on one machine of an app until the verification of the release has
+    /// succeeded.
     pub const UNVERIFIED_KEY: &str = "trimtab_unverified";
-    /// What all our metadata keys begin with.
+    /// The prefix of all metadata keys of trimtab.
     pub const METADATA_PREFIX: &str = "trimtab_";
-    /// What the keys of our own objects begin with in a bucket.
+    /// The key prefix of trimtab's own objects in a bucket.
     pub const BUCKET_PREFIX: &str = ".trimtab/";
-    /// What the label of an app begins with, see [`Mark::label`].
+    /// The prefix of an app's label, see [`OwnershipMark::app_label`].
     pub const LABEL_PREFIX: &str = "TRIMTAB_OF_";
-    /// The label of an app that must not be destroyed. It stays when the app's block leaves the manifest.
+    /// The label of an app that must not be destroyed. It remains when the app's block is removed
+    /// from the manifest.
     pub const PROTECTED_LABEL: &str = "TRIMTAB_PROTECTED";
 
-    /// The key of the object that is the environment's lock, in the bucket that holds it.
+    /// The object key of the environment's lock, in the lock bucket.
     #[must_use]
     pub fn lock_key(&self) -> String {
         format!(
@@ -73,32 +78,34 @@ impl OwnershipMark {
         )
     }
 
-    /// The label of an app that is ours. Apps on Fly have no labels, but their secrets have names, so the mark is the
-    /// name of a secret; its value is of no interest.
+    /// The label of an app that this environment owns. Fly apps have no labels, but the names of
+    /// their secrets can be listed, so the label is a secret with this name; its value does not
+    /// matter.
     #[must_use]
     pub fn app_label(&self) -> String {
-        let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let sanitize = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         format!(
             "{}{}__{}",
             Self::LABEL_PREFIX,
-            plain(&self.project),
-            plain(&self.environment)
+            sanitize(&self.project),
+            sanitize(&self.environment)
         )
     }
 
-    /// Whether a secret is a label, and so nobody's secret.
+    /// Whether the secret of this name is a label rather than a secret of the user.
     #[must_use]
     pub fn is_label(secret: &str) -> bool {
         secret.starts_with(Self::LABEL_PREFIX) || secret == Self::PROTECTED_LABEL
     }
 
-    /// The release that a machine was started with: ours, or else the number that flyctl gives one.
+    /// The release that a machine was started with: trimtab's own id, or else flyctl's release
+    /// number. `metadata` looks up a metadata key.
     #[must_use]
-    pub fn started_release<'m>(label: impl Fn(&str) -> Option<&'m str>) -> Option<&'m str> {
-        label(Self::RELEASE_KEY).or_else(|| label("fly_release_version"))
+    pub fn started_release<'m>(metadata: impl Fn(&str) -> Option<&'m str>) -> Option<&'m str> {
+        metadata(Self::RELEASE_KEY).or_else(|| metadata("fly_release_version"))
     }
 
-    /// Reads the mark on an object, if there is one.
+    /// Reads the mark from an object's metadata or tags. `None` if either key is missing.
     #[must_use]
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
@@ -107,13 +114,13 @@ impl OwnershipMark {
         })
     }
 
-    /// The resource name on an object, if it bears a valid one.
+    /// The resource name in an object's metadata. `None` if it is missing or invalid.
     #[must_use]
     pub fn resource_name(metadata: &BTreeMap<String, String>) -> Option<Name> {
         Name::parse(metadata.get(Self::NAME_KEY)?).ok()
     }
 
-    /// Whose an object with this metadata is, seen from here.
+    /// Who owns an object with this metadata or these tags.
     #[must_use]
     pub fn ownership_of(&self, metadata: &BTreeMap<String, String>) -> Ownership {
         match Self::from_metadata(metadata) {

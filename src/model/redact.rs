@@ -1,10 +1,11 @@
-//! What this process knows to be secret, taken out of texts that others wrote. A server may repeat in its refusal what it
-//! was sent, a program may print its environment, and a secret may still stand in the open where it was before: none of
-//! that is for a log. Texts of our own are not touched: nothing secret gets into them, and a secret that is an ordinary
-//! word shall not mutilate them.
+//! Removes known secrets from text that other programs wrote. A server may repeat the request in
+//! its error message, a program may print its environment, and a secret may still be stored in the
+//! open where it was before: none of that may reach a log. trimtab's own texts are not filtered:
+//! they contain no secrets, and a secret that is an ordinary word must not garble them.
 //!
-//! There is one list for the process. Secrets come from the manifest, the environment and the clouds themselves, errors
-//! from everywhere, and one that was not handed down would be one that is printed.
+//! The list is global to the process. Secrets come from the manifest, the environment and the
+//! clouds, error messages from everywhere; a list that had to be passed along would be missing
+//! somewhere.
 
 use std::{
     collections::BTreeSet,
@@ -15,23 +16,25 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stands where a secret stood.
+/// The replacement for a secret.
 const REDACTED: &str = "‹secret›";
-/// Shorter values are words such as `true` or `iad`: they stand in a text by chance, and what failed would be hidden.
+/// Minimum length in bytes. Shorter values are words such as `true` or `iad`, which occur in text
+/// by chance; redacting them would hide what went wrong.
 const MIN_SECRET_LEN: usize = 6;
-/// From this length on, a part of a value between commas or spaces is a secret as well: a token of several.
+/// Minimum length in bytes from which a part of a value between commas or spaces counts as a secret
+/// too, such as one of the macaroons in a Fly token.
 const MIN_PART_LEN: usize = 16;
-/// What stays as it is in most encoders' addresses (RFC 3986, section 2.3).
+/// The unreserved characters of RFC 3986, section 2.3, which most encoders leave alone.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// Every form of every known secret.
+/// All encodings of all known secrets.
 static KNOWN_SECRETS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Remembers a value for as long as the process lives.
+/// Registers a secret for the rest of the process. Its lines and long parts are registered as well.
 pub(crate) fn register_secret(value: &str) {
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
     let parts = value
@@ -42,37 +45,40 @@ pub(crate) fn register_secret(value: &str) {
         .chain(lines)
         .chain(parts)
         .filter(|v| v.len() >= MIN_SECRET_LEN);
-    let forms: Vec<String> = values.flat_map(encodings).collect();
+    let encodings: Vec<String> = values.flat_map(encodings).collect();
     KNOWN_SECRETS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .extend(forms);
+        .extend(encodings);
 }
 
-/// The text with every known secret veiled, however it is written.
+/// Replaces every known secret in `text`, in any of its encodings.
 #[must_use]
 pub(crate) fn redact(text: &str) -> String {
     let known = KNOWN_SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut found: Vec<&String> = known
+    let mut present: Vec<&String> = known
         .iter()
-        .filter(|form| text.contains(form.as_str()))
+        .filter(|encoding| text.contains(encoding.as_str()))
         .collect();
-    // A line of a secret is a part of the whole.
-    found.sort_by_key(|form| std::cmp::Reverse(form.len()));
-    found.into_iter().fold(text.to_owned(), |text, form| {
-        text.replace(form.as_str(), REDACTED)
+    // Longest first: a line of a secret is also part of the whole secret.
+    present.sort_by_key(|encoding| std::cmp::Reverse(encoding.len()));
+    present.into_iter().fold(text.to_owned(), |text, encoding| {
+        text.replace(encoding.as_str(), REDACTED)
     })
 }
 
-/// Whether a known secret stands in a text.
+/// Whether `text` contains a known secret, in any of its encodings.
 #[must_use]
 pub(crate) fn contains_secret(text: &str) -> bool {
     let known = KNOWN_SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
-    known.iter().any(|form| text.contains(form.as_str()))
+    known
+        .iter()
+        .any(|encoding| text.contains(encoding.as_str()))
 }
 
-/// How a value may be written in an answer: as it is, in JSON (once, and in a text within it), as Rust's errors quote it,
-/// in XML, in an address or a form, in hexadecimal digits, and in base64.
+/// The encodings in which a server may return a value: as it is, as JSON (once, and nested in a
+/// JSON string), in Rust's debug format, in XML, percent-encoded, as form data, in hexadecimal, and
+/// in base64.
 fn encodings(value: &str) -> Vec<String> {
     let json = json_escape(value);
     let percent = utf8_percent_encode(value, UNRESERVED).to_string();
@@ -80,7 +86,7 @@ fn encodings(value: &str) -> Vec<String> {
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;");
-    let mut forms = vec![
+    let mut encodings = vec![
         json_escape(&json),
         value.escape_debug().to_string(),
         xml.replace('"', "&quot;").replace('\'', "&apos;"),
@@ -94,17 +100,22 @@ fn encodings(value: &str) -> Vec<String> {
         percent,
         value.to_owned(),
     ];
-    // Three bytes make four characters, so what stands before a value moves its characters.
-    for before in 0..3 {
-        let whole = STANDARD_NO_PAD.encode([&b"\0\0"[..before], value.as_bytes()].concat());
-        // The first and the last character may hold bits of what stands beside it.
-        let own = whole
-            .get((before * 4).div_ceil(3)..(before + value.len()) * 4 / 3)
+    // Base64 turns three bytes into four characters, so the encoding of a value depends on its
+    // offset in the encoded text, modulo three.
+    for offset in 0..3 {
+        let encoded = STANDARD_NO_PAD.encode([&b"\0\0"[..offset], value.as_bytes()].concat());
+        // The first and last characters may include bits of the neighbouring bytes, so leave them
+        // out.
+        let own_chars = encoded
+            .get((offset * 4).div_ceil(3)..(offset + value.len()) * 4 / 3)
             .unwrap_or_default();
-        forms.extend([own.to_owned(), own.replace('+', "-").replace('/', "_")]);
+        encodings.extend([
+            own_chars.to_owned(),
+            own_chars.replace('+', "-").replace('/', "_"),
+        ]);
     }
-    forms.retain(|form| form.len() >= MIN_SECRET_LEN);
-    forms
+    encodings.retain(|encoding| encoding.len() >= MIN_SECRET_LEN);
+    encodings
 }
 
 fn json_escape(text: &str) -> String {
@@ -132,7 +143,7 @@ mod tests {
     fn a_known_secret_is_found_however_it_is_written() {
         let value = "veil \"test\"/v\\1&<é>+\nsecond-line-of-it";
         register_secret(value);
-        let told = [
+        let written = [
             value.to_owned(),
             "second-line-of-it".to_owned(),
             serde_json::json!({ "said": serde_json::json!({ "v": value }).to_string() })
@@ -144,11 +155,11 @@ mod tests {
             URL_SAFE.encode(value),
             hex_encode(value),
         ];
-        for text in told {
-            let shown = redact(&format!("<{text}>"));
+        for text in written {
+            let redacted = redact(&format!("<{text}>"));
             assert!(
-                shown.contains(REDACTED) && shown.len() < 40,
-                "{text}: {shown}"
+                redacted.contains(REDACTED) && redacted.len() < 40,
+                "{text}: {redacted}"
             );
             assert!(contains_secret(&text));
         }

@@ -1,4 +1,4 @@
-//! Fly's regions, so that a typing error is found before any request.
+//! Fly's regions, so that a typo is reported before any request is sent.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Region(String);
 
-/// A code that names no region.
+/// The code is not a known region.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a region of Fly")]
 pub struct UnknownRegion(pub String);
 
-/// Code and city. `GET /v1/platform/regions` is the authority; this list makes checks work offline and is
-/// compared with the imitation server's in a test.
+/// Code and city of each region. `GET /v1/platform/regions` is authoritative; this list makes
+/// offline validation possible, and a test compares it with the sandbox's list.
 pub const KNOWN_REGIONS: [(&str, &str); 18] = [
     ("ams", "Amsterdam"),
     ("arn", "Stockholm"),
@@ -38,10 +38,10 @@ pub const KNOWN_REGIONS: [(&str, &str); 18] = [
 ];
 
 impl Region {
-    /// A region that the list above knows.
+    /// Validates a region code against [`KNOWN_REGIONS`].
     ///
     /// # Errors
-    /// When it does not.
+    /// When the code is not in the list.
     pub fn parse(code: &str) -> Result<Self, UnknownRegion> {
         if KNOWN_REGIONS.iter().any(|(known, _)| *known == code) {
             Ok(Self(code.to_owned()))
@@ -50,7 +50,7 @@ impl Region {
         }
     }
 
-    /// A region as the cloud reports it, which may be newer than our list.
+    /// Wraps a region code that the API returned, which may be newer than our list.
     #[must_use]
     pub fn from_api(code: &str) -> Self {
         Self(code.to_owned())

@@ -1,24 +1,25 @@
-//! How the machines of a group change: in which order, and how many at once.
+//! How a new version is rolled out to the machines of a group: in which order, and how many at
+//! once.
 
 use serde::Serialize;
 
-/// How a new version comes out. The names are flyctl's.
+/// The deployment strategies. The names are flyctl's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RolloutStrategy {
-    /// So many at once as may be unavailable.
+    /// As many at once as may be unavailable.
     #[default]
     Rolling,
-    /// One first; the others when it is healthy, as in [`Strategy::Rolling`].
+    /// One machine first; the others once it is healthy, as in [`RolloutStrategy::Rolling`].
     Canary,
-    /// New machines beside the old ones, which take over all at once when all are healthy.
+    /// New machines are created beside the old ones and take over all at once when all are healthy.
     BlueGreen,
     /// All at once.
     Immediate,
 }
 
 impl RolloutStrategy {
-    /// As a manifest writes it.
+    /// The name in manifests.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,41 +31,41 @@ impl RolloutStrategy {
     }
 }
 
-/// How the members of one group take turns.
+/// How many machines of one group may change at the same time, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RolloutPolicy {
-    /// The order.
+    /// The deployment strategy.
     pub strategy: RolloutStrategy,
     /// How many may change at the same time; at least one.
     pub at_once: u32,
 }
 
 impl RolloutPolicy {
-    /// One after the other.
+    /// One machine after the other.
     pub const SERIAL: Self = Self {
         strategy: RolloutStrategy::Rolling,
         at_once: 1,
     };
-    /// How much of a group may be unavailable when nothing is said; flyctl's default.
+    /// The share of a group that may be unavailable if the manifest does not say; flyctl's default.
     pub const DEFAULT_MAX_UNAVAILABLE: f64 = 0.33;
 
-    /// The turns of a group of `size` machines. A limit from 1 is a count, and below 1 it is a share, rounded up: a group
-    /// always moves.
+    /// The policy of a group of `size` machines. `max_unavailable` is a count from 1 on, and a
+    /// share of the group below 1. Shares are rounded up, so that at least one machine can always
+    /// change.
     #[must_use]
-    pub fn new(strategy: RolloutStrategy, limit: f64, size: u32) -> Self {
-        let most = f64::from(size.max(1));
-        let count = if limit < 1.0 {
-            (most * limit).ceil()
+    pub fn new(strategy: RolloutStrategy, max_unavailable: f64, size: u32) -> Self {
+        let group_size = f64::from(size.max(1));
+        let count = if max_unavailable < 1.0 {
+            (group_size * max_unavailable).ceil()
         } else {
-            limit.floor()
+            max_unavailable.floor()
         };
-        // Clamped to the size of the group, the number fits.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "clamped above"
+            reason = "clamped to the size of the group, which is a u32"
         )]
-        let at_once = count.clamp(1.0, most) as u32;
+        let at_once = count.clamp(1.0, group_size) as u32;
         Self { strategy, at_once }
     }
 }

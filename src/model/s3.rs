@@ -1,26 +1,26 @@
-//! The settings of a bucket, in words that a manifest, a plan and the client of S3 share.
+//! The settings of an S3 bucket, as shared by the manifest, the plan and the S3 client.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// How objects are encrypted at rest when their writer says nothing.
+/// The default server-side encryption of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Encryption {
     /// `AES256` (SSE-S3), `aws:kms` or `aws:kms:dsse`.
     pub algorithm: String,
-    /// The key, where one is named; otherwise the account's own for S3.
+    /// The KMS key; the account's own key for S3 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
-    /// Whether one key of the bucket stands for many calls to KMS.
+    /// Whether the bucket uses an S3 Bucket Key, which saves calls to KMS.
     pub bucket_key: bool,
 }
 
 impl Encryption {
-    /// SSE-S3, which every bucket has had since 2023.
+    /// The algorithm of SSE-S3, which every bucket has used by default since 2023.
     pub const AES256: &str = "AES256";
 
-    /// The default of S3.
+    /// SSE-S3, the default of S3.
     #[must_use]
     pub fn sse_s3() -> Self {
         Self {
@@ -31,21 +31,21 @@ impl Encryption {
     }
 }
 
-/// The four switches of the public access block.
+/// The four settings of S3 Block Public Access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PublicAccessBlock {
-    /// New public ACLs are refused.
+    /// Reject new public ACLs.
     pub block_public_acls: bool,
-    /// Public ACLs that are there have no effect.
+    /// Ignore existing public ACLs.
     pub ignore_public_acls: bool,
-    /// Public bucket policies are refused.
+    /// Reject public bucket policies.
     pub block_public_policy: bool,
-    /// A public policy that is there lets nobody else in.
+    /// Restrict access under an existing public policy to the account.
     pub restrict_public_buckets: bool,
 }
 
 impl PublicAccessBlock {
-    /// All four at once.
+    /// All four settings on, or all four off.
     #[must_use]
     pub const fn all(on: bool) -> Self {
         Self {
@@ -57,53 +57,54 @@ impl PublicAccessBlock {
     }
 }
 
-/// One rule of a bucket's lifecycle. Days are whole days.
+/// One rule of a bucket's lifecycle configuration. Ages are whole days.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LifecycleRule {
-    /// Its id, unique in the bucket. S3 does not keep the order of rules, so this alone tells them apart.
+    /// The rule's id, unique in the bucket. S3 does not keep the order of rules, so rules are
+    /// matched by id.
     #[serde(skip)]
     pub id: String,
-    /// Whether it is in force.
+    /// Whether the rule is active (S3's `Status`).
     pub enabled: bool,
-    /// The keys that it is for begin so.
+    /// Applies to keys with this prefix; empty for all.
     pub prefix: String,
-    /// The tags that objects must have.
+    /// Applies to objects with all of these tags.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// Only objects of more bytes than this.
+    /// Applies to objects larger than this, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub larger_than: Option<i64>,
-    /// Only objects of fewer bytes than this.
+    /// Applies to objects smaller than this, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smaller_than: Option<i64>,
     /// Days after which the current version expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_days: Option<i32>,
-    /// The date on which current versions expire.
+    /// The date on which current versions expire, in ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_date: Option<String>,
-    /// Whether a delete marker goes when nothing is left behind it.
+    /// Whether to remove delete markers that have no noncurrent versions left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub expired_delete_markers: bool,
-    /// Days after which a version that is no longer current goes.
+    /// Days after which noncurrent versions are deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noncurrent_days: Option<i32>,
-    /// How many such versions are kept all the same.
+    /// How many noncurrent versions to keep regardless of age.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noncurrent_keep: Option<i32>,
-    /// Days after which an unfinished upload is dropped.
+    /// Days after which incomplete multipart uploads are aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort_multipart_days: Option<i32>,
-    /// Moves to cheaper storage.
+    /// Transitions of current versions to other storage classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<Transition>,
-    /// The same for versions that are no longer current.
+    /// Transitions of noncurrent versions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub noncurrent_transitions: Vec<Transition>,
 }
 
 impl LifecycleRule {
-    /// What it does, in words.
+    /// Describes the rule in words, for the diff.
     #[must_use]
     pub fn describe(&self) -> String {
         let Self {
@@ -122,53 +123,60 @@ impl LifecycleRule {
             transitions,
             noncurrent_transitions,
         } = self;
-        let mut of: Vec<String> = Vec::new();
-        of.extend((!prefix.is_empty()).then(|| format!("below {prefix}")));
-        of.extend(
+        let mut filters: Vec<String> = Vec::new();
+        filters.extend((!prefix.is_empty()).then(|| format!("below {prefix}")));
+        filters.extend(
             tags.iter()
                 .map(|(key, value)| format!("tagged {key}={value}")),
         );
-        of.extend(larger_than.map(|bytes| format!("of more than {bytes} bytes")));
-        of.extend(smaller_than.map(|bytes| format!("of fewer than {bytes} bytes")));
-        let mut does: Vec<String> = Vec::new();
-        does.extend(expire_days.map(|days| format!("objects expire after {}", format_days(days))));
-        does.extend(
+        filters.extend(larger_than.map(|bytes| format!("of more than {bytes} bytes")));
+        filters.extend(smaller_than.map(|bytes| format!("of fewer than {bytes} bytes")));
+        let mut actions: Vec<String> = Vec::new();
+        actions
+            .extend(expire_days.map(|days| format!("objects expire after {}", format_days(days))));
+        actions.extend(
             expire_date
                 .as_ref()
                 .map(|date| format!("objects expire on {date}")),
         );
-        does.extend(noncurrent_days.map(|days| {
+        actions.extend(noncurrent_days.map(|days| {
             let keep = noncurrent_keep
                 .map(|keep| format!(", but for the last {keep}"))
                 .unwrap_or_default();
             format!("old versions go after {}{keep}", format_days(days))
         }));
-        does.extend(
+        actions.extend(
             abort_multipart_days
                 .map(|days| format!("unfinished uploads go after {}", format_days(days))),
         );
-        does.extend(expired_delete_markers.then(|| "markers of deleted objects go".to_owned()));
-        does.extend(transitions.iter().map(|to| to.describe("objects")));
-        does.extend(
+        actions.extend(expired_delete_markers.then(|| "markers of deleted objects go".to_owned()));
+        actions.extend(
+            transitions
+                .iter()
+                .map(|transition| transition.describe("objects")),
+        );
+        actions.extend(
             noncurrent_transitions
                 .iter()
-                .map(|to| to.describe("old versions")),
+                .map(|transition| transition.describe("old versions")),
         );
-        let does = if does.is_empty() {
+        let actions = if actions.is_empty() {
             "nothing".to_owned()
         } else {
-            does.join("; ")
+            actions.join("; ")
         };
-        let of = if of.is_empty() {
+        let filters = if filters.is_empty() {
             String::new()
         } else {
-            format!("{}: ", of.join(", "))
+            format!("{}: ", filters.join(", "))
         };
-        format!("{of}{does}{}", if *enabled { "" } else { " (disabled)" })
+        format!(
+            "{filters}{actions}{}",
+            if *enabled { "" } else { " (disabled)" }
+        )
     }
 }
 
-/// Days in words.
 fn format_days(days: i32) -> String {
     if days == 1 {
         "1 day".to_owned()
@@ -178,7 +186,7 @@ fn format_days(days: i32) -> String {
 }
 
 impl Transition {
-    fn describe(&self, what: &str) -> String {
+    fn describe(&self, objects: &str) -> String {
         let Self {
             days,
             date,
@@ -195,22 +203,22 @@ impl Transition {
         let keep = keep
             .map(|keep| format!(", but for the last {keep}"))
             .unwrap_or_default();
-        format!("{what} move to {storage_class}{after}{on}{keep}")
+        format!("{objects} move to {storage_class}{after}{on}{keep}")
     }
 }
 
-/// A move to another storage class.
+/// A transition to another storage class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Transition {
-    /// After so many days.
+    /// Days after which objects move.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days: Option<i32>,
-    /// On this date.
+    /// The date on which objects move, in ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// How many versions are kept where they are.
+    /// How many noncurrent versions to leave where they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<i32>,
-    /// Such as `GLACIER_IR`.
+    /// The target storage class, such as `GLACIER_IR`.
     pub storage_class: String,
 }

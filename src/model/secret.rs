@@ -1,9 +1,11 @@
-//! Secrets in memory, and the fingerprints that say whether one changed without storing it.
+//! Secrets in memory, and fingerprints that show whether a secret has changed without storing it.
 //!
-//! Fly returns a digest whose recipe is not documented and has changed over time, so it cannot be compared with a
-//! value. We therefore keep a fingerprint of our own in machine metadata, beside the digest that Fly returned for
-//! the same value: another digest means that somebody changed the secret outside, another fingerprint means that
-//! our value changed. Metadata is readable by everybody in the organization, hence a slow, salted hash.
+//! Fly returns a digest of each secret, but the algorithm is undocumented and has changed over
+//! time, so a digest cannot be compared with a value. We therefore keep a fingerprint of our own in
+//! machine metadata, beside the digest that Fly returned for the same value: a different digest
+//! means that somebody changed the secret outside trimtab, a different fingerprint means that the
+//! value in our source changed. Metadata is readable by everybody in the organization, hence a
+//! slow, salted hash.
 
 use std::fmt;
 
@@ -11,19 +13,21 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, Serializer};
 
-/// Memory of one hash in KiB, and its passes. OWASP's second argon2id profile is 12 MiB and 3 passes; eight MiB and
-/// two keep a plan with fifty secrets under a second on one core, and CI secrets are random rather than guessable.
+/// Memory of one hash in KiB, and its number of passes. OWASP's second argon2id profile is 12 MiB
+/// and 3 passes; 8 MiB and 2 passes keep a plan with fifty secrets under a second on one core, and
+/// secrets in CI are random rather than guessable.
 const ARGON2_MEMORY_KIB: u32 = 8 * 1024;
 const ARGON2_PASSES: u32 = 2;
 /// 15 bytes are 20 characters of base64 without padding.
 const FINGERPRINT_BYTES: usize = 15;
 
-/// A secret value. It prints as `‹secret›`, serialises as `(sensitive)`, and has no equality.
+/// A secret value. It prints as `‹secret›`, serializes as `(sensitive)`, and cannot be compared.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps the value. From now on it is taken out of what servers answer and programs print.
+    /// Wraps the value and registers it for redaction: from now on it is removed from what servers
+    /// answer and programs print.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
         let value = value.into();
@@ -31,13 +35,13 @@ impl Secret {
         Self(value)
     }
 
-    /// The value itself. Only the request that sends it may call this.
+    /// The plain value. Only the code that sends it may call this.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The fingerprint of this value for one name, under one salt.
+    /// The fingerprint of this value for the secret `name`, under one salt.
     #[must_use]
     pub fn fingerprint(&self, name: &str, salt: &Salt) -> Fingerprint {
         let params = Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, 1, Some(FINGERPRINT_BYTES));
@@ -45,13 +49,13 @@ impl Secret {
         let mut salted = salt.0.as_bytes().to_vec();
         salted.push(b':');
         salted.extend_from_slice(name.as_bytes());
-        let mut out = [0; FINGERPRINT_BYTES];
-        let done = hasher
-            .and_then(|hasher| hasher.hash_password_into(self.0.as_bytes(), &salted, &mut out));
-        done.expect(
+        let mut hash = [0; FINGERPRINT_BYTES];
+        let hashed = hasher
+            .and_then(|hasher| hasher.hash_password_into(self.0.as_bytes(), &salted, &mut hash));
+        hashed.expect(
             "the parameters are constants that argon2 accepts, and the salt is longer than 8 bytes",
         );
-        Fingerprint(URL_SAFE_NO_PAD.encode(out))
+        Fingerprint(URL_SAFE_NO_PAD.encode(hash))
     }
 }
 
@@ -67,31 +71,32 @@ impl Serialize for Secret {
     }
 }
 
-/// What is mixed into a fingerprint, so that equal values in two apps look different.
+/// The salt of fingerprints, so that equal values in two apps have different fingerprints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salt(String);
 
 impl Salt {
-    /// The salt of one app's secrets: its owner and its name. Fixed rather than random, so that a plan is a
-    /// function of its inputs; distinct for each app and secret, which is what a salt is for.
+    /// The salt of one app's secrets, made from its owner and its name. Deterministic rather than
+    /// random, so that a plan depends only on its inputs; different for each app, which is what a
+    /// salt is for.
     #[must_use]
     pub fn for_app(project: &str, environment: &str, app: &str) -> Self {
         Self(format!("trimtab:{project}:{environment}:{app}"))
     }
 }
 
-/// A salted, slow hash of a secret value; safe to store, equal when the values are.
+/// A salted, slow hash of a secret value. It is safe to store, and equal for equal values.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// A fingerprint as it was stored.
+    /// Wraps a fingerprint that was read from metadata.
     #[must_use]
     pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text to store.
+    /// The text to store in metadata.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -121,10 +126,22 @@ mod tests {
             Salt::for_app("p", "staging", "web"),
             Salt::for_app("p", "production", "web"),
         );
-        let print = |value: &str, name, salt| Secret::new(value).fingerprint(name, salt);
-        assert_eq!(print("a", "KEY", &salt), print("a", "KEY", &salt));
-        assert_ne!(print("a", "KEY", &salt), print("b", "KEY", &salt));
-        assert_ne!(print("a", "KEY", &salt), print("a", "YEK", &salt));
-        assert_ne!(print("a", "KEY", &salt), print("a", "KEY", &other));
+        let fingerprint = |value: &str, name, salt| Secret::new(value).fingerprint(name, salt);
+        assert_eq!(
+            fingerprint("a", "KEY", &salt),
+            fingerprint("a", "KEY", &salt)
+        );
+        assert_ne!(
+            fingerprint("a", "KEY", &salt),
+            fingerprint("b", "KEY", &salt)
+        );
+        assert_ne!(
+            fingerprint("a", "KEY", &salt),
+            fingerprint("a", "YEK", &salt)
+        );
+        assert_ne!(
+            fingerprint("a", "KEY", &salt),
+            fingerprint("a", "KEY", &other)
+        );
     }
 }

@@ -1,77 +1,81 @@
-//! Sizes with their unit in the type, so that megabytes never meet gigabytes.
+//! Sizes with their unit in the type, so that megabytes and gigabytes cannot be mixed up.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Text that is not a size.
+/// The text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a size: write a number with a unit, such as `512mb` or `1gb`")]
 pub struct ParseSizeError(String);
 
-/// A number of gibibytes, as volumes are measured (Fly writes `size_gb`).
+/// A volume size in gibibytes (Fly's `size_gb`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Gib(pub u32);
 
-/// A number of mebibytes, as machine memory is measured (Fly writes `memory_mb`).
+/// A memory size in mebibytes (Fly's `memory_mb`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mib(pub u32);
 
 impl Mib {
-    /// Reads `512mb`, `1gb`, `1.5gb` or a bare number of megabytes, as fly.toml's `memory` does.
+    /// Parses `512mb`, `1gb`, `1.5gb` or a bare number of megabytes, like `memory` in fly.toml.
     ///
     /// # Errors
-    /// When the text is no number, or its unit is not one of `mb`, `mib`, `gb`, `gib`, `m`, `g`.
+    /// When the text is not a number, or its unit is not one of `mb`, `mib`, `gb`, `gib`, `m`, `g`.
     pub fn parse(text: &str) -> Result<Self, ParseSizeError> {
-        let wrong = || ParseSizeError(text.to_owned());
+        let invalid = || ParseSizeError(text.to_owned());
         let (number, unit) = split_unit(text);
-        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let number: f64 = number.parse().map_err(|_| invalid())?;
         let factor = match unit.as_str() {
             "" | "m" | "mb" | "mib" => 1.0,
             "g" | "gb" | "gib" => 1024.0,
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         };
-        to_whole_u32(number * factor).map(Self).ok_or_else(wrong)
+        to_whole_u32(number * factor).map(Self).ok_or_else(invalid)
     }
 }
 
 impl Gib {
-    /// Reads `10gb`, `10` or `10240mb`, as fly.toml's `initial_size` does.
+    /// Parses `10gb`, `10` or `10240mb`, like `initial_size` in fly.toml. The unit defaults to
+    /// gigabytes.
     ///
     /// # Errors
-    /// When the text is no number, has another unit, or is not a whole number of gigabytes.
+    /// When the text is not a number, has another unit, or is not a whole number of gigabytes.
     pub fn parse(text: &str) -> Result<Self, ParseSizeError> {
-        let wrong = || ParseSizeError(text.to_owned());
+        let invalid = || ParseSizeError(text.to_owned());
         let (number, unit) = split_unit(text);
-        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let number: f64 = number.parse().map_err(|_| invalid())?;
         let factor = match unit.as_str() {
             "" | "g" | "gb" | "gib" => 1.0,
             "m" | "mb" | "mib" => 1.0 / 1024.0,
             "t" | "tb" | "tib" => 1024.0,
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         };
-        to_whole_u32(number * factor).map(Self).ok_or_else(wrong)
+        to_whole_u32(number * factor).map(Self).ok_or_else(invalid)
     }
 }
 
 fn split_unit(text: &str) -> (String, String) {
     let text = text.trim().to_ascii_lowercase();
-    let at = text
+    let unit_start = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
-    (text[..at].to_owned(), text[at..].trim().to_owned())
+    (
+        text[..unit_start].to_owned(),
+        text[unit_start..].trim().to_owned(),
+    )
 }
 
 fn to_whole_u32(number: f64) -> Option<u32> {
-    let fits = number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
+    let is_whole = number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "checked on the line above"
     )]
-    fits.then_some(number as u32)
+    is_whole.then_some(number as u32)
 }
 
 impl fmt::Display for Gib {

@@ -1,13 +1,13 @@
-//! Characters that a reader does not see and that do something all the same: in text from outside, each is an attempt to
-//! show another text than the one that counts.
+//! Characters that are invisible or that control the terminal. In text from outside, such a
+//! character could make the user see something else than what the text says.
 
-/// Whether a terminal obeys a character, or it reorders, ends or hides what a reader sees.
+/// Whether `c` is a control character, or reorders, breaks or hides text.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control() || is_invisible_format(c)
 }
 
-/// Marks of direction, ends of lines where no line ends, and tags, which spell words that nobody sees.
+/// Bidirectional formatting characters, Unicode line separators, and the invisible tag characters.
 fn is_invisible_format(c: char) -> bool {
     matches!(
         c,

@@ -1,5 +1,5 @@
-//! Which images the manifest means now: every tag is looked up in its registry before a plan is made, so that what is
-//! reviewed is what runs, and an image that is not there stops a run before it has written anything.
+//! Resolves the image tags of a manifest to digests before a plan is made, so that the reviewed
+//! image is the one that runs, and a missing image stops a run before it has changed anything.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,11 @@ use crate::{
     model::{Address, Image},
 };
 
-/// Where Fly pulls from with the token of an organization; from all others, only what is public.
+/// Fly's registry, from which Fly pulls with the organization's token. From all others it only
+/// pulls public images.
 const FLY_REGISTRY: &str = "registry.fly.io";
 
-/// What the registries said.
+/// The results of resolving all images.
 #[derive(Clone, Debug, Default)]
 pub struct ResolvedImages {
     digests: BTreeMap<Image, String>,
@@ -27,27 +28,27 @@ pub struct ResolvedImages {
 /// An image that could not be looked up.
 #[derive(Clone, Debug)]
 pub struct ImageLookupFailure {
-    /// The image as the manifest names it.
+    /// The image as named in the manifest.
     pub image: Image,
-    /// The machines and cron machines that are to run it.
+    /// The resources that run it.
     pub used_by: Vec<Address>,
-    /// What the registry said.
+    /// The registry's error.
     pub error: CloudError,
 }
 
-/// Looks up every image that a machine or a cron machine is to run, each once and all at the same time.
+/// Resolves every image of the manifest, each once and all concurrently.
 pub async fn resolve_images(registry: &RegistryClient, desired: &Desired) -> ResolvedImages {
-    let looks = image_users(desired)
+    let lookups = image_users(desired)
         .into_iter()
         .map(|(image, users)| async move {
             let digest = resolve_digest(registry, &image).await;
             (image, users, digest)
         });
-    let mut found = ResolvedImages::default();
-    for (image, users, digest) in join_all(looks).await {
+    let mut resolved = ResolvedImages::default();
+    for (image, users, digest) in join_all(lookups).await {
         match digest {
-            Ok(digest) => drop(found.digests.insert(image, digest)),
-            Err(error) => found.failures.push(ImageLookupFailure {
+            Ok(digest) => drop(resolved.digests.insert(image, digest)),
+            Err(error) => resolved.failures.push(ImageLookupFailure {
                 image,
                 used_by: users,
                 error,
@@ -55,14 +56,14 @@ pub async fn resolve_images(registry: &RegistryClient, desired: &Desired) -> Res
         }
     }
     tracing::info!(
-        images = found.digests.len(),
+        images = resolved.digests.len(),
         requests = registry.request_count(),
         "has looked up the images"
     );
-    found
+    resolved
 }
 
-/// A `machine_config` may name an image that no manifest would be allowed to.
+/// Validates the image first: a `machine_config` block is not checked when the manifest is loaded.
 async fn resolve_digest(registry: &RegistryClient, image: &Image) -> Result<String, CloudError> {
     if let Err(error) = Image::parse(image.as_str()) {
         return Err(CloudError::new(
@@ -74,7 +75,7 @@ async fn resolve_digest(registry: &RegistryClient, image: &Image) -> Result<Stri
     registry.resolve_digest(image).await
 }
 
-/// Each image, and who is to run it.
+/// All images of the manifest, with the resources that run them.
 fn image_users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
     let machines = desired
         .fly_machine
@@ -98,15 +99,15 @@ fn image_users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
 }
 
 impl ResolvedImages {
-    /// Puts the digest to every tag that was found.
+    /// Adds the digest to every image that was resolved.
     pub fn pin_digests(&self, desired: &mut Desired) {
         let pin = |workload: &mut Workload| {
-            let found = workload
+            let resolved = workload
                 .config
                 .image
                 .as_ref()
                 .and_then(|image| Some((image, self.digests.get(image)?)));
-            if let Some((image, digest)) = found {
+            if let Some((image, digest)) = resolved {
                 workload.config.image = Some(image.pinned(digest));
             }
         };
@@ -124,30 +125,30 @@ impl ResolvedImages {
             .for_each(|spec| pin(&mut spec.workload));
     }
 
-    /// What stops a run.
+    /// The failures that stop a run.
     pub fn fatal_failures(&self) -> impl Iterator<Item = &ImageLookupFailure> {
         self.failures.iter().filter(|failure| failure.is_fatal())
     }
 
-    /// What the user should know about images that stop nothing: all that could not be looked up when `lenient`.
+    /// Warnings about failures that do not stop the run; if `lenient`, about all failures.
     pub fn warnings(&self, lenient: bool) -> impl Iterator<Item = String> {
-        let passed = self
+        let tolerated = self
             .failures
             .iter()
             .filter(move |failure| lenient || !failure.is_fatal());
-        passed.map(|failure| format!("{}; it is compared as it is written", failure.reason()))
+        tolerated.map(|failure| format!("{}; it is compared as it is written", failure.reason()))
     }
 }
 
 impl ImageLookupFailure {
-    /// A digest says by itself which image it is, so only a registry that does not have it is in the way. A tag says
-    /// nothing until it is looked up.
+    /// With a digest it is clear which image is meant, so only its absence stops the run. A tag
+    /// must be resolved.
     fn is_fatal(&self) -> bool {
         self.image.digest().is_none()
             || matches!(self.error.kind, ErrorKind::NotFound | ErrorKind::Rejected)
     }
 
-    /// What is wrong, in a sentence.
+    /// What is wrong, as a sentence fragment.
     #[must_use]
     pub fn reason(&self) -> String {
         match self.error.kind {
@@ -156,7 +157,7 @@ impl ImageLookupFailure {
         }
     }
 
-    /// What to do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
         match self.error.kind {

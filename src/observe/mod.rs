@@ -1,16 +1,15 @@
-//! The clouds as they are, read once: what belongs to an environment, whose it is, and which live object is which of
-//! the manifest's resources.
+//! Reads the live state of all clouds once and matches it to the manifest: what belongs to the
+//! environment, who owns it, and which live object is which resource.
 //!
-//! ```text
-//! collect.rs   every list at once; complete, or an error        clouds  →  Snapshot
-//! aws.rs       the same of AWS, at the same time                clouds  →  AwsShot
-//! owner.rs     whose an app is, from its machines' marks                            (pure)
-//! slots.rs     which machine is which slot, so that the least changes               (pure)
-//! assemble.rs  everything together                              Snapshot →  World    (pure)
-//! aws_world.rs what is there of AWS, and whose it is            AwsShot →  World    (pure)
-//! left_behind.rs  what a manifest without an account leaves there    World → claims   (pure)
-//! images.rs    which image each tag means now, at the same time  registries → Images
-//! ```
+//! | file | does | pure |
+//! |---|---|---|
+//! | `fly/collect.rs`, `aws/collect.rs` | all lists concurrently, complete or an error: cloud → snapshot | no |
+//! | `fly/assemble.rs`, `aws/assemble.rs` | snapshot → [`World`] | yes |
+//! | `fly/slots.rs` | which machine is which slot, so that the fewest machines change | yes |
+//! | `fly/app_resources.rs` | the same for volumes, secrets, addresses and certificates | yes |
+//! | `ownership.rs` | who owns an app, from its label and its machines' marks | yes |
+//! | `aws/orphaned_roles.rs` | what a manifest without an AWS account would leave behind | yes |
+//! | `images.rs` | the current digest of each image tag | no |
 
 use crate::{
     clouds::{CloudError, CloudReaders},
@@ -26,14 +25,14 @@ pub use aws::collect::{AwsSnapshot, BucketSnapshot};
 pub use fly::collect::{AppExistence, AppSnapshot, FlySnapshot};
 pub use images::{ImageLookupFailure, ResolvedImages, resolve_images};
 
-/// Reads everything that concerns an environment.
+/// Reads everything that concerns an environment, and matches it to the manifest.
 ///
 /// # Flow
-/// All lists of all apps of the manifest at once, and the organization's machines for apps that bear our mark and have
-/// left the manifest; those, if any, in a second wave.
+/// First wave: all lists of all apps of the manifest, and the organization's machines, to find apps
+/// that we own but the manifest no longer has. Second wave: the lists of those apps, if any.
 ///
 /// # Errors
-/// Any list that cannot be read to its end: an unfinished look would read as "the rest is gone".
+/// When a list cannot be read completely: missing resources would look deleted.
 pub async fn observe(readers: &CloudReaders, desired: &Desired) -> Result<World, CloudError> {
     tracing::info!(
         apps = desired.fly_app.len(),
@@ -44,16 +43,17 @@ pub async fn observe(readers: &CloudReaders, desired: &Desired) -> Result<World,
         fly::collect::collect(&readers.fly, desired),
         aws::collect::collect(readers, desired)
     );
-    // An answer that the account is another one matters more than whatever else went wrong.
+    // Prefer the error of AWS: that the credentials are for another account matters more than
+    // whatever else went wrong.
     let (aws, fly) = (aws?, fly?);
     tracing::info!(requests = readers.fly.request_count(), "has seen it");
     assemble_world(&fly, &aws, desired)
 }
 
-/// What was read, put together: which live object is which resource, and whose it is. It sends nothing.
+/// Assembles the world from snapshots, without any request.
 ///
 /// # Errors
-/// When an answer cannot be understood: taking it for "absent" could remove what is there.
+/// When a response cannot be parsed: treating the object as absent could delete it.
 pub fn assemble_world(
     fly: &FlySnapshot,
     aws: &AwsSnapshot,
@@ -65,7 +65,7 @@ pub fn assemble_world(
         .findings
         .warnings
         .extend(aws::assemble::credential_override_warnings(fly, desired));
-    let left = aws::orphaned_roles::orphaned_role_conflicts(&world, desired);
-    world.findings.ownership_conflicts.extend(left);
+    let conflicts = aws::orphaned_roles::orphaned_role_conflicts(&world, desired);
+    world.findings.ownership_conflicts.extend(conflicts);
     Ok(world)
 }

@@ -1,4 +1,4 @@
-//! Whose an app is: its label and its machines' marks decide.
+//! Determines the owner of an app from its label and its machines' ownership marks.
 
 use super::fly::collect::AppSnapshot;
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
     model::{Address, Name, Ownership, OwnershipMark},
 };
 
-/// Whether there is nothing in an app that anybody could miss.
-pub(super) fn is_empty(shot: &AppSnapshot) -> bool {
+/// Whether an app contains nothing at all.
+pub(super) fn is_empty(snapshot: &AppSnapshot) -> bool {
     let AppSnapshot {
         fly_name: _,
         existence: _,
@@ -19,7 +19,7 @@ pub(super) fn is_empty(shot: &AppSnapshot) -> bool {
         secrets,
         ips,
         certificates,
-    } = shot;
+    } = snapshot;
     machines.is_empty()
         && volumes.is_empty()
         && secrets.is_empty()
@@ -27,21 +27,21 @@ pub(super) fn is_empty(shot: &AppSnapshot) -> bool {
         && certificates.is_empty()
 }
 
-/// Judges an app by its label, and by its machines' marks.
+/// The conflict of an app that this environment does not own; `None` if it owns it.
 ///
-/// An app with our label or a machine of ours is ours. One with nothing in it is ours as well: it is what a run leaves
-/// that was killed between making and labelling it, and its name stands in our manifest. Anything else belongs to
-/// somebody, and is taken over only when the user says so.
+/// An app with our label or one of our machines is ours. So is an empty app: a run that was killed
+/// between creating and labelling an app leaves one behind, and the manifest has its name. Any
+/// other app belongs to somebody else, and is only adopted if the user says so.
 pub(super) fn ownership_conflict(
     key: &Name,
     app: &AppLive,
     machines: &[WorkloadLive],
-    bare: bool,
+    is_empty_app: bool,
     mark: &OwnershipMark,
 ) -> Option<OwnershipConflict> {
     let address = Address::new::<App>(key);
     let fly_name = &app.name;
-    if bare
+    if is_empty_app
         || app.has_owner_label(mark)
         || machines
             .iter()
@@ -49,19 +49,19 @@ pub(super) fn ownership_conflict(
     {
         return None;
     }
-    let marked = machines
+    let owner_by_mark = machines
         .iter()
         .find_map(|machine| match &machine.ownership {
             Ownership::Foreign(mark) => Some(format!("{}/{}", mark.project, mark.environment)),
             _ => None,
         });
-    let labelled = app
+    let owner_by_label = app
         .labels
         .iter()
         .find_map(|label| label.strip_prefix(OwnershipMark::LABEL_PREFIX));
-    match marked.or_else(|| labelled.map(|label| label.replace("__", "/"))) {
-        Some(other) => Some(OwnershipConflict {
-            reason: format!("app {fly_name} belongs to another environment: {other}"),
+    match owner_by_mark.or_else(|| owner_by_label.map(|label| label.replace("__", "/"))) {
+        Some(owner) => Some(OwnershipConflict {
+            reason: format!("app {fly_name} belongs to another environment: {owner}"),
             hint: "give this app another name, or destroy it there first".to_owned(),
             address,
             adoptable: false,
@@ -77,7 +77,7 @@ pub(super) fn ownership_conflict(
     }
 }
 
-/// The claim on a name that another organization holds.
+/// The conflict of an app name that another organization has.
 pub(super) fn name_taken_conflict(key: &Name, fly_name: &str) -> OwnershipConflict {
     OwnershipConflict {
         address: Address::new::<App>(key),

@@ -14,10 +14,10 @@ use crate::{
     status::EnvironmentStatus,
 };
 
-/// Something that happened in an operation, in the order in which the variants stand here.
+/// Something that happened in an operation.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The plan is empty: nothing has to be done.
+    /// A rollback finds that its target runs already.
     NothingToDo,
     /// The bucket that holds the environment lock is created before anything else.
     CreatingLockBucket,

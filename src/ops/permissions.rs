@@ -1,17 +1,19 @@
-//! What trimtab's own credentials must allow, and nothing beside it: policies for who plans, who applies, and who removes.
+//! The IAM policy that trimtab's own credentials need, and nothing more: for planning, applying,
+//! and deleting.
 //!
-//! The names of IAM's actions are not those of the API's calls: `GetBucketEncryption` is allowed by
-//! `s3:GetEncryptionConfiguration`, `HeadBucket` by `s3:ListBucket` (AWS, "Actions, resources, and condition keys for
-//! Amazon S3").
+//! IAM's action names differ from those of the API calls: `GetBucketEncryption` needs
+//! `s3:GetEncryptionConfiguration`, and `HeadBucket` needs `s3:ListBucket` (AWS, "Actions,
+//! resources, and condition keys for Amazon S3").
 //!
-//! What the manifest names is named, and only that can be written. What has left the manifest is found by looking at every
-//! bucket whose name begins as ours do and at the tags of each, and is then read as a whole and removed; its name is no
-//! longer written anywhere, so reading and removing need a pattern, `PROJECT-ENVIRONMENT-*-ACCOUNT`. Keys and names of
-//! environments may both hold dashes, so the pattern for `staging` covers the buckets of `staging-eu` too, and no pattern
-//! tells them apart; S3 lets conditions ask for a bucket's tags only where that was turned on for it. What the pattern
-//! grants is therefore the least that works: to read settings, to remove a bucket, which S3 does only when it is empty
-//! and trimtab only when its tags say that it is ours, and to remove this environment's own lock from it. Roles have a
-//! path of their own with slashes, which covers nobody else's.
+//! Resources of the manifest are named in the policy, and only these can be written. A bucket that
+//! was removed from the manifest is found by its name prefix and its tags, and then read and
+//! deleted; its name is no longer known anywhere, so reading and deleting need the pattern
+//! `PROJECT-ENVIRONMENT-*-ACCOUNT`. Both bucket names and environment names may contain dashes, so
+//! the pattern for `staging` also covers the buckets of `staging-eu`, and no pattern can tell them
+//! apart; conditions on bucket tags work only for buckets where this was enabled. So the pattern
+//! grants as little as possible: to read settings, to delete a bucket (which S3 does only if it is
+//! empty, and trimtab only if its tags say that it is ours), and to delete this environment's own
+//! lock from it. Roles have a path with slashes, so their pattern covers nobody else's.
 
 use std::collections::BTreeSet;
 
@@ -26,14 +28,14 @@ use crate::{
     kinds::aws::{oidc_provider, role},
 };
 
-/// Who needs the permissions.
+/// What the permissions are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// `plan`, `drift` and `status`: nothing can be written.
+    /// `plan`, `drift` and `status`: read only.
     Plan,
-    /// `apply`: what the manifest asks for can be made and changed.
+    /// `apply`: also create and change what is in the manifest.
     Apply,
-    /// `destroy`, and `apply` where blocks have left the manifest: it can be removed as well.
+    /// `destroy`, and `apply` if blocks were removed from the manifest: also delete.
     Destroy,
 }
 
@@ -59,7 +61,7 @@ const BUCKET_WRITE_ACTIONS: [&str; 9] = [
     "s3:PutLifecycleConfiguration",
     "s3:PutBucketPolicy",
 ];
-/// Needed only where a bucket shall have no policy at all.
+/// Needed only if a bucket should have no policy at all.
 const BUCKET_POLICY_DELETE_ACTION: &str = "s3:DeleteBucketPolicy";
 const ROLE_READ_ACTIONS: [&str; 4] = [
     "iam:GetRole",
@@ -67,7 +69,8 @@ const ROLE_READ_ACTIONS: [&str; 4] = [
     "iam:GetRolePolicy",
     "iam:ListAttachedRolePolicies",
 ];
-/// What can make a role stronger. A permissions boundary, where every role has the same, bounds these.
+/// Actions that can give a role more permissions. If every role has the same permissions boundary,
+/// these are limited by it.
 const ROLE_GRANT_ACTIONS: [&str; 4] = [
     "iam:CreateRole",
     "iam:PutRolePolicy",
@@ -80,10 +83,10 @@ const ROLE_WRITE_ACTIONS: [&str; 4] = [
     "iam:TagRole",
     "iam:UntagRole",
 ];
-/// Taking a boundary away is a right of its own, and is given only where no role must have one.
+/// Removing a boundary is a separate action, granted only if at least one role has no boundary.
 const BOUNDARY_DELETE_ACTION: &str = "iam:DeleteRolePermissionsBoundary";
 
-/// The policy document; nothing where the manifest names no account.
+/// The policy document; `None` if the manifest has no AWS account.
 #[must_use]
 pub fn build_policy(desired: &Desired, purpose: Purpose) -> Option<PolicyDocument> {
     let meta = desired.meta.aws.as_ref()?;
@@ -100,60 +103,71 @@ fn allow_statement(sid: &str, actions: &[&str], resource: impl Into<Value>) -> V
 }
 
 fn bucket_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    let ours = (
+    let own_pattern = (
         format!("arn:aws:s3:::{}", meta.bucket_prefix),
         format!("-{}", meta.account),
     );
-    let named: BTreeSet<String> = desired
+    let managed_arns: BTreeSet<String> = desired
         .aws_bucket
         .values()
         .map(|spec| format!("arn:aws:s3:::{}", spec.name))
         .collect();
-    let mut reached = named.clone();
-    reached.retain(|arn| !(arn.starts_with(&ours.0) && arn.ends_with(&ours.1)));
-    reached.insert(format!("{}*{}", ours.0, ours.1));
-    let list = |arns: &BTreeSet<String>| arns.iter().cloned().collect::<Value>();
-    let mut out = vec![
+    let mut readable_arns = managed_arns.clone();
+    readable_arns.retain(|arn| !(arn.starts_with(&own_pattern.0) && arn.ends_with(&own_pattern.1)));
+    readable_arns.insert(format!("{}*{}", own_pattern.0, own_pattern.1));
+    let to_json = |arns: &BTreeSet<String>| arns.iter().cloned().collect::<Value>();
+    let mut statements = vec![
         allow_statement("FindBuckets", &["s3:ListAllMyBuckets"], "*"),
-        allow_statement("ReadBuckets", &BUCKET_READ_ACTIONS, list(&reached)),
+        allow_statement("ReadBuckets", &BUCKET_READ_ACTIONS, to_json(&readable_arns)),
     ];
-    out.extend(lock_statements(desired, meta, purpose));
-    if purpose >= Purpose::Apply && !named.is_empty() {
-        let bare = desired
+    statements.extend(lock_statements(desired, meta, purpose));
+    if purpose >= Purpose::Apply && !managed_arns.is_empty() {
+        let delete_policy = desired
             .aws_bucket
             .values()
             .any(|spec| spec.policy.is_none())
             .then_some(BUCKET_POLICY_DELETE_ACTION);
-        let writes: Vec<&str> = BUCKET_WRITE_ACTIONS.into_iter().chain(bare).collect();
-        out.push(allow_statement("WriteBuckets", &writes, list(&named)));
+        let write_actions: Vec<&str> = BUCKET_WRITE_ACTIONS
+            .into_iter()
+            .chain(delete_policy)
+            .collect();
+        statements.push(allow_statement(
+            "WriteBuckets",
+            &write_actions,
+            to_json(&managed_arns),
+        ));
     }
     if purpose >= Purpose::Destroy {
-        out.push(allow_statement(
+        statements.push(allow_statement(
             "RemoveBuckets",
             &["s3:DeleteBucket"],
-            list(&reached),
+            to_json(&readable_arns),
         ));
         let lock = desired.meta.mark.lock_key();
-        let locks: Value = reached.iter().map(|arn| format!("{arn}/{lock}")).collect();
-        out.push(allow_statement(
+        let locks: Value = readable_arns
+            .iter()
+            .map(|arn| format!("{arn}/{lock}"))
+            .collect();
+        statements.push(allow_statement(
             "RemoveLocks",
             &["s3:DeleteObject", "s3:DeleteObjectVersion"],
             locks,
         ));
     }
-    out
+    statements
 }
 
-/// The lock: who plans may look at it, who applies takes it. Without the right to list, S3 does not say that it is free.
-/// The key of KMS of a bucket that is managed elsewhere is not known here; its owner must grant it.
+/// The lock: planning reads it, applying acquires it. Without the permission to list, S3 does not
+/// tell that the lock is free. The KMS key of a bucket that is managed elsewhere is unknown here,
+/// so its owner must grant that permission.
 fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let Some((bucket, _)) = &meta.lock_bucket else {
         return Vec::new();
     };
     let arn = format!("arn:aws:s3:::{bucket}");
-    let writes = (purpose >= Purpose::Apply).then_some("s3:PutObject");
-    let actions: Vec<&str> = ["s3:GetObject"].into_iter().chain(writes).collect();
-    let mut out = vec![allow_statement(
+    let write_actions = (purpose >= Purpose::Apply).then_some("s3:PutObject");
+    let actions: Vec<&str> = ["s3:GetObject"].into_iter().chain(write_actions).collect();
+    let mut statements = vec![allow_statement(
         "Lock",
         &actions,
         format!("{arn}/{}", desired.meta.mark.lock_key()),
@@ -163,114 +177,128 @@ fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<V
         .values()
         .find(|spec| spec.name == *bucket);
     if holder.is_none() {
-        out.push(allow_statement("FindLock", &["s3:ListBucket"], arn));
+        statements.push(allow_statement("FindLock", &["s3:ListBucket"], arn));
     }
     let objects = if purpose >= Purpose::Apply {
         ObjectAccess::Write
     } else {
         ObjectAccess::Read
     };
-    out.extend(holder.and_then(|spec| kms::key_statement("LockKey", spec, objects)));
-    out
+    if let Some((spec, key)) =
+        holder.and_then(|spec| Some((spec, spec.encryption.kms_key.as_ref()?)))
+    {
+        statements.push(kms::key_statement("LockKey", key, &spec.region, objects));
+    }
+    statements
 }
 
 fn role_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let path = role::role_path(&desired.meta.mark);
-    let ours = format!("arn:aws:iam::{}:role{path}*", meta.account);
-    // A role of the same name that somebody else has made has no path of ours.
+    let own_pattern = format!("arn:aws:iam::{}:role{path}*", meta.account);
+    // A role of the same name that somebody else created is under another path. Reading it lets the
+    // plan say so.
     let names = desired
         .aws_role
         .values()
         .map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
-    let readable: Value = [ours.clone()].into_iter().chain(names).collect();
-    let mut out = vec![
+    let readable_arns: Value = [own_pattern.clone()].into_iter().chain(names).collect();
+    let mut statements = vec![
         allow_statement("FindRoles", &["iam:ListRoles"], "*"),
-        allow_statement("ReadRoles", &ROLE_READ_ACTIONS, readable),
+        allow_statement("ReadRoles", &ROLE_READ_ACTIONS, readable_arns),
     ];
     if purpose >= Purpose::Apply && !desired.aws_role.is_empty() {
-        out.extend(role_write_statements(desired, &ours));
+        statements.extend(role_write_statements(desired, &own_pattern));
     }
     if purpose >= Purpose::Destroy {
-        let gone = [
+        let delete_actions = [
             "iam:DeleteRole",
             "iam:DeleteRolePolicy",
             "iam:DetachRolePolicy",
         ];
-        out.push(allow_statement("RemoveRoles", &gone, ours));
+        statements.push(allow_statement("RemoveRoles", &delete_actions, own_pattern));
     }
-    out
+    statements
 }
 
-/// What makes and changes roles. Where every role has a boundary, nothing is granted to one that has none.
-fn role_write_statements(desired: &Desired, ours: &str) -> Vec<Value> {
+/// Statements for creating and changing roles. If every role has a boundary, permissions can be
+/// granted only to roles that have it.
+fn role_write_statements(desired: &Desired, own_pattern: &str) -> Vec<Value> {
     let roles = || desired.aws_role.values();
     let boundaries: Option<BTreeSet<_>> = roles().map(|spec| spec.boundary.clone()).collect();
-    let mut bounds = serde_json::Map::new();
-    let mut writes: Vec<&str> = ROLE_WRITE_ACTIONS.to_vec();
+    let mut boundary_condition = serde_json::Map::new();
+    let mut write_actions: Vec<&str> = ROLE_WRITE_ACTIONS.to_vec();
     match boundaries {
-        Some(all) => bounds.extend([(
+        Some(all) => boundary_condition.extend([(
             "StringEquals".to_owned(),
             json!({ "iam:PermissionsBoundary": all }),
         )]),
-        None => writes.push(BOUNDARY_DELETE_ACTION),
+        None => write_actions.push(BOUNDARY_DELETE_ACTION),
     }
-    let with = |mut statement: Value, condition: serde_json::Map<String, Value>| {
+    let with_condition = |mut statement: Value, condition: serde_json::Map<String, Value>| {
         if !condition.is_empty() {
             statement["Condition"] = condition.into();
         }
         statement
     };
-    // What somebody attached by hand is taken off; what is attached is what the manifest names.
-    let detaches = roles()
+    // Policies that somebody attached by hand are detached; only policies of the manifest can be
+    // attached.
+    let detach = roles()
         .any(|spec| spec.managed.is_some())
         .then_some("iam:DetachRolePolicy");
-    let grants: Vec<&str> = ROLE_GRANT_ACTIONS.into_iter().chain(detaches).collect();
-    let mut out = vec![with(
-        allow_statement("GrantRoles", &grants, ours),
-        bounds.clone(),
+    let grant_actions: Vec<&str> = ROLE_GRANT_ACTIONS.into_iter().chain(detach).collect();
+    let mut statements = vec![with_condition(
+        allow_statement("GrantRoles", &grant_actions, own_pattern),
+        boundary_condition.clone(),
     )];
-    let named: BTreeSet<&String> = roles()
+    let managed_arns: BTreeSet<&String> = roles()
         .flat_map(|spec| spec.managed.iter().flatten())
         .collect();
-    if !named.is_empty() {
-        let mut these = bounds;
-        these.insert("ArnEquals".to_owned(), json!({ "iam:PolicyARN": named }));
-        out.push(with(
-            allow_statement("AttachPolicies", &["iam:AttachRolePolicy"], ours),
-            these,
+    if !managed_arns.is_empty() {
+        let mut attach_condition = boundary_condition;
+        attach_condition.insert(
+            "ArnEquals".to_owned(),
+            json!({ "iam:PolicyARN": managed_arns }),
+        );
+        statements.push(with_condition(
+            allow_statement("AttachPolicies", &["iam:AttachRolePolicy"], own_pattern),
+            attach_condition,
         ));
     }
-    out.push(allow_statement("WriteRoles", &writes, ours));
-    out
+    statements.push(allow_statement("WriteRoles", &write_actions, own_pattern));
+    statements
 }
 
 fn provider_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    // A personal organization's own slug is known only to Fly.
+    // The slug of a personal organization is known only to Fly.
     let org = if desired.meta.org == "personal" {
         "*"
     } else {
         &desired.meta.org
     };
     let arn = oidc_provider::provider_arn(&meta.account, org);
-    let mut out = vec![allow_statement(
+    let mut statements = vec![allow_statement(
         "ReadProvider",
         &["iam:GetOpenIDConnectProvider"],
         arn.as_str(),
     )];
     if purpose >= Purpose::Apply && !desired.aws_provider.is_empty() {
-        let writes = [
+        let write_actions = [
             "iam:CreateOpenIDConnectProvider",
             "iam:AddClientIDToOpenIDConnectProvider",
             "iam:TagOpenIDConnectProvider",
         ];
-        out.push(allow_statement("WriteProvider", &writes, arn.as_str()));
+        statements.push(allow_statement(
+            "WriteProvider",
+            &write_actions,
+            arn.as_str(),
+        ));
     }
     if purpose >= Purpose::Destroy {
-        out.push(allow_statement(
+        statements.push(allow_statement(
             "RemoveProvider",
             &["iam:DeleteOpenIDConnectProvider"],
             arn,
         ));
     }
-    out
+    statements
 }

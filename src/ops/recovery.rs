@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Event, Frontend, OperationError, run::Run};
 use crate::{
     apply::{ApplyReport, Outcome, event::StepReport},
-    kinds::{World, fly::Machine},
-    model::{KindName, Name},
+    kinds::{KindInfo, Phase, World},
+    model::Name,
     plan::{Action, Limits, PreviousStates, guard, plan_rollback},
     status::EnvironmentStatus,
 };
@@ -112,5 +112,7 @@ async fn roll_back<F: Frontend>(
 /// new version.
 fn is_rollout_step(step: &StepReport) -> bool {
     let removes = matches!(step.action, Action::Retire | Action::Delete);
-    step.action == Action::Prove || step.address.kind() == <Machine as KindName>::NAME && !removes
+    let kind = KindInfo::lookup(&step.address);
+    let is_rolled_out = kind.is_some_and(|kind| kind.phase == Phase::Rollout);
+    step.action == Action::Prove || is_rolled_out && !removes
 }

@@ -9,7 +9,7 @@ use super::{OperationError, Workspace, check_known_addresses};
 use crate::{
     clouds::{CloudError, fly::wire},
     kinds::{
-        Kind as _, RolloutGroup, World,
+        RolloutGroup, RolloutRules as _, World,
         fly::{
             Cron, Machine,
             workload::{PreviousConfig, VersionHistory, WorkloadLive},

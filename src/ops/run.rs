@@ -51,15 +51,16 @@ pub enum Completion {
 /// Drives an environment to a goal.
 ///
 /// # Flow
-/// Observe, plan, show the plan, guard, confirm. Then take the lock, and plan again under it: nobody else writes from here
-/// on, and what is left of the confirmed plan runs. At the end a new plan must be empty.
+/// Observe, plan, show the plan, guard, confirm. Then take the lock, where the environment has one, and plan again under it:
+/// no other run of trimtab writes from here on, and what is left of the confirmed plan runs. Without a lock only the leases of
+/// machines keep two runs apart. At the end a new plan must be empty.
 ///
 /// # Guarantees
-/// Nothing is written before the confirmation, and nothing that was not confirmed. The lock is released however the
-/// operation ends.
+/// Nothing is written before the confirmation, and nothing that was not confirmed, except a rollback that the manifest asks for
+/// with `on_failure`. The lock is released however the operation ends.
 ///
 /// # Errors
-/// When nothing was done, or a new plan is not empty although every step was done.
+/// Before any write; when the bucket of the lock is not ready; or at the end, when a new plan cannot be made or is not empty.
 pub async fn run<F: Frontend>(
     workspace: &Workspace,
     goal: &Goal,
@@ -119,7 +120,7 @@ pub async fn run_from<F: Frontend>(
     result
 }
 
-/// The parts that every verb of an operation needs.
+/// What every stage of an operation needs.
 pub(super) struct Run<'a, F> {
     pub(super) workspace: &'a Workspace,
     pub(super) goal: &'a Goal,
@@ -188,8 +189,8 @@ impl<F: Frontend> Run<'_, F> {
         (creates && plan.steps().count() > 1).then_some(address)
     }
 
-    /// Nobody else writes from here on. Another run may have written between the first look and the lock, so the plan is
-    /// made once more, and what is left of it runs.
+    /// Another run may have written between the first look and the lock, so the plan is made once more, and what is left of it
+    /// runs. Without a lock nothing has changed since the first look, as far as this run can know.
     async fn execute_locked(
         &self,
         lock: LockOutcome,
@@ -307,9 +308,9 @@ impl<F: Frontend> Run<'_, F> {
 
     /// After a complete run a new plan must be empty. What is left is shown, never passed over.
     async fn verify(&self) -> Result<Completion, OperationError> {
-        let desired = self.goal.desired(self.workspace);
         let world = self.observe().await?;
-        let left = self.workspace.plan(desired, &world, &self.options.only)?;
+        let Planned { plan: left, .. } =
+            self.goal.plan(self.workspace, world, &self.options.only)?;
         if left.is_empty() {
             self.frontend.notify(Event::Verified);
             return Ok(Completion::Complete);

@@ -1,40 +1,40 @@
-//! Everything that the order is made from: the steps, and what each makes, removes and needs.
+//! Collects everything that the order of a plan is computed from: the steps, and what each one creates, deletes and refers
+//! to. [`PlanBuilder::build`] in `order.rs` turns it into a [`Plan`](super::Plan).
 
 use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 
 use super::{
-    BlockedChange, CascadeDelete, Step,
-    differ::{Differ, VerificationPlanner},
-    rollout::GroupSteps,
+    BlockedChange, CascadeDelete, Step, differ::Differ, rollout::GroupSteps,
+    verification::VerificationPlanner,
 };
 use crate::{
     kinds::{Blocker, Desired, Findings, World, visit_kinds},
     model::{Address, Name, OwnershipMark},
 };
 
-/// Everything that the order is made from.
+/// The steps of a plan before they are ordered.
 pub(super) struct PlanBuilder {
     pub(super) mark: OwnershipMark,
     /// The name of the bucket that holds the environment's lock.
     pub(super) lock_bucket: Option<String>,
     pub(super) graph: petgraph::graph::DiGraph<Step, super::EdgeReason>,
-    /// The step that makes or changes a resource.
+    /// The step that creates or changes each resource: whatever refers to the resource waits for it.
     pub(super) producers: BTreeMap<Address, NodeIndex>,
-    /// The step that removes a resource.
+    /// The step that deletes each resource.
     pub(super) deletes: BTreeMap<Address, NodeIndex>,
-    /// What each making step refers to.
+    /// What each creating or changing step refers to.
     pub(super) references: Vec<(NodeIndex, Vec<Address>)>,
-    /// What each removing step holds until it is done.
+    /// What each deleted object refers to. The target can only be deleted after it.
     pub(super) held_references: Vec<(NodeIndex, Vec<Address>)>,
-    /// The lanes, with their steps.
+    /// The steps of each rollout group, by the address of the group, such as `fly.machine/web/app`.
     pub(super) groups: BTreeMap<Address, GroupSteps>,
-    /// The step that proves that an app works, by app.
+    /// The verification at the end of the rollout, by app.
     pub(super) verifications: BTreeMap<Name, NodeIndex>,
-    /// The release command, by app.
+    /// The release command that runs before the rollout, by app.
     pub(super) release_commands: BTreeMap<Name, NodeIndex>,
-    /// What follows when everything of an app is healthy, by app.
+    /// The steps that run once the whole app is healthy, such as updates of cron machines, by app.
     pub(super) post_rollout: BTreeMap<Name, Vec<NodeIndex>>,
     pub(super) cascade_deletes: Vec<CascadeDelete>,
     pub(super) blocked: Vec<BlockedChange>,
@@ -44,7 +44,7 @@ pub(super) struct PlanBuilder {
 }
 
 impl PlanBuilder {
-    /// No steps yet.
+    /// A builder without steps. Resources of another owner are blocked from the start.
     pub(super) fn new(desired: &Desired, world: &World) -> Self {
         Self {
             mark: desired.meta.mark.clone(),
@@ -75,13 +75,15 @@ impl PlanBuilder {
         }
     }
 
-    /// Visits all kinds.
+    /// Compares every resource of every kind.
+    ///
+    /// Two passes: whether an app must be verified is known only when all of its resources have been compared.
     pub(super) fn collect(desired: &Desired, world: &World) -> Self {
         let mut differ = Differ::new(desired, world, Self::new(desired, world));
         visit_kinds(desired, world, &mut differ);
-        let mut prover = VerificationPlanner { differ };
-        visit_kinds(desired, world, &mut prover);
-        prover.differ.builder
+        let mut planner = VerificationPlanner { differ };
+        visit_kinds(desired, world, &mut planner);
+        planner.differ.builder
     }
 
     pub(super) fn add_step(&mut self, step: Step) -> NodeIndex {
@@ -89,13 +91,13 @@ impl PlanBuilder {
     }
 }
 
-fn blocked_by_owner(claim: &crate::kinds::OwnershipConflict) -> BlockedChange {
-    let refused = Blocker {
-        reason: claim.reason.clone(),
-        hint: claim.hint.clone(),
+fn blocked_by_owner(conflict: &crate::kinds::OwnershipConflict) -> BlockedChange {
+    let blocker = Blocker {
+        reason: conflict.reason.clone(),
+        hint: conflict.hint.clone(),
     };
     BlockedChange {
-        address: claim.address.clone(),
-        refused,
+        address: conflict.address.clone(),
+        refused: blocker,
     }
 }

@@ -1,5 +1,4 @@
-//! One change for each resource, as a reader wants to see it: the two halves of a replacement are one, and what is
-//! dangerous comes first.
+//! The steps of a plan as one change per resource: a replacement is one change, and dangerous changes come first.
 
 use std::collections::BTreeMap;
 
@@ -7,32 +6,32 @@ use serde::Serialize;
 
 use super::{Action, CascadeDelete, Plan, Step};
 use crate::{
-    kinds::{Cause, DataLoss, Impact},
+    kinds::{Cause, DataLoss, Impact, Phase},
     model::{Address, DiffLine},
 };
 
-/// What happens to a resource, in one word. Ordered by danger. The symbols are Terraform's, where it has one.
+/// What happens to a resource, in one word, ordered by danger. The symbols are those of Terraform, where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
-    /// It goes.
+    /// It is deleted.
     Destroy,
-    /// The old one goes and a new one comes.
+    /// The old object is deleted and a new one is created.
     Replace,
-    /// Something is done once: a release command.
+    /// A release command or a verification runs.
     Run,
-    /// A new one comes up, takes over, and the old one goes.
+    /// Blue-green: a new machine is created and takes over, and the old one is deleted.
     Succeed,
-    /// It changes, and restarts.
+    /// It is changed, and restarts.
     Restart,
-    /// It changes; nothing restarts.
+    /// It is changed without a restart.
     Update,
-    /// It is made.
+    /// It is created.
     Create,
 }
 
 impl Verb {
-    /// The symbol.
+    /// The symbol before the address in a listing.
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
@@ -45,7 +44,7 @@ impl Verb {
         }
     }
 
-    /// The word.
+    /// The verb as a lower-case word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -67,19 +66,22 @@ pub struct Change {
     pub verb: Verb,
     /// The resource.
     pub address: Address,
-    /// The live object in short; empty for a creation.
+    /// A short description of the live object; empty for a creation.
     pub what: String,
-    /// The attributes.
+    /// The attributes that differ.
     pub lines: Vec<DiffLine>,
-    /// Who made the difference.
+    /// What caused the difference.
     pub cause: Cause,
-    /// What it means for what runs.
+    /// When in a rollout it comes.
+    #[serde(skip)]
+    pub phase: Phase,
+    /// What it does to running machines.
     pub impact: Impact,
     /// What is lost for good.
     pub loss: Option<DataLoss>,
-    /// Whether the live object bears the mark of protection.
+    /// Whether the live object is marked as protected from deletion.
     pub protected: bool,
-    /// What vanishes along with it.
+    /// What is deleted together with it.
     pub takes_along: Vec<CascadeDelete>,
 }
 
@@ -88,20 +90,21 @@ impl Plan {
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let mut by_address: BTreeMap<&Address, Change> = BTreeMap::new();
-        // Where the old one takes over again, all that tells of it is the end of the new one.
-        let told = |step: &&Step| {
+        // Intermediate steps belong to a change that another step stands for. In a rollback of a blue-green rollout there
+        // is no such step: the old machine takes over again, and only the deletion of the new one has lines.
+        let is_listed = |step: &&Step| {
             !step.action.is_intermediate()
                 || step.action == Action::Retire && !step.lines.is_empty()
         };
-        for step in self.steps().filter(told) {
+        for step in self.steps().filter(is_listed) {
             by_address
                 .entry(&step.address)
                 .and_modify(|change| change.merge_step(step))
                 .or_insert_with(|| change_from_step(step));
         }
-        for folded in &self.cascade_deletes {
-            if let Some(change) = by_address.get_mut(&folded.with) {
-                change.takes_along.push(folded.clone());
+        for cascade in &self.cascade_deletes {
+            if let Some(change) = by_address.get_mut(&cascade.with) {
+                change.takes_along.push(cascade.clone());
             }
         }
         let mut changes: Vec<Change> = by_address.into_values().collect();
@@ -126,6 +129,7 @@ fn change_from_step(step: &Step) -> Change {
         what: step.description.clone(),
         lines: step.lines.clone(),
         cause: step.cause,
+        phase: step.phase,
         impact: step.impact,
         loss: step.data_loss,
         protected: step.protected,
@@ -134,7 +138,7 @@ fn change_from_step(step: &Step) -> Change {
 }
 
 impl Change {
-    /// Joins the second half of a replacement. The reason stays; the outline of the new object is not repeated.
+    /// Merges another step on the same resource. The lines of a deletion say why it is replaced, so they are kept.
     fn merge_step(&mut self, step: &Step) {
         if step.action == Action::ReplaceDelete {
             self.lines.clone_from(&step.lines);

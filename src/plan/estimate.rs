@@ -1,5 +1,5 @@
-//! How long a plan takes: the steps' own times by experience, in the order of the plan, with the pace at which Fly lets
-//! things be made. Pure, like the rest of the plan.
+//! Estimates how long a plan takes, from the typical duration of each step, the order of the steps, and Fly's rate limit for
+//! creations.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,26 +9,27 @@ use super::Plan;
 use crate::model::{Name, fly_limits};
 
 impl Plan {
-    /// From the first request to the last, when every step can begin as soon as what it waits for is done.
+    /// The time from the first request to the last, if every step starts as soon as the steps that it waits for are done.
     #[must_use]
     pub fn estimate(&self) -> Duration {
         let mut ends = vec![Duration::ZERO; self.graph.node_count()];
-        let mut paces: BTreeMap<Name, Duration> = BTreeMap::new();
+        let mut next_create: BTreeMap<Name, Duration> = BTreeMap::new();
         for &node in &self.order {
             let before = self.graph.neighbors_directed(node, Incoming);
-            let mut begins = before
+            let mut start = before
                 .map(|before| ends[before.index()])
                 .max()
                 .unwrap_or_default();
             let step = &self.graph[node];
+            // Fly limits creations per app: a burst, and then a steady rate.
             if step.cost.is_create {
-                // When the next would begin if there were no burst.
-                let next = paces.entry(step.address.name().root()).or_default();
-                let each = Duration::from_secs(1) / fly_limits::REQUESTS_PER_SECOND;
-                begins = begins.max(next.saturating_sub(each * (fly_limits::REQUEST_BURST - 1)));
-                *next = begins.max(*next) + each;
+                // When the next creation could start at the steady rate alone; the burst lets it start that much earlier.
+                let next = next_create.entry(step.address.name().root()).or_default();
+                let interval = Duration::from_secs(1) / fly_limits::REQUESTS_PER_SECOND;
+                start = start.max(next.saturating_sub(interval * (fly_limits::REQUEST_BURST - 1)));
+                *next = start.max(*next) + interval;
             }
-            ends[node.index()] = begins + Duration::from_secs(step.cost.secs);
+            ends[node.index()] = start + Duration::from_secs(step.cost.secs);
         }
         ends.into_iter().max().unwrap_or_default()
     }

@@ -1,4 +1,5 @@
-//! Danger is a stage: a plan runs only when nothing in it is dangerous, or when the user said so by name.
+//! The guard between plan and apply: a plan with dangerous changes is approved only when the user has allowed each of them by
+//! name.
 
 use std::collections::BTreeSet;
 
@@ -6,25 +7,25 @@ use serde::Serialize;
 
 use super::{Action, CascadeDelete, Plan, Step};
 use crate::{
-    kinds::{DataLoss, UnmanagedResource},
+    kinds::{DataLoss, KindInfo, UnmanagedResource},
     model::Address,
 };
 
-/// What the user allows.
+/// What the user allows an apply to do.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Resources that may be destroyed or replaced although data is lost.
+    /// Resources that may be destroyed or replaced although something is lost for good.
     pub allow_destroy: BTreeSet<Address>,
-    /// Whether the user asked to remove the whole environment, so that apps may go without being named.
+    /// Whether the user asked to destroy the whole environment. Apps then need not be named one by one.
     pub destroy_all: bool,
-    /// The largest share of an environment, in percent, that one run may remove.
+    /// The largest share of the resources, in percent, that one apply may delete.
     pub max_destroy: u32,
 }
 
 impl Limits {
-    /// octoDNS uses 30 % and has done so for years: enough for daily work, little enough to stop a wrong file.
+    /// 30 %, as in octoDNS: enough for daily work, and little enough to stop an apply of the wrong file.
     pub const DEFAULT_MAX_DESTROY: u32 = 30;
-    /// Below this many removals the share says nothing: one of three is 33 %.
+    /// The number of deletions below which the share is not checked: one of three is already 33 %.
     const MIN_REMOVALS: usize = 3;
 }
 
@@ -38,10 +39,10 @@ impl Default for Limits {
     }
 }
 
-/// Why a plan does not run.
+/// Why a plan is not approved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
-    /// The resource, unless it is the plan as a whole.
+    /// The resource; `None` when the plan as a whole is refused.
     pub address: Option<Address>,
     /// What is dangerous, with number and limit.
     pub reason: String,
@@ -49,7 +50,7 @@ pub struct Refusal {
     pub hint: String,
 }
 
-/// A plan that may run. Only [`guard`] makes one.
+/// A plan that may be applied. Only [`guard`] creates one.
 #[derive(Clone, Debug)]
 pub struct Approved(Plan);
 
@@ -61,10 +62,10 @@ impl Approved {
     }
 }
 
-/// Lets a plan pass, or says everything that speaks against it.
+/// Approves a plan.
 ///
 /// # Errors
-/// Every reason, so that the user can answer all of them at once.
+/// All refusals, so that the user can deal with them in one go.
 pub fn guard(plan: Plan, limits: &Limits) -> Result<Approved, Vec<Refusal>> {
     let refusals = refusals(&plan, limits);
     if refusals.is_empty() {
@@ -74,7 +75,7 @@ pub fn guard(plan: Plan, limits: &Limits) -> Result<Approved, Vec<Refusal>> {
     }
 }
 
-/// Everything that speaks against a plan.
+/// Every reason why a plan is not approved.
 #[must_use]
 pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
     let mut all: Vec<Refusal> = plan
@@ -92,15 +93,15 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
     for step in steps {
         all.extend(check_deletion(&step.into(), limits));
     }
-    for folded in &plan.cascade_deletes {
-        all.extend(check_deletion(&folded.into(), limits));
+    for cascade in &plan.cascade_deletes {
+        all.extend(check_deletion(&cascade.into(), limits));
     }
     all.extend(check_unmanaged(plan, limits));
     all.extend(check_removed_share(plan, limits));
     all
 }
 
-/// What the guard looks at when something is removed.
+/// What the guard checks of a resource that is deleted, with a step of its own or with its container.
 struct Removal<'a> {
     address: &'a Address,
     description: &'a str,
@@ -113,49 +114,50 @@ impl<'a> From<&'a Step> for Removal<'a> {
     fn from(step: &'a Step) -> Self {
         let Step {
             address,
-            description: what,
-            data_loss: loss,
-            recovery_hint: rescue,
+            description,
+            data_loss,
+            recovery_hint,
             protected,
             ..
         } = step;
         Self {
             address,
-            description: what,
-            data_loss: *loss,
-            recovery_hint: rescue.as_deref(),
+            description,
+            data_loss: *data_loss,
+            recovery_hint: recovery_hint.as_deref(),
             protected: *protected,
         }
     }
 }
 
 impl<'a> From<&'a CascadeDelete> for Removal<'a> {
-    fn from(folded: &'a CascadeDelete) -> Self {
+    fn from(cascade: &'a CascadeDelete) -> Self {
         let CascadeDelete {
             address,
             with: _,
             identity: _,
-            what,
-            loss,
-            rescue,
+            what: description,
+            loss: data_loss,
+            rescue: recovery_hint,
             protected,
-        } = folded;
+        } = cascade;
         Self {
             address,
-            description: what,
-            data_loss: *loss,
-            recovery_hint: rescue.as_deref(),
+            description,
+            data_loss: *data_loss,
+            recovery_hint: recovery_hint.as_deref(),
             protected: *protected,
         }
     }
 }
 
+/// Refuses the deletion of a protected resource, or of one that loses something for good and is not allowed by name.
 fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
     let Removal {
         address,
-        description: what,
-        data_loss: loss,
-        recovery_hint: rescue,
+        description,
+        data_loss,
+        recovery_hint,
         protected,
     } = removed;
     let refuse = |reason: String, hint: String| {
@@ -167,55 +169,64 @@ fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
     };
     if *protected {
         return refuse(
-            format!("{address} ({what}) is protected"),
-            "say `protected = false` for it, or for its app, apply that first, then remove it"
+            format!("{address} ({description}) is protected"),
+            "set `protected = false` for it or for its app, apply that, and then remove it"
                 .to_owned(),
         );
     }
-    let asked = limits.destroy_all && *loss == Some(DataLoss::App);
-    let loss = loss.filter(|_| !asked && !limits.allow_destroy.contains(*address))?;
-    let lost = match loss {
+    // Whoever destroys the environment wants its apps to stop. Data in volumes and buckets must still be named.
+    let is_allowed = limits.destroy_all && *data_loss == Some(DataLoss::App);
+    let data_loss =
+        data_loss.filter(|_| !is_allowed && !limits.allow_destroy.contains(*address))?;
+    let consequence = match data_loss {
         DataLoss::Data => "its data is lost",
         DataLoss::App => "whatever it serves stops",
         DataLoss::Address => "its address cannot be had again",
     };
-    let rescue = rescue
-        .map(|rescue| format!("; {rescue}"))
+    let recovery_hint = recovery_hint
+        .map(|recovery_hint| format!("; {recovery_hint}"))
         .unwrap_or_default();
     refuse(
-        format!("{address} ({what}) would be destroyed, and {lost}"),
-        format!("--allow-destroy {address}{rescue}"),
+        format!("{address} ({description}) would be destroyed, and {consequence}"),
+        format!("--allow-destroy {address}{recovery_hint}"),
     )
 }
 
-/// What is not ours and would go with an app of ours.
+/// Refuses to delete an app that contains unmanaged objects with data, such as a volume that somebody created by hand.
 fn check_unmanaged<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Refusal> + 'p {
-    let goes = plan
+    let is_container =
+        |step: &Step| KindInfo::lookup(&step.address).is_some_and(KindInfo::is_container);
+    let deleted_containers: BTreeSet<&Address> = plan
         .steps()
-        .filter(|step| step.address.kind() == "fly.app" && step.action != Action::Update);
-    let goes: BTreeSet<&Address> = goes
-        .filter(|step| step.action != Action::Create)
+        .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete))
+        .filter(|step| is_container(step))
         .map(|step| &step.address)
         .collect();
     let inside = move |item: &UnmanagedResource| {
-        goes.iter()
+        deleted_containers
+            .iter()
             .find(|app| *app.name() == item.within)
             .map(|app| (*app).clone())
     };
-    let lost = plan
+    let items_with_data = plan
         .findings
         .unmanaged
         .iter()
         .filter(|item| item.loss.is_some());
-    lost.filter_map(move |item| Some((item, inside(item)?)))
+    items_with_data
+        .filter_map(move |item| Some((item, inside(item)?)))
         .filter(|(_, app)| !limits.allow_destroy.contains(app))
         .map(|(item, app)| Refusal {
-            reason: format!("{} is not ours, and would go with {app}", item.what),
-            hint: format!("move it away first, or say --allow-destroy {app}"),
+            reason: format!(
+                "{} is not managed by trimtab, and would be deleted with {app}",
+                item.what
+            ),
+            hint: format!("move it away first, or pass --allow-destroy {app}"),
             address: Some(app),
         })
 }
 
+/// Refuses a plan that deletes too large a share of the environment: probably the manifest is the wrong one.
 fn check_removed_share(plan: &Plan, limits: &Limits) -> Option<Refusal> {
     let removed = plan
         .steps()

@@ -1,5 +1,7 @@
-//! A hash to review by. Equal plans have equal ids; and because the id also carries a short hash of every step, a later
-//! plan can be recognised as a part of the reviewed one, without storing the plan anywhere.
+//! The id of a plan, by which a reviewed plan is recognised at apply.
+//!
+//! Equal plans have equal ids. The id also carries a short hash of every step, so a later plan can be recognised as a part of
+//! the reviewed one, without the plan being stored anywhere.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -12,46 +14,48 @@ use crate::model::{DiffLine, DisplayValue};
 
 /// Bytes of the hash of the whole plan.
 const PLAN_HASH_LEN: usize = 6;
-/// Bytes of each step's hash. Six bytes make a false match of one step in a plan of a thousand rarer than one in
-/// 10^11, and keep the id of ten steps at about 90 characters.
+/// Bytes of the hash of each step. With six bytes, a false match in a plan of a thousand steps is rarer than one in 10^11,
+/// and the id of ten steps has about 90 characters.
 const STEP_HASH_LEN: usize = 6;
-/// Above so many steps the id names the plan as a whole only: it has to fit into a line of a log.
+/// The number of steps above which the id holds the hash of the whole plan only, so that it fits into one line of a log.
 const MAX_STEPS: usize = 200;
 
-/// The id of a plan: `3f2c1ab09d4e` or `3f2c1ab09d4e.BASE64`, where the second part holds the steps.
+/// The id of a plan: `3f2c1ab09d4e` or `3f2c1ab09d4e.BASE64`, where the second part holds the hashes of the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanId {
     plan_hash: [u8; PLAN_HASH_LEN],
     step_hashes: BTreeSet<[u8; STEP_HASH_LEN]>,
 }
 
-/// Text that is not the id of a plan.
+/// A string that is not the id of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not the id of a plan: copy the whole `expect` value that `plan` printed")]
 pub struct InvalidPlanId(String);
 
 impl Plan {
-    /// The id of this plan: over the address, action, lines and live version of every step.
+    /// The id of this plan, computed from the address, action, lines and live object of every step.
     #[must_use]
     pub fn id(&self) -> PlanId {
-        let mut whole = Sha256::new();
-        whole.update(format!("{}/{}", self.mark.project, self.mark.environment));
+        let mut plan_hash = Sha256::new();
+        plan_hash.update(format!("{}/{}", self.mark.project, self.mark.environment));
         let mut steps: BTreeSet<[u8; STEP_HASH_LEN]> = BTreeSet::new();
+        // A step that completes an earlier apply was covered by the review of that apply. Without it, an interrupted apply
+        // can continue under the same id.
         for step in self.steps().filter(|step| !step.completes_earlier_apply) {
             steps.insert(self.step_hash(step));
         }
         for step in &steps {
-            whole.update(step);
+            plan_hash.update(step);
         }
         for blocked in &self.blocked {
-            whole.update(blocked.address.to_string());
+            plan_hash.update(blocked.address.to_string());
         }
         let mut id = PlanId {
             plan_hash: [0; PLAN_HASH_LEN],
             step_hashes: steps,
         };
         id.plan_hash
-            .copy_from_slice(&whole.finalize()[..PLAN_HASH_LEN]);
+            .copy_from_slice(&plan_hash.finalize()[..PLAN_HASH_LEN]);
         if id.step_hashes.len() > MAX_STEPS {
             id.step_hashes.clear();
         }
@@ -60,9 +64,10 @@ impl Plan {
 }
 
 impl Plan {
-    /// What a reviewer agreed to in one step. It stays the same when a run that was interrupted goes on: the second half
-    /// of a replacement is a creation, a volume that was made meanwhile does not change the machine that asks for it,
-    /// and why a secret is set is of no interest.
+    /// A hash of what a reviewer agreed to in one step.
+    ///
+    /// It stays the same when an interrupted apply continues, although the plan then looks different: the second half of a
+    /// replacement has become a plain creation, a new volume has an id by now, and a secret is set for another reason.
     fn step_hash(&self, step: &Step) -> [u8; STEP_HASH_LEN] {
         let mut hash = Sha256::new();
         let mut add = |text: &str| {
@@ -73,43 +78,37 @@ impl Plan {
             "{}/{} {}",
             self.mark.project, self.mark.environment, step.address
         ));
-        match step.action {
-            // Secrets that were set before anything could remember them are set again: that is the same agreement.
+        let (agreement, includes_lines) = match step.action {
+            // Secrets are set again when the first attempt left no machine that records them. The plan then says "update"
+            // instead of "create", so both hash alike.
             Action::Create | Action::Update
                 if step.lines.iter().all(is_secret_line) && !step.lines.is_empty() =>
             {
-                add(&format!("set {}", step.identity));
-                step.lines
-                    .iter()
-                    .map(reviewed_text)
-                    .for_each(|line| add(&line));
+                (format!("set {}", step.identity), true)
             }
-            Action::Create | Action::ReplaceCreate => add(&format!("make {:?}", step.spec_hash)),
-            Action::Run => {
-                add("run");
-                step.lines
-                    .iter()
-                    .map(reviewed_text)
-                    .for_each(|line| add(&line));
+            // The same text for both, so that the second half of an interrupted replacement is recognised. The hash of the
+            // whole spec is included, because the lines show only a part of it.
+            Action::Create | Action::ReplaceCreate => (format!("make {:?}", step.spec_hash), false),
+            Action::Run => ("run".to_owned(), true),
+            Action::Succeed => {
+                let text = format!("succeed {} {:?}", step.identity, step.spec_hash);
+                (text, false)
             }
-            Action::Succeed => add(&format!("succeed {} {:?}", step.identity, step.spec_hash)),
-            Action::HandOver => add("hand over"),
-            Action::Retire => add(&format!("retire {}", step.identity)),
-            Action::Prove => add("prove"),
-            Action::Update => {
-                add(&format!("change {}", step.identity));
-                step.lines
-                    .iter()
-                    .map(reviewed_text)
-                    .for_each(|line| add(&line));
-            }
-            Action::Delete | Action::ReplaceDelete => {
-                add(&format!("remove {}", step.identity));
-                let along = self
-                    .cascade_deletes
-                    .iter()
-                    .filter(|folded| folded.with == step.address);
-                along.for_each(|folded| add(&format!("{} {}", folded.address, folded.identity)));
+            Action::HandOver => ("hand over".to_owned(), false),
+            Action::Retire => (format!("retire {}", step.identity), false),
+            Action::Prove => ("prove".to_owned(), false),
+            Action::Update => (format!("change {}", step.identity), true),
+            Action::Delete | Action::ReplaceDelete => (format!("remove {}", step.identity), false),
+        };
+        add(&agreement);
+        for line in step.lines.iter().filter(|_| includes_lines) {
+            add(&reviewed_text(line));
+        }
+        if matches!(step.action, Action::Delete | Action::ReplaceDelete) {
+            // What disappears with it is a part of the agreement.
+            let cascades = self.cascade_deletes.iter();
+            for cascade in cascades.filter(|cascade| cascade.with == step.address) {
+                add(&format!("{} {}", cascade.address, cascade.identity));
             }
         }
         let mut out = [0; STEP_HASH_LEN];
@@ -123,7 +122,7 @@ fn is_secret_line(line: &DiffLine) -> bool {
     secret(&line.from) || secret(&line.to)
 }
 
-/// What of a line a reviewer agrees to. Of a secret that is its name, and whether it is set or goes.
+/// The part of a line that a reviewer agrees to. Of a secret it is the name, and whether it is set or unset.
 fn reviewed_text(line: &DiffLine) -> String {
     if is_secret_line(line) {
         return format!("{} {}", line.path, line.to.is_some());
@@ -132,7 +131,7 @@ fn reviewed_text(line: &DiffLine) -> String {
 }
 
 impl PlanId {
-    /// The short form, for people.
+    /// The first part, twelve hexadecimal digits.
     #[must_use]
     pub fn short(&self) -> String {
         self.plan_hash
@@ -141,14 +140,14 @@ impl PlanId {
             .collect()
     }
 
-    /// Whether `now` is this plan, or a part of it.
+    /// Whether `now` is the id of this plan or of a part of it.
     #[must_use]
     pub fn covers(&self, now: &Self) -> bool {
         self.plan_hash == now.plan_hash
             || (!self.step_hashes.is_empty() && now.step_hashes.is_subset(&self.step_hashes))
     }
 
-    /// Whether the id names the steps, so that a part of the plan can be recognised.
+    /// Whether the id holds the hashes of the steps. Only then can a part of the plan be recognised.
     #[must_use]
     pub fn has_steps(&self) -> bool {
         !self.step_hashes.is_empty()
@@ -170,24 +169,24 @@ impl FromStr for PlanId {
     type Err = InvalidPlanId;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlanId> {
-        let wrong = || InvalidPlanId(text.to_owned());
+        let invalid = || InvalidPlanId(text.to_owned());
         let (head, tail) = text.split_once('.').unwrap_or((text, ""));
-        let mut whole = [0; PLAN_HASH_LEN];
+        let mut plan_hash = [0; PLAN_HASH_LEN];
         if head.len() != PLAN_HASH_LEN * 2 || !head.is_ascii() {
-            return Err(wrong());
+            return Err(invalid());
         }
-        for (at, byte) in whole.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&head[at * 2..at * 2 + 2], 16).map_err(|_| wrong())?;
+        for (at, byte) in plan_hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&head[at * 2..at * 2 + 2], 16).map_err(|_| invalid())?;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| wrong())?;
+        let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| invalid())?;
         let (chunks, rest) = bytes.as_chunks::<STEP_HASH_LEN>();
         if rest.is_empty() {
             Ok(Self {
-                plan_hash: whole,
+                plan_hash,
                 step_hashes: chunks.iter().copied().collect(),
             })
         } else {
-            Err(wrong())
+            Err(invalid())
         }
     }
 }

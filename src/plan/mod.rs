@@ -1,16 +1,19 @@
-//! Desired state and observed state in, an ordered plan out. Pure: no clock, no randomness, no client, and nothing here
-//! can wait, so the same inputs give the same plan byte for byte.
+//! Computes an ordered plan from the desired and the observed state. Pure: no clock, no randomness, no client, and no async
+//! code, so the same inputs give the same plan byte for byte.
 //!
 //! ```text
-//! differ.rs  differences, kind by kind  →  steps
-//! order.rs   references                 →  edges, each with its reason; a cycle as a readable path
-//! rollout.rs members of a group         →  edges: rolling, canary, blue-green
-//! back.rs    what machines were             →  the plan back to it
-//! change.rs  steps                      →  one change for each resource, dangerous ones first
-//! estimate.rs plan                      →  how long it takes on Fly
-//! guard.rs   plan × limits              →  approved, or refused with number, limit and flag
-//! only.rs    plan × addresses           →  a smaller plan, and what it leaves out
-//! id.rs      steps                      →  a hash to review by, and the set of steps behind it
+//! differ.rs    spec × live, kind by kind  →  steps
+//! steps.rs     one change                 →  its operations, and their place in the rollout
+//! verification.rs  apps that change       →  a verification at the end
+//! builder.rs   steps                      →  what each one creates, deletes and refers to
+//! order.rs     references                 →  edges, each with its reason; a cycle as a readable path
+//! rollout.rs   members of a group         →  edges: rolling, canary, blue-green
+//! rollback.rs  earlier machine states     →  a plan towards them
+//! change.rs    steps                      →  one change for each resource, dangerous ones first
+//! estimate.rs  plan                       →  how long it takes on Fly
+//! guard.rs     plan × limits              →  approved, or refused with number, limit and flag
+//! only.rs      plan × addresses           →  a smaller plan, and what it leaves out
+//! id.rs        steps                      →  the id of a reviewed plan
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,7 +23,8 @@ use serde::Serialize;
 
 use crate::{
     kinds::{
-        AnyOp, Blocker, Cause, Cost, DataLoss, Desired, Findings, Impact, LeaseTarget, Phase, World,
+        AnyOp, Blocker, Cause, Cost, DataLoss, Desired, Findings, Impact, LeaseTarget, Phase,
+        RolloutNote, World,
     },
     model::{Address, DiffLine, Name, OwnershipMark, RolloutPolicy},
 };
@@ -35,6 +39,8 @@ mod only;
 mod order;
 mod rollback;
 mod rollout;
+mod steps;
+mod verification;
 
 pub use change::{Change, Verb};
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
@@ -52,88 +58,94 @@ pub struct Step {
     pub action: Action,
     /// The operation itself.
     pub op: AnyOp,
-    /// What the user reads.
+    /// The lines of the diff.
     pub lines: Vec<DiffLine>,
-    /// Whether it only finishes what an earlier apply began.
+    /// Whether it only completes what an earlier apply began. Such a step is no part of the plan's id.
     pub completes_earlier_apply: bool,
     /// When in a rollout it comes.
     pub phase: Phase,
-    /// How long it takes, by experience.
+    /// The group in which it is rolled out, such as `web/app`; `None` when it is no member of a rollout.
+    pub rollout_group: Option<Name>,
+    /// What the description of a rollout says of it.
+    pub rollout_note: Option<RolloutNote>,
+    /// Whether a deletion waits until every change of other kinds is done.
+    pub deleted_last: bool,
+    /// How long it is expected to take.
     pub cost: Cost,
-    /// The machine that nobody else may change meanwhile.
+    /// The machine to lease while the step runs.
     pub lease_target: Option<LeaseTarget>,
-    /// The id of the live object; empty for a creation.
+    /// The cloud's id of the live object; empty for a creation.
     pub identity: String,
-    /// A hash of everything a creation asks for, since its lines show only what matters to a reader.
+    /// A hash of the whole spec of a creation, of which the lines show only a part.
     pub spec_hash: Option<[u8; 8]>,
-    /// The live object in short: its id, size, place; empty for a creation.
+    /// A short description of the live object (its id, size, region); empty for a creation.
     pub description: String,
-    /// Who made the difference.
+    /// What caused the difference.
     pub cause: Cause,
-    /// What it means for what runs.
+    /// What it does to running machines.
     pub impact: Impact,
-    /// What is lost for good.
+    /// What a deletion would lose for good.
     pub data_loss: Option<DataLoss>,
-    /// How to keep it.
+    /// How to keep what would be lost.
     pub recovery_hint: Option<String>,
-    /// Whether the live object bears the mark of protection.
+    /// Whether the live object is marked as protected from deletion.
     pub protected: bool,
 }
 
-/// What happens to a resource.
+/// What a step does. The serialised names are part of the plan document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// It is made.
+    /// Creates the resource.
     Create,
-    /// It is changed in place.
+    /// Changes it in place.
     Update,
-    /// The old one goes, as the first half of a replacement.
+    /// Deletes the old object, as the first half of a replacement.
     ReplaceDelete,
-    /// The new one comes, as the second half.
+    /// Creates the new object, as the second half.
     ReplaceCreate,
-    /// It goes.
+    /// Deletes the resource.
     Delete,
-    /// One that takes the place of another is made beside it.
+    /// Blue-green: creates a successor beside the old machine.
     Succeed,
-    /// Those that were made beside others take over from them.
+    /// Blue-green: switches traffic from the old machines of a group to their successors.
     HandOver,
-    /// It goes, since its successor has taken over.
+    /// Blue-green: deletes an old machine whose successor has taken over.
     Retire,
-    /// It is done once: a release command.
+    /// Runs a release command.
     Run,
-    /// It is shown that everything works.
+    /// Verifies that an app works.
     Prove,
 }
 
 impl Action {
-    /// Whether it is a step on the way, and no change of a resource of its own.
+    /// Whether the step only serves a change that another step stands for. It is not listed as a change of its own.
     #[must_use]
     pub fn is_intermediate(self) -> bool {
         matches!(self, Self::HandOver | Self::Retire | Self::Prove)
     }
 }
 
-/// Why one step waits for another.
+/// Why one step waits for another. The serialised names are part of the plan document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeReason {
     /// The later one refers to the earlier one.
     Needs,
-    /// The earlier one still holds what the later one removes.
+    /// The later one deletes what the earlier one still refers to.
     StillHeld,
-    /// Both have the same name, and the old one must be gone first.
+    /// Both concern the same name: the old object must be deleted before the new one is created.
     SameName,
-    /// They are of one process group, and change one after the other.
+    /// The rollout policy of their group lets them run one after the other.
     InTurn,
-    /// The later one is begun only when the earlier one is healthy.
+    /// The later one starts only when the earlier one is healthy.
     Healthy,
-    /// The later one serves until the earlier one is done.
+    /// The later one deletes a machine that serves until the earlier one has switched traffic.
     TakesOver,
 }
 
 impl EdgeReason {
-    /// The reason in words: "A … B", where A comes first.
+    /// The reason as a phrase between two addresses, of which the first is the step that comes first.
     #[must_use]
     pub fn phrase(self) -> &'static str {
         match self {
@@ -147,24 +159,24 @@ impl EdgeReason {
     }
 }
 
-/// Something that vanishes with its container, without a step of its own.
+/// A resource that is deleted together with its container, without a step of its own.
 #[derive(Clone, Debug, Serialize)]
 pub struct CascadeDelete {
-    /// What vanishes.
+    /// The resource.
     pub address: Address,
-    /// What takes it along.
+    /// The container whose deletion deletes it.
     pub with: Address,
-    /// The id of the live object.
+    /// The cloud's id of the live object.
     #[serde(skip)]
     pub identity: String,
-    /// The live object in short.
+    /// A short description of the live object.
     pub what: String,
     /// What is lost for good.
     pub loss: Option<DataLoss>,
-    /// How to keep it.
+    /// How to keep what would be lost.
     #[serde(skip)]
     pub rescue: Option<String>,
-    /// Whether it bears the mark of protection.
+    /// Whether it is marked as protected from deletion.
     pub protected: bool,
 }
 
@@ -178,89 +190,91 @@ pub struct BlockedChange {
     pub refused: Blocker,
 }
 
-/// Steps and their order, and what was decided besides. A `Plan` that exists has no cycle.
+/// Steps in an order without cycles, and everything else that a review of them needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Which environment it is for.
+    /// The environment that it is for.
     pub mark: OwnershipMark,
     graph: DiGraph<Step, EdgeReason>,
     order: Vec<NodeIndex>,
-    /// What vanishes with its container.
+    /// Resources that are deleted together with their container.
     pub cascade_deletes: Vec<CascadeDelete>,
-    /// What cannot be planned. The guard refuses a plan that has any.
+    /// Changes that cannot be planned. The guard refuses a plan that has any.
     pub blocked: Vec<BlockedChange>,
-    /// How many resources of each kind match.
+    /// How many resources of each kind match the manifest.
     pub unchanged: BTreeMap<&'static str, usize>,
-    /// How many resources of ours exist.
+    /// How many resources of this environment exist.
     pub existing_count: usize,
-    /// What was found besides.
+    /// What observing found besides the resources: unmanaged objects, conflicts, warnings.
     pub findings: Findings,
-    /// What `--only` left out.
+    /// What `--only` pulled in and left out.
     pub selection: Option<OnlySelection>,
-    /// How each group that changes comes out, by its lane.
+    /// The rollout of each group that changes, by the name of the group, such as `web/app`.
     pub rollouts: BTreeMap<Name, GroupRollout>,
 }
 
-/// How one process group comes out.
+/// The rollout of one process group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupRollout {
-    /// How its members take turns.
+    /// In which order, and how many at once, its members change.
     #[serde(flatten)]
     pub turns: RolloutPolicy,
-    /// The members that are unavailable for a while, in the order of their turns.
+    /// The members that are unavailable while they change, in the order of the rollout.
     pub members: Vec<Name>,
-    /// How many new ones take over from as many old ones.
+    /// How many new machines take over from as many old ones.
     pub successors: usize,
-    /// How many sleepers are updated without being started.
+    /// How many stopped machines are updated without being started.
     pub asleep: usize,
 }
 
-/// Compares what is asked for with what is there.
+/// Plans the changes that turn the world into what the manifest asks for.
 ///
 /// # Errors
-/// When the steps wait for each other in a circle.
+/// When the steps form a cycle.
 pub fn plan(desired: &Desired, world: &World) -> Result<Plan, CycleError> {
     builder::PlanBuilder::collect(desired, world).build()
 }
 
 impl Plan {
-    /// The steps in an order that can be carried out.
+    /// The steps, each after all steps that it waits for.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.order.iter().map(|&node| &self.graph[node])
     }
 
-    /// One step.
+    /// The step at a node of the graph.
     #[must_use]
     pub fn step(&self, node: NodeIndex) -> &Step {
         &self.graph[node]
     }
 
-    /// Steps and edges.
+    /// The graph of steps; each edge leads to the step that waits.
     #[must_use]
     pub fn graph(&self) -> &DiGraph<Step, EdgeReason> {
         &self.graph
     }
 
-    /// Whether nothing is to be done and nothing stands in the way.
+    /// Whether there is nothing to do and nothing that blocks a change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.graph.node_count() == 0 && self.blocked.is_empty()
     }
 
-    /// The plan without what somebody else owns: who destroys an environment leaves it alone.
+    /// The plan with warnings in place of ownership conflicts: when an environment is destroyed, the resources of other
+    /// owners are left alone.
     #[must_use]
     pub fn without_ownership_conflicts(mut self) -> Self {
-        for claim in &self.findings.ownership_conflicts {
+        for conflict in &self.findings.ownership_conflicts {
             self.blocked
-                .retain(|blocked| blocked.address != claim.address);
-            self.findings
-                .warnings
-                .push(format!("{} is left alone: {}", claim.address, claim.reason));
+                .retain(|blocked| blocked.address != conflict.address);
+            self.findings.warnings.push(format!(
+                "{} is left alone: {}",
+                conflict.address, conflict.reason
+            ));
         }
         self
     }
 
-    /// What a step waits for, with the reason, and what waits for it.
+    /// The edges to and from the steps of a resource: the step that comes first, the reason, the step that waits.
     #[must_use]
     pub fn edges_touching(&self, address: &Address) -> Vec<(&Step, EdgeReason, &Step)> {
         let touches = |step: &Step| step.address == *address;

@@ -1,4 +1,4 @@
-//! `--only`: a part of a plan that can stand alone, with what it pulls in and what it leaves out said openly.
+//! `--only`: reduces a plan to some resources and everything that they need, and reports what was pulled in and left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use super::{BlockedChange, CascadeDelete, EdgeReason, Plan};
 use crate::{
-    kinds::{Blocker, Desired, KindVisitor, RegisteredKind, World, fly::App, visit_kinds},
-    model::{Address, KindName as _, ResourceMap},
+    kinds::{Blocker, Desired, KindInfo, KindVisitor, RegisteredKind, World, visit_kinds},
+    model::{Address, ResourceMap},
 };
 
-/// What narrowing a plan did.
+/// What `--only` did to a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OnlySelection {
-    /// Steps that were not asked for and run all the same, because the others need them.
+    /// Resources that were not selected and change all the same, because the selected ones need them.
     pub pulled_in: Vec<Address>,
-    /// Steps that do not run now.
+    /// Resources whose steps were left out.
     pub left_out: Vec<Address>,
 }
 
-/// The addresses that name nothing there is and nothing that is asked for: typing errors.
+/// The addresses that match no resource of the manifest or the world. They are probably typing errors.
 #[must_use]
 pub fn unknown_addresses(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
     let mut all = KnownAddresses::default();
@@ -37,7 +37,7 @@ pub fn unknown_addresses(wanted: &[Address], desired: &Desired, world: &World) -
         .collect()
 }
 
-/// Every address of a manifest and of the world.
+/// Every address of the manifest and the world.
 #[derive(Default)]
 struct KnownAddresses(BTreeSet<Address>);
 
@@ -53,15 +53,15 @@ impl KindVisitor for KnownAddresses {
 }
 
 impl CascadeDelete {
-    /// What has no step of its own cannot be asked for alone.
+    /// A cascade delete has no step of its own, so it cannot be selected without its container.
     fn into_blocked_change(self) -> BlockedChange {
         let Self { address, with, .. } = self;
         let hint = format!(
-            "say --only {with} to remove both; what leaves the manifest alone, `apply` removes alone"
+            "pass --only {with} to delete both; to delete only this one, keep {with} in the manifest"
         );
         BlockedChange {
             refused: Blocker {
-                reason: format!("it is removed together with {with}, not by itself"),
+                reason: format!("it is deleted together with {with}, not by itself"),
                 hint,
             },
             address,
@@ -70,10 +70,10 @@ impl CascadeDelete {
 }
 
 impl Plan {
-    /// The steps at these addresses, or below them, and whatever they wait for.
+    /// Reduces the plan to the steps at or below these addresses, and every step that they need.
     #[must_use]
     pub fn only(self, wanted: &[Address]) -> Self {
-        let asked: BTreeSet<NodeIndex> = self
+        let selected: BTreeSet<NodeIndex> = self
             .graph
             .node_indices()
             .filter(|&node| is_selected(&self.graph[node].address, wanted))
@@ -85,11 +85,13 @@ impl Plan {
                 .or_default()
                 .push(node);
         }
-        let mut keep = asked.clone();
-        let mut edge: Vec<NodeIndex> = asked.iter().copied().collect();
+        // Walk from the selected steps to everything that they wait for.
+        let mut keep = selected.clone();
+        let mut edge: Vec<NodeIndex> = selected.iter().copied().collect();
         while let Some(node) = edge.pop() {
             let before = self.graph.edges_directed(node, Direction::Incoming);
-            // A step that merely goes first in its group is not needed; the other half of a replacement always is.
+            // An edge of a rollout policy orders steps, but the later one works without the earlier one. The two halves of
+            // a replacement always belong together, although the deletion does not wait for the creation.
             let needed = before
                 .filter(|edge| *edge.weight() != EdgeReason::InTurn)
                 .map(|edge| edge.source());
@@ -100,13 +102,14 @@ impl Plan {
                 .copied();
             edge.extend(needed.chain(halves).filter(|node| keep.insert(*node)));
         }
-        self.retain_steps(&keep, &asked, wanted)
+        self.retain_steps(&keep, &selected, wanted)
     }
 
+    /// Rebuilds the plan from the steps in `keep`. `selected` are those that were selected and not only needed.
     fn retain_steps(
         mut self,
         keep: &BTreeSet<NodeIndex>,
-        asked: &BTreeSet<NodeIndex>,
+        selected: &BTreeSet<NodeIndex>,
         wanted: &[Address],
     ) -> Self {
         let addresses = |nodes: &mut dyn Iterator<Item = NodeIndex>| -> Vec<Address> {
@@ -114,15 +117,16 @@ impl Plan {
                 nodes.map(|node| self.graph[node].address.clone()).collect();
             set.into_iter().collect()
         };
-        let asked = addresses(&mut asked.iter().copied());
+        let selected = addresses(&mut selected.iter().copied());
         let mut pulled_in = addresses(&mut keep.iter().copied());
-        pulled_in.retain(|address| !asked.contains(address));
+        pulled_in.retain(|address| !selected.contains(address));
         let left_out = addresses(
             &mut self
                 .graph
                 .node_indices()
                 .filter(|node| !keep.contains(node)),
         );
+        // Node indices change in the new graph, so the old ones are mapped.
         let mut new = vec![None; self.graph.node_count()];
         let mut graph = petgraph::graph::DiGraph::new();
         for &node in keep {
@@ -142,16 +146,18 @@ impl Plan {
             .collect();
         self.graph = graph;
         self.rollouts = self.remaining_rollouts();
-        let gone: BTreeSet<Address> = self.steps().map(|step| step.address.clone()).collect();
-        let (along, alone) = std::mem::take(&mut self.cascade_deletes)
+        let addresses_left: BTreeSet<Address> =
+            self.steps().map(|step| step.address.clone()).collect();
+        // A cascade delete stays with its container. One that was selected without it is refused with an explanation.
+        let (with_container, without_container) = std::mem::take(&mut self.cascade_deletes)
             .into_iter()
-            .partition(|one| gone.contains(&one.with));
-        self.cascade_deletes = along;
+            .partition(|one| addresses_left.contains(&one.with));
+        self.cascade_deletes = with_container;
         self.blocked
             .retain(|blocked| is_selected(&blocked.address, wanted));
-        let alone: Vec<CascadeDelete> = alone;
+        let without_container: Vec<CascadeDelete> = without_container;
         self.blocked.extend(
-            alone
+            without_container
                 .into_iter()
                 .filter(|one| is_selected(&one.address, wanted))
                 .map(CascadeDelete::into_blocked_change),
@@ -163,7 +169,10 @@ impl Plan {
         self
     }
 
-    /// What a step waits for among those that are kept. A turn that was left out passes on to whoever came before it.
+    /// The kept steps that a step waits for, with the reason.
+    ///
+    /// The order within a group must survive: when machine 2 of 1, 2, 3 is left out, 3 still waits for 1. So the search
+    /// continues through left-out steps, as long as the edges are those of a rollout policy.
     fn kept_predecessors(
         &self,
         node: NodeIndex,
@@ -173,10 +182,10 @@ impl Plan {
         let (mut open, mut seen) = (vec![node], BTreeSet::from([node]));
         while let Some(at) = open.pop() {
             for edge in self.graph.edges_directed(at, Direction::Incoming) {
-                let turn = *edge.weight() == EdgeReason::InTurn;
+                let is_in_turn = *edge.weight() == EdgeReason::InTurn;
                 match keep.contains(&edge.source()) {
-                    true if at == node || turn => found.push((edge.source(), *edge.weight())),
-                    false if turn && seen.insert(edge.source()) => open.push(edge.source()),
+                    true if at == node || is_in_turn => found.push((edge.source(), *edge.weight())),
+                    false if is_in_turn && seen.insert(edge.source()) => open.push(edge.source()),
                     _ => {}
                 }
             }
@@ -185,8 +194,8 @@ impl Plan {
     }
 }
 
-/// Whether an address is one of these, or lies below one: `fly.machine/web` covers `fly.machine/web/app/ewr/0`, and
-/// `fly.app/web` covers everything in the app.
+/// Whether an address equals one of these or lies below one: `fly.machine/web` selects `fly.machine/web/app/ewr/0`, and
+/// `fly.app/web` selects everything in the app.
 #[must_use]
 pub fn is_selected(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
@@ -194,8 +203,9 @@ pub fn is_selected(address: &Address, wanted: &[Address]) -> bool {
         let inside = name
             .strip_prefix(prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let in_app = wanted.kind() == App::NAME && address.kind().starts_with("fly.");
-        inside && (address.kind() == wanted.kind() || in_app)
+        let is_container =
+            KindInfo::lookup(address).is_some_and(|kind| kind.container == Some(wanted.kind()));
+        inside && (address.kind() == wanted.kind() || is_container)
     };
     wanted.iter().any(below)
 }

@@ -1,14 +1,19 @@
-//! The way back: a plan towards what machines were before, in the same steps and by the same turns as the way there.
+//! Plans a rollback: a plan towards an earlier configuration of machines, with the same steps and rollout policies as any
+//! other plan.
 //!
-//! What goes back are image, variables and configuration. Secrets and what a release command did do not: the platform
-//! keeps no values, and nobody can take a migration back from outside.
+//! Image, environment variables and configuration are restored. Secrets and the effects of a release command are not: Fly does
+//! not return the values of secrets, and a migration cannot be undone from outside.
+//!
+//! This file names machines and cron machines, unlike the rest of the planner: they are what a rollback restores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Action, BlockedChange, CycleError, Plan,
     builder::PlanBuilder,
-    differ::{Differ, VerificationPlanner, new_live_step, new_step},
+    differ::Differ,
+    steps::{new_live_step, new_step},
+    verification::VerificationPlanner,
 };
 use crate::{
     kinds::{
@@ -23,20 +28,20 @@ use crate::{
     model::{Address, DiffLine, Name, ResourceMap},
 };
 
-/// What a machine was.
+/// What a machine was before the rollout.
 #[derive(Clone, Debug)]
 pub enum PreviousState {
     /// It had this configuration.
     Config(PreviousConfig),
-    /// It was another machine, which is still there: this one, by its id.
+    /// Blue-green: its place was held by another machine, which still exists. This is Fly's id of that machine.
     OtherMachine(String),
-    /// It was not there.
+    /// It did not exist.
     Absent,
-    /// It was shown to the proxy: it goes without a successor, and has not gone yet.
+    /// It was not cordoned. The rollout has cordoned it to delete it, and has not deleted it yet.
     Uncordoned,
 }
 
-/// What machines and cron machines were, by name. What is not named stays as it is.
+/// The earlier states of machines and cron machines, by name. Machines that are not listed stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct PreviousStates {
     /// Machines of process groups.
@@ -46,7 +51,7 @@ pub struct PreviousStates {
 }
 
 impl PreviousStates {
-    /// What differs between two looks at what a manifest asks for, in the apps that are named.
+    /// Compares the world before a rollout (`then`) with the world after it (`now`), in the named apps.
     #[must_use]
     pub fn from_worlds(
         desired: &Desired,
@@ -55,19 +60,22 @@ impl PreviousStates {
         apps: &BTreeSet<Name>,
     ) -> Self {
         let mut before = Self::default();
-        let here: BTreeMap<&str, &WorkloadLive> = now
+        let live_by_id: BTreeMap<&str, &WorkloadLive> = now
             .fly_machine
             .values()
             .map(|live| (live.workload.id.as_str(), &live.workload))
             .collect();
-        let asked =
+        // Machines that the manifest does not name are deleted by the rollout; the second loop handles them.
+        let is_desired =
             |name: &Name| apps.contains(&name.root()) && desired.fly_machine.contains_key(name);
         let groups: BTreeSet<Name> = then.fly_machine.keys().map(rollout_group).collect();
-        for (name, live) in now.fly_machine.iter().filter(|(name, _)| asked(name)) {
-            let was = match then.fly_machine.get(name) {
+        for (name, live) in now.fly_machine.iter().filter(|(name, _)| is_desired(name)) {
+            let state = match then.fly_machine.get(name) {
+                // Another id under the same name: a successor, or a replacement. When the old machine still exists, it
+                // only has to take over again; otherwise the new one gets its configuration.
                 Some(old) if old.workload.id != live.workload.id => {
                     let id = old.workload.id.clone();
-                    if here.contains_key(id.as_str()) {
+                    if live_by_id.contains_key(id.as_str()) {
                         PreviousState::OtherMachine(id)
                     } else {
                         PreviousState::Config(PreviousConfig::from_live(&old.workload))
@@ -80,21 +88,21 @@ impl PreviousStates {
                     PreviousState::Config(PreviousConfig::from_live(&old.workload))
                 }
                 Some(_) => continue,
-                // A group that is new has nothing to go back to.
+                // A group that is new has no earlier version, so its machines stay.
                 None if !groups.contains(&rollout_group(name)) => continue,
                 None => PreviousState::Absent,
             };
-            before.machines.insert(name.clone(), was);
+            before.machines.insert(name.clone(), state);
         }
         for (name, live) in now
             .fly_machine
             .iter()
             .filter(|(name, _)| apps.contains(&name.root()))
         {
-            let (there, hidden) = (&live.workload, live.workload.health.cordoned);
+            let (current, cordoned) = (&live.workload, live.workload.health.cordoned);
             let then = then.fly_machine.get(name).map(|old| &old.workload);
-            let was_shown = then.is_some_and(|old| old.id == there.id && !old.health.cordoned);
-            if hidden && was_shown && !desired.fly_machine.contains_key(name) {
+            let was_serving = then.is_some_and(|old| old.id == current.id && !old.health.cordoned);
+            if cordoned && was_serving && !desired.fly_machine.contains_key(name) {
                 before
                     .machines
                     .insert(name.clone(), PreviousState::Uncordoned);
@@ -124,10 +132,11 @@ impl PreviousStates {
     }
 }
 
-/// Plans the way back. The world that comes with it is the one to carry it out in.
+/// Plans the rollback to earlier states. Returns the plan with the world to apply it to, in which old machines that take
+/// over again stand in the place of their successors.
 ///
 /// # Errors
-/// When the steps wait for each other in a circle.
+/// When the steps form a cycle.
 pub fn plan_rollback(
     desired: &Desired,
     now: &World,
@@ -135,40 +144,41 @@ pub fn plan_rollback(
 ) -> Result<(Plan, World), CycleError> {
     let mut world = now.clone();
     let mut differ = Differ::new(desired, now, PlanBuilder::new(desired, now));
-    let mut handed: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
+    let mut handed_back: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
     let mut added: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
     let old: BTreeMap<&str, &MachineLive> = now
         .fly_machine
         .values()
         .map(|live| (live.workload.id.as_str(), live))
         .collect();
-    for (name, was) in &before.machines {
+    for (name, state) in &before.machines {
         let Some(live) = now.fly_machine.get(name) else {
             continue;
         };
-        if let Some(held) = live.workload.unavailable() {
-            let held = format!("{name} stays as it is: {}", held.reason);
-            differ.builder.findings.warnings.push(held);
+        // A machine on an unreachable host can be neither read nor changed; the others are still restored.
+        if let Some(blocker) = live.workload.unavailable() {
+            let warning = format!("{name} stays as it is: {}", blocker.reason);
+            differ.builder.findings.warnings.push(warning);
             continue;
         }
-        match (was, desired.fly_machine.get(name)) {
-            (PreviousState::Config(earlier), Some(spec)) => {
-                restore_config(&mut differ, name, spec, live, earlier);
+        match (state, desired.fly_machine.get(name)) {
+            (PreviousState::Config(previous), Some(spec)) => {
+                restore_config(&mut differ, name, spec, live, previous);
             }
             (PreviousState::OtherMachine(id), _) => {
                 if let Some(old) = old.get(id.as_str()) {
                     world.fly_machine.insert(name.clone(), (*old).clone());
-                    let lane = Address::new::<Machine>(&rollout_group(name));
-                    handed
-                        .entry(lane)
+                    let group = Address::new::<Machine>(&rollout_group(name));
+                    handed_back
+                        .entry(group)
                         .or_default()
                         .push((name.clone(), live.clone()));
                 }
             }
             (PreviousState::Absent, _) => {
-                let lane = Address::new::<Machine>(&rollout_group(name));
+                let group = Address::new::<Machine>(&rollout_group(name));
                 added
-                    .entry(lane)
+                    .entry(group)
                     .or_default()
                     .push((name.clone(), live.clone()));
                 delete_added_machine(&mut differ, name, live);
@@ -177,56 +187,56 @@ pub fn plan_rollback(
             (PreviousState::Config(_), None) => {}
         }
     }
-    for (lane, pairs) in handed {
-        let added = added.get(&lane).map(Vec::as_slice).unwrap_or_default();
-        hand_back_to_old_machines(&mut differ, &lane, &pairs, added);
+    for (group, successors) in handed_back {
+        let added = added.get(&group).map(Vec::as_slice).unwrap_or_default();
+        hand_back_to_old_machines(&mut differ, &group, &successors, added);
     }
-    for (name, earlier) in &before.crons {
+    for (name, previous) in &before.crons {
         if let (Some(spec), Some(live)) = (desired.fly_cron.get(name), now.fly_cron.get(name)) {
             let address = Address::new::<Cron>(name);
-            match rollback_edit(&spec.workload, &live.workload, earlier, false) {
+            match rollback_edit(&spec.workload, &live.workload, previous, false) {
                 Ok(Some(edit)) => differ.add_edit::<Cron>(&address, spec, live, vec![edit]),
                 Ok(None) => {}
-                Err(refused) => differ
-                    .builder
-                    .blocked
-                    .push(BlockedChange { address, refused }),
+                Err(blocker) => differ.builder.blocked.push(BlockedChange {
+                    address,
+                    refused: blocker,
+                }),
             }
         }
     }
-    // Whether the manifest or somebody made the difference is no question on the way back.
+    // The cause compares live objects with the manifest. Here they are compared with the past, so it would mislead.
     differ
         .builder
         .graph
         .node_weights_mut()
         .for_each(|step| step.cause = Cause::Unknown);
-    let mut prover = VerificationPlanner { differ };
-    visit_kinds(desired, now, &mut prover);
-    Ok((prover.differ.builder.build()?, world))
+    let mut planner = VerificationPlanner { differ };
+    visit_kinds(desired, now, &mut planner);
+    Ok((planner.differ.builder.build()?, world))
 }
 
 fn rollout_group(name: &Name) -> Name {
-    use crate::kinds::Kind as _;
+    use crate::kinds::RolloutRules as _;
     Machine::rollout_group(name).unwrap_or_else(|| name.clone())
 }
 
-/// The machine is still the same one: its configuration goes back, and a successor that never took over goes.
+/// Restores the configuration of a machine that is still the same one, and deletes a successor that never took over.
 fn restore_config(
     differ: &mut Differ<'_>,
     name: &Name,
     spec: &MachineSpec,
     live: &MachineLive,
-    earlier: &PreviousConfig,
+    previous: &PreviousConfig,
 ) {
     let address = Address::new::<Machine>(name);
     let mut edits = Vec::new();
-    match rollback_edit(&spec.workload, &live.workload, earlier, true) {
+    match rollback_edit(&spec.workload, &live.workload, previous, true) {
         Ok(edit) => edits.extend(edit),
-        Err(refused) => {
-            return differ
-                .builder
-                .blocked
-                .push(BlockedChange { address, refused });
+        Err(blocker) => {
+            return differ.builder.blocked.push(BlockedChange {
+                address,
+                refused: blocker,
+            });
         }
     }
     edits.extend(
@@ -235,8 +245,8 @@ fn restore_config(
             .cordoned
             .then_some(WorkloadEdit::Uncordon),
     );
-    let discard = |green: &WorkloadLive| WorkloadEdit::DiscardSuccessor {
-        id: green.id.clone(),
+    let discard = |successor: &WorkloadLive| WorkloadEdit::DiscardSuccessor {
+        id: successor.id.clone(),
     };
     edits.extend(live.successor.as_deref().map(discard));
     if !edits.is_empty() {
@@ -244,7 +254,7 @@ fn restore_config(
     }
 }
 
-/// The machine is shown again, once those that had taken over are hidden.
+/// Lets a cordoned machine serve again. Its group orders this after the switch back to the old machines.
 fn restore_uncordoned(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
     use crate::kinds::DescribeEdit as _;
     let (address, edits) = (Address::new::<Machine>(name), vec![WorkloadEdit::Uncordon]);
@@ -253,12 +263,12 @@ fn restore_uncordoned(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) 
     let node = differ
         .builder
         .add_step(new_live_step(&address, Action::Update, op, lines, live));
-    if let Some(lane) = differ.group_steps::<Machine>(name) {
-        lane.starts.push(node);
+    if let Some(group) = differ.group_steps::<Machine>(name) {
+        group.starts.push(node);
     }
 }
 
-/// The machine was made by the run that failed.
+/// Deletes a machine that the failed rollout created.
 fn delete_added_machine(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
     let address = Address::new::<Machine>(name);
     let op: Op<Machine> = Op::Delete(live.clone());
@@ -269,34 +279,34 @@ fn delete_added_machine(differ: &mut Differ<'_>, name: &Name, live: &MachineLive
         Vec::new(),
         live,
     ));
-    if let Some(lane) = differ.group_steps::<Machine>(name) {
-        lane.deletes.push(node);
+    if let Some(group) = differ.group_steps::<Machine>(name) {
+        group.deletes.push(node);
     }
 }
 
-/// The old machines are still there and hidden: they take over again, and their successors go.
+/// Blue-green: the old machines still exist and are cordoned. They take over again, and their successors are deleted.
 ///
-/// What the run has added goes as well, and so must not serve beside them.
+/// Machines that the rollout added are cordoned in the same step, so that two versions never serve at the same time.
 fn hand_back_to_old_machines(
     differ: &mut Differ<'_>,
-    lane: &Address,
-    pairs: &[(Name, MachineLive)],
+    group: &Address,
+    successors: &[(Name, MachineLive)],
     added: &[(Name, MachineLive)],
 ) {
     let what = format!(
         "{} machine{}",
-        pairs.len(),
-        if pairs.len() == 1 { "" } else { "s" }
+        successors.len(),
+        if successors.len() == 1 { "" } else { "s" }
     );
-    let hidden = pairs.iter().chain(added).cloned().collect();
-    let step = new_step::<Machine>(lane, Action::HandOver, Op::HandOver(hidden), Vec::new());
+    let cordoned = successors.iter().chain(added).cloned().collect();
+    let step = new_step::<Machine>(group, Action::HandOver, Op::HandOver(cordoned), Vec::new());
     let node = differ.builder.add_step(super::Step {
         description: what,
         ..step
     });
     let mut retired = Vec::new();
-    for (name, green) in pairs {
-        let (address, op) = (Address::new::<Machine>(name), Op::Retire(green.clone()));
+    for (name, successor) in successors {
+        let (address, op) = (Address::new::<Machine>(name), Op::Retire(successor.clone()));
         let line = DiffLine::change("machine", "the new one", "the old one");
         let lines = vec![line.with_note("it is still there, and takes over again")];
         retired.push(differ.builder.add_step(new_live_step::<Machine>(
@@ -304,15 +314,15 @@ fn hand_back_to_old_machines(
             Action::Retire,
             op,
             lines,
-            green,
+            successor,
         )));
         differ.rolling_out.insert(name.root());
     }
-    if let Some(lane) = pairs
+    if let Some(group) = successors
         .first()
         .and_then(|(name, _)| differ.group_steps::<Machine>(name))
     {
-        lane.hand_over = Some(node);
-        lane.retired.extend(retired);
+        group.hand_over = Some(node);
+        group.retired.extend(retired);
     }
 }

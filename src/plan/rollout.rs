@@ -1,10 +1,10 @@
-//! How a new version comes out, as edges between steps. There is no second engine: a failed step stops what waits for
-//! it, and so a bad version stops by itself.
+//! The rollout strategies, expressed as edges between steps. There is no separate rollout engine: a failed step stops every
+//! step that waits for it, and so a bad version stops by itself.
 //!
 //! ```text
-//! rolling     update i waits for update i − m, where m may be unavailable at once
-//! canary      all others wait for the first
-//! bluegreen   every new one is healthy → they take over, all at once → the old ones go
+//! rolling     update i waits until update i − m is healthy; m machines may be unavailable at once
+//! canary      all others wait until the first is healthy, and then proceed as in rolling
+//! bluegreen   all new machines healthy → traffic is switched, all at once → old machines are deleted
 //! immediate   nothing waits
 //! ```
 
@@ -14,57 +14,76 @@ use petgraph::graph::NodeIndex;
 
 use super::{Action, EdgeReason, GroupRollout, Plan, Step, order::add_barrier};
 use crate::{
-    kinds::{AnyOp, Impact, Kind as _, fly::Machine},
+    kinds::Impact,
     model::{Name, RolloutPolicy, RolloutStrategy},
 };
 
-/// The steps of one lane, such as a process group.
+/// The steps of one rollout group, such as a process group, sorted by what they do to its capacity.
 #[derive(Debug, Default)]
 pub(super) struct GroupSteps {
-    /// Whether it is rolled out, so that others wait until it is healthy.
+    /// Whether other steps wait until the group is healthy. Volumes have groups too, but nothing waits for their health.
     pub(super) is_rollout: bool,
-    /// How its members take turns.
+    /// In which order, and how many at once, the members change.
     pub(super) policy: RolloutPolicy,
-    /// Members that are unavailable for a while: what restarts in place, and old and new ones of a replacement.
+    /// Members that are unavailable while they change: restarts in place, and replacements.
     pub(super) members: Vec<Member>,
-    /// Updates of machines that sleep.
+    /// Updates of stopped machines.
     pub(super) asleep: Vec<NodeIndex>,
-    /// What begins to serve and takes nothing from what serves: creations, and what was hidden.
+    /// Steps that add capacity and take none away: creations, and cordoned machines that serve again.
     pub(super) starts: Vec<NodeIndex>,
-    /// New ones that come up beside old ones.
+    /// Blue-green: creations of the new machines.
     pub(super) successors: Vec<NodeIndex>,
-    /// The step in which all of them take over.
+    /// Blue-green: the step that switches traffic to them.
     pub(super) hand_over: Option<NodeIndex>,
-    /// Old ones that go once their successors have taken over.
+    /// Blue-green: deletions of the old machines.
     pub(super) retired: Vec<NodeIndex>,
-    /// What the manifest no longer asks for.
+    /// Deletions of machines that the manifest no longer asks for.
     pub(super) deletes: Vec<NodeIndex>,
 }
 
-/// One member that is unavailable from the beginning of its first step to the end of its last.
+/// A member that is unavailable from the start of its first step to the end of its last. A replacement has two steps, an
+/// update one.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) name: Name,
     pub(super) first: NodeIndex,
     pub(super) last: NodeIndex,
-    /// Whether it is unavailable already.
+    /// Whether it is unavailable before the rollout.
     pub(super) is_down: bool,
-    /// Whether it refers to another member, and so comes after all that do not.
+    /// Whether it refers to another member, as a standby machine does. It changes after all that do not.
     pub(super) follows_member: bool,
 }
 
+impl Member {
+    /// A member that is up before the rollout and refers to no other.
+    pub(super) fn new(name: &Name, first: NodeIndex, last: NodeIndex) -> Self {
+        Self {
+            name: name.clone(),
+            first,
+            last,
+            is_down: false,
+            follows_member: false,
+        }
+    }
+}
+
 impl GroupSteps {
-    /// The members in the order of their turns: first what is down anyway, and then each region in turn, so that those
-    /// that change together are not all in one place.
+    /// The members in the order in which they change.
+    ///
+    /// Machines that are down come first, because changing them costs no capacity. The others alternate between regions, so
+    /// that machines that change at the same time are not all in one region.
     pub(super) fn members_in_order(&self) -> Vec<&Member> {
         let mut members: Vec<&Member> = self.members.iter().collect();
+        // `web/app/ewr/10` is in place `web/app/ewr` with number 10; by number, 10 comes after 9.
         let split = |member: &Member| {
             let name = member.name.as_str();
             let (place, number) = name.rsplit_once('/').unwrap_or((name, ""));
             (place.to_owned(), number.parse::<u32>().unwrap_or(u32::MAX))
         };
         members.sort_by_cached_key(|member| (split(member), member.name.clone()));
+        // Members that refer to others come after all others, even when they are down.
         let class = |member: &Member| (member.follows_member, !member.is_down);
+        // Each member gets its rank within its region: all first machines come before all second ones.
         let mut rank: BTreeMap<((bool, bool), String), usize> = BTreeMap::new();
         let mut keyed: Vec<((bool, bool), usize, &Member)> = Vec::with_capacity(members.len());
         for member in members {
@@ -72,20 +91,22 @@ impl GroupSteps {
             keyed.push((class(member), *place, member));
             *place += 1;
         }
+        // The sort is stable: members of one rank stay in order of region.
         keyed.sort_by_key(|(class, rank, _)| (*class, *rank));
         keyed.into_iter().map(|(_, _, member)| member).collect()
     }
 
-    /// Tells every edge within the lane.
-    /// What is early goes before everything else, and not last.
+    /// Adds all edges within the group.
+    ///
+    /// `early` holds the deletions that must run before the creations, see `early_deletes` in `order.rs`.
     pub(super) fn add_edges(
         &self,
         early: &BTreeSet<NodeIndex>,
         add: &mut impl FnMut(NodeIndex, NodeIndex, EdgeReason),
     ) {
         let members = self.members_in_order();
-        let together = usize::try_from(self.policy.at_once).unwrap_or(1).max(1);
-        let rolled = match self.policy.strategy {
+        let at_once = usize::try_from(self.policy.at_once).unwrap_or(1).max(1);
+        let rolling = match self.policy.strategy {
             RolloutStrategy::Immediate => &[][..],
             RolloutStrategy::Canary => {
                 let (first, others) = members.split_at(members.len().min(1));
@@ -95,7 +116,8 @@ impl GroupSteps {
                 {
                     add(canary.last, other.first, EdgeReason::Healthy);
                 }
-                // More machines with a version that is not proven would not be a trial.
+                // A canary tries the version on one machine, so additional machines must not start with it before. A canary
+                // that follows another member is none: it changes late, and creations would wait for the whole group.
                 for canary in first.iter().filter(|canary| !canary.follows_member) {
                     self.starts
                         .iter()
@@ -105,15 +127,19 @@ impl GroupSteps {
             }
             RolloutStrategy::Rolling | RolloutStrategy::BlueGreen => &members[..],
         };
-        for (at, member) in rolled.iter().enumerate().skip(together) {
-            add(rolled[at - together].last, member.first, EdgeReason::InTurn);
+        // A sliding window: member i waits for member i − m, so that at most m are unavailable at any time, and a fast
+        // machine does not wait for a slow one of the same batch.
+        for (at, member) in rolling.iter().enumerate().skip(at_once) {
+            add(rolling[at - at_once].last, member.first, EdgeReason::InTurn);
         }
         if self.policy.strategy != RolloutStrategy::Immediate {
-            // A sleeper wakes up with the new version, so that is proven first.
+            // A stopped machine is updated without being started, and so without a check. The proxy may start it at any
+            // time, so the version must have proven healthy on running machines first.
             let leading = members.iter().rev().filter(|member| !member.follows_member);
-            let last: Vec<NodeIndex> = leading.take(together).map(|member| member.last).collect();
+            let last: Vec<NodeIndex> = leading.take(at_once).map(|member| member.last).collect();
             add_barrier(&last, &self.asleep, EdgeReason::Healthy, add);
         }
+        // Blue-green: traffic is switched once, when all new machines are healthy.
         if let Some(hand_over) = self.hand_over {
             self.successors
                 .iter()
@@ -121,40 +147,42 @@ impl GroupSteps {
             self.retired
                 .iter()
                 .for_each(|after| add(hand_over, *after, EdgeReason::TakesOver));
-            // What serves from its first moment would serve beside the old version.
+            // An additional machine serves as soon as it starts. Before the switch it would serve the new version beside
+            // the old one.
             self.starts
                 .iter()
                 .for_each(|after| add(hand_over, *after, EdgeReason::Healthy));
         }
-        let ends: Vec<NodeIndex> = self
+        // Surplus machines go last, so that they serve while the others restart.
+        let deletes: Vec<NodeIndex> = self
             .deletes
             .iter()
             .copied()
             .filter(|end| !early.contains(end))
             .collect();
         add_barrier(
-            &self.before_deletes(&members, together),
-            &ends,
+            &self.before_deletes(&members, at_once),
+            &deletes,
             EdgeReason::InTurn,
             add,
         );
     }
 
-    /// What must be done before something goes: until then it serves.
-    fn before_deletes(&self, members: &[&Member], together: usize) -> Vec<NodeIndex> {
-        // Where nothing waits for its turn, every member is the last.
+    /// The steps that surplus machines wait for: the last of the members, everything that adds capacity, and the switch.
+    fn before_deletes(&self, members: &[&Member], at_once: usize) -> Vec<NodeIndex> {
+        // The last `at_once` members wait for all others by the sliding window. Without a window, all members count.
         let immediate = self.policy.strategy == RolloutStrategy::Immediate;
         let last = members
             .iter()
             .rev()
-            .take(if immediate { members.len() } else { together });
+            .take(if immediate { members.len() } else { at_once });
         let last = last.map(|member| member.last);
         last.chain(self.starts.iter().chain(&self.asleep).copied())
             .chain(self.hand_over)
             .collect()
     }
 
-    /// How the lane comes out, for whoever reads the plan; `None` when nothing in it changes.
+    /// The rollout of this group as the plan reports it; `None` when no member changes.
     pub(super) fn to_rollout(&self) -> Option<GroupRollout> {
         let (successors, asleep) = (self.successors.len(), self.asleep.len());
         let members: Vec<Name> = self
@@ -171,7 +199,7 @@ impl GroupSteps {
         })
     }
 
-    /// The steps after which the lane serves what it shall serve.
+    /// The steps after which the group serves the new version with full capacity.
     pub(super) fn final_steps(&self) -> impl Iterator<Item = NodeIndex> {
         let members = self.members.iter().map(|member| member.last);
         let others = self
@@ -185,25 +213,21 @@ impl GroupSteps {
 }
 
 impl Plan {
-    /// How the groups come out when only the steps that are left run.
+    /// The rollouts after [`Plan::only`] has removed steps.
     pub(super) fn remaining_rollouts(&self) -> BTreeMap<Name, GroupRollout> {
-        let machines = || {
-            self.steps()
-                .filter(|step| matches!(step.op, AnyOp::FlyMachine(_)))
+        let members = || self.steps().filter(|step| step.rollout_group.is_some());
+        let names: BTreeSet<&Name> = members().map(|step| step.address.name()).collect();
+        let count = |group: &Name, fits: &dyn Fn(&Step) -> bool| {
+            let inside = |step: &&Step| step.rollout_group.as_ref() == Some(group);
+            members().filter(|step| fits(step)).filter(inside).count()
         };
-        let names: BTreeSet<&Name> = machines().map(|step| step.address.name()).collect();
-        let count = |lane: &Name, fits: &dyn Fn(&Step) -> bool| {
-            let inside =
-                |step: &&Step| Machine::rollout_group(step.address.name()).as_ref() == Some(lane);
-            machines().filter(|step| fits(step)).filter(inside).count()
-        };
-        let left = |(lane, rollout): (&Name, &GroupRollout)| {
+        let left = |(group, rollout): (&Name, &GroupRollout)| {
             let mut rollout = rollout.clone();
             rollout.members.retain(|name| names.contains(name));
-            rollout.successors = count(lane, &|step| step.action == Action::Succeed);
-            rollout.asleep = count(lane, &|step| step.impact == Impact::Asleep);
+            rollout.successors = count(group, &|step| step.action == Action::Succeed);
+            rollout.asleep = count(group, &|step| step.impact == Impact::Asleep);
             let any = !rollout.members.is_empty() || rollout.successors + rollout.asleep > 0;
-            any.then(|| (lane.clone(), rollout))
+            any.then(|| (group.clone(), rollout))
         };
         self.rollouts.iter().filter_map(left).collect()
     }

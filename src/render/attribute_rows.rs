@@ -1,4 +1,5 @@
-//! Lines to rows: one attribute each, with values that fit. Text and Markdown only arrange the rows.
+//! Turns diff lines into rows: one attribute each, with values short enough to show. The text and Markdown renderers
+//! only arrange the rows.
 
 use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr as _;
@@ -9,13 +10,13 @@ use super::value::{
 };
 use crate::model::{DiffLine, DisplayValue};
 
-/// What happens to one attribute, or to one line of it.
+/// What happens to an attribute, or to one line of a multi-line value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineMarker {
     Add,
     Change,
     Remove,
-    /// Context.
+    /// Unchanged, shown as context.
     Context,
 }
 
@@ -38,67 +39,69 @@ impl LineMarker {
     }
 }
 
-/// One row of detail.
+/// One attribute of a change, ready to be aligned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AttributeRow {
     pub(super) marker: LineMarker,
     pub(super) path: String,
-    /// The values in one line.
+    /// The old and the new value in one line.
     pub(super) text: String,
-    /// The remark and the cause of a replacement; empty when there is none.
+    /// The note of the line and whether it forces a replacement; may be empty.
     pub(super) remark: String,
-    /// Lines below, for a value that spans several.
+    /// Lines shown below: the diff of a multi-line value, or a remark too long for the row.
     pub(super) nested_lines: Vec<(LineMarker, String)>,
 }
 
-/// How the two sides of a change are put.
+/// From which side a difference is described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DiffWording {
-    /// `from → to`: what an apply will do.
+    /// What an apply will do: `from → to`.
     Plan,
-    /// `there, should be wanted`: what a look found.
+    /// What was found: `from, should be to`.
     Drift,
 }
 
-/// A path longer than this pushes its own value to the right, and nobody else's.
+/// Longer paths do not widen the column: they push only their own value to the right.
 const MAX_PATH_WIDTH: usize = 30;
-/// Values are not cut below this, however narrow the terminal.
+/// Values get at least this many columns, however narrow the terminal.
 const MIN_VALUE_WIDTH: usize = 24;
-/// A remark up to this width, such as `(tag moved)`, stays beside its value.
+/// A remark up to this width, such as `(tag moved)`, always stays beside its value.
 const MAX_INLINE_REMARK_WIDTH: usize = 20;
-/// Lines of a text that are shown: more belongs into the file itself.
+/// The maximum number of diff lines shown for a multi-line value.
 const MAX_DIFF_LINES: usize = 40;
 
-/// The rows of an entry. `columns` is the room for a whole row.
+/// The rows of a change, secrets last. `columns` is the width of a whole row.
 pub(super) fn attribute_rows(
     lines: &[DiffLine],
     columns: usize,
     wording: DiffWording,
 ) -> Vec<AttributeRow> {
     let lines: Vec<DiffLine> = lines.iter().map(redact_line).collect();
-    let (secrets, open): (Vec<&DiffLine>, Vec<&DiffLine>) =
+    let (secrets, visible): (Vec<&DiffLine>, Vec<&DiffLine>) =
         lines.iter().partition(|line| is_secret(line));
     let path = |line: &&DiffLine| sanitize(&line.path).width();
-    let widest = open
+    let path_width = visible
         .iter()
         .map(path)
         .filter(|width| *width <= MAX_PATH_WIDTH)
         .max();
-    let room = columns
-        .saturating_sub(widest.unwrap_or(0) + 4)
+    let available_width = columns
+        .saturating_sub(path_width.unwrap_or(0) + 4)
         .max(MIN_VALUE_WIDTH);
     let mut rows: Vec<AttributeRow> = Vec::new();
-    for line in &open {
+    for line in &visible {
         match line.to.as_ref().or(line.from.as_ref()) {
-            Some(DisplayValue::Words(words)) => rows.extend(sentence_rows(line, words, room)),
-            _ => rows.push(attribute_row(line, room, wording)),
+            Some(DisplayValue::Words(sentence)) => {
+                rows.extend(sentence_rows(line, sentence, available_width));
+            }
+            _ => rows.push(attribute_row(line, available_width, wording)),
         }
     }
-    rows.extend(secret_rows(&secrets, room));
+    rows.extend(secret_rows(&secrets, available_width));
     rows
 }
 
-/// The width to which paths are padded.
+/// The width to which paths are padded: that of the longest, not counting overlong ones.
 pub(super) fn path_width(rows: &[AttributeRow]) -> usize {
     let widths = rows.iter().map(|row| row.path.width());
     widths
@@ -112,36 +115,40 @@ fn is_secret(line: &DiffLine) -> bool {
     hidden(&line.from) && hidden(&line.to)
 }
 
-/// All secrets in as few rows as hold them: `+SENTRY_DSN  ~DATABASE_URL  (sensitive)`.
-fn secret_rows(lines: &[&DiffLine], room: usize) -> Vec<AttributeRow> {
+/// Lists all secrets in as few rows as possible: `+SENTRY_DSN  ~DATABASE_URL  (sensitive)`.
+fn secret_rows(lines: &[&DiffLine], available_width: usize) -> Vec<AttributeRow> {
     let Some(first) = lines.first() else {
         return Vec::new();
     };
-    let sign = LineMarker::from_line(first);
-    let same = lines.iter().all(|line| LineMarker::from_line(line) == sign);
-    let mut texts = vec![String::new()];
+    let marker = LineMarker::from_line(first);
+    let same = lines
+        .iter()
+        .all(|line| LineMarker::from_line(line) == marker);
+    let mut row_texts = vec![String::new()];
     for word in lines
         .iter()
         .map(|line| secret_text(line))
         .chain(["(sensitive)".to_owned()])
     {
-        match texts.last_mut() {
+        match row_texts.last_mut() {
             Some(text) if text.is_empty() => *text = word,
-            Some(text) if text.width() + word.width() + 2 <= room => *text += &format!("  {word}"),
-            _ => texts.push(word),
+            Some(text) if text.width() + word.width() + 2 <= available_width => {
+                *text += &format!("  {word}");
+            }
+            _ => row_texts.push(word),
         }
     }
-    let row = |(at, text)| AttributeRow {
-        marker: if same { sign } else { LineMarker::Change },
-        path: if at == 0 { "secrets" } else { "" }.to_owned(),
+    let row = |(index, text)| AttributeRow {
+        marker: if same { marker } else { LineMarker::Change },
+        path: if index == 0 { "secrets" } else { "" }.to_owned(),
         text,
         remark: String::new(),
         nested_lines: Vec::new(),
     };
-    texts.into_iter().enumerate().map(row).collect()
+    row_texts.into_iter().enumerate().map(row).collect()
 }
 
-/// One secret by name, what happens to it, and why.
+/// A secret's marker and name, and the note if there is one.
 fn secret_text(line: &DiffLine) -> String {
     let name = sanitize(line.path.strip_prefix("secrets.").unwrap_or(&line.path));
     let note = line
@@ -155,15 +162,15 @@ fn secret_text(line: &DiffLine) -> String {
     )
 }
 
-/// A sentence in as many rows as it takes.
-fn sentence_rows(line: &DiffLine, words: &str, room: usize) -> Vec<AttributeRow> {
-    let row = |(at, text)| AttributeRow {
-        marker: if at == 0 {
+/// A sentence, wrapped over as many rows as it needs.
+fn sentence_rows(line: &DiffLine, sentence: &str, available_width: usize) -> Vec<AttributeRow> {
+    let row = |(index, text)| AttributeRow {
+        marker: if index == 0 {
             LineMarker::from_line(line)
         } else {
             LineMarker::Context
         },
-        path: if at == 0 {
+        path: if index == 0 {
             sanitize(&line.path)
         } else {
             String::new()
@@ -172,38 +179,38 @@ fn sentence_rows(line: &DiffLine, words: &str, room: usize) -> Vec<AttributeRow>
         remark: String::new(),
         nested_lines: Vec::new(),
     };
-    wrap_words(&sanitize(words), room)
+    wrap_words(&sanitize(sentence), available_width)
         .into_iter()
         .enumerate()
         .map(row)
         .collect()
 }
 
-fn attribute_row(line: &DiffLine, room: usize, wording: DiffWording) -> AttributeRow {
-    let mut below = line_diff(line);
-    let text = if below.is_empty() {
-        change_text(line, room, wording)
+fn attribute_row(line: &DiffLine, available_width: usize, wording: DiffWording) -> AttributeRow {
+    let mut nested_lines = line_diff(line);
+    let text = if nested_lines.is_empty() {
+        change_text(line, available_width, wording)
     } else {
         String::from("changes by line:")
     };
-    let mut after = remark_text(line);
-    // A sentence that does not fit stands below.
-    if below.is_empty()
-        && after.width() > MAX_INLINE_REMARK_WIDTH
-        && text.width() + 2 + after.width() > room
+    let mut remark = remark_text(line);
+    // A long remark beside its value would exceed the width, so it moves to lines of its own.
+    if nested_lines.is_empty()
+        && remark.width() > MAX_INLINE_REMARK_WIDTH
+        && text.width() + 2 + remark.width() > available_width
     {
-        below = wrap_words(&after, room)
+        nested_lines = wrap_words(&remark, available_width)
             .into_iter()
             .map(|part| (LineMarker::Context, part))
             .collect();
-        after.clear();
+        remark.clear();
     }
     AttributeRow {
         marker: LineMarker::from_line(line),
         path: sanitize(&line.path),
         text,
-        remark: after,
-        nested_lines: below,
+        remark,
+        nested_lines,
     }
 }
 
@@ -212,47 +219,51 @@ fn remark_text(line: &DiffLine) -> String {
         .note
         .as_ref()
         .map(|note| format!("({})", sanitize(note)));
-    let forces = line.replaces.then(|| "← forces replacement".to_owned());
-    let parts: Vec<String> = note.into_iter().chain(forces).collect();
+    let replacement = line.replaces.then(|| "← forces replacement".to_owned());
+    let parts: Vec<String> = note.into_iter().chain(replacement).collect();
     parts.join(" ")
 }
 
-/// Both sides in one line.
-fn change_text(line: &DiffLine, room: usize, wording: DiffWording) -> String {
+/// Both values in one line, truncated to `available_width`.
+fn change_text(line: &DiffLine, available_width: usize, wording: DiffWording) -> String {
     let (from, to) = (
         line.from.as_ref().map(inline_value),
         line.to.as_ref().map(inline_value),
     );
     match (from, to, wording) {
         (Some(from), Some(to), wording) => {
-            let between = if wording == DiffWording::Plan {
+            let separator = if wording == DiffWording::Plan {
                 " → "
             } else {
                 ", should be "
             };
-            let columns = room
-                .saturating_sub(between.width())
+            let columns = available_width
+                .saturating_sub(separator.width())
                 .max(2 * MIN_VALUE_WIDTH);
             let (from, to) = truncate_pair(&from, &to, columns);
-            format!("{from}{between}{to}")
+            format!("{from}{separator}{to}")
         }
         (None, Some(to), DiffWording::Drift) => {
             format!(
                 "not there, should be {}",
-                truncate_middle(&to, room.saturating_sub(21).max(MIN_VALUE_WIDTH))
+                truncate_middle(&to, available_width.saturating_sub(21).max(MIN_VALUE_WIDTH))
             )
         }
         (Some(from), None, DiffWording::Drift) => {
             format!(
                 "{}, should not be there",
-                truncate_middle(&from, room.saturating_sub(21).max(MIN_VALUE_WIDTH))
+                truncate_middle(
+                    &from,
+                    available_width.saturating_sub(21).max(MIN_VALUE_WIDTH)
+                )
             )
         }
-        (one, other, _) => truncate_middle(&one.or(other).unwrap_or_default(), room),
+        // In a plan, the marker of the row already says that the only value is added or removed.
+        (from, to, _) => truncate_middle(&from.or(to).unwrap_or_default(), available_width),
     }
 }
 
-/// The difference of two texts by line, with one line of context, when either spans lines.
+/// The line diff of two strings with one line of context; empty unless one of them has several lines.
 fn line_diff(line: &DiffLine) -> Vec<(LineMarker, String)> {
     let (from, to) = (line.from.as_ref(), line.to.as_ref());
     if multiline_text(from).is_none() && multiline_text(to).is_none() {
@@ -262,33 +273,34 @@ fn line_diff(line: &DiffLine) -> Vec<(LineMarker, String)> {
         string_text(from).unwrap_or_default(),
         string_text(to).unwrap_or_default(),
     );
+    // A missing side diffs as an empty text, so every line of the other counts as added or removed.
     let diff = TextDiff::from_lines(from, to);
-    let mut out: Vec<(LineMarker, String)> = Vec::new();
-    for (at, hunk) in diff.grouped_ops(1).iter().enumerate() {
-        if at > 0 {
-            out.push((LineMarker::Context, "…".to_owned()));
+    let mut lines: Vec<(LineMarker, String)> = Vec::new();
+    for (index, hunk) in diff.grouped_ops(1).iter().enumerate() {
+        if index > 0 {
+            lines.push((LineMarker::Context, "…".to_owned()));
         }
         for change in hunk.iter().flat_map(|op| diff.iter_changes(op)) {
-            let sign = match change.tag() {
+            let marker = match change.tag() {
                 ChangeTag::Insert => LineMarker::Add,
                 ChangeTag::Delete => LineMarker::Remove,
                 ChangeTag::Equal => LineMarker::Context,
             };
-            out.push((
-                sign,
+            lines.push((
+                marker,
                 sanitize(change.value().trim_end_matches(['\n', '\r'])),
             ));
         }
     }
-    if let Some(more) = out
+    if let Some(hidden_count) = lines
         .len()
         .checked_sub(MAX_DIFF_LINES)
-        .filter(|more| *more > 0)
+        .filter(|hidden_count| *hidden_count > 0)
     {
-        out.truncate(MAX_DIFF_LINES);
-        out.push((LineMarker::Context, format!("… {more} more lines")));
+        lines.truncate(MAX_DIFF_LINES);
+        lines.push((LineMarker::Context, format!("… {hidden_count} more lines")));
     }
-    out
+    lines
 }
 
 #[cfg(test)]
@@ -296,10 +308,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_secrets_stay_within_the_line() {
-        let secret = |at| {
+    fn many_secrets_are_wrapped_to_the_width() {
+        let secret = |index| {
             DiffLine::new(
-                format!("secrets.KEY_{at}"),
+                format!("secrets.KEY_{index}"),
                 None,
                 Some(DisplayValue::Sensitive),
             )
@@ -317,9 +329,9 @@ mod tests {
     }
 
     #[test]
-    fn each_side_alone_has_its_words() {
-        let gone = attribute_rows(&[DiffLine::remove("env.A", "x")], 60, DiffWording::Drift);
-        assert_eq!(gone[0].text, "\"x\", should not be there");
+    fn drift_words_a_missing_side() {
+        let extra = attribute_rows(&[DiffLine::remove("env.A", "x")], 60, DiffWording::Drift);
+        assert_eq!(extra[0].text, "\"x\", should not be there");
         let missing = attribute_rows(&[DiffLine::add("env.A", "x")], 60, DiffWording::Drift);
         assert_eq!(missing[0].text, "not there, should be \"x\"");
     }

@@ -1,64 +1,71 @@
-//! Changes to entries: machines of one group that get the very same change are said once.
+//! Groups changes for display: the identical change of several machines of one process group is shown once. Also
+//! counts changes for the summaries.
 
 use std::collections::BTreeMap;
 
 use crate::{
-    kinds::{DataLoss, Impact},
+    kinds::{DataLoss, Impact, Phase},
     model::{DiffLine, DisplayValue},
     plan::{Action, Change, Plan, Refusal, Verb},
 };
 
 use super::wording;
 
-/// One change, or the same change of several members of one group.
+/// One change, or the same change of several machines of one process group.
 pub(super) struct ChangeGroup {
-    /// At least one; they differ in address and in what they are, not in what happens to them.
+    /// Never empty. Members differ in their address and live object, but not in what happens to them.
     members: Vec<Change>,
-    /// What changes, said once.
+    /// The diff lines, which all members share.
     pub(super) lines: Vec<DiffLine>,
 }
 
-/// All entries of a plan: first where something is lost for good, then by danger.
+/// Groups all changes of a plan: first those that lose data, then in the order of the plan, which is by danger.
 pub(super) fn group_changes(plan: &Plan) -> Vec<ChangeGroup> {
-    let mut at: BTreeMap<String, usize> = BTreeMap::new();
-    let mut all: Vec<ChangeGroup> = Vec::new();
+    let mut index_by_key: BTreeMap<String, usize> = BTreeMap::new();
+    let mut groups: Vec<ChangeGroup> = Vec::new();
     for change in plan.changes() {
         let Some(key) = group_key(&change) else {
-            all.push(ChangeGroup::new(change));
+            groups.push(ChangeGroup::new(change));
             continue;
         };
-        match at.get(&key).and_then(|&index| all.get_mut(index)) {
-            Some(entry) => entry.merge(change),
+        match index_by_key
+            .get(&key)
+            .and_then(|&index| groups.get_mut(index))
+        {
+            Some(group) => group.merge(change),
             None => {
-                at.insert(key, all.len());
-                all.push(ChangeGroup::new(change));
+                index_by_key.insert(key, groups.len());
+                groups.push(ChangeGroup::new(change));
             }
         }
     }
-    all.sort_by_key(|entry| !entry.loses_data());
-    all
+    // The sort is stable, so apart from data loss the order of the plan stays.
+    groups.sort_by_key(|group| !group.loses_data());
+    groups
 }
 
-/// What two changes must share to be one entry. `None` for what always stands alone: a loss is named one by one, and
-/// so is what takes others along.
+/// What two changes must have in common to be grouped. `None` for a change that is always shown alone: one that loses
+/// data, is protected, deletes other resources as well, or is not of a slot such as `web/app/ewr/0`.
 fn group_key(change: &Change) -> Option<String> {
-    let name: Vec<&str> = change.address.name().segments().collect();
-    let alone = change.loss.is_some() || change.protected || !change.takes_along.is_empty();
-    if alone || name.len() < 4 {
+    let segments: Vec<&str> = change.address.name().segments().collect();
+    // A data loss must be visible with its own address.
+    let shown_alone = change.loss.is_some() || change.protected || !change.takes_along.is_empty();
+    if shown_alone || segments.len() < 4 {
         return None;
     }
     let lines = serde_json::to_string(&lines_without_region(change)).ok()?;
-    let facts = (change.verb, change.impact, change.cause);
+    let outcome = (change.verb, change.impact, change.cause);
     Some(format!(
-        "{} {:?} {facts:?} {lines}",
+        "{} {:?} {outcome:?} {lines}",
         change.address.kind(),
-        &name[..2]
+        &segments[..2]
     ))
 }
 
-/// The lines without the region that the address names already.
+/// The diff lines of a creation without the region, which the address names already. With it, machines in different
+/// regions could never be grouped.
 fn lines_without_region(change: &Change) -> Vec<&DiffLine> {
-    let named = |line: &DiffLine| {
+    let is_redundant = |line: &DiffLine| {
         let region = match &line.to {
             Some(DisplayValue::Value(value)) if line.path == "region" && line.from.is_none() => {
                 value.as_str()
@@ -67,10 +74,14 @@ fn lines_without_region(change: &Change) -> Vec<&DiffLine> {
         };
         region.is_some_and(|region| change.address.name().segments().any(|part| part == region))
     };
-    change.lines.iter().filter(|line| !named(line)).collect()
+    change
+        .lines
+        .iter()
+        .filter(|line| !is_redundant(line))
+        .collect()
 }
 
-/// Said of a machine that is updated without being started.
+/// The remark on a machine that is updated but not started.
 pub(super) const NOT_STARTED: &str = "not started";
 
 impl ChangeGroup {
@@ -86,42 +97,41 @@ impl ChangeGroup {
         self.members.push(change);
     }
 
-    /// The members.
     pub(super) fn members(&self) -> &[Change] {
         &self.members
     }
 
-    /// What happens.
     pub(super) fn verb(&self) -> Verb {
         self.members
             .first()
             .map_or(Verb::Update, |change| change.verb)
     }
 
-    /// What it means for what runs.
+    /// The effect on running machines.
     pub(super) fn impact(&self) -> Impact {
         self.members
             .first()
             .map_or(Impact::Quiet, |change| change.impact)
     }
 
-    /// The address, or that of the group: `fly.machine/web/app ×3`. It can be given to `--only` as it stands.
+    /// The address of the only member, or the common prefix and the number: `fly.machine/web/app ×3`. The prefix is a
+    /// valid argument of `--only`.
     pub(super) fn address(&self) -> String {
         match self.members.as_slice() {
             [] => String::new(),
-            [one] => one.address.to_string(),
+            [change] => change.address.to_string(),
             [first, ..] => {
-                let group: Vec<&str> = first.address.name().segments().take(2).collect();
+                let prefix: Vec<&str> = first.address.name().segments().take(2).collect();
                 let kind = first.address.kind();
-                format!("{kind}/{} ×{}", group.join("/"), self.members.len())
+                format!("{kind}/{} ×{}", prefix.join("/"), self.members.len())
             }
         }
     }
 
-    /// The live object in short, or the members' slots.
+    /// A short description of the live object, or the slots of several members: `ewr/0, ewr/1`.
     pub(super) fn description(&self) -> String {
         match self.members.as_slice() {
-            [one] => one.what.clone(),
+            [change] => change.what.clone(),
             many => {
                 let slot = |change: &Change| {
                     let parts: Vec<&str> = change.address.name().segments().skip(2).collect();
@@ -132,7 +142,7 @@ impl ChangeGroup {
         }
     }
 
-    /// What else must be said on the entry's line, the gravest first.
+    /// Remarks for the line of this group, the most serious first.
     pub(super) fn remarks(&self, refusals: &[Refusal]) -> Vec<&'static str> {
         let first = self.members.first();
         let mut remarks = Vec::new();
@@ -144,34 +154,34 @@ impl ChangeGroup {
         remarks
     }
 
-    /// What is lost for good with the object itself.
+    /// What deleting the object itself loses irrecoverably.
     pub(super) fn data_loss(&self) -> Option<DataLoss> {
         self.members.iter().find_map(|change| change.loss)
     }
 
-    /// Whether anything is lost for good, with the object or along with it.
+    /// Whether deleting the object, or something that is deleted with it, loses anything irrecoverably.
     fn loses_data(&self) -> bool {
-        let along = |change: &Change| {
+        let cascade_loses = |change: &Change| {
             change
                 .takes_along
                 .iter()
-                .any(|folded| folded.loss.is_some())
+                .any(|deletion| deletion.loss.is_some())
         };
-        self.data_loss().is_some() || self.members.iter().any(along)
+        self.data_loss().is_some() || self.members.iter().any(cascade_loses)
     }
 
     fn is_protected(&self) -> bool {
-        let goes = matches!(self.verb(), Verb::Destroy | Verb::Replace);
-        goes && self.members.iter().any(|change| change.protected)
+        let removes = matches!(self.verb(), Verb::Destroy | Verb::Replace);
+        removes && self.members.iter().any(|change| change.protected)
     }
 
-    /// Whether a refusal names a member, or what goes along with it.
+    /// Whether a refusal names a member, or something that is deleted with it.
     pub(super) fn is_refused(&self, refusals: &[Refusal]) -> bool {
-        // The guard refuses removals. What is made anew under the name of something refused is not refused itself.
+        // The guard only refuses removals. A creation at the address of a refused removal is not itself refused.
         if !matches!(self.verb(), Verb::Destroy | Verb::Replace) {
             return false;
         }
-        let named = |change: &Change| {
+        let is_named = |change: &Change| {
             refusals
                 .iter()
                 .filter_map(|refusal| refusal.address.as_ref())
@@ -180,27 +190,27 @@ impl ChangeGroup {
                         || change
                             .takes_along
                             .iter()
-                            .any(|folded| folded.address == *address)
+                            .any(|deletion| deletion.address == *address)
                 })
         };
-        self.members.iter().any(named)
+        self.members.iter().any(is_named)
     }
 }
 
-/// How many changes of each sort there are.
+/// The number of changes of each kind in a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ChangeCounts {
     pub(super) add: usize,
     pub(super) change: usize,
     pub(super) replace: usize,
     pub(super) destroy: usize,
-    /// What vanishes along with what is destroyed.
+    /// Resources that are deleted with the one that contains them, in addition to `destroy`.
     pub(super) cascaded: usize,
-    /// Machines that restart, or give way to new ones.
+    /// Machines that restart or are superseded, including those in `successors`.
     pub(super) restart: usize,
-    /// How many of these only go once a new one has taken over.
+    /// Machines that are removed only after a successor has taken over.
     pub(super) successors: usize,
-    /// Whether it is old ones that take over again.
+    /// Whether the machines that take over are the old ones: no step creates a successor.
     pub(super) is_rollback: bool,
     /// Release commands.
     pub(super) run: usize,
@@ -209,8 +219,9 @@ pub(super) struct ChangeCounts {
 }
 
 impl ChangeCounts {
+    /// Counts the changes of a plan.
     pub(super) fn from_plan(plan: &Plan) -> Self {
-        let mut totals = Self {
+        let mut counts = Self {
             cascaded: plan.cascade_deletes.len(),
             blocked: plan.blocked.len(),
             unchanged: plan.unchanged.values().sum(),
@@ -219,86 +230,87 @@ impl ChangeCounts {
         };
         for change in plan.changes() {
             match change.verb {
-                Verb::Create => totals.add += 1,
-                Verb::Restart | Verb::Update | Verb::Succeed => totals.change += 1,
-                Verb::Run => totals.run += 1,
-                Verb::Replace => totals.replace += 1,
-                Verb::Destroy => totals.destroy += 1,
+                Verb::Create => counts.add += 1,
+                Verb::Restart | Verb::Update | Verb::Succeed => counts.change += 1,
+                Verb::Run => counts.run += 1,
+                Verb::Replace => counts.replace += 1,
+                Verb::Destroy => counts.destroy += 1,
             }
-            let machine = change.address.kind() == "fly.machine";
-            totals.restart += usize::from(
+            let is_machine = change.phase == Phase::Rollout;
+            // A machine that is replaced or superseded is down or new afterwards as well, whatever its impact.
+            counts.restart += usize::from(
                 change.impact == Impact::Restart
-                    || machine && matches!(change.verb, Verb::Replace | Verb::Succeed),
+                    || is_machine && matches!(change.verb, Verb::Replace | Verb::Succeed),
             );
-            totals.successors += usize::from(change.verb == Verb::Succeed);
+            counts.successors += usize::from(change.verb == Verb::Succeed);
         }
-        totals
+        counts
     }
 
-    /// `1 to add, 2 to change, 1 to replace, 1 to destroy`, as users of Terraform expect it.
+    /// `1 to add, 2 to change, 1 to replace, 1 to destroy`, in the order that Terraform uses.
     pub(super) fn summary(&self) -> String {
         let mut parts = vec![
             format!("{} to add", self.add),
             format!("{} to change", self.change),
         ];
         parts.extend((self.replace > 0).then(|| format!("{} to replace", self.replace)));
-        let along = match self.cascaded {
+        let note = match self.cascaded {
             0 => String::new(),
-            number => format!(" ({number} along with what holds them)"),
+            number => format!(" ({number} together with what contains them)"),
         };
-        parts.push(format!(
-            "{} to destroy{along}",
-            self.destroy + self.cascaded
-        ));
+        parts.push(format!("{} to destroy{note}", self.destroy + self.cascaded));
         parts.extend((self.run > 0).then(|| format!("{} to run", self.run)));
         parts.extend((self.blocked > 0).then(|| format!("{} blocked", self.blocked)));
         parts.join(", ")
     }
 
-    /// `2 machines restart.`, when any does, and how many give way to new ones.
+    /// `2 machines restart, 1 gives way to a new one.`; `None` when no machine restarts or is superseded.
     pub(super) fn restart_sentence(&self) -> Option<String> {
-        let machines = |number: usize, verb: &str| {
-            let number_of =
+        let count_with_verb = |number: usize, verb: &str| {
+            let counted =
                 wording::format_count(u64::try_from(number).unwrap_or(u64::MAX), "machine");
-            format!("{number_of} {}", wording::inflect_verb(number, verb))
+            format!("{counted} {}", wording::inflect_verb(number, verb))
         };
-        let others = match (self.is_rollback, self.successors) {
+        let replacement = match (self.is_rollback, self.successors) {
             (true, _) => "the old ones",
             (false, 1) => "a new one",
             (false, _) => "new ones",
         };
         match (self.restart - self.successors, self.successors) {
             (0, 0) => None,
-            (number, 0) => Some(format!("{}.", machines(number, "restart"))),
-            (0, number) => Some(format!("{} way to {others}.", machines(number, "give"))),
-            (restart, succeed) => {
-                let give = wording::inflect_verb(succeed, "give");
+            (number, 0) => Some(format!("{}.", count_with_verb(number, "restart"))),
+            (0, number) => Some(format!(
+                "{} way to {replacement}.",
+                count_with_verb(number, "give")
+            )),
+            (restart, successors) => {
+                let give = wording::inflect_verb(successors, "give");
                 Some(format!(
-                    "{}, {succeed} {give} way to {others}.",
-                    machines(restart, "restart")
+                    "{}, {successors} {give} way to {replacement}.",
+                    count_with_verb(restart, "restart")
                 ))
             }
         }
     }
 
-    /// Whether any step would run.
+    /// Whether any step would run. `cascaded` needs no check: it is never above 0 alone.
     pub(super) fn has_changes(&self) -> bool {
         self.add + self.change + self.replace + self.destroy + self.run > 0
     }
 }
 
-/// What the guard refuses, and what could not be planned at all, each once.
+/// The refusals of the guard, and a refusal for each resource that could not be planned, without duplicates.
 pub(super) fn all_refusals(plan: &Plan, refusals: &[Refusal]) -> Vec<Refusal> {
-    let mut all = refusals.to_vec();
+    let mut merged = refusals.to_vec();
     for blocked in &plan.blocked {
         let refusal = Refusal {
             address: Some(blocked.address.clone()),
             reason: blocked.refused.reason.clone(),
             hint: blocked.refused.hint.clone(),
         };
-        if !all.contains(&refusal) {
-            all.push(refusal);
+        if !merged.contains(&refusal) {
+            merged.push(refusal);
         }
     }
-    all
+    merged
 }

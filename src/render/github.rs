@@ -1,18 +1,23 @@
-//! What GitHub Actions obeys in a log: lines that fold, and lines that mark an error. The same for the other side: text
-//! from outside must not be obeyed, whatever it says.
+//! GitHub Actions workflow commands: grouping log lines, and error annotations. The counterpart is here as well:
+//! escaping untrusted text so that the runner does not execute it as a command. Source of the syntax:
+//! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
 
 use std::collections::BTreeMap;
 
 use super::{TextOptions, text, value::sanitize, wording};
-use crate::{apply::event::ApplyEvent, model::Address};
+use crate::{
+    apply::event::ApplyEvent,
+    kinds::{KindInfo, Phase},
+    model::Address,
+};
 
-/// How many steps there are, by the group they are told in.
+/// Collects the log lines of an apply, so that each app or process group becomes one foldable group in the log.
 #[derive(Clone, Debug, Default)]
 pub struct LogGroups {
     pending: BTreeMap<String, LogGroup>,
 }
 
-/// The steps of one app, or of one process group.
+/// The progress of one app or process group.
 #[derive(Clone, Debug, Default)]
 struct LogGroup {
     steps: usize,
@@ -22,19 +27,17 @@ struct LogGroup {
     lines: Vec<String>,
 }
 
-/// The app, or, of machines, the process group.
+/// The log group of a resource: its process group if it is a machine, otherwise its app.
 fn group_name(address: &Address) -> String {
-    let parts: Vec<&str> = address.name().segments().collect();
-    let depth = if address.kind() == "fly.machine" {
-        2
-    } else {
-        1
-    };
-    parts[..depth.min(parts.len())].join("/")
+    let segments: Vec<&str> = address.name().segments().collect();
+    let in_process_group =
+        KindInfo::lookup(address).is_some_and(|kind| kind.phase == Phase::Rollout);
+    let depth = if in_process_group { 2 } else { 1 };
+    segments[..depth.min(segments.len())].join("/")
 }
 
 impl LogGroups {
-    /// Groups for steps on these resources, one address for each step.
+    /// Creates the groups for a plan; `steps` has the address of each step.
     pub fn new<'a>(steps: impl IntoIterator<Item = &'a Address>) -> Self {
         let mut groups = Self::default();
         for address in steps {
@@ -43,8 +46,8 @@ impl LogGroups {
         groups
     }
 
-    /// What an event makes worth saying: nothing while its group is under way, the group once it is complete, and a
-    /// failure at once. Every line is fit to be shown as it is.
+    /// Records an event and returns the lines to print now: an annotation for a failure, and the whole group once its
+    /// last step has ended. The lines are escaped already.
     pub fn push_event(&mut self, event: &ApplyEvent) -> Vec<String> {
         let line =
             text::event(event, &TextOptions::LOG).map(|line| escape_workflow_commands(&line));
@@ -63,7 +66,7 @@ impl LogGroups {
         let name = group_name(address);
         let group = self.pending.entry(name.clone()).or_default();
         group.lines.extend(line);
-        let mut out = Vec::new();
+        let mut printed = Vec::new();
         match event {
             ApplyEvent::Finished { .. } => group.done += 1,
             ApplyEvent::Skipped { .. } | ApplyEvent::HeldBack { .. } => group.skipped += 1,
@@ -79,30 +82,36 @@ impl LogGroups {
                     .request_id
                     .as_ref()
                     .map(|id| format!("request id: {id}"));
-                let parts = [Some(&failure.reason), id.as_ref(), failure.hint.as_ref()];
-                let message: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-                out.push(error_command(&title, &message.join("\n")));
+                let fragments = [Some(&failure.reason), id.as_ref(), failure.hint.as_ref()];
+                let message: Vec<&str> = fragments
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str)
+                    .collect();
+                printed.push(error_command(&title, &message.join("\n")));
             }
             _ => {}
         }
+        // Lines are held until the group is complete: GitHub's groups do not nest, and steps of different groups run
+        // at the same time.
         if group.done + group.failed + group.skipped >= group.steps {
-            out.extend(
+            printed.extend(
                 self.pending
                     .remove(&name)
                     .map(|group| group.render(&name))
                     .unwrap_or_default(),
             );
         }
-        out
+        printed
     }
 
-    /// The groups that were not completed, for the end of a run that was interrupted.
+    /// Returns the groups that were started but not completed, at the end of an interrupted apply.
     pub fn finish(&mut self) -> Vec<String> {
-        let open = std::mem::take(&mut self.pending);
-        let begun = open
+        let unfinished = std::mem::take(&mut self.pending);
+        let started = unfinished
             .into_iter()
             .filter(|(_, group)| !group.lines.is_empty());
-        begun
+        started
             .flat_map(|(name, group)| group.render(&name))
             .collect()
     }
@@ -117,13 +126,14 @@ impl LogGroup {
             skipped,
             lines,
         } = self;
-        let open = steps.saturating_sub(done + failed + skipped);
-        let of = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
+        let unfinished = steps.saturating_sub(done + failed + skipped);
+        let count =
+            |number: usize, outcome: &str| (number > 0).then(|| format!("{number} {outcome}"));
         let counts = [
-            of(done, "done"),
-            of(failed, "failed"),
-            of(skipped, "skipped"),
-            of(open, "not finished"),
+            count(done, "done"),
+            count(failed, "failed"),
+            count(skipped, "skipped"),
+            count(unfinished, "not finished"),
         ];
         let counts: Vec<String> = counts.into_iter().flatten().collect();
         let title = format!(
@@ -138,7 +148,7 @@ impl LogGroup {
     }
 }
 
-/// A line that GitHub shows as an error at the top of the run.
+/// The workflow command for an error annotation, which GitHub also shows on the summary page of the run.
 fn error_command(title: &str, message: &str) -> String {
     let message: Vec<String> = message.lines().map(sanitize).collect();
     let title = escape_message(&sanitize(title))
@@ -150,7 +160,7 @@ fn error_command(title: &str, message: &str) -> String {
     )
 }
 
-/// The escapes of a workflow command's message.
+/// Escapes the message of a workflow command.
 fn escape_message(text: &str) -> String {
     text.replace("##[", "## [")
         .replace('%', "%25")
@@ -158,36 +168,36 @@ fn escape_message(text: &str) -> String {
         .replace('\n', "%0A")
 }
 
-/// The text without anything that GitHub's runner would obey: a line that begins with `::`, blanks and colours aside,
-/// or a `##[` anywhere. In JSON the bracket is written in another way that means the same.
+/// Escapes everything that GitHub's runner would execute: `::` at the beginning of a line (whitespace and colours do
+/// not count), and `##[` anywhere. In JSON the bracket becomes a `\\u005b` escape, so that the value stays the same.
 #[must_use]
 pub fn escape_workflow_commands(text: &str) -> String {
     let is_json = text.starts_with('{');
     let bracket = if is_json { "##\\u005b" } else { "## [" };
     let text = text.replace("##[", bracket);
-    let mut out = String::with_capacity(text.len());
-    // The runner reads a lone carriage return as the end of a line as well.
+    let mut escaped = String::with_capacity(text.len());
+    // The runner also treats a lone carriage return as a line break.
     for line in text.split_inclusive(['\n', '\r']) {
         let at = line.len() - skip_invisible_prefix(line).len();
         if line[at..].starts_with("::") {
-            out.push_str(&line[..at]);
-            out.push_str(": :");
-            out.push_str(&line[at + 2..]);
+            escaped.push_str(&line[..at]);
+            escaped.push_str(": :");
+            escaped.push_str(&line[at + 2..]);
         } else {
-            out.push_str(line);
+            escaped.push_str(line);
         }
     }
-    out
+    escaped
 }
 
-/// The line from its first character that shows.
+/// Skips whitespace and escape sequences at the beginning of a line.
 fn skip_invisible_prefix(line: &str) -> &str {
     let mut rest = line.trim_start();
-    while let Some(escape) = rest.strip_prefix("\u{1b}[") {
-        let end = escape
+    while let Some(sequence) = rest.strip_prefix("\u{1b}[") {
+        let end = sequence
             .find(|c: char| c.is_ascii_alphabetic())
-            .map_or(escape.len(), |at| at + 1);
-        rest = escape[end..].trim_start();
+            .map_or(sequence.len(), |at| at + 1);
+        rest = sequence[end..].trim_start();
     }
     rest
 }
@@ -202,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_told_at_once_when_it_is_complete() {
+    fn a_group_is_printed_when_it_is_complete() {
         let (zero, one) = (
             address("fly.machine/web/app/ewr/0"),
             address("fly.machine/web/app/ewr/1"),
@@ -210,17 +220,17 @@ mod tests {
         let secrets = address("fly.secrets/web");
         let mut groups = LogGroups::new([&zero, &one, &secrets]);
         let action = Action::Update;
-        let mut tell = |event| groups.push_event(&event);
+        let mut push = |event| groups.push_event(&event);
         for at in [&zero, &secrets] {
             assert!(
-                tell(ApplyEvent::Started {
+                push(ApplyEvent::Started {
                     address: at.clone(),
                     action
                 })
                 .is_empty()
             );
         }
-        let done = tell(ApplyEvent::Finished {
+        let done = push(ApplyEvent::Finished {
             address: secrets,
             action,
             millis: 400,
@@ -234,7 +244,7 @@ mod tests {
             request_id: None,
             hint: Some("a, b".to_owned()),
         };
-        let failed = tell(ApplyEvent::Failed {
+        let failed = push(ApplyEvent::Failed {
             address: zero.clone(),
             action,
             failure,
@@ -245,7 +255,7 @@ mod tests {
                 "::error title=could not update fly.machine/web/app/ewr/0::100%25: no%0A::set-output name=x::y%0Aa, b"
             ]
         );
-        let skipped = tell(ApplyEvent::Skipped {
+        let skipped = push(ApplyEvent::Skipped {
             address: one,
             action,
             because: zero,
@@ -255,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_interrupted_is_told_as_far_as_it_came() {
+    fn finish_prints_an_interrupted_group() {
         let machine = address("fly.machine/web/app/ewr/0");
         let mut groups = LogGroups::new([&machine, &address("fly.app/api")]);
         groups.push_event(&ApplyEvent::Started {
@@ -266,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_from_outside_is_obeyed() {
+    fn workflow_commands_in_text_are_escaped() {
         assert_eq!(
             escape_workflow_commands("a::b\n  ::error::x\r::y\n"),
             "a::b\n  : :error::x\r: :y\n"

@@ -1,20 +1,20 @@
-//! Values to text: plans, events and reports as people and programs read them. Nothing here prints, waits or fails.
+//! Turns plans, apply events and reports into text for people and documents for programs. Pure: nothing here prints,
+//! blocks or fails.
 //!
 //! ```text
-//! text/      the terminal and CI logs
-//! markdown/  a comment on a pull request, within a budget
-//! json.rs    our own documents, with a schema
-//! tfjson/    what `terraform show -json` writes, for the tools that read it
-//! github.rs  what GitHub Actions obeys in a log, and how text from outside is kept from being obeyed
-//! graph/     pictures: SVG without graphviz, Mermaid, DOT
+//! text/              the terminal and CI logs
+//! markdown/          a pull request comment that fits a size budget
+//! json/              trimtab's own JSON documents, with a schema
+//! tfjson/            the format of `terraform show -json`, for tools that read it
+//! github.rs          GitHub Actions workflow commands, and escaping of untrusted text that looks like one
+//! graph/             diagrams: SVG (without Graphviz), Mermaid, DOT
 //!
-//! fleet/     what runs, as a value: for `status`, and for what runs which version
-//! entry.rs   changes → entries: what is the same for many machines is said once
-//! rollout.rs plan    → courses: what happens in which order, and how much of it at once
-//! detail.rs  lines   → rows: one attribute each, its values fit to be shown
-//! value.rs   values  → text that cannot run away, hide a difference, or reach the terminal's controls
-//! words.rs   counts, causes and consequences in words
-//! style.rs   the one place that knows colours
+//! change_groups.rs   changes → groups: the same change of many machines is shown once
+//! rollout/           plan → stages per app: what happens in which order, and how much of it at once
+//! attribute_rows.rs  diff lines → rows: one attribute each, its values short enough to show
+//! value.rs           truncation that keeps differences visible; escaping of control characters
+//! wording.rs         counts, causes and consequences in words
+//! theme.rs           the only module that knows colours
 //! ```
 
 use std::time::Duration;
@@ -35,23 +35,23 @@ mod wording;
 pub use theme::Theme;
 pub use value::sanitize_output;
 
-/// A duration as people say it: `0.9 s`, `12 s`, `1m50s`.
+/// Formats a duration for people: `0.9 s`, `12 s`, `1m50s`.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     wording::format_duration(duration)
 }
 
-/// How text is to look.
+/// How text output is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextOptions {
-    /// Whether colours are wanted. Nothing is said by colour alone.
+    /// Whether to use ANSI colours. Colour never carries information alone.
     pub color: bool,
-    /// The width of the terminal, in columns.
+    /// The available width, in columns.
     pub width: usize,
 }
 
 impl TextOptions {
-    /// No terminal: no colours, and lines as long as CI logs show them well.
+    /// For logs: no colours, and a width that CI log viewers show without wrapping.
     pub const LOG: Self = Self {
         color: false,
         width: 120,
@@ -66,29 +66,30 @@ impl TextOptions {
     }
 }
 
-/// Facts for the headline that a plan itself does not know.
+/// What the first line of the output shows beyond the plan itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headline {
     /// The command that was run: `plan`, `drift`, `apply` or `destroy`.
     pub command: &'static str,
-    /// The environment, which is the stem of its file.
+    /// The name of the environment: the file stem of its manifest.
     pub environment: String,
-    /// The project it belongs to.
+    /// The project that the environment belongs to.
     pub project: String,
-    /// The organization on Fly.
+    /// The slug of the Fly organization.
     pub org: String,
-    /// Empty, or `sandbox`.
+    /// `sandbox` when the clouds are simulated; otherwise empty.
     pub target: String,
-    /// The environment and its inputs as they are typed again: `review --var pr=42`.
+    /// The environment and its inputs as command-line arguments, for commands that the output suggests:
+    /// `review --var pr=42`.
     pub target_args: String,
-    /// How many requests reading the world took.
+    /// The number of API requests that reading the live state took.
     pub requests: u64,
-    /// How long reading took; left out when unknown.
+    /// How long reading took; not shown when unknown.
     pub elapsed: Option<Duration>,
 }
 
 impl Headline {
-    /// The environment, the project and where it is: `staging · shop in shop-staging`.
+    /// Environment, project and organization: `staging · shop in shop-staging`.
     fn location(&self) -> String {
         let mut parts = vec![value::sanitize(&self.environment)];
         parts.push(format!(
@@ -100,7 +101,7 @@ impl Headline {
         parts.join(" · ")
     }
 
-    /// What the look at the world cost: `live read: 4 requests, 0.9 s`.
+    /// What reading the live state cost: `live read: 4 requests, 0.9 s`.
     fn read_cost(&self) -> String {
         let requests = wording::format_count(self.requests, "request");
         match self.elapsed {

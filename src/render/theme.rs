@@ -1,54 +1,56 @@
-//! The one place that knows colours. Every style stands beside a word or a symbol that says the same.
+//! The colours and text styles of terminal output. Every styled part also carries a word or symbol with the same
+//! meaning, so output without colours loses nothing.
 
 use std::fmt::Display;
 
-use anstyle::{AnsiColor, Style as Paint};
+use anstyle::{AnsiColor, Style};
 
 use crate::plan::Verb;
 
-/// What each part of the text looks like.
+/// The style of each part of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
     /// Titles and totals.
-    pub title: Paint,
-    /// What is made.
-    pub create: Paint,
-    /// What changes.
-    pub change: Paint,
-    /// What goes.
-    pub destroy: Paint,
-    /// What must be read before anything else.
-    pub error: Paint,
-    /// How far something is.
-    pub progress: Paint,
-    /// What may be skipped.
-    pub dim: Paint,
+    pub title: Style,
+    /// Creations and successes.
+    pub create: Style,
+    /// Changes and warnings.
+    pub change: Style,
+    /// Deletions.
+    pub destroy: Style,
+    /// Failures, refusals and other things that need attention first.
+    pub error: Style,
+    /// Progress bar and spinner.
+    pub progress: Style,
+    /// Secondary information.
+    pub dim: Style,
 }
 
 impl Theme {
-    /// No colours at all.
+    /// A theme without any styling.
     #[must_use]
     pub fn plain() -> Self {
         Self::default()
     }
 
-    /// The sixteen colours that every terminal has and every theme sets, so that a light one stays readable.
+    /// A theme of the standard ANSI colours. Terminal themes define those themselves, so the text stays readable on light
+    /// and dark backgrounds.
     #[must_use]
     pub fn colored() -> Self {
-        let of = |color: AnsiColor| Paint::new().fg_color(Some(color.into()));
+        let foreground = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
         Self {
-            title: Paint::new().bold(),
-            create: of(AnsiColor::Green),
-            change: of(AnsiColor::Yellow),
-            destroy: of(AnsiColor::Red),
-            error: of(AnsiColor::Red).bold(),
-            progress: of(AnsiColor::Cyan),
-            dim: Paint::new().dimmed(),
+            title: Style::new().bold(),
+            create: foreground(AnsiColor::Green),
+            change: foreground(AnsiColor::Yellow),
+            destroy: foreground(AnsiColor::Red),
+            error: foreground(AnsiColor::Red).bold(),
+            progress: foreground(AnsiColor::Cyan),
+            dim: Style::new().dimmed(),
         }
     }
 
-    /// The style of a change.
-    pub(super) fn verb_style(&self, verb: Verb) -> Paint {
+    /// The style for a kind of change.
+    pub(super) fn verb_style(&self, verb: Verb) -> Style {
         match verb {
             Verb::Destroy | Verb::Replace => self.destroy,
             Verb::Succeed | Verb::Restart | Verb::Update => self.change,
@@ -57,7 +59,7 @@ impl Theme {
     }
 }
 
-/// The text in this style, and the terminal as it was after it.
-pub(super) fn paint(style: Paint, text: impl Display) -> String {
+/// Wraps the text in the escape sequences that set and reset a style.
+pub(super) fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }

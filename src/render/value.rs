@@ -1,5 +1,5 @@
-//! Values as text that is fit to be shown: it cannot run away, it does not hide a difference, and it cannot reach the
-//! controls of a terminal, although parts of it come from clouds that others write to.
+//! Formats values for output. Text from APIs is untrusted, so control characters are escaped before they reach a
+//! terminal; long values are truncated so that the difference between two of them stays visible.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::model::{DiffLine, DisplayValue, contains_secret, is_unprintable};
 
-/// How many characters of a digest are shown: 48 bits tell any two images of one app apart.
+/// How many hexadecimal digits of a digest are shown: 48 bits are enough to tell the images of one app apart.
 const SHORT_DIGEST_LEN: usize = 12;
 
-/// The text without anything that a terminal obeys or that reorders what a reader sees.
+/// Escapes control characters and invisible or reordering Unicode characters, including line breaks.
 pub(super) fn sanitize(text: &str) -> String {
-    let harmless = |c: char| !is_unprintable(c);
-    if text.chars().all(harmless) {
+    let is_printable = |c: char| !is_unprintable(c);
+    if text.chars().all(is_printable) {
         return text.to_owned();
     }
     text.chars()
         .map(|c| {
-            if harmless(c) {
+            if is_printable(c) {
                 c.to_string()
             } else {
                 c.escape_unicode().to_string()
@@ -28,30 +28,32 @@ pub(super) fn sanitize(text: &str) -> String {
         .collect()
 }
 
-/// What is about to be shown, without what no part of it should have had: everything but lines, tabs and our own colours
-/// is written as an escape. Values are cleaned where they are made into text; this is the net below.
+/// Escapes control characters in a complete output, except for line breaks, tabs and colour sequences. Single values
+/// went through [`sanitize`] already; this is the second line of defence. In JSON, which is recognized by its first
+/// character, the escapes are those of JSON, so that the document stays valid.
 #[must_use]
 pub fn sanitize_output(text: &str) -> Cow<'_, str> {
-    let odd = |c: char| is_unprintable(c) && !matches!(c, '\n' | '\t');
-    if !text.contains(odd) {
+    let must_escape = |c: char| is_unprintable(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(must_escape) {
         return Cow::Borrowed(text);
     }
     let is_json = text.starts_with(['{', '[']);
     let mut out = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some(at) = rest.find(odd) {
-        let (before, from) = rest.split_at(at);
+    let mut remaining = text;
+    while let Some(at) = remaining.find(must_escape) {
+        let (before, from) = remaining.split_at(at);
         out.push_str(before);
+        // Our own colour sequences pass, but JSON never contains any: there, ESC is data.
         let color = if is_json { 0 } else { color_sequence_len(from) };
         if color > 0 {
             out.push_str(&from[..color]);
-            rest = &from[color..];
+            remaining = &from[color..];
             continue;
         }
         let mut characters = from.chars();
         if let Some(c) = characters.next() {
             match c {
-                // The end of a line elsewhere is nothing here.
+                // A Windows line break: the `\n` that follows is enough.
                 '\r' if from.starts_with("\r\n") => {}
                 c if is_json => {
                     let units = c
@@ -64,33 +66,33 @@ pub fn sanitize_output(text: &str) -> Cow<'_, str> {
                 c => out.extend(c.escape_unicode()),
             }
         }
-        rest = characters.as_str();
+        remaining = characters.as_str();
     }
-    out.push_str(rest);
+    out.push_str(remaining);
     Cow::Owned(out)
 }
 
-/// How long the colour is that a text begins with: `ESC [ digits m`.
+/// The length in bytes of the colour sequence that `text` begins with, `ESC [ digits m`; 0 if there is none.
 fn color_sequence_len(text: &str) -> usize {
-    let Some(rest) = text.strip_prefix("\u{1b}[") else {
+    let Some(remaining) = text.strip_prefix("\u{1b}[") else {
         return 0;
     };
-    let digits = rest
+    let digit_count = remaining
         .bytes()
         .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
         .count();
-    if rest[digits..].starts_with('m') {
-        text.len() - rest.len() + digits + 1
+    if remaining[digit_count..].starts_with('m') {
+        text.len() - remaining.len() + digit_count + 1
     } else {
         0
     }
 }
 
-/// The line as it may be shown. A variable that holds what is known as a secret's value is one itself: it stood in the
-/// open before it became a secret, or somebody set it by hand. The plan keeps the value: what a run happens to know as
-/// secret differs from run to run, and a plan is the same whoever makes it.
+/// Hides the value of an environment variable that contains a known secret: perhaps it was a plain variable before it
+/// became a secret, or somebody set it by hand. This happens here and not in the plan, because which secrets are known
+/// differs between runs, and a plan (and its id) must not.
 pub(super) fn redact_line(line: &DiffLine) -> DiffLine {
-    let hide = |side: &Option<DisplayValue>| match side {
+    let redact = |side: &Option<DisplayValue>| match side {
         Some(DisplayValue::Value(value)) if contains_secret(&value.to_string()) => {
             Some(DisplayValue::Sensitive)
         }
@@ -100,23 +102,23 @@ pub(super) fn redact_line(line: &DiffLine) -> DiffLine {
         return line.clone();
     }
     DiffLine {
-        from: hide(&line.from),
-        to: hide(&line.to),
+        from: redact(&line.from),
+        to: redact(&line.to),
         ..line.clone()
     }
 }
 
-/// A value in one line, uncut.
-pub(super) fn inline_value(shown: &DisplayValue) -> String {
-    match shown {
+/// A value in one line, not truncated.
+pub(super) fn inline_value(value: &DisplayValue) -> String {
+    match value {
         DisplayValue::Sensitive => "(sensitive)".to_owned(),
         DisplayValue::KnownAfterApply => "(known after apply)".to_owned(),
         DisplayValue::Words(words) => sanitize(words),
-        DisplayValue::Value(value) => sanitize(&shorten_digests(&value.to_string())),
+        DisplayValue::Value(json) => sanitize(&shorten_digests(&json.to_string())),
     }
 }
 
-/// A sentence in lines of so many columns, broken between words.
+/// Breaks text between words into lines of at most `columns`; a longer word gets a line of its own.
 pub(super) fn wrap_words(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -129,9 +131,9 @@ pub(super) fn wrap_words(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// The text of a value that spans lines.
-pub(super) fn multiline_text(shown: Option<&DisplayValue>) -> Option<&str> {
-    match shown {
+/// The text of a string value with several lines; `None` for any other value.
+pub(super) fn multiline_text(value: Option<&DisplayValue>) -> Option<&str> {
+    match value {
         Some(DisplayValue::Value(Value::String(text))) => {
             text.trim_end_matches('\n').contains('\n').then_some(text)
         }
@@ -139,50 +141,53 @@ pub(super) fn multiline_text(shown: Option<&DisplayValue>) -> Option<&str> {
     }
 }
 
-/// The text of a string, whether it spans lines or not.
-pub(super) fn string_text(shown: Option<&DisplayValue>) -> Option<&str> {
-    match shown {
+/// The text of a string value.
+pub(super) fn string_text(value: Option<&DisplayValue>) -> Option<&str> {
+    match value {
         Some(DisplayValue::Value(Value::String(text))) => Some(text),
         _ => None,
     }
 }
 
-/// `sha256:` and 64 digits become `sha256:` and twelve.
+/// Shortens each `sha256:` digest to [`SHORT_DIGEST_LEN`] digits.
 pub(super) fn shorten_digests(text: &str) -> String {
-    const WORD: &str = "sha256:";
-    const FULL: usize = 64;
+    const ALGORITHM: &str = "sha256:";
+    const DIGEST_LEN: usize = 64;
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(WORD) {
-        let (before, from) = rest.split_at(at + WORD.len());
+    let mut remaining = text;
+    while let Some(at) = remaining.find(ALGORITHM) {
+        let (before, from) = remaining.split_at(at + ALGORITHM.len());
         out.push_str(before);
-        let digits = from.bytes().take_while(u8::is_ascii_hexdigit).count();
-        if digits == FULL {
+        let digit_count = from.bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digit_count == DIGEST_LEN {
             out.push_str(&from[..SHORT_DIGEST_LEN]);
             out.push('…');
         } else {
-            out.push_str(&from[..digits]);
+            out.push_str(&from[..digit_count]);
         }
-        rest = &from[digits..];
+        remaining = &from[digit_count..];
     }
-    out.push_str(rest);
+    out.push_str(remaining);
     out
 }
 
-/// The text in at most so many columns, its middle left out.
+/// Truncates text to `columns` by replacing its middle with `…`.
 pub(super) fn truncate_middle(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    let room = columns.saturating_sub(1);
-    let tail = room / 2;
-    let head = prefix_of_width(text, room - tail);
+    let available = columns.saturating_sub(1);
+    let tail_width = available / 2;
+    let head = prefix_of_width(text, available - tail_width);
     let reversed: String = text.chars().rev().collect();
-    let tail: String = prefix_of_width(&reversed, tail).chars().rev().collect();
+    let tail: String = prefix_of_width(&reversed, tail_width)
+        .chars()
+        .rev()
+        .collect();
     format!("{head}…{tail}")
 }
 
-/// As much of the beginning as fits.
+/// The longest prefix that fits into `columns`.
 pub(super) fn prefix_of_width(text: &str, columns: usize) -> &str {
     let mut used = 0;
     let end = text
@@ -195,77 +200,89 @@ pub(super) fn prefix_of_width(text: &str, columns: usize) -> &str {
     &text[..end]
 }
 
-/// Two values side by side in so many columns, cut so that where they differ stays in sight.
+/// Truncates two values that share `columns`, so that the place where they differ stays visible.
 pub(super) fn truncate_pair(from: &str, to: &str, columns: usize) -> (String, String) {
     let fits = |from: &str, to: &str| from.width() + to.width() <= columns;
     if fits(from, to) {
         return (from.to_owned(), to.to_owned());
     }
-    // Two images of one repository: what they share is said once, in part, or not at all.
-    let (last, part) = (
+    // Two image references of one repository: abbreviate the common prefix of the second one always, and that of the
+    // first one only as far as needed. `slash_prefix` keeps the repository's last part, `part_prefix` only what differs.
+    let (slash_prefix, part_prefix) = (
         common_prefix_end(from, to, "/"),
         common_prefix_end(from, to, "@/:"),
     );
-    let short = |text: &str, stem: usize| match stem {
+    let short = |text: &str, prefix_len: usize| match prefix_len {
         0 => text.to_owned(),
         _ => format!(
             "{}…{}",
             if text.starts_with('"') { "\"" } else { "" },
-            &text[stem..]
+            &text[prefix_len..]
         ),
     };
-    let to_by_part = short(to, part);
-    let shorter = [0, last, part].map(|stem| short(from, stem));
-    if let Some(from) = shorter
+    let short_to = short(to, part_prefix);
+    let candidates = [0, slash_prefix, part_prefix].map(|prefix_len| short(from, prefix_len));
+    if let Some(from) = candidates
         .into_iter()
-        .find(|from| part > 0 && fits(from, &to_by_part))
+        .find(|from| part_prefix > 0 && fits(from, &short_to))
     {
-        return (from, to_by_part);
+        return (from, short_to);
     }
-    let each = width_for_longer(from, to, columns);
-    let cut = (truncate_middle(from, each), truncate_middle(to, each));
-    if cut.0 == cut.1 && from != to {
-        truncate_around_difference(from, to, each)
+    // Otherwise truncate both in the middle, unless that would make them look equal.
+    let each_width = width_for_longer(from, to, columns);
+    let truncated = (
+        truncate_middle(from, each_width),
+        truncate_middle(to, each_width),
+    );
+    if truncated.0 == truncated.1 && from != to {
+        truncate_around_difference(from, to, each_width)
     } else {
-        cut
+        truncated
     }
 }
 
-/// Gives the shorter side what it needs and the longer one the rest.
+/// The width limit for each of two values: the longer one gets what the shorter one leaves.
 fn width_for_longer(from: &str, to: &str, columns: usize) -> usize {
-    let shorter = from.width().min(to.width());
-    if shorter < columns / 2 {
-        columns - shorter
+    let narrower = from.width().min(to.width());
+    if narrower < columns / 2 {
+        columns - narrower
     } else {
         columns / 2
     }
 }
 
-/// Where the last part begins that differs, as a byte that begins a character in both; 0 when nothing is shared.
+/// The byte index of the last separator in the common prefix, a character boundary in both values; 0 if there is none.
 fn common_prefix_end(from: &str, to: &str, separators: &str) -> usize {
     let pairs = from.char_indices().zip(to.chars());
-    let same = pairs
+    let common = pairs
         .take_while(|((_, a), b)| a == b)
         .map(|((at, c), _)| (at, c));
-    // A digest keeps the word before its colon.
-    let parts = same.filter(|(at, c)| separators.contains(*c) && !from[..*at].ends_with("sha256"));
+    // `sha256:` is one unit: a digest without its algorithm would not be recognized.
+    let parts =
+        common.filter(|(at, c)| separators.contains(*c) && !from[..*at].ends_with("sha256"));
     parts.map(|(at, _)| at).last().unwrap_or(0)
 }
 
+/// Truncates two values of a long common prefix to the surroundings of the first difference.
 fn truncate_around_difference(from: &str, to: &str, columns: usize) -> (String, String) {
-    let same = from
+    let common_len = from
         .chars()
         .zip(to.chars())
         .take_while(|(a, b)| a == b)
         .count();
-    let around = |text: &str| {
-        let skip = same.saturating_sub(columns / 3);
-        let rest: String = text.chars().skip(skip).collect();
-        let end = prefix_of_width(&rest, columns.saturating_sub(2));
-        let more = if end.len() < rest.len() { "…" } else { "" };
-        format!("…{end}{more}")
+    let excerpt = |text: &str| {
+        // A third of the width shows what precedes the difference.
+        let skip = common_len.saturating_sub(columns / 3);
+        let remaining: String = text.chars().skip(skip).collect();
+        let end = prefix_of_width(&remaining, columns.saturating_sub(2));
+        let ellipsis = if end.len() < remaining.len() {
+            "…"
+        } else {
+            ""
+        };
+        format!("…{end}{ellipsis}")
     };
-    (around(from), around(to))
+    (excerpt(from), excerpt(to))
 }
 
 #[cfg(test)]
@@ -273,14 +290,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn controls_never_reach_the_terminal() {
+    fn sanitize_escapes_control_characters() {
         assert_eq!(sanitize("a\u{1b}[31mb"), "a\\u{1b}[31mb");
         assert_eq!(sanitize("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(sanitize("grün ✓"), "grün ✓");
     }
 
     #[test]
-    fn the_net_keeps_lines_and_colours_and_nothing_else() {
+    fn sanitize_output_keeps_only_line_breaks_tabs_and_colours() {
         assert_eq!(
             sanitize_output("\u{1b}[1;31mno\u{1b}[0m\n\tü"),
             "\u{1b}[1;31mno\u{1b}[0m\n\tü"
@@ -295,15 +312,15 @@ mod tests {
         );
         assert_eq!(sanitize_output("\u{1b}"), "\\u{1b}");
         let value = serde_json::json!({ "a\u{7f}": "\u{9b}\u{202e}\u{e0041}\u{1b}[1m" });
-        let shown = sanitize_output(&value.to_string()).into_owned();
+        let output = sanitize_output(&value.to_string()).into_owned();
         assert!(
-            shown.is_ascii() && serde_json::from_str::<Value>(&shown).unwrap() == value,
-            "{shown}"
+            output.is_ascii() && serde_json::from_str::<Value>(&output).unwrap() == value,
+            "{output}"
         );
     }
 
     #[test]
-    fn a_cut_keeps_both_ends_and_whole_characters() {
+    fn truncate_middle_keeps_both_ends_and_whole_characters() {
         assert_eq!(truncate_middle("short", 10), "short");
         assert_eq!(truncate_middle("abcdefghij", 5), "ab…ij");
         assert_eq!(truncate_middle("日本語日本語", 7).width(), 5);
@@ -313,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_in_the_middle_stays_in_sight() {
+    fn truncate_pair_keeps_a_difference_in_the_middle_visible() {
         let (a, b) = ("x".repeat(100), "y".repeat(100));
         let (from, to) = truncate_pair(&format!("{a}1{b}"), &format!("{a}2{b}"), 60);
         assert!(from.contains('1') && to.contains('2'), "{from} {to}");
     }
 
     #[test]
-    fn a_repository_that_both_share_is_said_once() {
+    fn truncate_pair_abbreviates_a_common_repository() {
         let (from, to) = ("\"r.io/shop@sha256:1a\"", "\"r.io/shop@sha256:2b\"");
         assert_eq!(
             truncate_pair(from, to, 40),
@@ -329,20 +346,26 @@ mod tests {
         assert_eq!(truncate_pair(from, to, 32).0, "\"…/shop@sha256:1a\"");
         assert_eq!(truncate_pair(from, to, 30).0, "\"…@sha256:1a\"");
         let (from, to) = ("\"r.io/shop:v1@sha256:1a\"", "\"r.io/shop:v2@sha256:2b\"");
-        let short = (
+        let expected = (
             "\"…/shop:v1@sha256:1a\"".to_owned(),
             "\"…:v2@sha256:2b\"".to_owned(),
         );
-        assert_eq!(truncate_pair(from, to, 38), short);
+        assert_eq!(truncate_pair(from, to, 38), expected);
     }
 
     #[test]
-    fn a_digest_is_shortened_only_when_it_is_one() {
+    fn shorten_digests_ignores_incomplete_digests() {
         let digest = "ab".repeat(32);
         assert_eq!(
             shorten_digests(&format!("r/a@sha256:{digest}\"")),
             "r/a@sha256:abababababab…\""
         );
         assert_eq!(shorten_digests("sha256:abc"), "sha256:abc");
+    }
+
+    #[test]
+    fn wrap_words_never_splits_a_word() {
+        assert_eq!(wrap_words("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap_words("incomprehensible", 3), ["incomprehensible"]);
     }
 }

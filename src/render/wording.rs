@@ -1,4 +1,4 @@
-//! Counts, causes and consequences in words, said the same way in every format.
+//! Counts, durations, causes and consequences in words, so that every output format words them the same way.
 
 use std::time::Duration;
 
@@ -7,29 +7,28 @@ use crate::{
     plan::{Action, Verb},
 };
 
-/// `1 change`, `2 changes`. The noun takes a plain `s`.
+/// A number and its noun: `1 change`, `2 changes`. Only for nouns whose plural ends in a plain `s`.
 pub(super) fn format_count(number: u64, noun: &str) -> String {
     format!("{number} {}", inflect_noun(number, noun))
 }
 
-/// The noun alone, in the number that fits.
+/// The singular or plural of a noun.
 pub(super) fn inflect_noun(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{noun}{plural}")
 }
 
-/// A verb in the number that fits: `1 machine restarts`, `2 machines restart`.
+/// The verb form for a number of subjects: `1 machine restarts`, `2 machines restart`.
 pub(super) fn inflect_verb(number: usize, verb: &str) -> String {
     let singular = if number == 1 { "s" } else { "" };
     format!("{verb}{singular}")
 }
 
-/// `1 matches`, `2 match`.
 pub(super) fn inflect_match(number: usize) -> &'static str {
     if number == 1 { "matches" } else { "match" }
 }
 
-/// `0.9 s`, `12 s`, `1m50s`.
+/// A measured duration: `0.9 s`, `12 s`, `1m50s`.
 pub(super) fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -39,7 +38,7 @@ pub(super) fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// A guess, without digits that nobody can know: `12 s`, `1m50s`, `14 min`.
+/// An estimated duration, rounded to what an estimate can claim: `12 s`, `1m50s`, `14 min`.
 pub(super) fn format_estimate(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
@@ -51,21 +50,20 @@ pub(super) fn format_estimate(duration: Duration) -> String {
     }
 }
 
-/// What is over before anybody looks at a clock is not worth a line.
 const MIN_SHOWN_ESTIMATE: Duration = Duration::from_secs(10);
 
-/// How long a plan takes, where that is worth saying. Nobody knows beforehand what a release command has to do.
+/// How long applying takes, unless it is too short to mention. Release commands take an unknown time.
 pub(super) fn estimate_sentence(estimate: Duration, commands: usize) -> Option<String> {
-    let plus = if commands > 0 {
+    let suffix = if commands > 0 {
         ", plus the release command"
     } else {
         ""
     };
     (estimate >= MIN_SHOWN_ESTIMATE)
-        .then(|| format!("Takes about {} on Fly{plus}.", format_estimate(estimate)))
+        .then(|| format!("Takes about {} on Fly{suffix}.", format_estimate(estimate)))
 }
 
-/// Who made the difference, where that is worth saying: a changed manifest is the normal case.
+/// Why an object differs, if that is unusual: a changed manifest is the normal case and not mentioned.
 pub(super) fn cause_remark(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::Outside => Some("changed outside"),
@@ -73,7 +71,7 @@ pub(super) fn cause_remark(cause: Cause) -> Option<&'static str> {
     }
 }
 
-/// What is lost for good.
+/// What a deletion loses irrecoverably.
 pub(super) fn data_loss_remark(loss: DataLoss) -> &'static str {
     match loss {
         DataLoss::Data => "its data is lost",
@@ -82,7 +80,7 @@ pub(super) fn data_loss_remark(loss: DataLoss) -> &'static str {
     }
 }
 
-/// What a change means for what runs, in one word.
+/// Whether a change restarts what runs, for a table cell.
 pub(super) fn restart_text(verb: Verb, impact: Impact) -> &'static str {
     match (verb, impact) {
         (Verb::Replace, _) => "new object",
@@ -93,7 +91,7 @@ pub(super) fn restart_text(verb: Verb, impact: Impact) -> &'static str {
     }
 }
 
-/// A step as something under way and as something done.
+/// An action as present and past participle: `creating`, `created`.
 pub(super) fn action_participles(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::Create => ("creating", "created"),
@@ -115,7 +113,7 @@ pub(super) fn action_participles(action: Action) -> (&'static str, &'static str)
     }
 }
 
-/// How far a step is: `started, 1/2 checks`.
+/// The progress of a machine: `started, 1/2 checks`.
 pub(super) fn format_progress(state: &str, passing: usize, checks: usize) -> String {
     let state = super::value::sanitize(state);
     if checks == 0 {
@@ -125,7 +123,7 @@ pub(super) fn format_progress(state: &str, passing: usize, checks: usize) -> Str
     }
 }
 
-/// A step in the imperative, for a sentence such as `failed to update …`.
+/// An action as a verb phrase that an address follows, for sentences such as `failed to update …`.
 pub(super) fn action_imperative(action: Action) -> &'static str {
     match action {
         Action::Create => "create",
@@ -141,9 +139,9 @@ pub(super) fn action_imperative(action: Action) -> &'static str {
     }
 }
 
-/// The first few of a list, and how many more there are.
-pub(super) fn join_limited(items: &[String], most: usize) -> String {
-    let (shown, rest) = items.split_at(items.len().min(most));
+/// At most `limit` items, and how many more there are: `a, b and 3 more`.
+pub(super) fn join_limited(items: &[String], limit: usize) -> String {
+    let (shown, rest) = items.split_at(items.len().min(limit));
     match rest.len() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
@@ -155,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_singular_and_everything_else_is_not() {
+    fn only_one_is_singular() {
         assert_eq!(format_count(1, "object"), "1 object");
         assert_eq!(format_count(0, "object"), "0 objects");
         assert_eq!(inflect_verb(1, "restart"), "restarts");
@@ -163,11 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn durations_lose_digits_as_they_grow() {
+    fn longer_durations_have_fewer_digits() {
         assert_eq!(format_duration(Duration::from_millis(940)), "0.9 s");
         assert_eq!(format_duration(Duration::from_millis(12_300)), "12 s");
         assert_eq!(format_duration(Duration::from_secs(110)), "1m50s");
-        let guesses = [9, 59, 63, 599, 601].map(|secs| format_estimate(Duration::from_secs(secs)));
-        assert_eq!(guesses, ["9 s", "59 s", "1m05s", "10m00s", "11 min"]);
+        let estimates =
+            [9, 59, 63, 599, 601].map(|secs| format_estimate(Duration::from_secs(secs)));
+        assert_eq!(estimates, ["9 s", "59 s", "1m05s", "10m00s", "11 min"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What is there on AWS, in a few words each.
+//! Summarizes the AWS resources of an environment.
 
 use super::AwsResourceSummary;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     model::{Address, KindName, Name, ResourceMap, s3::PublicAccessBlock},
 };
 
-/// Everything, whether it is asked for, there, or both.
+/// All resources that the manifest declares, that exist, or both.
 pub(super) fn summarize_aws_resources(desired: &Desired, world: &World) -> Vec<AwsResourceSummary> {
     let org = world
         .findings
@@ -25,12 +25,12 @@ pub(super) fn summarize_aws_resources(desired: &Desired, world: &World) -> Vec<A
     let providers = summarize_kind::<OidcProvider, _, _>(
         (&desired.aws_provider, |_| oidc_provider::issuer_host(org)),
         (&world.aws_provider, |live| {
-            let whose = if live.ours {
+            let origin = if live.ours {
                 "made by trimtab"
             } else {
                 "made elsewhere"
             };
-            (oidc_provider::issuer_host(org), whose.to_owned())
+            (oidc_provider::issuer_host(org), origin.to_owned())
         }),
     );
     let roles = summarize_kind::<Role, _, _>(
@@ -43,37 +43,37 @@ pub(super) fn summarize_aws_resources(desired: &Desired, world: &World) -> Vec<A
 }
 
 fn summarize_kind<K: KindName, S, L>(
-    (specs, asked): (&ResourceMap<S>, impl Fn(&S) -> String),
-    (lives, there): (&ResourceMap<L>, impl Fn(&L) -> (String, String)),
+    (specs, declared_name): (&ResourceMap<S>, impl Fn(&S) -> String),
+    (lives, describe_live): (&ResourceMap<L>, impl Fn(&L) -> (String, String)),
 ) -> Vec<AwsResourceSummary> {
     let names: std::collections::BTreeSet<&Name> = specs.keys().chain(lives.keys()).collect();
-    let one = |name: &Name| {
+    let summarize = |name: &Name| {
         let (spec, live) = (specs.get(name), lives.get(name));
-        let (called, about) = live.map_or_else(
-            || (spec.map(&asked).unwrap_or_default(), String::new()),
-            &there,
+        let (aws_name, about) = live.map_or_else(
+            || (spec.map(&declared_name).unwrap_or_default(), String::new()),
+            &describe_live,
         );
         AwsResourceSummary {
             address: Address::new::<K>(name).to_string(),
-            name: called,
+            name: aws_name,
             exists: live.is_some(),
             wanted: spec.is_some(),
             about,
         }
     };
-    names.into_iter().map(one).collect()
+    names.into_iter().map(summarize).collect()
 }
 
 fn describe_bucket(live: &BucketLive) -> String {
-    let mut words = vec![live.region.clone()];
-    words.extend(
+    let mut parts = vec![live.region.clone()];
+    parts.extend(
         live.encryption
             .as_ref()
             .map(|encryption| encryption.algorithm.clone()),
     );
-    let private = live.public_access == PublicAccessBlock::all(true);
-    words.push(if private { "private" } else { "NOT private" }.to_owned());
-    words.push(
+    let is_private = live.public_access == PublicAccessBlock::all(true);
+    parts.push(if is_private { "private" } else { "NOT private" }.to_owned());
+    parts.push(
         if live.versioning.as_deref() == Some("Enabled") {
             "versions"
         } else {
@@ -81,7 +81,7 @@ fn describe_bucket(live: &BucketLive) -> String {
         }
         .to_owned(),
     );
-    words.push(
+    parts.push(
         if live.holds.is_some() {
             "holds objects"
         } else {
@@ -89,18 +89,18 @@ fn describe_bucket(live: &BucketLive) -> String {
         }
         .to_owned(),
     );
-    words.join(", ")
+    parts.join(", ")
 }
 
 fn describe_role(live: &RoleLive) -> String {
-    let words: Vec<String> = live
+    let parts: Vec<String> = live
         .policies
         .values()
         .flat_map(crate::iam::policy::PolicyDocument::describe)
         .collect();
-    if words.is_empty() {
+    if parts.is_empty() {
         "may do nothing".to_owned()
     } else {
-        words.join("; ")
+        parts.join("; ")
     }
 }

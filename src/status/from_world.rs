@@ -1,4 +1,5 @@
-//! From the world and what is desired of it to a fleet: judgements such as "asleep" are made here, and only here.
+//! Builds the status from the observed and the desired state. Judgements such as "asleep" are made
+//! here, and only here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,23 +16,23 @@ use crate::{
             workload::{ProcessExit, WorkloadLive, config::Autostop},
         },
     },
-    model::{Address, KindName, Name, ResourceMap},
+    model::{Address, KindName, Name, ResourceMap, resources_in_app},
 };
 
 impl EnvironmentStatus {
-    /// What runs, and how many should.
+    /// The status of an environment.
     #[must_use]
     pub fn from_world(desired: &Desired, world: &World) -> Self {
         let keys: BTreeSet<&Name> = desired.fly_app.keys().chain(world.fly_app.keys()).collect();
-        let found = &world.findings;
-        let claims = found
+        let findings = &world.findings;
+        let conflicts = findings
             .ownership_conflicts
             .iter()
-            .map(|claim| claim.reason.clone());
-        let unmanaged = found.unmanaged.iter().map(|left| UnmanagedSummary {
-            what: left.what.clone(),
-            within: left.within.to_string(),
-            why: left.why.clone(),
+            .map(|conflict| conflict.reason.clone());
+        let unmanaged = findings.unmanaged.iter().map(|resource| UnmanagedSummary {
+            what: resource.what.clone(),
+            within: resource.within.to_string(),
+            why: resource.why.clone(),
         });
         let meta = &desired.meta;
         Self {
@@ -45,36 +46,36 @@ impl EnvironmentStatus {
                 .collect(),
             aws: super::aws::summarize_aws_resources(desired, world),
             unmanaged: unmanaged.collect(),
-            warnings: claims
+            warnings: conflicts
                 .chain(pending_successor_warnings(world))
-                .chain(found.warnings.iter().chain(&meta.warnings).cloned())
+                .chain(findings.warnings.iter().chain(&meta.warnings).cloned())
                 .collect(),
         }
     }
 }
 
-/// Successors that have not taken over: a run was interrupted.
+/// Warns of successors that have not taken over because a run was interrupted.
 fn pending_successor_warnings(world: &World) -> impl Iterator<Item = String> {
     let successors = world
         .fly_machine
         .iter()
         .filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
-    successors.map(|(name, green)| {
+    successors.map(|(name, successor)| {
         format!(
             "machine {} waits beside {name}, hidden, to take its place: a rollout stopped; apply goes on with it, or \
              makes another when something else is asked for",
-            green.id
+            successor.id
         )
     })
 }
 
 fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {
-    let (asked, there) = (desired.fly_app.get(key), world.fly_app.get(key));
-    let name = there
+    let (declared, live) = (desired.fly_app.get(key), world.fly_app.get(key));
+    let name = live
         .map(|live| &live.name)
-        .or_else(|| asked.map(|spec| &spec.name));
+        .or_else(|| declared.map(|spec| &spec.name));
     let groups = summarize_groups(key, desired, world);
-    let holders = machine_names_by_id(key, world);
+    let machine_names = machine_names_by_id(key, world);
     let secrets = world
         .fly_secrets
         .get(key)
@@ -83,11 +84,11 @@ fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {
     AppSummary {
         app: key.to_string(),
         fly_name: name.cloned().unwrap_or_default(),
-        exists: there.is_some(),
+        exists: live.is_some(),
         cron: summarize_crons(key, desired, world, &groups),
         groups,
-        volumes: summarize_volumes(key, desired, world, &holders),
-        ips: within_app(&world.fly_ip, key)
+        volumes: summarize_volumes(key, desired, world, &machine_names),
+        ips: resources_in_app(&world.fly_ip, key)
             .map(|(name, ip)| IpSummary {
                 name: name.to_string(),
                 address: ip.address.clone(),
@@ -95,7 +96,7 @@ fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {
                 region: ip.region.clone(),
             })
             .collect(),
-        certificates: within_app(&world.fly_certificate, key)
+        certificates: resources_in_app(&world.fly_certificate, key)
             .map(|(name, live)| CertificateStatus {
                 name: name.to_string(),
                 hostname: live.hostname.clone(),
@@ -107,43 +108,33 @@ fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {
     }
 }
 
-/// The part of a table that lies in one app.
-fn within_app<'t, T>(
-    table: &'t ResourceMap<T>,
-    app: &Name,
-) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    let prefix = app.child_prefix();
-    table
-        .iter()
-        .filter(move |(name, _)| name.as_str().starts_with(&prefix))
-}
-
 fn summarize_groups(key: &Name, desired: &Desired, world: &World) -> Vec<GroupSummary> {
     let mut groups: BTreeMap<(String, String), GroupSummary> = BTreeMap::new();
-    let mut at = |group: &str, region: &str, change: &mut dyn FnMut(&mut GroupSummary)| {
-        let place = (group.to_owned(), region.to_owned());
-        let empty = || GroupSummary {
-            group: group.to_owned(),
-            region: region.to_owned(),
-            desired: 0,
-            running: 0,
-            asleep: 0,
-            mixed: false,
-            machines: Vec::new(),
+    let mut update_group =
+        |group: &str, region: &str, change: &mut dyn FnMut(&mut GroupSummary)| {
+            let group_key = (group.to_owned(), region.to_owned());
+            let empty = || GroupSummary {
+                group: group.to_owned(),
+                region: region.to_owned(),
+                desired: 0,
+                running: 0,
+                asleep: 0,
+                mixed: false,
+                machines: Vec::new(),
+            };
+            change(groups.entry(group_key).or_insert_with(empty));
         };
-        change(groups.entry(place).or_insert_with(empty));
-    };
-    for (_, spec) in within_app(&desired.fly_machine, key) {
-        at(&spec.group, spec.workload.region.as_str(), &mut |group| {
+    for (_, spec) in resources_in_app(&desired.fly_machine, key) {
+        update_group(&spec.group, spec.workload.region.as_str(), &mut |group| {
             group.desired += 1;
         });
     }
-    for (name, live) in within_app(&world.fly_machine, key) {
+    for (name, live) in resources_in_app(&world.fly_machine, key) {
         let mut machine =
             summarize_machine(name, &live.workload, desired.fly_machine.contains_key(name));
         machine.retired = live.retired;
         machine.volume = live.volume.as_ref().map(|(id, _)| id.clone());
-        at(
+        update_group(
             live.workload.process_group(),
             live.workload.region.as_str(),
             &mut |group| {
@@ -155,21 +146,22 @@ fn summarize_groups(key: &Name, desired: &Desired, world: &World) -> Vec<GroupSu
         );
     }
     let mut groups: Vec<GroupSummary> = groups.into_values().collect();
-    let mut seen: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+    let mut versions: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for group in &groups {
-        // What is hidden serves nobody.
+        // Retired machines are cordoned, so their version does not count.
         let serving = group.machines.iter().filter(|machine| !machine.retired);
-        seen.entry(group.group.clone())
+        versions
+            .entry(group.group.clone())
             .or_default()
             .extend(serving.map(MachineSummary::version_key));
     }
-    let mixed: BTreeSet<String> = seen
+    let mixed_groups: BTreeSet<String> = versions
         .into_iter()
         .filter(|(_, versions)| versions.len() > 1)
         .map(|(group, _)| group)
         .collect();
     for group in &mut groups {
-        group.mixed = mixed.contains(&group.group);
+        group.mixed = mixed_groups.contains(&group.group);
     }
     groups
 }
@@ -203,14 +195,15 @@ fn summarize_machine(name: &Name, live: &WorkloadLive, wanted: bool) -> MachineS
 
 fn classify_activity(live: &WorkloadLive) -> Activity {
     let services = &live.config.services;
-    // A machine that nothing puts to sleep was stopped by somebody, even where a request would start it.
-    let sleeps = |service: &fly::workload::config::MachineService| {
+    // Only a machine with autostop can be asleep. Any other was stopped by somebody, even if a
+    // request would start it.
+    let can_sleep = |service: &fly::workload::config::MachineService| {
         service.autostop != Autostop::Off && service.autostart != Some(false)
     };
     match live.state.as_str() {
         _ if !live.health.host_ok => Activity::Unreachable,
         "started" => Activity::Running,
-        "stopped" | "suspended" if services.iter().any(sleeps) => Activity::Asleep,
+        "stopped" | "suspended" if services.iter().any(can_sleep) => Activity::Asleep,
         "stopped" | "created" if !live.config.standbys.is_empty() => Activity::Standby,
         "stopped" | "suspended" | "created" => Activity::Stopped,
         "failed" | "launch_failed" => Activity::Failed,
@@ -220,17 +213,17 @@ fn classify_activity(live: &WorkloadLive) -> Activity {
 
 fn summarize_last_run(run: &ProcessExit) -> LastRun {
     let ProcessExit {
-        ended_at_ms: ended,
+        ended_at_ms,
         exit_code,
         oom_killed,
-        requested_stop: requested,
+        requested_stop,
     } = run;
-    let time = jiff::Timestamp::from_millisecond(*ended).unwrap_or_default();
+    let time = jiff::Timestamp::from_millisecond(*ended_at_ms).unwrap_or_default();
     LastRun {
         ended_at: time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         exit_code: *exit_code,
         oom_killed: *oom_killed,
-        requested: *requested,
+        requested: *requested_stop,
     }
 }
 
@@ -245,32 +238,35 @@ fn summarize_crons(
         .flat_map(|group| &group.machines)
         .map(|machine| machine.image.as_ref())
         .collect();
-    let asked = |name: &Name| {
+    let declared = |name: &Name| {
         desired
             .fly_cron
             .get(name)
             .and_then(|spec| spec.workload.config.image.clone())
     };
-    let others: BTreeSet<_> = within_app(&desired.fly_machine, key)
+    let machine_images: BTreeSet<_> = resources_in_app(&desired.fly_machine, key)
         .filter_map(|(_, spec)| spec.workload.config.image.clone())
         .collect();
-    let read = |(name, live): (&Name, &fly::cron::CronLive)| {
+    let summarize = |(name, live): (&Name, &fly::cron::CronLive)| {
         let machine = summarize_machine(name, &live.workload, desired.fly_cron.contains_key(name));
-        let same = running
+        let is_app_image = running
             .iter()
             .any(|image| is_same_image(*image, machine.image.as_ref()));
-        // An image of its own that the manifest asks for is no surprise.
-        let meant = asked(name).is_some_and(|image| !others.is_empty() && !others.contains(&image));
+        // The manifest may give a cron machine an image of its own.
+        let is_declared_image = declared(name)
+            .is_some_and(|image| !machine_images.is_empty() && !machine_images.contains(&image));
         CronSummary {
             schedule: live.workload.config.schedule.clone(),
-            other_image: !running.is_empty() && !same && !meant,
+            other_image: !running.is_empty() && !is_app_image && !is_declared_image,
             machine,
         }
     };
-    within_app(&world.fly_cron, key).map(read).collect()
+    resources_in_app(&world.fly_cron, key)
+        .map(summarize)
+        .collect()
 }
 
-/// By digest where both have one.
+/// Compares by digest if both have one, else by reference.
 fn is_same_image(a: Option<&ImageSummary>, b: Option<&ImageSummary>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) if a.digest.is_some() && b.digest.is_some() => a.digest == b.digest,
@@ -278,10 +274,11 @@ fn is_same_image(a: Option<&ImageSummary>, b: Option<&ImageSummary>) -> bool {
     }
 }
 
-/// The environment's machines by Fly's ids.
+/// The names of an app's machines by Fly's ids.
 fn machine_names_by_id(key: &Name, world: &World) -> BTreeMap<String, String> {
-    let machines = within_app(&world.fly_machine, key).map(|(name, live)| (name, &live.workload));
-    let crons = within_app(&world.fly_cron, key).map(|(name, live)| (name, &live.workload));
+    let machines =
+        resources_in_app(&world.fly_machine, key).map(|(name, live)| (name, &live.workload));
+    let crons = resources_in_app(&world.fly_cron, key).map(|(name, live)| (name, &live.workload));
     machines
         .chain(crons)
         .map(|(name, live)| (live.id.clone(), name.to_string()))
@@ -292,9 +289,9 @@ fn summarize_volumes(
     key: &Name,
     desired: &Desired,
     world: &World,
-    holders: &BTreeMap<String, String>,
+    machine_names: &BTreeMap<String, String>,
 ) -> Vec<VolumeSummary> {
-    let read = |(name, live): (&Name, &fly::volume::VolumeLive)| VolumeSummary {
+    let summarize = |(name, live): (&Name, &fly::volume::VolumeLive)| VolumeSummary {
         name: name.to_string(),
         id: live.id.clone(),
         state: live.state.clone(),
@@ -306,23 +303,25 @@ fn summarize_volumes(
         held_by_name: live
             .attached_machine
             .as_ref()
-            .and_then(|id| holders.get(id))
+            .and_then(|id| machine_names.get(id))
             .cloned(),
         reachable: live.host_ok,
         wanted: desired.fly_volume.contains_key(name),
     };
-    within_app(&world.fly_volume, key).map(read).collect()
+    resources_in_app(&world.fly_volume, key)
+        .map(summarize)
+        .collect()
 }
 
-/// What the manifest names and is not there.
+/// The addresses that the manifest has but that do not exist.
 fn missing_addresses(key: &Name, desired: &Desired, world: &World) -> Vec<String> {
-    fn of<K: KindName, S, L>(
+    fn missing_of<K: KindName, S, L>(
         key: &Name,
-        asked: &ResourceMap<S>,
-        there: &ResourceMap<L>,
+        declared: &ResourceMap<S>,
+        live: &ResourceMap<L>,
     ) -> Vec<String> {
-        let lacking = within_app(asked, key).filter(|(name, _)| !there.contains_key(*name));
-        lacking
+        let missing = resources_in_app(declared, key).filter(|(name, _)| !live.contains_key(*name));
+        missing
             .map(|(name, _)| Address::new::<K>(name).to_string())
             .collect()
     }
@@ -330,11 +329,11 @@ fn missing_addresses(key: &Name, desired: &Desired, world: &World) -> Vec<String
         return vec![Address::new::<fly::App>(key).to_string()];
     }
     [
-        of::<fly::Machine, _, _>(key, &desired.fly_machine, &world.fly_machine),
-        of::<fly::Cron, _, _>(key, &desired.fly_cron, &world.fly_cron),
-        of::<fly::Volume, _, _>(key, &desired.fly_volume, &world.fly_volume),
-        of::<fly::Ip, _, _>(key, &desired.fly_ip, &world.fly_ip),
-        of::<fly::Certificate, _, _>(key, &desired.fly_certificate, &world.fly_certificate),
+        missing_of::<fly::Machine, _, _>(key, &desired.fly_machine, &world.fly_machine),
+        missing_of::<fly::Cron, _, _>(key, &desired.fly_cron, &world.fly_cron),
+        missing_of::<fly::Volume, _, _>(key, &desired.fly_volume, &world.fly_volume),
+        missing_of::<fly::Ip, _, _>(key, &desired.fly_ip, &world.fly_ip),
+        missing_of::<fly::Certificate, _, _>(key, &desired.fly_certificate, &world.fly_certificate),
     ]
     .concat()
 }

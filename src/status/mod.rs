@@ -1,5 +1,6 @@
-//! What runs, as one value: for `status`, for the question what runs which version after an apply that failed, and for
-//! programs. It says nothing of what should be done; that is a plan's business.
+//! The live state of an environment as one value: for `status`, for the summary of running versions
+//! after a failed apply, and for programs. It does not say what should be done; that is the plan's
+//! business.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,68 +11,70 @@ mod versions;
 
 pub use versions::{GroupVersions, RunningVersion};
 
-/// The version of the fleet as a document. The second part grows when fields are added, the first when any changes
-/// meaning.
+/// The version of the JSON document. The minor version grows when fields are added, the major
+/// version when the meaning of a field changes.
 pub const FORMAT_VERSION: &str = "1.1";
 
-/// Everything of one environment, as it is.
+/// The live state of one environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EnvironmentStatus {
-    /// The version of this shape. Readers should refuse another first part and ignore fields they do not know.
+    /// The version of this format. Readers should reject an unknown major version and ignore
+    /// unknown fields.
     pub format_version: &'static str,
-    /// The project that the manifest names.
+    /// The project named in the manifest.
     pub project: String,
     /// The environment.
     pub environment: String,
-    /// The organization on Fly.
+    /// The Fly organization.
     pub organization: String,
-    /// Every app of the manifest, and every app of ours that has left it.
+    /// The apps of the manifest, and the apps that the environment still owns but the manifest no
+    /// longer has.
     pub apps: Vec<AppSummary>,
     /// Buckets, identity providers and roles on AWS.
     pub aws: Vec<AwsResourceSummary>,
-    /// What is there and left alone.
+    /// Resources that exist but are not managed.
     pub unmanaged: Vec<UnmanagedSummary>,
-    /// Facts that the user should know.
+    /// Warnings to the user.
     pub warnings: Vec<String>,
 }
 
-/// Something on AWS.
+/// An AWS resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AwsResourceSummary {
-    /// Its address, such as `aws.bucket/backups`.
+    /// The resource address, such as `aws.bucket/backups`.
     pub address: String,
-    /// What AWS calls it.
+    /// The name on AWS.
     pub name: String,
-    /// Whether it is there.
+    /// Whether it exists.
     pub exists: bool,
-    /// Whether the manifest asks for it.
+    /// Whether the manifest declares it.
     pub wanted: bool,
-    /// What it is like, in a few words.
+    /// A short description.
     pub about: String,
 }
 
-/// One app and everything in it.
+/// An app and everything in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AppSummary {
-    /// Its key in the manifest.
+    /// The app's key in the manifest.
     pub app: String,
-    /// Its name on Fly.
+    /// The app's name on Fly.
     pub fly_name: String,
-    /// Whether it is there.
+    /// Whether it exists.
     pub exists: bool,
-    /// Its process groups, one for each region.
+    /// The process groups, one entry for each region.
     pub groups: Vec<GroupSummary>,
-    /// Its machines that run by schedule.
+    /// The cron machines.
     pub cron: Vec<CronSummary>,
-    /// Its volumes.
+    /// The volumes.
     pub volumes: Vec<VolumeSummary>,
-    /// Its addresses.
+    /// The IP addresses.
     pub ips: Vec<IpSummary>,
-    /// Its certificates.
+    /// The certificates.
     pub certificates: Vec<CertificateStatus>,
-    /// The names of its secrets.
+    /// The names of the secrets.
     pub secrets: Vec<String>,
-    /// Addresses that the manifest names and that are not there.
+    /// The addresses of resources that the manifest has but that do not exist.
     pub missing: Vec<String>,
 }
 
@@ -82,112 +85,113 @@ pub struct GroupSummary {
     pub group: String,
     /// The region.
     pub region: String,
-    /// How many machines the manifest asks for here.
+    /// The number of machines that the manifest declares here.
     pub desired: usize,
-    /// How many are started.
+    /// The number of running machines.
     pub running: usize,
-    /// How many sleep until a request wakes them.
+    /// The number of machines that are stopped until a request starts them.
     pub asleep: usize,
-    /// Whether the machines of this process group, here and in other regions, run different images or releases: a
-    /// rollout is half done.
+    /// Whether the machines of this process group, in any region, run different images or releases:
+    /// a rollout is incomplete.
     pub mixed: bool,
     /// The machines.
     pub machines: Vec<MachineSummary>,
 }
 
-/// One machine.
+/// A machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MachineSummary {
-    /// Its name within its kind, such as `web/app/ewr/0`.
+    /// The name within its kind, such as `web/app/ewr/0`.
     pub name: String,
-    /// Fly's id of it.
+    /// Fly's id.
     pub id: String,
-    /// Its region.
+    /// The region.
     pub region: String,
-    /// Its state in Fly's words.
+    /// The state, as named by Fly.
     pub state: String,
-    /// What that means.
+    /// What the state means.
     pub activity: Activity,
-    /// Its checks.
+    /// The status of the checks.
     pub checks: CheckCounts,
-    /// What it runs.
+    /// The image.
     pub image: Option<ImageSummary>,
-    /// The release that it belongs to.
+    /// The release that the machine was started with.
     pub release: Option<String>,
-    /// Whether the proxy leaves it out.
+    /// Whether Fly's proxy does not route to the machine.
     pub cordoned: bool,
-    /// Whether its host answers.
+    /// Whether its host is reachable.
     pub reachable: bool,
-    /// Whether its last start was seen to succeed.
+    /// Whether its last start is known to have succeeded.
     pub proven: bool,
-    /// Whether the manifest asks for it.
+    /// Whether the manifest declares it.
     pub wanted: bool,
-    /// Whether a new machine has taken over from it: it is hidden from the proxy, and goes with the next apply, or takes
-    /// over again with a rollback.
+    /// Whether a new machine has taken over from it. It is cordoned; the next apply deletes it, and
+    /// a rollback puts it back into service.
     pub retired: bool,
-    /// Fly's id of the volume that it holds.
+    /// Fly's id of the attached volume.
     pub volume: Option<String>,
-    /// How its program ended last.
+    /// How its program last exited.
     pub last_run: Option<LastRun>,
 }
 
-/// What a machine's state means to those who wait for an answer.
+/// What a machine's state means for those who depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
-    /// It runs.
+    /// It is running.
     Running,
-    /// It is between two states.
+    /// It is changing its state.
     Changing,
-    /// It is stopped or suspended, and wakes on request.
+    /// It is stopped or suspended, and a request starts it.
     Asleep,
-    /// It is stopped, and Fly starts it when the host of another fails.
+    /// It is stopped, and Fly starts it when the host of another machine fails.
     Standby,
-    /// It is stopped, and only a person or a schedule starts it.
+    /// It is stopped, and only a user or a schedule starts it.
     Stopped,
     /// Its start failed.
     Failed,
-    /// Its host does not answer, so nobody knows.
+    /// Its host is unreachable, so its state is unknown.
     Unreachable,
 }
 
-/// The checks of a machine.
+/// The number of a machine's checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct CheckCounts {
-    /// How many pass.
+    /// Passing checks.
     pub passing: usize,
-    /// How many there are.
+    /// All checks.
     pub total: usize,
 }
 
 /// An image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct ImageSummary {
-    /// The reference that the machine was made with.
+    /// The reference in the machine's configuration.
     pub reference: String,
-    /// The digest that it stood for.
+    /// The digest that it resolved to.
     pub digest: Option<String>,
 }
 
-/// The end of a run of a machine's program.
+/// An exit of a machine's program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct LastRun {
-    /// When it ended, in RFC 3339 and UTC.
+    /// The time of the exit, in RFC 3339 and UTC.
     pub ended_at: String,
-    /// The code that it exited with.
+    /// The exit code.
     pub exit_code: Option<i64>,
     /// Whether it ran out of memory.
     pub oom_killed: bool,
-    /// Whether it was asked to end.
+    /// Whether it was stopped on request.
     pub requested: bool,
 }
 
-/// A machine that runs by schedule.
+/// A cron machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CronSummary {
-    /// How often it runs; nothing when somebody took the schedule away.
+    /// The schedule; absent if somebody removed it.
     pub schedule: Option<String>,
-    /// Whether it runs another image than the rest of its app, although the manifest does not say so.
+    /// Whether it runs another image than the rest of its app although the manifest does not say
+    /// so.
     pub other_image: bool,
     /// The machine itself.
     #[serde(flatten)]
@@ -197,82 +201,85 @@ pub struct CronSummary {
 /// A volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct VolumeSummary {
-    /// Its name within its kind, such as `web/data/ewr/0`.
+    /// The name within its kind, such as `web/data/ewr/0`.
     pub name: String,
-    /// Fly's id of it.
+    /// Fly's id.
     pub id: String,
-    /// Its state in Fly's words.
+    /// The state, as named by Fly.
     pub state: String,
-    /// Its region.
+    /// The region.
     pub region: String,
-    /// Its size in gigabytes.
+    /// The size in gigabytes.
     pub size_gb: u32,
-    /// Bytes used, where Fly tells.
+    /// Used bytes, if known.
     pub bytes_used: Option<u64>,
-    /// Bytes in all, where Fly tells.
+    /// Capacity in bytes, if known.
     pub bytes_total: Option<u64>,
-    /// The id of the machine that holds it.
+    /// The id of the machine that has it attached.
     pub held_by: Option<String>,
-    /// The name of that machine, when it is one of the environment's.
+    /// The name of that machine, if the environment owns it.
     pub held_by_name: Option<String>,
-    /// Whether its host answers.
+    /// Whether its host is reachable.
     pub reachable: bool,
-    /// Whether the manifest asks for it.
+    /// Whether the manifest declares it.
     pub wanted: bool,
 }
 
-/// An address.
+/// An IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IpSummary {
-    /// Its name within its kind, such as `web/v6`.
+    /// The name within its kind, such as `web/v6`.
     pub name: String,
-    /// The address itself.
+    /// The address.
     pub address: String,
     /// `shared_v4`, `v4`, `v6` or `private_v6`.
     pub kind: String,
-    /// Its region, or `global`.
+    /// The region, or `global`.
     pub region: String,
 }
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CertificateStatus {
-    /// Its name within its kind.
+    /// The name within its kind.
     pub name: String,
-    /// The host.
+    /// The host name.
     pub hostname: String,
-    /// Whether DNS is set up for it.
+    /// Whether its DNS records point to the app.
     pub configured: bool,
 }
 
-/// Something that is there but not ours to manage.
+/// A resource that exists but is not managed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UnmanagedSummary {
-    /// What it is.
+    /// The resource.
     pub what: String,
-    /// The app that it is in, by its key in the manifest.
+    /// The key of the app that it belongs to.
     pub within: String,
-    /// Why it is left alone.
+    /// Why it is not managed.
     pub why: String,
 }
 
 impl MachineSummary {
-    /// Whether it runs and all its checks pass.
+    /// Whether the machine is running and all its checks pass.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.activity == Activity::Running && self.checks.passing == self.checks.total
     }
 
-    /// Whether it does not do what it should: one that sleeps, or was stopped by somebody, does.
+    /// Whether the machine has a problem. Machines that are asleep or were stopped on purpose have
+    /// none.
     #[must_use]
     pub fn has_problem(&self) -> bool {
-        let fails = self.activity == Activity::Running && !self.is_healthy();
-        fails || !self.proven || matches!(self.activity, Activity::Failed | Activity::Unreachable)
+        let is_unhealthy = self.activity == Activity::Running && !self.is_healthy();
+        is_unhealthy
+            || !self.proven
+            || matches!(self.activity, Activity::Failed | Activity::Unreachable)
     }
 }
 
 impl EnvironmentStatus {
-    /// Every machine of a process group.
+    /// All machines of process groups, without cron machines.
     pub fn machines(&self) -> impl Iterator<Item = &MachineSummary> {
         self.apps
             .iter()
@@ -280,10 +287,10 @@ impl EnvironmentStatus {
             .flat_map(|group| &group.machines)
     }
 
-    /// The fleet as a document for programs, described by [`schema`].
+    /// The status as a JSON document, described by [`schema`].
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        // Every type in it serialises: no map has keys that are not text.
+        // Serialization cannot fail: all map keys are strings.
         serde_json::to_value(self).unwrap_or_default()
     }
 }

@@ -1,35 +1,35 @@
-//! What runs which version: the one question that counts after an apply that failed.
+//! Which machines run which version: what counts most after a failed apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{EnvironmentStatus, ImageSummary, MachineSummary};
 
-/// The versions of one process group, or of one cron machine.
+/// The versions that run in one process group, or on one cron machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupVersions {
-    /// The app and the group: `web/app`; of a cron machine its own name: `web/news`.
+    /// App and group, such as `web/app`; for a cron machine its name, such as `web/news`.
     pub group: String,
-    /// What its machines run, the version of most machines first, and what others have taken over from last.
+    /// The running versions, most common first, retired ones last.
     pub versions: Vec<RunningVersion>,
 }
 
-/// One version and the machines that run it.
+/// A version and the machines that run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningVersion {
-    /// The release, where machines know it.
+    /// The release, if it is recorded.
     pub release: Option<String>,
     /// The image.
     pub image: Option<ImageSummary>,
     /// The names of the machines that run it.
     pub machines: Vec<String>,
-    /// How many of them do not run as they should.
+    /// The number of machines that have a problem.
     pub unhealthy: usize,
-    /// Whether new machines have taken over from them.
+    /// Whether new machines have taken over from these.
     pub retired: bool,
 }
 
 impl GroupVersions {
-    /// Whether more than one version is there: a rollout is half done.
+    /// Whether more than one version is in service: a rollout is incomplete.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
         self.versions
@@ -41,7 +41,7 @@ impl GroupVersions {
 }
 
 impl MachineSummary {
-    /// What makes two machines run the same version: the release, and the image by its digest where it has one.
+    /// The key of the machine's version: the release, and the image by digest if known.
     #[must_use]
     pub fn version_key(&self) -> (Option<String>, Option<String>) {
         let image = self.image.as_ref();
@@ -51,10 +51,11 @@ impl MachineSummary {
 }
 
 impl EnvironmentStatus {
-    /// What runs which version, by app and process group. Machines whose manifest entry is gone count as well: they run.
+    /// The running versions by app and process group. Machines that the manifest no longer has are
+    /// included: they are running.
     #[must_use]
     pub fn versions(&self) -> Vec<GroupVersions> {
-        let mut all = Vec::new();
+        let mut groups_by_version = Vec::new();
         for app in &self.apps {
             let groups: BTreeSet<&str> = app
                 .groups
@@ -62,20 +63,20 @@ impl EnvironmentStatus {
                 .map(|group| group.group.as_str())
                 .collect();
             for group in groups {
-                let regions = app.groups.iter().filter(|one| one.group == group);
+                let regions = app.groups.iter().filter(|entry| entry.group == group);
                 let machines = regions.flat_map(|region| &region.machines);
-                all.push(GroupVersions {
+                groups_by_version.push(GroupVersions {
                     group: format!("{}/{group}", app.app),
                     versions: group_by_version(machines),
                 });
             }
-            all.extend(app.cron.iter().map(|cron| GroupVersions {
+            groups_by_version.extend(app.cron.iter().map(|cron| GroupVersions {
                 group: cron.machine.name.clone(),
                 versions: group_by_version([&cron.machine].into_iter()),
             }));
         }
-        all.retain(|group| !group.versions.is_empty());
-        all
+        groups_by_version.retain(|group| !group.versions.is_empty());
+        groups_by_version
     }
 }
 

@@ -69,7 +69,7 @@ func TestNamesThatAreTakenOrImpossibleAreRefused(t *testing.T) {
 	_, err = r.flaps.CreateApp(r.ctx, flaps.CreateAppRequest{Name: "Not A Name", Org: org})
 	refused(t, err, 422, "Validation failed")
 	_, err = r.flaps.CreateApp(r.ctx, flaps.CreateAppRequest{Name: name + "-2", Org: "no-such-organization"})
-	// Whether it is missing or somebody else's is nobody's business.
+	// The API does not reveal whether it is missing or belongs to another organization.
 	refused(t, err, 403, "unauthorized")
 }
 

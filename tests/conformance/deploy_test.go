@@ -13,7 +13,7 @@ import (
 	"github.com/superfly/fly-go/flaps"
 )
 
-// deployment does what `fly deploy --image` does, call by call, with the library that flyctl does it with.
+// deployment does what `fly deploy --image` does, call by call, with flyctl's own library.
 type deployment struct {
 	*rig
 	app      string
@@ -22,7 +22,7 @@ type deployment struct {
 	strategy string
 }
 
-// release is what flyctl decodes of its third API, which has no public client.
+// release is the part of a response of flyctl's third API that flyctl decodes; that API has no public client.
 type release struct {
 	ID         string    `json:"id"`
 	Version    int       `json:"version"`
@@ -35,7 +35,7 @@ type release struct {
 	ImageRef   string    `json:"image_ref"`
 }
 
-// How long a lease lasts that is given back by hand: an hour, which passes in three minutes here.
+// The duration of leases that the tests release themselves: an hour, which passes in three minutes here.
 const leaseTTL = 3600
 
 func (r *rig) deploy(app, image, strategy string) *deployment {
@@ -94,7 +94,7 @@ func (d *deployment) config(process string) *fly.MachineConfig {
 	return config
 }
 
-// releaseCommand runs a command on a machine of its own and gives its exit code.
+// releaseCommand runs a command on a machine of its own and returns its exit code.
 func (d *deployment) releaseCommand() int {
 	d.Helper()
 	_, left, err := d.flaps.ListFlyAppsMachines(d.ctx, d.app)
@@ -112,7 +112,8 @@ func (d *deployment) releaseCommand() int {
 	machine := must(d.flaps.Launch(d.ctx, d.app, fly.LaunchMachineInput{Config: config, Region: "fra", SkipLaunch: true}))(d)
 	d.wait(d.app, machine.ID, "stopped")
 	equal(d, "the state before the start", must(d.flaps.Start(d.ctx, d.app, machine.ID, ""))(d).PreviousState, "stopped")
-	// It may be over before the first of these is asked: then the one says that it was, and the other that it is gone.
+	// The command may end before the first of these requests: then the first reports the exit, and the second that the
+	// machine is gone.
 	for _, state := range []string{"started", "destroyed"} {
 		if err := d.flaps.Wait(d.ctx, d.app, machine.ID, flaps.WithWaitStates(state)); err != nil && !errors.Is(err, flaps.ErrFlapsNotFound) {
 			d.Fatal(err)
@@ -127,7 +128,7 @@ func (d *deployment) releaseCommand() int {
 	return must(exit.Request.GetExitCode())(d)
 }
 
-// create makes a machine as the first of its group, with a lease from the beginning.
+// create creates the first machine of its group, with a lease from the beginning.
 func (d *deployment) create(config *fly.MachineConfig, hidden bool) *fly.Machine {
 	d.Helper()
 	machine := must(d.flaps.Launch(d.ctx, d.app, fly.LaunchMachineInput{
@@ -142,7 +143,7 @@ func (d *deployment) create(config *fly.MachineConfig, hidden bool) *fly.Machine
 	return machine
 }
 
-// update replaces what a machine runs, under a lease.
+// update replaces the configuration of a machine under a lease.
 func (d *deployment) update(machine *fly.Machine) error {
 	d.Helper()
 	lease := must(d.flaps.AcquireLease(d.ctx, d.app, machine.ID, fly.Pointer(leaseTTL)))(d).Data
@@ -175,7 +176,7 @@ func (d *deployment) machines() []*fly.Machine {
 	return machines
 }
 
-// all says how many machines run which image, by tag.
+// all returns the number of machines by image tag.
 func (d *deployment) all() map[string]int {
 	tags := map[string]int{}
 	for _, machine := range d.machines() {
@@ -184,7 +185,7 @@ func (d *deployment) all() map[string]int {
 	return tags
 }
 
-// first deploys an application that nothing runs yet.
+// first deploys an application that has no machines yet.
 func (r *rig) first(app string, machines int) *deployment {
 	r.Helper()
 	d := r.deploy(app, "web:1", "ROLLING")
@@ -291,7 +292,7 @@ func TestACanaryGoesFirstAndIsDestroyed(t *testing.T) {
 	config.DNS = &fly.DNSConfig{SkipRegistration: true}
 	canary := d.create(config, false)
 	same(t, "what runs beside the canary", d.all(), map[string]int{"1": 2, "2": 1})
-	// flyctl sends the nonce of the lease that it has given back a moment before.
+	// flyctl sends the nonce of a lease that it released just before.
 	ok(t, r.flaps.Destroy(r.ctx, app, fly.RemoveMachineInput{ID: canary.ID, Kill: true}, canary.LeaseNonce))
 	r.wait(app, canary.ID, "destroyed")
 	for _, machine := range machines {

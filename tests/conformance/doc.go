@@ -1,13 +1,13 @@
-// Package conformance holds the sandbox to the client library that flyctl itself is built on, to flyctl where it is
-// installed, and trimtab's plans to the library that reads Terraform's.
+// Package conformance checks the sandbox against the client library of flyctl, and against flyctl itself where it is
+// installed, and checks trimtab's plans with Terraform's own reader.
 //
-// It has tests only, and they need a served sandbox: scripts/conformance starts one and sets the variables. What the
-// official client cannot decode, or decodes to something else than was meant, is a defect of the sandbox, however
-// plausible its JSON looks.
+// It has only tests. They need a running sandbox: scripts/conformance starts one and sets the variables. A response
+// that the official client cannot decode, or decodes to something else than was meant, is a defect of the sandbox,
+// however plausible its JSON looks.
 //
-// What flyctl itself does on the sandbox is told by docs/flyctl.md, whose table the tests write and prove.
+// The results with flyctl are in docs/flyctl.md, whose table the tests write and prove.
 //
-// Left out of the client's calls is what the sandbox does not imitate (secret keys, WireGuard, remote builders, SSH
-// certificates, invitations to organizations, outgoing addresses through GraphQL), and AppNameAvailable for a name that
+// Not covered are client calls that the sandbox does not implement (secret keys, WireGuard, remote builders, SSH
+// certificates, invitations to organizations, egress addresses through GraphQL), and AppNameAvailable for a name that
 // is taken, where this version of the client dereferences nil.
 package conformance

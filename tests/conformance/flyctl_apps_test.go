@@ -67,7 +67,7 @@ func (f *flyctl) organizations() {
 
 func (f *flyctl) tokens() {
 	token := strings.TrimSpace(f.run("tokens", "create", "deploy", "--name", "ours", "--expiry", "1h"))
-	// It is for this application only, and a list of all is empty to it.
+	// The token is for this application only, so it cannot list all applications.
 	f.bare("status", "-a", f.app, "-t", token)
 	all := strings.TrimSpace(f.bare("tokens", "create", "org", org, "--name", "all"))
 	f.bare("apps", "list", "-t", all)

@@ -2,7 +2,7 @@ package conformance
 
 import "testing"
 
-// manifest is what flyctl deploys, with all that makes a deployment long: a command before it, and checks.
+// manifest is what flyctl deploys; a release command and checks make it a long deployment.
 const manifest = `app = "demo"
 primary_region = "fra"
 [deploy]
@@ -22,8 +22,8 @@ primary_region = "fra"
   size = "shared-cpu-1x"
 `
 
-// By default flyctl looks at each new machine for ten seconds by the clock on the wall, to see whether it crashes; that it
-// can is shown once.
+// By default flyctl watches each new machine for ten seconds of real time, to see whether it crashes. One test shows
+// that this works; the others skip it.
 const impatient = "--smoke-checks=false"
 
 func TestFlyctlDeploysByEveryStrategy(t *testing.T) {
@@ -69,7 +69,7 @@ func TestFlyctlStopsAtADeploymentThatFails(t *testing.T) {
 	f.toml(manifest)
 	f.create("demo")
 	f.deploy("web:1", impatient)
-	// Only what is said to go wrong does.
+	// Only the expected error occurs.
 	f.admin("rules", map[string]any{"match": map[string]any{"image_contains": "migration"},
 		"behave": map[string]any{"exit_code": 1, "after_ms": 500, "logs": []string{"no such table"}}})
 	f.admin("rules", map[string]any{"match": map[string]any{"image_contains": "sick", "process_group": "app"}, "behave": map[string]any{"checks": "critical"}})

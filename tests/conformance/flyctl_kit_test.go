@@ -18,15 +18,15 @@ import (
 	fly "github.com/superfly/fly-go"
 )
 
-// flyctl is the real one, in a folder of its own, against a sandbox of its own.
+// flyctl runs the real flyctl, in a folder of its own, against a sandbox of its own.
 type flyctl struct {
 	*testing.T
 	binary, dir, app string
 	environment      []string
 }
 
-// How fast the sandbox of flyctl is. Its leases last for 13 seconds, of which a fifth must be enough for a command that
-// does not renew them; a deployment, which renews them by the clock on the wall, asks for longer ones.
+// The speed of flyctl's sandbox. Its leases last 13 seconds, a fifth of which must be enough for a command that does
+// not renew them. A deployment renews its leases in real time, so it asks for longer ones.
 const hurry = "5"
 
 func newFlyctl(t *testing.T) *flyctl {
@@ -38,7 +38,7 @@ func newFlyctl(t *testing.T) *flyctl {
 	t.Parallel()
 	f := &flyctl{T: t, binary: binary, dir: t.TempDir()}
 	f.environment = []string{"HOME=" + f.dir, "FLY_CONFIG_DIR=" + f.dir, "PATH=" + os.Getenv("PATH"), "NO_COLOR=1", "TERM=dumb"}
-	// Whatever it asks of other hosts shall fail at once instead of leaving this machine.
+	// Requests to any other host must fail at once instead of leaving this machine.
 	f.environment = append(f.environment, "HTTPS_PROXY=http://127.0.0.1:9", "HTTP_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1")
 	for _, line := range f.serve() {
 		pairs := strings.Fields(strings.TrimPrefix(line, "export "))
@@ -52,7 +52,7 @@ func newFlyctl(t *testing.T) *flyctl {
 	return f
 }
 
-// serve starts a sandbox, and gives the lines that a person would paste.
+// serve starts a sandbox and returns the lines that a person would paste into a shell.
 func (f *flyctl) serve() []string {
 	f.Helper()
 	server := exec.Command(os.Getenv("TRIMTAB"), "sandbox", "--dir", f.sandbox(), "--listen", "127.0.0.1:0", "--org", org, "--speed", hurry)
@@ -75,9 +75,9 @@ func (f *flyctl) serve() []string {
 
 func (f *flyctl) sandbox() string { return filepath.Join(f.dir, "sandbox") }
 
-// between stands between flyctl and the sandbox, and waits where the sandbox was asked too often. One command lists the
-// machines of an application four times; Fly allows three at once, and one more for each second, which the way to Fly
-// takes and the way within this machine does not.
+// between is a proxy between flyctl and the sandbox that waits and retries when a request was rate limited. One command
+// lists the machines of an application four times; Fly allows three at once and one more each second, which the latency
+// to Fly makes up for, but not the latency within this machine.
 func (f *flyctl) between(sandbox string) string {
 	f.Helper()
 	target := must(url.Parse(sandbox))(f)
@@ -87,7 +87,7 @@ func (f *flyctl) between(sandbox string) string {
 	return server.URL
 }
 
-// variable is one of those that the sandbox printed.
+// variable returns one of the variables that the sandbox printed.
 func (f *flyctl) variable(name string) string {
 	f.Helper()
 	at := slices.IndexFunc(f.environment, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
@@ -97,7 +97,7 @@ func (f *flyctl) variable(name string) string {
 	return strings.TrimPrefix(f.environment[at], name+"=")
 }
 
-// attempt runs a command and says whether it succeeded, what it wrote, and what it said beside that.
+// attempt runs a command and returns whether it succeeded, its stdout and its stderr.
 func (f *flyctl) attempt(input string, arguments ...string) (bool, string, string) {
 	f.Helper()
 	command := exec.Command(f.binary, arguments...)
@@ -112,7 +112,7 @@ func (f *flyctl) attempt(input string, arguments ...string) (bool, string, strin
 	return err == nil, out.String(), talk.String()
 }
 
-// mine adds the application to a command that works in one.
+// mine adds the application to a command.
 func (f *flyctl) mine(arguments []string) []string {
 	if f.app == "" {
 		return arguments
@@ -120,7 +120,7 @@ func (f *flyctl) mine(arguments []string) []string {
 	return append(slices.Clone(arguments), "-a", f.app)
 }
 
-// bare runs a command that is about no application.
+// bare runs a command that needs no application.
 func (f *flyctl) bare(arguments ...string) string {
 	f.Helper()
 	done, out, talk := f.attempt("", arguments...)
@@ -136,7 +136,7 @@ func (f *flyctl) run(arguments ...string) string {
 	return f.bare(f.mine(arguments)...)
 }
 
-// fails runs a command for the application that must fail, and say so.
+// fails runs a command for the application that must fail with these words.
 func (f *flyctl) fails(words string, arguments ...string) string {
 	f.Helper()
 	return f.bareFails(words, f.mine(arguments)...)
@@ -150,7 +150,7 @@ func (f *flyctl) bareFails(words string, arguments ...string) string {
 	return out + talk
 }
 
-// says checks for words in what was said.
+// says checks that an output contains words.
 func (f *flyctl) says(said string, words ...string) {
 	f.Helper()
 	for _, word := range words {
@@ -160,7 +160,7 @@ func (f *flyctl) says(said string, words ...string) {
 	}
 }
 
-// read decodes what a command writes as JSON.
+// read decodes the JSON output of a command.
 func (f *flyctl) read(out any, arguments ...string) {
 	f.Helper()
 	f.readBare(out, f.mine(arguments)...)
@@ -200,14 +200,14 @@ func (f *flyctl) volumes() (volumes []fly.Volume) {
 	return volumes
 }
 
-// create makes the application that the following commands are about.
+// create creates the application for the following commands.
 func (f *flyctl) create(app string) {
 	f.Helper()
 	f.bare("apps", "create", app, "-o", org)
 	f.app = app
 }
 
-// admin talks to the sandbox itself.
+// admin sends a request to the sandbox's admin API.
 func (f *flyctl) admin(path string, body any) {
 	f.Helper()
 	text := must(json.Marshal(body))(f)
@@ -216,26 +216,26 @@ func (f *flyctl) admin(path string, body any) {
 	equal(f, "the status of "+path, answer.StatusCode, http.StatusOK)
 }
 
-// toml writes the application's configuration.
+// toml writes the application's fly.toml.
 func (f *flyctl) toml(text string) {
 	f.Helper()
 	ok(f, os.WriteFile(filepath.Join(f.dir, "fly.toml"), []byte(text), 0o600))
 }
 
-// deploy deploys an image, and says how many machines run it and how many run another.
+// deploy deploys an image, and returns how many machines run it and how many run another.
 func (f *flyctl) deploy(image string, more ...string) (string, map[string]int) {
 	f.Helper()
 	words := f.run(append(deploying(image), more...)...)
 	return words, f.images()
 }
 
-// A lease of half an hour is still longer than a deployment when time passes faster.
+// A lease of half an hour outlasts a deployment even at the sandbox's speed.
 func deploying(image string) []string {
 	return []string{"deploy", "--image", image, "--dns-checks=false", "--lease-timeout", "30m", "--yes"}
 }
 
-// settled is all machines once nothing is on its way: flyctl does not wait for what it destroys, nor for anything when it
-// deploys immediately.
+// settled returns all machines once none is changing: flyctl does not wait for machines that it destroys, nor for any
+// with the immediate strategy.
 func (f *flyctl) settled() []fly.Machine {
 	f.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
@@ -248,7 +248,7 @@ func (f *flyctl) settled() []fly.Machine {
 	return nil
 }
 
-// images counts the machines that run each tag.
+// images counts the machines by image tag.
 func (f *flyctl) images() map[string]int {
 	f.Helper()
 	tags := map[string]int{}
@@ -258,7 +258,7 @@ func (f *flyctl) images() map[string]int {
 	return tags
 }
 
-// shownRelease is what `flyctl releases --json` shows of one.
+// shownRelease is an element of `flyctl releases --json`.
 type shownRelease struct {
 	Version            int
 	Status             string
@@ -271,7 +271,7 @@ func (f *flyctl) releases() (releases []shownRelease) {
 	return releases
 }
 
-// call asks the sandbox beside flyctl.
+// call sends a request to the sandbox without flyctl.
 func (f *flyctl) call(method, path string, in, out any) {
 	f.Helper()
 	body := must(json.Marshal(in))(f)
@@ -291,7 +291,7 @@ func (f *flyctl) get(path string, out any) {
 	f.call("GET", path, nil, out)
 }
 
-// readConfig decodes the configuration, which is JSON without being asked for it.
+// readConfig decodes the configuration, which flyctl prints as JSON without a flag.
 func (f *flyctl) readConfig(out any) {
 	f.Helper()
 	ok(f, json.Unmarshal([]byte(f.run("config", "show")), out))

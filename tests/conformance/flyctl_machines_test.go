@@ -27,7 +27,7 @@ func TestFlyctlOnMachines(t *testing.T) {
 		equal(t, "the state after "+step.verb, f.machine(one.ID).State, step.state)
 	}
 	f.run("machine", "kill", one.ID)
-	// It is restarted, and waiting for that may be answered by the start before.
+	// The machine is being restarted, and the wait may be answered by the start before.
 	for tries := 0; f.machine(one.ID).State != "started"; tries++ {
 		if tries == 20 {
 			t.Fatal("a machine that was killed does not come back")
@@ -70,7 +70,7 @@ func (f *flyctl) cordoned(id string) bool {
 	return shown.Cordoned
 }
 
-// leases shows a lease that somebody else holds, and takes it away.
+// leases shows a foreign lease, and clears it.
 func (f *flyctl) leases(machine fly.Machine) {
 	f.Helper()
 	var given struct {

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// What does not work says so at once, for the reason that the table gives, and touches nothing.
+// An unsupported command fails at once, for the reason that the table gives, and changes nothing.
 func TestFlyctlIsRefusedWhatTheSandboxDoesNotImitate(t *testing.T) {
 	f := newFlyctl(t)
 	f.create("demo")
 	f.toml(manifest)
 	f.deploy("web:1", "--ha=false", "--no-public-ips", impatient)
 	before := f.machines()[0]
-	// How each of the reasons shows.
+	// The error text for each reason.
 	const (
 		tunnel   = "validateWireGuardPeers"
 		badToken = "no valid tokens found"

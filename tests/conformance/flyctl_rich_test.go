@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// rich is a fly.toml with about all that it can say. Left out are files, which flyctl gives to the machines of all groups,
-// whatever their `processes` say; trimtab heeds those.
+// rich is a fly.toml with nearly every setting. Not included are files: flyctl gives them to the machines of all
+// groups, whatever their `processes` say, and trimtab does not.
 const rich = `app = "demo"
 primary_region = "fra"
 kill_signal = "SIGTERM"
@@ -136,7 +136,7 @@ count = { fra = 1 }
 count = { fra = 2 }
 `
 
-// Both read the same fly.toml. Whatever one of them makes of it and the other does not would be a change of a machine.
+// Both read the same fly.toml. Any difference in the result would be a change of a machine.
 func TestTrimtabMakesOfAFlyTomlWhatFlyctlMakesOfIt(t *testing.T) {
 	f := newFlyctl(t)
 	f.toml(rich)
@@ -170,7 +170,7 @@ func TestTrimtabMakesOfAFlyTomlWhatFlyctlMakesOfIt(t *testing.T) {
 	f.exits(0, "apply", "live", "--adopt", "fly.app/web", "--yes")
 	f.exits(0, "plan", "live", "--detailed-exitcode")
 	same(t, "the machines, which stay", f.ids(), ids)
-	// flyctl finds nothing that its own deployment would not have made.
+	// flyctl sees no difference to its own deployment.
 	f.deploy("web:1", impatient)
 	same(t, "the machines, which stay", f.ids(), ids)
 }

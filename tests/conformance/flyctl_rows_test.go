@@ -1,6 +1,6 @@
 package conformance
 
-// Reasons that are many commands' own.
+// Reasons that several commands share.
 const (
 	wireguard = "needs a WireGuard tunnel into the organization's network: there is none"
 	macaroon  = "works on macaroons, which flyctl decodes and checks itself: the sandbox's tokens are plain texts"

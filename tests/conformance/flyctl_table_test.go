@@ -13,33 +13,33 @@ import (
 	"testing"
 )
 
-// The table of docs/flyctl.md, and what keeps it true: every row is a claim, and a run of all tests with flyctl at hand
-// must have proved it. A command that works was seen to succeed; one that does not was seen to fail.
+// The table of docs/flyctl.md, and the check that it is true: every row is a claim, and a run of all tests with flyctl
+// must have proved it. A supported command was seen to succeed, an unsupported one to fail.
 
-// outcome is what becomes of a command on the sandbox.
+// outcome is the result of a command on the sandbox.
 type outcome string
 
 const (
 	works   outcome = "yes"
 	refuses outcome = "no"
-	// Not run: it opens a browser, works on this computer only, or waits for a person.
+	// Not run: it opens a browser, works only on this computer, or waits for input.
 	outside outcome = "not run"
 )
 
-// row is one command, with all that begin with its words; the longest row counts.
+// row is a command, and all commands that begin with its words unless a longer row applies.
 type row struct {
 	command string
 	outcome outcome
 	remark  string
 }
 
-// Where the table is, and the lines around it.
+// The file with the table, and the lines that enclose it.
 const (
 	page       = root + "/docs/flyctl.md"
 	tableBegin = "<!-- The table is written by the tests: see above. -->\n"
 )
 
-// flyctlBinary is where flyctl is, or nothing.
+// flyctlBinary returns the path of flyctl, or an empty string.
 func flyctlBinary() string {
 	found, _ := exec.LookPath(cmp.Or(os.Getenv("FLYCTL"), "flyctl"))
 	if found == "" {
@@ -51,13 +51,13 @@ func flyctlBinary() string {
 	return found
 }
 
-// What was run so far, by row.
+// The commands that ran so far, by row.
 var (
 	seen      = map[string]map[bool]bool{}
 	seenMutex sync.Mutex
 )
 
-// ran notes how a command ended.
+// ran records the result of a command.
 func ran(arguments []string, done bool) {
 	name := lookup(strings.Join(arguments, " "))
 	seenMutex.Lock()
@@ -68,7 +68,7 @@ func ran(arguments []string, done bool) {
 	seen[name][done] = true
 }
 
-// lookup finds the row of a command.
+// lookup returns the row of a command.
 func lookup(command string) (name string) {
 	for _, row := range rows {
 		if strings.HasPrefix(command+" ", row.command+" ") && len(row.command) > len(name) {
@@ -94,7 +94,7 @@ func unproved(rows []row, seen map[string]map[bool]bool) (complaints []string) {
 	return complaints
 }
 
-// judged is the code that a run ends with: that of the tests, unless all of them ran, with flyctl, and left a row unproved.
+// judged returns the exit code: that of the tests, or a failure if all of them ran with flyctl and left a row unproved.
 func judged(code int) int {
 	filter := flag.Lookup("test.run").Value.String() + flag.Lookup("test.skip").Value.String()
 	if code != 0 || filter != "" || flyctlBinary() == "" {
@@ -117,7 +117,7 @@ func table() string {
 	return text.String()
 }
 
-// This one needs no flyctl. FLYCTL_TABLE=write writes the table.
+// This test does not need flyctl. FLYCTL_TABLE=write rewrites the table.
 func TestTheTableOfFlyctlIsInTheDocumentation(t *testing.T) {
 	text := string(must(os.ReadFile(page))(t))
 	prose, found, is := strings.Cut(text, tableBegin)
@@ -157,7 +157,7 @@ func TestAClaimNeedsAProof(t *testing.T) {
 	equal(t, "the row of one in a group", lookup("mpg users list"), "mpg")
 }
 
-// Every command that flyctl's own help names has a row, or is in a group that has one.
+// Every command in flyctl's help has a row, or is in a group that has one.
 func TestTheTableKnowsEveryCommandOfFlyctl(t *testing.T) {
 	f := newFlyctl(t)
 	waiting := [][]string{nil}
@@ -178,7 +178,7 @@ func TestTheTableKnowsEveryCommandOfFlyctl(t *testing.T) {
 	holds(t, "the help names commands", count > 100)
 }
 
-// commands are those that the help of a command lists.
+// commands returns the commands that the help of a command lists.
 func (f *flyctl) commands(of []string) (names []string) {
 	f.Helper()
 	command := exec.Command(f.binary, append(slices.Clone(of), "--help")...)
@@ -193,7 +193,7 @@ func (f *flyctl) commands(of []string) (names []string) {
 				names = append(names, name)
 			}
 		case !strings.HasPrefix(line, " "):
-			// The first page has its commands under several headings.
+			// The first page lists its commands under several headings.
 			listed = strings.HasSuffix(line, "Commands:") || len(of) == 0
 		}
 	}

@@ -53,9 +53,9 @@ func TestFlyctlOnSecrets(t *testing.T) {
 	f := newFlyctl(t)
 	f.create("demo")
 	f.toml(manifest)
-	// Without a machine there is nothing that they could be deployed to.
+	// Without a machine there is nothing to deploy the secrets to.
 	f.run("secrets", "set", "A=b")
-	// Without addresses there are no names that flyctl could wait for, of which some of these cannot be asked not to.
+	// Without addresses there are no hostnames that flyctl would wait for; not every command can skip that.
 	f.deploy("web:1", "--ha=false", "--no-public-ips", impatient)
 	listed := func() map[string]string {
 		var secrets []struct{ Name, Status string }
@@ -143,7 +143,7 @@ func TestFlyctlOnCertificates(t *testing.T) {
 	f.fails("ound", "certs", "show", "www.example.com")
 }
 
-// ownCertificate imports a certificate that signs itself.
+// ownCertificate imports a self-signed certificate.
 func (f *flyctl) ownCertificate(name string) {
 	f.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(f)

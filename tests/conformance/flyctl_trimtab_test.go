@@ -14,8 +14,8 @@ import (
 	fly "github.com/superfly/fly-go"
 )
 
-// shared is a fly.toml that both deploy, and team the environment that takes it up. Its check has no grace period, because
-// `config save` forgets those.
+// shared is a fly.toml that both tools deploy, and team the environment that uses it. Its check has no grace period,
+// because `config save` drops those.
 const shared = `app = "demo"
 primary_region = "fra"
 [env]
@@ -49,7 +49,7 @@ SESSION = { env = "SESSION" }
 count = { fra = 2 }
 `
 
-// trimtab runs the built program on flyctl's sandbox, with the variables that a person would paste.
+// trimtab runs the program on flyctl's sandbox, with the variables that a person would paste.
 func (f *flyctl) trimtab(arguments ...string) (int, string) {
 	f.Helper()
 	command := exec.Command(os.Getenv("TRIMTAB"), append(arguments, "--environments", f.dir)...)
@@ -75,7 +75,7 @@ func (f *flyctl) exits(code int, arguments ...string) string {
 	return out
 }
 
-// writes counts the requests so far that changed something.
+// writes counts the write requests so far.
 func (f *flyctl) writes() int {
 	f.Helper()
 	var requests []struct{ Method, Path string }
@@ -139,7 +139,7 @@ func TestTrimtabTakesOverWhatFlyctlMade(t *testing.T) {
 		equal(t, "the platform that flyctl sees", machine.Config.Metadata["fly_platform_version"], "v2")
 	}
 
-	// What flyctl changes afterwards is seen, and put right; a deployment by flyctl goes on working.
+	// trimtab detects and repairs what flyctl changes afterwards, and flyctl can still deploy.
 	f.run("scale", "memory", "512")
 	f.exits(2, "drift", "live")
 	f.exits(0, "apply", "live", "--yes")
@@ -180,11 +180,11 @@ func TestFlyctlReadsWhatTrimtabMade(t *testing.T) {
 	f.says(f.run("scale", "show"), "app", "2")
 	f.says(f.run("checks", "list"), "passing")
 	f.says(f.run("image", "show"), "web")
-	// flyctl makes a fly.toml of what trimtab made, finds it valid, and would not change the machines.
+	// flyctl saves a fly.toml of what trimtab deployed, finds it valid, and would not change the machines.
 	saved := f.run("config", "save", "--yes")
 	holds(t, "flyctl has no warning", !strings.Contains(saved, "WARNING"))
 	f.says(f.run("config", "validate"), "Configuration is valid")
 	f.run("machine", "restart", f.ids()[0])
-	// The manifest's configuration is now the one that flyctl wrote.
+	// The manifest now uses the configuration that flyctl wrote.
 	f.exits(0, "plan", "live", "--detailed-exitcode")
 }

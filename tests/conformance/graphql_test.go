@@ -81,7 +81,7 @@ func TestApplicationsAndOrganizationsAreListed(t *testing.T) {
 
 func TestManyApplicationsComeInPages(t *testing.T) {
 	r := newRig(t)
-	// A page holds 200, and the client must follow the cursor to see the rest.
+	// A page has 200 entries, and the client must follow the cursor for the rest.
 	own := must(r.gql.GetOrganizationBySlug(r.ctx, org))(t)
 	prefix := r.app() + "-"
 	for i := range 201 {
@@ -106,7 +106,8 @@ func TestImagesResolveToWhatMachinesThenRun(t *testing.T) {
 	equal(t, "its reference", image.Ref, "docker-hub-mirror.fly.io/library/nginx:1")
 	holds(t, "it has an id and a digest", image.ID != "" && strings.HasPrefix(image.Digest, "sha256:"))
 	holds(t, "its size is a number in text", must(strconv.ParseUint(image.CompressedSize, 10, 64))(t) > 0)
-	// `fly machine run` sends both parts, `fly deploy` the reference alone, a person the short name; all mean one image.
+	// `fly machine run` sends reference and digest, `fly deploy` the reference alone, a person the short name; all mean
+	// the same image.
 	for _, reference := range []string{image.Ref + "@" + image.Digest, image.Ref, "nginx:1"} {
 		config := nginx()
 		config.Image = reference

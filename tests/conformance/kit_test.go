@@ -20,11 +20,11 @@ import (
 	"github.com/superfly/fly-go/tokens"
 )
 
-// The organization that the sandbox is started with; its slug is also what the token is for.
+// The organization of the sandbox and of the token.
 const org = "acme"
 
-// How long a condition may take to come true. Everything happens within a second of the sandbox's time, twenty of which
-// are one of ours, so this is only reached by a defect.
+// The timeout of a condition. Everything happens within a second of the sandbox's clock, which runs twenty times
+// faster, so only a defect reaches it.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	// These tests create and destroy: they must never meet the real Fly.
+	// These tests create and destroy: they must never reach the real Fly.
 	for _, name := range []string{"FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL", "FLY_UIEX_BASE_URL"} {
 		base, err := url.Parse(os.Getenv(name))
 		if err != nil || base.Hostname() != "127.0.0.1" {
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	os.Exit(judged(m.Run()))
 }
 
-// rig is one test's clients.
+// rig has the clients of one test.
 type rig struct {
 	*testing.T
 	ctx   context.Context
@@ -76,8 +76,8 @@ func rigWith(t *testing.T, token string) *rig {
 	return &rig{T: t, ctx: ctx, flaps: client, gql: gql}
 }
 
-// polite waits when the sandbox says that it was asked too often, as Fly's documentation wants it of clients, because
-// the client library does not.
+// polite waits and retries when a request was rate limited, as Fly's documentation asks of clients; the client library
+// does not.
 type polite struct{}
 
 func (polite) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -108,7 +108,7 @@ func (polite) RoundTrip(request *http.Request) (*http.Response, error) {
 
 var counter atomic.Int64
 
-// app makes an application of its own for the test, and takes it away afterwards.
+// app creates an application for the test, and deletes it afterwards.
 func (r *rig) app() string {
 	r.Helper()
 	name := fmt.Sprintf("conf-%d-%d", os.Getpid(), counter.Add(1))
@@ -132,7 +132,7 @@ func nginx() *fly.MachineConfig {
 	}
 }
 
-// group is a configuration as `fly deploy` makes it for a process group: metadata, a service, and a check on it.
+// group is a configuration as `fly deploy` writes it for a process group: metadata, and a service with a check.
 func group(name, version string) *fly.MachineConfig {
 	config := nginx()
 	config.Env = map[string]string{"FLY_PROCESS_GROUP": name, "PRIMARY_REGION": "fra", "VERSION": version}
@@ -188,7 +188,7 @@ func (r *rig) wait(app, id, state string) {
 	ok(r, r.flaps.Wait(r.ctx, app, id, flaps.WithWaitStates(state)))
 }
 
-// eventually asks until the answer is yes.
+// eventually retries until the condition holds.
 func (r *rig) eventually(what string, true func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -199,7 +199,7 @@ func (r *rig) eventually(what string, true func() bool) {
 	r.Fatalf("%s did not happen within %s", what, patience)
 }
 
-// passing waits as flyctl does until there are checks and all of them pass.
+// passing waits, as flyctl does, until there are checks and all of them pass.
 func (r *rig) passing(app, id string) *fly.Machine {
 	r.Helper()
 	var machine *fly.Machine
@@ -211,8 +211,8 @@ func (r *rig) passing(app, id string) *fly.Machine {
 	return machine
 }
 
-// call sends a request beside the client library: to the administration, and to the third API, whose client is a part
-// of flyctl.
+// call sends a request without the client library: to the admin API, or to the third API, whose client is part of
+// flyctl.
 func (r *rig) call(method, path string, in, out any) int {
 	r.Helper()
 	body := must(json.Marshal(in))(r)
@@ -231,7 +231,7 @@ func (r *rig) call(method, path string, in, out any) int {
 	return answer.StatusCode
 }
 
-// rule says how programs of an application behave from their next start on.
+// rule defines how the programs of an application behave from their next start on.
 func (r *rig) rule(app string, matches, behave map[string]any) {
 	r.Helper()
 	if matches == nil {
@@ -267,7 +267,7 @@ func equal[T comparable](t testing.TB, what string, have, want T) {
 	}
 }
 
-// same compares by JSON, which is what crosses the wire: nil and empty are one there.
+// same compares the JSON of two values, as it crosses the wire: there, nil and empty are equal.
 func same(t testing.TB, what string, have, want any) {
 	t.Helper()
 	left, right := string(must(json.Marshal(have))(t)), string(must(json.Marshal(want))(t))
@@ -283,7 +283,7 @@ func holds(t testing.TB, what string, condition bool) {
 	}
 }
 
-// refused checks what the client made of an error: its type, the status, the request's id, and the words.
+// refused checks the client's error: its type, status, request id and text.
 func refused(t testing.TB, err error, status int, words string) *flaps.FlapsError {
 	t.Helper()
 	var failure *flaps.FlapsError

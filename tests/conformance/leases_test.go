@@ -34,7 +34,7 @@ func TestALeaseKeepsEverybodyElseAway(t *testing.T) {
 	id := machine.ID
 	nonce := must(r.flaps.AcquireLease(r.ctx, app, id, fly.Pointer(3600)))(t).Data.Nonce
 	held := "machine ID " + id + " lease currently held by "
-	// Asked without the library, which would go on asking for a minute.
+	// Sent without the library, which would retry for a minute.
 	var conflict fly.MachineLease
 	status := r.call("POST", "/v1/apps/"+app+"/machines/"+id+"/lease?ttl=10", nil, &conflict)
 	equal(t, "the status of a second lease", status, 409)
@@ -74,7 +74,7 @@ func TestALeaseRunsOut(t *testing.T) {
 	app := r.app()
 	id := r.running(app, nginx()).ID
 	first := must(r.flaps.AcquireLease(r.ctx, app, id, fly.Pointer(5)))(t).Data.Nonce
-	// The library asks again as long as it is refused.
+	// The library retries as long as the request is rejected.
 	second := must(r.flaps.AcquireLease(r.ctx, app, id, fly.Pointer(3600)))(t).Data.Nonce
 	holds(t, "the next lease has another nonce", first != second)
 	_, err := r.flaps.RefreshLease(r.ctx, app, id, fly.Pointer(5), first)

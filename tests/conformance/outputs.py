@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Reads what trimtab writes with tools that are not ours: an XML parser, a CommonMark parser, a DOT parser.
+"""Reads the outputs of trimtab with third-party parsers of XML, CommonMark and DOT.
 
-Usage: outputs.py TRIMTAB DIR. One line for each check, on failure with the reason and exit code 1.
+Usage: outputs.py TRIMTAB DIR. Prints one line for each check; on failure with the reason, and exits with 1.
 """
 import html.parser
 import json
@@ -15,12 +15,12 @@ from markdown_it import MarkdownIt
 
 trimtab, directory = sys.argv[1:]
 ENVIRONMENTS = {"staging": [], "production": [], "review": ["--var", "pr=7"]}
-# Elements of HTML that have no end.
+# HTML elements without an end tag.
 VOID = {"br", "hr", "img", "input"}
 
 
 def run(environment: str, *arguments: str) -> str:
-    """What trimtab prints about an environment of the repository."""
+    """The output of trimtab for an environment of the repository."""
     command = [trimtab, *arguments, environment, *ENVIRONMENTS[environment]]
     command += [f"--sandbox={os.path.join(directory, environment)}", "--env-file", "environments/example.env"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -33,7 +33,7 @@ def changes(environment: str) -> list[str]:
 
 
 class Page(html.parser.HTMLParser):
-    """The rows of tables, the text, and that every element ends."""
+    """Collects table rows and text, and checks that every element is closed."""
 
     def __init__(self):
         super().__init__()
@@ -59,7 +59,7 @@ class Page(html.parser.HTMLParser):
 
 
 def objects(cell: str) -> list[str]:
-    """The addresses of a row: one, or `fly.machine/web/app ×2` and below it `fra/0, iad/0`."""
+    """The addresses of a row: one, or `fly.machine/web/app ×2` followed by `fra/0, iad/0`."""
     head, _, names = cell.partition("\n")
     address, times, count = head.partition(" ×")
     if not times:
@@ -70,7 +70,7 @@ def objects(cell: str) -> list[str]:
 
 
 def markdown(environment: str):
-    """A comment on a pull request renders as a table of all changes, and nothing spills out of its block."""
+    """A pull request comment renders as a table of all changes, and no value breaks out of its block."""
     page = Page()
     page.feed(MarkdownIt("commonmark").enable("table").render(run(environment, "plan", "--format", "markdown")))
     page.close()
@@ -81,7 +81,7 @@ def markdown(environment: str):
 
 
 def svg(environment: str):
-    """A picture is well-formed, refers to nothing outside, and names every object of the plan's graph."""
+    """An SVG is well-formed, has no external references, and names every object of the plan's graph."""
     tree = xml.fromstring(run(environment, "graph", "--format", "svg"))
     assert tree.tag == "{http://www.w3.org/2000/svg}svg", tree.tag
     width, height = (float(number) for number in tree.get("viewBox").split()[2:])
@@ -111,7 +111,7 @@ def graph(environment: str) -> tuple[list[str], int]:
 
 
 def dot(environment: str):
-    """Graphviz's language is parsed, has a node for every object, and Mermaid's has as many edges."""
+    """The DOT output can be parsed and has a node for every object; the Mermaid output has as many edges."""
     nodes, edges = graph(environment)
     machines = [address for address in changes(environment) if address.startswith("fly.machine/")]
     drawn = [label for label in nodes if label.startswith("fly.machine\\n")]

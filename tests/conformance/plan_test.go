@@ -15,13 +15,13 @@ import (
 	tfjson "github.com/hashicorp/terraform-json"
 )
 
-// Where the manifests are, seen from here.
+// The manifests, relative to this folder.
 const root = "../.."
 
-// What the values of every secret in environments/example.env are: nothing that is written may contain it.
+// The prefix of every secret value in environments/example.env; no output may contain it.
 const secret = "only-for-the-sandbox"
 
-// trimtab is the built program with a sandbox of its own.
+// trimtab runs the program with a sandbox of its own.
 type trimtab struct {
 	*testing.T
 	binary, sandbox, environments string
@@ -46,14 +46,14 @@ func (p *trimtab) run(arguments ...string) []byte {
 	command.Stdout, command.Stderr = &out, &talk
 	err := command.Run()
 	var exit *exec.ExitError
-	// 3: the plan was made, and apply would refuse it.
+	// Exit code 3: the plan was made, but apply would refuse it.
 	if refused := arguments[0] == "plan" && errors.As(err, &exit) && exit.ExitCode() == 3; err != nil && !refused {
 		p.Fatalf("%v: %v\n%s%s", command.Args, err, out.String(), talk.String())
 	}
 	return out.Bytes()
 }
 
-// plan reads the plan with Terraform's own reader, and holds it to what every such plan keeps.
+// plan reads a plan with Terraform's own reader, and checks what must hold of every plan.
 func (p *trimtab) plan(arguments ...string) *tfjson.Plan {
 	p.Helper()
 	text := p.run(append([]string{"plan", "--format", "tf-json"}, arguments...)...)
@@ -77,14 +77,14 @@ func (p *trimtab) plan(arguments ...string) *tfjson.Plan {
 	return &plan
 }
 
-// fits says whether there is a before unless it is created, and an after unless it is deleted.
+// fits reports whether there is a state before unless the object is created, and one after unless it is deleted.
 func fits(change *tfjson.Change) bool {
 	actions := change.Actions
 	known := actions.Create() || actions.Update() || actions.Delete() || actions.Replace()
 	return known && (change.Before == nil) == actions.Create() && (change.After == nil) == actions.Delete()
 }
 
-// ours is trimtab's own address of what changes.
+// ours returns trimtab's address of a change.
 func ours(change *tfjson.Change) string {
 	for _, side := range []any{change.After, change.Before} {
 		if values, is := side.(map[string]any); is {
@@ -96,7 +96,7 @@ func ours(change *tfjson.Change) string {
 	return ""
 }
 
-// statesFit checks that the states before and after hold what the changes say, and nothing else.
+// statesFit checks that the states before and after match the changes.
 func (p *trimtab) statesFit(plan *tfjson.Plan) {
 	p.Helper()
 	sides := func(state *tfjson.StateValues, side func(*tfjson.Change) any) {
@@ -115,7 +115,7 @@ func (p *trimtab) statesFit(plan *tfjson.Plan) {
 	sides(plan.PlannedValues, func(change *tfjson.Change) any { return change.After })
 }
 
-// agrees checks that the other JSON names the same resources.
+// agrees checks that trimtab's own JSON names the same resources.
 func (p *trimtab) agrees(addresses, arguments []string) {
 	p.Helper()
 	var plan struct {
@@ -135,7 +135,7 @@ func (p *trimtab) agrees(addresses, arguments []string) {
 	same(p, "what only the other JSON has", named, map[string]bool{})
 }
 
-// edited is a copy of the manifests in which every old is new.
+// edited copies the manifests with replacements.
 func (p *trimtab) edited(file, old, new string) *trimtab {
 	p.Helper()
 	copied := p.TempDir()

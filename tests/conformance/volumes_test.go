@@ -7,7 +7,7 @@ import (
 	fly "github.com/superfly/fly-go"
 )
 
-// volume is the request that `fly volumes create NAME --size 1 --region fra` sends.
+// volume is the request of `fly volumes create NAME --size 1 --region fra`.
 func volume(name string) fly.CreateVolumeRequest {
 	return fly.CreateVolumeRequest{
 		Name: name, Region: "fra", SizeGb: fly.Pointer(1), Encrypted: fly.Pointer(true), RequireUniqueZone: fly.Pointer(true),
@@ -109,7 +109,7 @@ func TestAVolumeBelongsToOneMachine(t *testing.T) {
 func TestRegionsWithoutRoomRefuse(t *testing.T) {
 	r := newRig(t)
 	app := r.app()
-	// Johannesburg is used by no other test: a full region is full for everybody.
+	// No other test uses Johannesburg: a full region is full for all of them.
 	full := func(is bool) {
 		equal(t, "the answer", r.call("POST", "/_sandbox/hosts", map[string]any{"region": "jnb", "full": is}, nil), 200)
 	}

@@ -1,4 +1,4 @@
-//! Reads a text through the stages under test and shows the outcome in comparable forms.
+//! Parses and modernises a text, and shows the result in comparable forms.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,14 @@ use trimtab::manifest::{
     syntax::node::{Diagnostic, SourceFiles, TomlNode, TomlTable, TomlValue},
 };
 
-/// A modernised text and the files that its places point into.
+/// A canonical fly.toml with the source files that its positions refer to.
 pub(crate) struct ParsedFile {
-    /// The files.
     pub(crate) files: SourceFiles,
-    /// Syntax errors.
     pub(crate) syntax: Vec<Diagnostic>,
-    /// The outcome.
     pub(crate) modern: CanonicalFlyToml,
 }
 
-/// Reads a text as a file of that name.
+/// Parses a text as a file with this name.
 pub(crate) fn parse_and_modernise(name: &str, text: &str) -> ParsedFile {
     let mut files = SourceFiles::default();
     let file = files.add(PathBuf::from(name), text.to_owned());
@@ -31,36 +28,40 @@ pub(crate) fn parse_and_modernise(name: &str, text: &str) -> ParsedFile {
 }
 
 impl ParsedFile {
-    /// The canonical tree.
+    /// The canonical tree as JSON.
     pub(crate) fn json(&self) -> Json {
         node_to_json(&self.modern.node)
     }
 
-    /// Syntax errors and errors, one line each.
+    /// All errors, syntax errors first, one line each.
     pub(crate) fn errors(&self) -> Vec<String> {
         let all = self.syntax.iter().chain(&self.modern.errors);
-        all.map(|problem| self.format_diagnostic(problem)).collect()
+        all.map(|diagnostic| self.format_diagnostic(diagnostic))
+            .collect()
     }
 
-    /// Warnings, one line each.
+    /// All warnings, one line each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.modern
             .warnings
             .iter()
-            .map(|problem| self.format_diagnostic(problem))
+            .map(|diagnostic| self.format_diagnostic(diagnostic))
             .collect()
     }
 
-    fn format_diagnostic(&self, problem: &Diagnostic) -> String {
-        let place = problem.location.as_ref().map_or_else(String::new, |at| {
+    fn format_diagnostic(&self, diagnostic: &Diagnostic) -> String {
+        let position = diagnostic.location.as_ref().map_or_else(String::new, |at| {
             let (line, column) = self.files.line_column(at);
             format!("{line}:{column}: ")
         });
-        let help = problem
+        let help = diagnostic
             .help
             .as_ref()
             .map_or_else(String::new, |help| format!("; {help}"));
-        format!("{place}{} ({}){help}", problem.message, problem.label)
+        format!(
+            "{position}{} ({}){help}",
+            diagnostic.message, diagnostic.label
+        )
     }
 }
 

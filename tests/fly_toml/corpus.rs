@@ -1,11 +1,11 @@
-//! Real files from public repositories, where they are at hand: what flyctl accepts is accepted, what it refuses is
-//! refused, with exact counts. The verdicts are those of flyctl's own patches and validation, run over the same files.
+//! Real fly.toml files from public repositories, where they are available. The expected errors are
+//! those of flyctl's own patches and validation, run over the same files.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::fly_toml::common::{ParsedFile, parse_and_modernise};
 
-/// Every file by name; `None` where the corpus is not at hand.
+/// Every file by name; `None` where the corpus is not available.
 fn load_corpus() -> Option<BTreeMap<String, ParsedFile>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/fly-toml");
     let files = fs::read_dir(folder).ok()?;
@@ -35,7 +35,7 @@ fn errors_match_flyctl() {
         (
             "jorisfalter__slackRag__fly.cron.toml",
             vec![
-                "10:1: `services` must say its `processes` (flyctl does not choose a group); add `processes = [\"GROUP\"]` \
+                "10:1: `services` must set `processes` (flyctl does not choose a group); add `processes = [\"GROUP\"]` \
                  with a name of `[processes]`"
                     .to_owned(),
             ],
@@ -45,7 +45,7 @@ fn errors_match_flyctl() {
     assert_eq!(corpus.len(), 108);
 }
 
-/// What a warning is about, without place and names.
+/// The subject of a warning, without position and names.
 fn warning_category(warning: &str) -> &'static str {
     [
         ("there is no key", "unknown key"),
@@ -56,7 +56,7 @@ fn warning_category(warning: &str) -> &'static str {
     ]
     .into_iter()
     .find(|(words, _)| warning.contains(words))
-    .map_or("something else", |(_, sort)| sort)
+    .map_or("something else", |(_, category)| category)
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What is wrong or odd in a fly.toml is said at its place, all at once, with what to write instead.
+//! Errors and warnings about a fly.toml: each with its position, all of them at once, and with a
+//! suggestion.
 
 use crate::fly_toml::common::parse_and_modernise;
 
@@ -24,12 +25,12 @@ fn value_of_wrong_type_is_rejected() {
         "app = 3\nswap_size_mb = \"512\"\n[http_service]\ninternal_port = \"8080\"\nforce_https = \"true\"\n\
          auto_stop_machines = \"yes\"\nprocesses = \"web\"",
         &[
-            "1:7: `app` must be a text (this is a whole number); write \"3\", in quotes",
-            "2:16: `swap_size_mb` must be a whole number (this is a text); write 512, without quotes",
-            "4:17: `internal_port` in `http_service` must be a whole number (this is a text); write 8080, without quotes",
-            "5:15: `force_https` in `http_service` must be true or false (this is a text); write true, without quotes",
-            "6:22: `auto_stop_machines` in `http_service` must be one of `off`, `stop`, `suspend` (this is a text)",
-            "7:13: `processes` in `http_service` must be a list of texts (this is a text); write [\"web\"]",
+            "1:7: `app` must be a string (this is an integer); write \"3\", in quotes",
+            "2:16: `swap_size_mb` must be an integer (this is a string); write 512, without quotes",
+            "4:17: `internal_port` in `http_service` must be an integer (this is a string); write 8080, without quotes",
+            "5:15: `force_https` in `http_service` must be true or false (this is a string); write true, without quotes",
+            "6:22: `auto_stop_machines` in `http_service` must be one of `off`, `stop`, `suspend` (this is a string)",
+            "7:13: `processes` in `http_service` must be a list of strings (this is a string); write [\"web\"]",
         ],
     );
 }
@@ -49,17 +50,17 @@ fn table_and_list_brackets_are_checked() {
 #[test]
 fn spellings_rejected_by_flyctl_are_rejected() {
     let help = "write `[services.concurrency]` with `type`, `soft_limit` and `hard_limit`";
-    let refused = |place: &str, kind: &str| {
-        format!("{place}: `concurrency` in `services` must be one table ({kind}); {help}")
+    let refused = |position: &str, kind: &str| {
+        format!("{position}: `concurrency` in `services` must be one table ({kind}); {help}")
     };
     let ports = "\n[[services.ports]]\nport = 80";
     assert_errors(
         &format!("[[services]]\nconcurrency = 20{ports}"),
-        &[&refused("2:15", "this is a whole number")],
+        &[&refused("2:15", "this is an integer")],
     );
     assert_errors(
         &format!("[[services]]\nconcurrency = \"20\"{ports}"),
-        &[&refused("2:15", "this is a text")],
+        &[&refused("2:15", "this is a string")],
     );
     assert_errors(
         &format!("[[services]]\n[[services.concurrency]]\nsoft_limit = 20{ports}"),
@@ -67,21 +68,21 @@ fn spellings_rejected_by_flyctl_are_rejected() {
     );
     assert_errors(
         "[[services]]\n[[services.ports]]\nport = \"http\"",
-        &["3:8: `port` in `services.ports` must be a whole number (this is a text)"],
+        &["3:8: `port` in `services.ports` must be an integer (this is a string)"],
     );
     assert_errors(
         "env = 3\nprocesses = \"web\"\nvm = [1]\n",
         &[
-            "1:7: `env` must be a table (this is a whole number)",
-            "2:13: `processes` must be a table (this is a text)",
-            "3:7: an item of `vm` must be a table (this is a whole number)",
+            "1:7: `env` must be a table (this is an integer)",
+            "2:13: `processes` must be a table (this is a string)",
+            "3:7: an item of `vm` must be a table (this is an integer)",
         ],
     );
     assert_errors(
         "[[checks]]\ntype = \"tcp\"\n[http_service]\n[[http_service.checks]]\nheaders = [{ name = \"a\" }]",
         &[
             "1:1: a check needs a `name` (this one has none); write `[checks.NAME]`",
-            "5:11: `headers` in `http_service.checks` must be a table of texts (this is a list)",
+            "5:11: `headers` in `http_service.checks` must be a table of strings (this is a list)",
         ],
     );
 }
@@ -91,21 +92,21 @@ fn durations_need_units() {
     assert_errors(
         "kill_timeout = \"5\"\n[deploy]\nwait_timeout = \"soon\"",
         &[
-            "1:16: `kill_timeout` must be a duration such as \"15s\" or \"1m30s\" (this is a text); write the unit: \"5s\"",
-            "3:16: `wait_timeout` in `deploy` must be a duration such as \"15s\" or \"1m30s\" (this is a text)",
+            "1:16: `kill_timeout` must be a duration such as \"15s\" or \"1m30s\" (this is a string); write the unit: \"5s\"",
+            "3:16: `wait_timeout` in `deploy` must be a duration such as \"15s\" or \"1m30s\" (this is a string)",
         ],
     );
     assert_warnings(
         "[deploy]\nwait_timeout = 300",
         &[
-            "2:16: `wait_timeout` in `deploy` is 300 nanoseconds (flyctl takes a bare number here as nanoseconds); \
+            "2:16: `wait_timeout` in `deploy` is 300 nanoseconds (flyctl reads a bare number here as nanoseconds); \
            write \"300s\" if seconds are meant",
         ],
     );
     assert_warnings(
         "[http_service]\n[[http_service.checks]]\ninterval = 30000000000",
         &[
-            "3:12: `interval` in `http_service.checks` is 30000000000 nanoseconds (flyctl takes a bare number here as \
+            "3:12: `interval` in `http_service.checks` is 30000000000 nanoseconds (flyctl reads a bare number here as \
            nanoseconds); write \"30000000000s\" if seconds are meant",
         ],
     );
@@ -121,7 +122,7 @@ fn process_groups_are_checked() {
         "[processes]\nweb = \"run\"\n[http_service]\ninternal_port = 1\n[[services]]\nprocesses = [\"wep\"]\nports = [{}]\n\
          [[restart]]\npolicy = \"no\"\nprocesses = [\"app\"]",
         &[
-            "3:1: `http_service` must say its `processes` (flyctl does not choose a group); add `processes = [\"GROUP\"]` \
+            "3:1: `http_service` must set `processes` (flyctl does not choose a group); add `processes = [\"GROUP\"]` \
              with a name of `[processes]`",
             "6:14: `services` names a process group that does not exist (no such group); add it to `[processes]`, or \
              correct the name",
@@ -131,10 +132,10 @@ fn process_groups_are_checked() {
              correct the name",
         ],
     );
-    // Nothing is said about groups when their list is wrong.
+    // Groups are not checked when their own section is invalid.
     assert_errors(
         "processes = 3\n[http_service]\nprocesses = [\"web\"]",
-        &["1:13: `processes` must be a table (this is a whole number)"],
+        &["1:13: `processes` must be a table (this is an integer)"],
     );
 }
 
@@ -146,11 +147,11 @@ fn semantic_rules_are_checked() {
         &[
             "2:12: the strategy `canary` does not work with mounts (a canary would need the volume); `rolling` works \
              with volumes",
-            "3:19: `release_command` in `deploy` must be a command whose quotes are closed (this is a text)",
+            "3:19: `release_command` in `deploy` must be a command whose quotes are closed (this is a string)",
             "4:1: `auto_extend_size_increment` in `mounts` must be between 1 GB and 100 GB (flyctl refuses this); a \
              volume that grows needs a threshold in percent and an increment",
             "6:16: `initial_size` in `mounts` must be at least 1 GB (this is 0 GB)",
-            "7:22: `snapshot_retention` in `mounts` must be between 1 and 60 (this is a whole number)",
+            "7:22: `snapshot_retention` in `mounts` must be between 1 and 60 (this is an integer)",
             "8:30: `auto_extend_size_threshold` in `mounts` must be between 50 and 99 (flyctl refuses this); a volume \
              that grows needs a threshold in percent and an increment",
         ],
@@ -159,7 +160,7 @@ fn semantic_rules_are_checked() {
         "[deploy]\nstrategy = \"blue-green\"\n[checks.up]\ninterval = 1000\ntimeout = \"2m\"",
         &[
             "2:12: `strategy` in `deploy` must be one of `canary`, `rolling`, `immediate`, `bluegreen`, not `blue-green` \
-             (this is a text)",
+             (this is a string)",
             "3:9: the check `up` needs a `type` (neither `http` nor `tcp`)",
             "4:12: `interval` in `checks` must be at least 2 seconds (Fly refuses this)",
             "5:11: `timeout` in `checks` must be at most 60 seconds (Fly refuses this)",
@@ -177,13 +178,13 @@ fn unknown_key_is_a_warning_with_suggestion() {
              `primary_region`?",
             "2:1: there is no key `image` at the top of a fly.toml (flyctl ignores it); write it into `[build]` as `image`",
             "3:1: there is no key `whatever` at the top of a fly.toml (flyctl ignores it)",
-            "5:1: there is no key `max_machines_running` in `http_service` (flyctl ignores it); the most that can run is \
-             as many machines as exist; the manifest says how many",
+            "5:1: there is no key `max_machines_running` in `http_service` (flyctl ignores it); no more machines run \
+             than exist; set their number in the manifest",
             "7:1: there is no key `memroy` in `vm` (flyctl ignores it); did you mean `memory`?",
-            "8:1: `Cpus` in `vm` is spelled with other capitals (flyctl takes it all the same); write `cpus`",
+            "8:1: `Cpus` in `vm` is spelled with other capitals (flyctl accepts it anyway); write `cpus`",
         ],
     );
-    // The list `vm` is always there for flyctl, and wins over other capitals.
+    // flyctl always knows the key `vm`, and ignores other capitalizations.
     assert_warnings(
         "[[VM]]\ncpus = 2",
         &[

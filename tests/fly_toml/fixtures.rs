@@ -1,4 +1,4 @@
-//! Small files of odd forms, each with its canonical tree beside it.
+//! Small files with unusual spellings, each with its canonical tree next to it.
 
 use std::{fs, path::Path};
 
@@ -6,16 +6,16 @@ use serde_json::{Value as Json, json};
 
 use crate::fly_toml::common::parse_and_modernise;
 
-/// Reads a fixture and compares what comes of it, problems included.
+/// Asserts that a fixture has the stored canonical tree, errors and warnings.
 #[track_caller]
 fn assert_fixture(name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fly_toml");
     let text = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
     let read = parse_and_modernise("fly.toml", &text);
-    let found = json!({"errors": read.errors(), "warnings": read.warnings(), "fly": read.json()});
+    let actual = json!({"errors": read.errors(), "warnings": read.warnings(), "fly": read.json()});
     let path = folder.join(format!("{name}.json"));
     let expected: Json = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(found, expected, "{name} is now\n{found:#}");
+    assert_eq!(actual, expected, "{name} is now\n{actual:#}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! fly.json has places as fly.toml has, and YAML is refused with words.
+//! fly.json has positions like fly.toml, and YAML is rejected with an explanation.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn values_keep_their_positions() {
     assert_eq!(
         read.errors(),
         [
-            "5:37: `internal_port` in `http_service` must be a whole number (this is a text); write 80, without quotes"
+            "5:37: `internal_port` in `http_service` must be an integer (this is a string); write 80, without quotes"
         ]
     );
 }
@@ -45,7 +45,7 @@ fn yaml_is_rejected() {
         assert_eq!(
             parse_and_modernise(name, "app: a").errors(),
             [
-                "1:1: YAML is not read here (a fly.yaml); keep the file as fly.toml or fly.json; both take the same keys"
+                "1:1: YAML is not supported (a fly.yaml); keep the file as fly.toml or fly.json; both take the same keys"
             ]
         );
     }

@@ -1,10 +1,10 @@
-//! Every old spelling that flyctl's patches take, before and after.
+//! Every legacy spelling that flyctl accepts, and its canonical form.
 
 use serde_json::{Value as Json, json};
 
 use crate::fly_toml::common::parse_and_modernise;
 
-/// Asserts that a text is accepted without a word and becomes this tree.
+/// Asserts that a text has no errors or warnings and this canonical form.
 #[track_caller]
 fn assert_modernised(text: &str, expected: &Json) {
     let read = parse_and_modernise("fly.toml", text);
@@ -56,7 +56,7 @@ fn processes() {
     ]);
 }
 
-/// `flyctl config save` writes it of machines without metrics.
+/// `flyctl config save` writes an empty section for machines without metrics.
 #[test]
 fn empty_metrics_are_dropped() {
     let metrics = json!({"metrics": [{"port": 9091, "path": "/metrics"}]});
@@ -156,7 +156,7 @@ fn sections_under_other_names() {
     ]);
 }
 
-/// A service with a port, and these lines before it.
+/// A service with a port and these additional lines.
 fn service_with(lines: &str) -> String {
     format!("[[services]]\ninternal_port = 80\n{lines}\n[[services.ports]]\nport = 443")
 }

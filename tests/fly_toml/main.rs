@@ -1,4 +1,4 @@
-//! fly.toml in all its spellings, from the text to the canonical tree.
+//! fly.toml in all its spellings: from the text to the canonical tree.
 
 pub(crate) mod common;
 mod corpus;

@@ -1,4 +1,4 @@
-//! No text makes the stages panic, and what is canonical stays as it is.
+//! No text makes the parser panic, and the canonical form is a fixed point.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::fly_toml::common::parse_and_modernise;
 
-/// The fixtures of this folder.
+/// The texts of all fixtures.
 fn fixtures() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fly_toml");
     let mut files: Vec<_> = fs::read_dir(folder)
@@ -33,7 +33,8 @@ fn truncated_files_do_not_panic() {
     }
 }
 
-/// The canonical form is itself a fly.toml but for the image, so that reading it again must change nothing.
+/// Except for the image, the canonical form is itself a valid fly.toml, so parsing it again must
+/// change nothing.
 #[test]
 fn canonical_form_is_a_fixed_point() {
     for text in fixtures() {

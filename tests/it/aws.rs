@@ -1,4 +1,4 @@
-//! Buckets, identities and roles, through the whole of trimtab and then looked at with AWS's own clients.
+//! Buckets, identities and roles: applied by trimtab and then inspected with the AWS SDK.
 
 use std::{
     path::Path,
@@ -27,7 +27,7 @@ const REGION: &str = "eu-central-1";
 const BUCKET: &str = "harbor-test-backups-123456789012";
 const ROLE: &str = "harbor-test-backup";
 
-/// A bucket, an app that may write below a prefix of it, and another app that may not.
+/// A bucket, an app that may write below a prefix of it, and an app without access.
 pub(crate) const MANIFEST: &str = r#"
 project = "harbor"
 fly.org = "acme"
@@ -55,7 +55,7 @@ image = "web:1"
 machines.app.count = { fra = 1 }
 "#;
 
-/// AWS's own clients for the sandbox of a team.
+/// AWS SDK clients for the sandbox of a test environment.
 struct SdkClients {
     s3: aws_sdk_s3::Client,
     iam: aws_sdk_iam::Client,
@@ -63,18 +63,17 @@ struct SdkClients {
 }
 
 impl SdkClients {
-    /// The account's administrator.
-    fn administrator(team: &TestEnv) -> Self {
-        let keys = team.sandbox.aws_keys(ACCOUNT).unwrap();
+    /// Clients of the account's administrator.
+    fn administrator(env: &TestEnv) -> Self {
+        let keys = env.sandbox.aws_keys(ACCOUNT).unwrap();
         Self::with_credentials(
-            team,
+            env,
             &Credentials::new(keys.id, keys.secret, None, None, "test"),
         )
     }
 
-    /// Whoever has these credentials.
-    fn with_credentials(team: &TestEnv, credentials: &Credentials) -> Self {
-        let url = team.sandbox.aws_url();
+    fn with_credentials(env: &TestEnv, credentials: &Credentials) -> Self {
+        let url = env.sandbox.aws_url();
         macro_rules! config {
             ($sdk:ident) => {
                 $sdk::config::Builder::new()
@@ -92,34 +91,38 @@ impl SdkClients {
     }
 }
 
-/// The code of an answer that must be an error.
+/// The error code of a request that must have failed.
 #[track_caller]
 fn error_code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
-    answer: Result<T, SdkError<E>>,
+    response: Result<T, SdkError<E>>,
 ) -> String {
-    answer.unwrap_err().code().unwrap_or_default().to_owned()
+    response.unwrap_err().code().unwrap_or_default().to_owned()
 }
 
-/// A request to the administration of a team's sandbox, and its answer as text.
-async fn post_admin(team: &TestEnv, path: &str, body: Value) -> String {
-    let url = format!("{}/_sandbox/{path}", team.sandbox.url());
-    let answer = reqwest::Client::new()
+/// Sends a POST request to the sandbox's admin API and returns the response's text.
+async fn post_admin(env: &TestEnv, path: &str, body: Value) -> String {
+    let url = format!("{}/_sandbox/{path}", env.sandbox.url());
+    let response = reqwest::Client::new()
         .post(url)
         .json(&body)
         .send()
         .await
         .unwrap();
-    assert!(answer.status().is_success(), "{path}: {}", answer.status());
-    answer.text().await.unwrap()
+    assert!(
+        response.status().is_success(),
+        "{path}: {}",
+        response.status()
+    );
+    response.text().await.unwrap()
 }
 
-/// Runs the program itself against the sandbox of a team; a fault may befall it.
+/// Starts the trimtab program against the sandbox, optionally with a fault.
 fn spawn_trimtab(
-    team: &TestEnv,
+    env: &TestEnv,
     args: &[&str],
     fault: Option<&str>,
 ) -> std::thread::JoinHandle<Output> {
-    let dir: &Path = team.dir.path();
+    let dir: &Path = env.dir.path();
     let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
     command
         .args(args)
@@ -138,12 +141,13 @@ fn spawn_trimtab(
     std::thread::spawn(move || child.wait_with_output().unwrap())
 }
 
-/// Waits for a program. The server's time goes on meanwhile, and faster, so that what runs out does.
-async fn wait_for_exit(team: &TestEnv, run: std::thread::JoinHandle<Output>) -> Output {
-    let fly = team.readers(None).await.fly;
+/// Waits until the program ends. Meanwhile the sandbox's clock is advanced, so that leases and
+/// locks expire quickly.
+async fn wait_for_exit(env: &TestEnv, run: std::thread::JoinHandle<Output>) -> Output {
+    let fly = env.readers(None).await.fly;
     while !run.is_finished() {
         fly.sleep_scaled(Duration::from_secs(1)).await;
-        team.sandbox
+        env.sandbox
             .advance_clock(Duration::from_millis(50))
             .unwrap();
     }
@@ -154,14 +158,14 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The token that a machine of an app gets from Fly.
-async fn oidc_token(team: &TestEnv, app: &str) -> String {
-    let name = team.desired().fly_app[app].name.clone();
-    let machines = team
+/// The OIDC token that Fly issues to a machine of an app.
+async fn oidc_token(env: &TestEnv, app: &str) -> String {
+    let name = env.desired().fly_app[app].name.clone();
+    let machines = env
         .send_manual_request("GET", &format!("/v1/apps/{name}/machines"), json!(null))
         .await;
     post_admin(
-        team,
+        env,
         "oidc",
         json!({ "app": name, "machine": machines[0]["id"], "aud": "sts.amazonaws.com" }),
     )

@@ -1,5 +1,6 @@
-//! What the five users do every day, with the program itself: new images, an image that does not start, a release command
-//! that fails, and runs that are interrupted and killed half-way. Each test is one production, from its manifest.
+//! What five users do every day, with the program itself: deploying new images, an image that does
+//! not start, a failing release command, and runs that are interrupted or killed half-way. Each
+//! test is one user's production environment.
 
 use serde_json::json;
 
@@ -63,45 +64,50 @@ const REIFY: UserManifest = UserManifest {
 /// Longer than any test waits.
 const FOREVER_MS: u64 = 1_000_000_000;
 
-/// How many machines run this image.
-async fn count_running(shop: &Production, tag: &str) -> usize {
-    shop.service_machines()
+/// The number of machines that run this image.
+async fn count_running(production: &Production, tag: &str) -> usize {
+    production
+        .service_machines()
         .await
         .iter()
         .filter(|machine| runs_image(machine, tag))
         .count()
 }
 
-/// New images one after the other, each applied twice.
-async fn deploy_new_images(shop: &Production) {
+/// Deploys new images one after another, each applied twice.
+async fn deploy_new_images(production: &Production) {
     for tag in ["v1", "v2", "v3"] {
-        shop.apply("production", tag).assert_exit(0, &["Applied: "]);
-        shop.assert_converged("production", tag).await;
+        production
+            .apply("production", tag)
+            .assert_exit(0, &["Applied: "]);
+        production.assert_converged("production", tag).await;
     }
 }
 
-/// An image whose program crashes stops at the first machines; the next image heals them.
-async fn deploy_crashing_image(shop: &Production) {
-    let crons = versions(&shop.cron_machines().await);
-    // Between two crashes it is up, for most of the time.
+/// An image whose program crashes stops the rollout at the first machines. The next image recovers.
+async fn deploy_crashing_image(production: &Production) {
+    let crons = versions(&production.cron_machines().await);
+    // Between two crashes the program is up most of the time.
     let crash = json!({ "exit_code": 3, "after_ms": 2_000, "checks": "critical", "logs": ["no such table: users"] });
-    shop.add_rule("app", "bad", crash).await;
-    let said = [
+    production.add_rule("app", "bad", crash).await;
+    let expected = [
         "FAILED: could not update fly.machine/",
         "its program exited with code 3",
         "| no such table: users",
         "Incomplete: ",
         "run the same command again",
     ];
-    // Another try fails as well, and goes no further.
+    // Another attempt fails as well, and goes no further.
     for _ in 0..2 {
-        shop.apply("production", "bad").assert_exit(4, &said);
-        let down = count_running(shop, "bad").await;
+        production
+            .apply("production", "bad")
+            .assert_exit(4, &expected);
+        let down = count_running(production, "bad").await;
         assert!(
-            (1..=shop.user.max_unavailable).contains(&down),
+            (1..=production.user.max_unavailable).contains(&down),
             "{down} are down"
         );
-        let others = shop
+        let others = production
             .service_machines()
             .await
             .into_iter()
@@ -113,79 +119,89 @@ async fn deploy_crashing_image(shop: &Production) {
             );
         }
         assert_eq!(
-            versions(&shop.cron_machines().await),
+            versions(&production.cron_machines().await),
             crons,
             "cron machines stay as they are"
         );
-        shop.assert_no_leases("bad").await;
+        production.assert_no_leases("bad").await;
     }
-    shop.apply("production", "v4")
+    production
+        .apply("production", "v4")
         .assert_exit(0, &["Applied: "]);
-    shop.assert_converged("production", "v4").await;
-    shop.clear_rules().await;
+    production.assert_converged("production", "v4").await;
+    production.clear_rules().await;
 }
 
-/// A release command that fails stops everything before the first machine; another command goes through.
-async fn deploy_with_failing_release_command(shop: &Production) {
+/// A failing release command stops the run before the first machine. A corrected command succeeds.
+async fn deploy_with_failing_release_command(production: &Production) {
     let all = async || {
         [
-            versions(&shop.service_machines().await),
-            versions(&shop.cron_machines().await),
+            versions(&production.service_machines().await),
+            versions(&production.cron_machines().await),
         ]
     };
     let before = all().await;
     let wrong =
         json!({ "exit_code": 2, "after_ms": 300, "logs": ["relation \"users\" does not exist"] });
-    shop.add_rule(RELEASE_COMMAND_GROUP, "v5", wrong).await;
-    shop.write_guarded_manifest("bin/migrate --wrong");
-    let ran = shop.apply("guarded", "v5");
-    ran.assert_exit(
+    production
+        .add_rule(RELEASE_COMMAND_GROUP, "v5", wrong)
+        .await;
+    production.write_guarded_manifest("bin/migrate --wrong");
+    let output = production.apply("guarded", "v5");
+    output.assert_exit(
         4,
         &[
-            &format!("run the release command of {}", shop.user.fly_name),
+            &format!("run the release command of {}", production.user.fly_name),
             "its program exited with code 2",
             "| relation \"users\" does not exist",
             "run the same command again",
         ],
     );
     assert_eq!(
-        ran.writes(),
-        [format!("POST /v1/apps/{}/machines", shop.user.fly_name)]
+        output.writes(),
+        [format!(
+            "POST /v1/apps/{}/machines",
+            production.user.fly_name
+        )]
     );
     assert_eq!(all().await, before, "no machine was written to");
-    shop.assert_no_leases("v5").await;
-    shop.clear_rules().await;
-    shop.write_guarded_manifest("bin/migrate");
-    shop.apply("guarded", "v5").assert_exit(0, &["Applied: "]);
-    assert_eq!(shop.release_machines("v5").await.len(), 2);
-    shop.assert_converged("guarded", "v5").await;
+    production.assert_no_leases("v5").await;
+    production.clear_rules().await;
+    production.write_guarded_manifest("bin/migrate");
+    production
+        .apply("guarded", "v5")
+        .assert_exit(0, &["Applied: "]);
+    assert_eq!(production.release_machines("v5").await.len(), 2);
+    production.assert_converged("guarded", "v5").await;
 }
 
 async fn test_deploys(user: &'static UserManifest) {
-    let shop = Production::start(user).await;
-    deploy_new_images(&shop).await;
-    deploy_crashing_image(&shop).await;
-    deploy_with_failing_release_command(&shop).await;
+    let production = Production::start(user).await;
+    deploy_new_images(&production).await;
+    deploy_crashing_image(&production).await;
+    deploy_with_failing_release_command(&production).await;
 }
 
-/// Lets release commands of this image run until the test ends them.
-async fn hold_release_command(shop: &Production, tag: &str) {
-    shop.add_rule(
-        RELEASE_COMMAND_GROUP,
-        tag,
-        json!({ "exit_code": 0, "after_ms": FOREVER_MS }),
-    )
-    .await;
+/// Keeps release commands of this image running until the test ends them.
+async fn hold_release_command(production: &Production, tag: &str) {
+    production
+        .add_rule(
+            RELEASE_COMMAND_GROUP,
+            tag,
+            json!({ "exit_code": 0, "after_ms": FOREVER_MS }),
+        )
+        .await;
 }
 
-/// Interrupted while the release command runs: it is waited for, no machine changes, and it does not run again.
-async fn interrupt_during_release_command(shop: &Production) {
-    let before = versions(&shop.service_machines().await);
-    hold_release_command(shop, "v2").await;
-    let mut run = shop.start_apply("guarded", "v2");
+/// Interrupted during the release command: trimtab waits for the command, changes no machine, and
+/// the next run does not repeat the command.
+async fn interrupt_during_release_command(production: &Production) {
+    let before = versions(&production.service_machines().await);
+    hold_release_command(production, "v2").await;
+    let mut run = production.start_apply("guarded", "v2");
     run.wait_for_release_command().await;
     run.interrupt().await;
-    shop.finish_release_command().await;
+    production.finish_release_command().await;
     run.wait().assert_exit(
         4,
         &[
@@ -195,80 +211,85 @@ async fn interrupt_during_release_command(shop: &Production) {
         ],
     );
     assert_eq!(
-        versions(&shop.service_machines().await),
+        versions(&production.service_machines().await),
         before,
         "no machine was written to"
     );
-    shop.assert_no_leases("v2").await;
-    shop.clear_rules().await;
-    shop.apply("guarded", "v2").assert_exit(0, &["Applied: "]);
+    production.assert_no_leases("v2").await;
+    production.clear_rules().await;
+    production
+        .apply("guarded", "v2")
+        .assert_exit(0, &["Applied: "]);
     assert_eq!(
-        shop.release_machines("v2").await.len(),
+        production.release_machines("v2").await.len(),
         1,
         "a command that has succeeded does not run again"
     );
-    shop.assert_converged("guarded", "v2").await;
+    production.assert_converged("guarded", "v2").await;
 }
 
-/// Killed while the release command runs: the next run waits for the leases to run out and for that very command.
-async fn kill_during_release_command(shop: &Production) {
-    hold_release_command(shop, "v3").await;
-    let mut run = shop.start_apply("guarded", "v3");
+/// Killed during the release command: the next run waits until the leases expire, and then for the
+/// same command.
+async fn kill_during_release_command(production: &Production) {
+    hold_release_command(production, "v3").await;
+    let mut run = production.start_apply("guarded", "v3");
     run.wait_for_release_command().await;
     run.kill();
-    shop.clear_rules().await;
-    let commands = shop.release_machines("v3").await;
-    let mut run = shop.start_apply("guarded", "v3");
+    production.clear_rules().await;
+    let commands = production.release_machines("v3").await;
+    let mut run = production.start_apply("guarded", "v3");
     run.wait_for_lease_conflict().await;
-    shop.expire_leases();
+    production.expire_leases();
     run.wait_for_request(
         "GET",
         &format!("/machines/{}", commands[0]["id"].as_str().unwrap()),
     )
     .await;
-    shop.finish_release_command().await;
+    production.finish_release_command().await;
     run.wait().assert_exit(0, &["Applied: "]);
     assert_eq!(
-        shop.release_machines("v3").await.len(),
+        production.release_machines("v3").await.len(),
         1,
         "a command is never cut off or doubled by a second run"
     );
-    shop.assert_converged("guarded", "v3").await;
+    production.assert_converged("guarded", "v3").await;
 }
 
-/// Waits until a machine has the new image, and cannot become healthy.
+/// Waits until a machine has the new image and cannot become healthy.
 async fn begin_unhealthy_rollout<'s>(
-    shop: &'s Production,
+    production: &'s Production,
     tag: &str,
 ) -> production::RunningApply<'s> {
-    shop.add_rule("app", tag, json!({ "checks": "critical" }))
+    production
+        .add_rule("app", tag, json!({ "checks": "critical" }))
         .await;
-    let mut run = shop.start_apply("guarded", tag);
+    let mut run = production.start_apply("guarded", tag);
     run.wait_for_request("POST", "/machines/").await;
     run
 }
 
-/// Interrupted while machines change: those under way are finished, the others are left, and the next run goes on.
-async fn interrupt_during_rollout(shop: &Production) {
+/// Interrupted during the rollout: machines in progress are finished, the others are left, and the
+/// next run continues.
+async fn interrupt_during_rollout(production: &Production) {
     let UserManifest {
         machine_count: fleet,
         max_unavailable: at_once,
         cron_count: crons,
         ..
-    } = shop.user;
-    let before = versions(&shop.cron_machines().await);
-    let mut run = begin_unhealthy_rollout(shop, "v4").await;
+    } = production.user;
+    let before = versions(&production.cron_machines().await);
+    let mut run = begin_unhealthy_rollout(production, "v4").await;
     run.interrupt().await;
-    shop.clear_rules().await;
-    let ran = run.wait();
+    production.clear_rules().await;
+    let output = run.wait();
     if fleet + crons > 1 {
-        ran.assert_exit(4, &["not run: ", "run the same command again"]);
+        output.assert_exit(4, &["not run: ", "run the same command again"]);
     } else {
-        ran.assert_exit(0, &["Applied: "]);
+        output.assert_exit(0, &["Applied: "]);
     }
-    let done = count_running(shop, "v4").await;
+    let done = count_running(production, "v4").await;
     assert!((1..=*at_once).contains(&done), "{done} machines changed");
-    for machine in shop.service_machines().await {
+    for machine in production.service_machines().await {
         assert_eq!(machine["state"], "started", "{machine:#}");
         assert!(
             machine["config"]["metadata"]["trimtab_starting"].is_null(),
@@ -276,38 +297,42 @@ async fn interrupt_during_rollout(shop: &Production) {
         );
     }
     assert_eq!(
-        versions(&shop.cron_machines().await),
+        versions(&production.cron_machines().await),
         before,
         "cron machines stay as they are"
     );
-    shop.assert_no_leases("v4").await;
-    shop.apply("guarded", "v4").assert_exit(0, &[]);
-    assert_eq!(shop.release_machines("v4").await.len(), 1);
-    shop.assert_converged("guarded", "v4").await;
+    production.assert_no_leases("v4").await;
+    production.apply("guarded", "v4").assert_exit(0, &[]);
+    assert_eq!(production.release_machines("v4").await.len(), 1);
+    production.assert_converged("guarded", "v4").await;
 }
 
-/// Killed while machines change: the next run finds out how far it came, and goes on.
-async fn kill_during_rollout(shop: &Production) {
-    begin_unhealthy_rollout(shop, "v5").await.kill();
-    assert!(count_running(shop, "v5").await <= shop.user.max_unavailable);
-    shop.clear_rules().await;
-    shop.expire_leases();
-    shop.apply("guarded", "v5").assert_exit(0, &["Applied: "]);
-    assert_eq!(shop.release_machines("v5").await.len(), 1);
-    shop.assert_converged("guarded", "v5").await;
+/// Killed during the rollout: the next run continues where the killed one stopped.
+async fn kill_during_rollout(production: &Production) {
+    begin_unhealthy_rollout(production, "v5").await.kill();
+    assert!(count_running(production, "v5").await <= production.user.max_unavailable);
+    production.clear_rules().await;
+    production.expire_leases();
+    production
+        .apply("guarded", "v5")
+        .assert_exit(0, &["Applied: "]);
+    assert_eq!(production.release_machines("v5").await.len(), 1);
+    production.assert_converged("guarded", "v5").await;
 }
 
 async fn test_interruptions(user: &'static UserManifest) {
-    let shop = Production::start(user).await;
-    shop.write_guarded_manifest("bin/migrate");
-    shop.apply("guarded", "v1").assert_exit(0, &["Applied: "]);
-    interrupt_during_release_command(&shop).await;
-    kill_during_release_command(&shop).await;
-    interrupt_during_rollout(&shop).await;
-    kill_during_rollout(&shop).await;
+    let production = Production::start(user).await;
+    production.write_guarded_manifest("bin/migrate");
+    production
+        .apply("guarded", "v1")
+        .assert_exit(0, &["Applied: "]);
+    interrupt_during_release_command(&production).await;
+    kill_during_release_command(&production).await;
+    interrupt_during_rollout(&production).await;
+    kill_during_rollout(&production).await;
 }
 
-/// A test for each user and story, so that they run beside each other.
+/// One test for each user and scenario, so that they run in parallel.
 macro_rules! user_tests {
     ($($user:ident: $deploys:ident, $interruptions:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
@@ -330,7 +355,6 @@ user_tests! {
     REIFY: reify_deploys, reify_is_interrupted;
 }
 
-/// Two machines without checks.
 const TWO_MACHINES_WITHOUT_CHECKS: &str = r#"
 project = "harbor"
 [fly]
@@ -345,12 +369,12 @@ internal_port = 8080
 count = { ewr = 2 }
 "#;
 
-/// Without a check, a program that crashes looks well between two crashes.
+/// Without a check, a program in a crash loop looks healthy between two crashes.
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_looping_machine_is_not_healthy() {
-    let team = TestEnv::new(TWO_MACHINES_WITHOUT_CHECKS).await;
-    team.apply().await;
-    let url = format!("{}/_sandbox/rules", team.sandbox.url());
+    let env = TestEnv::new(TWO_MACHINES_WITHOUT_CHECKS).await;
+    env.apply().await;
+    let url = format!("{}/_sandbox/rules", env.sandbox.url());
     let rule = json!({ "match": { "image_contains": ":bad" }, "behave": { "exit_code": 3, "after_ms": 2_000 } });
     assert!(
         reqwest::Client::new()
@@ -362,15 +386,15 @@ async fn crash_looping_machine_is_not_healthy() {
             .status()
             .is_success()
     );
-    team.write_manifest(&TWO_MACHINES_WITHOUT_CHECKS.replace(":good", ":bad"));
-    assert!(!team.try_apply(None).await.unwrap().is_complete());
+    env.write_manifest(&TWO_MACHINES_WITHOUT_CHECKS.replace(":good", ":bad"));
+    assert!(!env.try_apply(None).await.unwrap().is_complete());
     let world = loop {
-        let world = team.world().await;
+        let world = env.world().await;
         if world.fly_machine["web/app/ewr/0"].workload.state == "started" {
             break world;
         }
     };
-    let plan = trimtab::plan::plan(&team.desired_with_digests().await.unwrap(), &world).unwrap();
-    let report = apply_plan(plan, team.readers(None).await, world).await;
+    let plan = trimtab::plan::plan(&env.desired_with_digests().await.unwrap(), &world).unwrap();
+    let report = apply_plan(plan, env.readers(None).await, world).await;
     assert_eq!(report.counts(), (0, 1, 1, 0), "{report:#?}");
 }

@@ -1,11 +1,11 @@
-//! The corpus of the fuzz targets, replayed through the same functions: what was found once stays found.
+//! Replays the corpus of the fuzz targets, so that a bug that fuzzing found once stays fixed.
 
 use std::{fs, path::Path};
 
 #[path = "../../fuzz/entries.rs"]
 pub(crate) mod entries;
 
-/// Calls one entry with every file of its folder.
+/// Calls one entry point with every file of its corpus.
 fn replay(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")

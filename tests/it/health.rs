@@ -1,4 +1,5 @@
-//! Waiting for machines that come up, and for those that do not: what is told meanwhile, and what the errors say.
+//! Waiting for machines to become healthy: the progress that is reported meanwhile, and the errors
+//! for those that do not.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,7 @@ use trimtab::clouds::{
 
 use crate::support::{BareSandbox, SPEED};
 
-/// Longer than any test may take: what is found before is found at once.
+/// Longer than any test may take: failures must be found long before the timeout.
 const TIMEOUT_SECS: u64 = 3_600;
 
 async fn create_crashing_machine(
@@ -50,11 +51,11 @@ async fn crash_loop_on_start_is_reported_with_logs() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
     let behave = json!({ "exit_code": 1, "after_ms": 0, "logs": ["\u{1b}[31mno such table: users\u{1b}[0m"] });
-    let made = create_crashing_machine(&bare, &fly, behave).await;
+    let machine = create_crashing_machine(&bare, &fly, behave).await;
     let error = fly
         .wait_for_state(
             "web",
-            &made.id,
+            &machine.id,
             None,
             "started",
             TIMEOUT_SECS,
@@ -76,7 +77,7 @@ async fn crash_loop_on_start_is_reported_with_logs() {
 
 #[tokio::test]
 async fn early_crash_is_not_steady() {
-    for (behave, told) in [
+    for (behave, expected) in [
         (
             json!({ "signal": 11, "after_ms": 1_000 }),
             "its program was ended by signal 11 (SIGSEGV); it was restarted",
@@ -88,12 +89,12 @@ async fn early_crash_is_not_steady() {
     ] {
         let bare = BareSandbox::new(SPEED).await;
         let fly = FlyWriter::new(bare.reader());
-        let made = create_crashing_machine(&bare, &fly, behave).await;
+        let machine = create_crashing_machine(&bare, &fly, behave).await;
         let error = fly
-            .wait_until_stable("web", &made.id, TIMEOUT_SECS, &ProgressSink::disabled())
+            .wait_until_stable("web", &machine.id, TIMEOUT_SECS, &ProgressSink::disabled())
             .await
             .unwrap_err();
-        assert_failed(&error, &[told]);
+        assert_failed(&error, &[expected]);
     }
 }
 
@@ -101,16 +102,17 @@ async fn early_crash_is_not_steady() {
 async fn exited_program_is_not_steady() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made =
+    let machine =
         create_crashing_machine(&bare, &fly, json!({ "exit_code": 0, "after_ms": 3_000 })).await;
     let error = fly
-        .wait_until_stable("web", &made.id, TIMEOUT_SECS, &ProgressSink::disabled())
+        .wait_until_stable("web", &machine.id, TIMEOUT_SECS, &ProgressSink::disabled())
         .await
         .unwrap_err();
     assert_failed(&error, &["it is stopped; its program exited with code 0"]);
 }
 
-/// More often than events are kept, so that nothing can be told from how many there are.
+/// The machine restarts more often than the sandbox keeps events, so that counting events is not
+/// enough.
 #[tokio::test]
 async fn restart_loop_is_not_steady() {
     let bare = BareSandbox::new(SPEED).await;
@@ -120,14 +122,14 @@ async fn restart_loop_is_not_steady() {
         json!({ "behave": { "exit_code": 0, "after_ms": 3_000 } }),
     )
     .await;
-    let made = bare
+    let machine = bare
         .create_machine(
             &fly,
             json!({ "image": "web:1", "restart": { "policy": "always" } }),
         )
         .await;
     let error = fly
-        .wait_until_stable("web", &made.id, 300, &ProgressSink::disabled())
+        .wait_until_stable("web", &machine.id, 300, &ProgressSink::disabled())
         .await
         .unwrap_err();
     assert_failed(
@@ -140,10 +142,10 @@ async fn restart_loop_is_not_steady() {
 async fn running_machine_becomes_steady() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made = bare.create_machine(&fly, json!({ "image": "web:1" })).await;
+    let machine = bare.create_machine(&fly, json!({ "image": "web:1" })).await;
     let first = bare.sandbox.requests().last().unwrap().at_ms;
     let machine = fly
-        .wait_until_stable("web", &made.id, TIMEOUT_SECS, &ProgressSink::disabled())
+        .wait_until_stable("web", &machine.id, TIMEOUT_SECS, &ProgressSink::disabled())
         .await
         .unwrap();
     assert_eq!(machine.state, "started");
@@ -155,22 +157,25 @@ async fn running_machine_becomes_steady() {
 async fn progress_is_reported_once_per_change() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made = bare.create_machine(&fly, config_with_check()).await;
-    let heard: Arc<Mutex<Vec<MachineStatus>>> = Arc::default();
-    let ear = heard.clone();
-    let voice = ProgressSink::new(move |sign| ear.lock().unwrap().push(sign));
-    fly.wait_until_checks_pass("web", &made.id, TIMEOUT_SECS, &voice)
+    let machine = bare.create_machine(&fly, config_with_check()).await;
+    let reported: Arc<Mutex<Vec<MachineStatus>>> = Arc::default();
+    let sink = reported.clone();
+    let progress = ProgressSink::new(move |status| sink.lock().unwrap().push(status));
+    fly.wait_until_checks_pass("web", &machine.id, TIMEOUT_SECS, &progress)
         .await
         .unwrap();
-    let heard = heard.lock().unwrap();
+    let reported = reported.lock().unwrap();
     let last = MachineStatus {
         state: "started".to_owned(),
         checks_passing: 1,
         checks_total: 1,
         output: Vec::new(),
     };
-    assert_eq!(heard.last(), Some(&last));
-    assert!(heard.windows(2).all(|pair| pair[0] != pair[1]), "{heard:?}");
+    assert_eq!(reported.last(), Some(&last));
+    assert!(
+        reported.windows(2).all(|pair| pair[0] != pair[1]),
+        "{reported:?}"
+    );
     assert!(
         bare.sandbox
             .requests()
@@ -186,9 +191,9 @@ async fn failing_check_is_reported_with_output() {
     let behave =
         json!({ "checks": "critical", "check_output": "connect: \u{1b}[1mconnection refused" });
     bare.post_admin("rules", json!({ "behave": behave })).await;
-    let made = bare.create_machine(&fly, config_with_check()).await;
+    let machine = bare.create_machine(&fly, config_with_check()).await;
     let error = fly
-        .wait_until_checks_pass("web", &made.id, 30, &ProgressSink::disabled())
+        .wait_until_checks_pass("web", &machine.id, 30, &ProgressSink::disabled())
         .await
         .unwrap_err();
     assert_failed(
@@ -201,10 +206,11 @@ async fn failing_check_is_reported_with_output() {
 async fn crashes_of_previous_version_are_ignored() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made = create_crashing_machine(&bare, &fly, json!({ "exit_code": 1, "after_ms": 0 })).await;
+    let machine =
+        create_crashing_machine(&bare, &fly, json!({ "exit_code": 1, "after_ms": 0 })).await;
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "started",
         TIMEOUT_SECS,
@@ -217,13 +223,13 @@ async fn crashes_of_previous_version_are_ignored() {
         config: json!({ "image": "web:2" }),
         ..MachineRequest::default()
     };
-    fly.update_machine("web", &made.id, &made.instance_id, &update)
+    fly.update_machine("web", &machine.id, &machine.instance_id, &update)
         .await
         .unwrap();
     let waited = fly
         .wait_for_state(
             "web",
-            &made.id,
+            &machine.id,
             None,
             "started",
             TIMEOUT_SECS,
@@ -232,7 +238,7 @@ async fn crashes_of_previous_version_are_ignored() {
         .await
         .unwrap();
     assert!(matches!(waited, WaitOutcome::Reached));
-    fly.wait_until_stable("web", &made.id, TIMEOUT_SECS, &ProgressSink::disabled())
+    fly.wait_until_stable("web", &machine.id, TIMEOUT_SECS, &ProgressSink::disabled())
         .await
         .unwrap();
 }
@@ -244,11 +250,12 @@ async fn unreadable_logs_do_not_hide_exit_code() {
     // A port that nobody listens on.
     settings.logs_url = Some("http://127.0.0.1:1".to_owned());
     let fly = FlyWriter::new(trimtab::clouds::fly::FlyReader::new(&settings).unwrap());
-    let made = create_crashing_machine(&bare, &fly, json!({ "exit_code": 7, "after_ms": 0 })).await;
+    let machine =
+        create_crashing_machine(&bare, &fly, json!({ "exit_code": 7, "after_ms": 0 })).await;
     let error = fly
         .wait_for_state(
             "web",
-            &made.id,
+            &machine.id,
             None,
             "started",
             TIMEOUT_SECS,

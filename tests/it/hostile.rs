@@ -1,4 +1,4 @@
-//! What is meant to do harm: files, answers, addresses and certificates that no honest hand makes.
+//! Hostile input: files, responses, endpoints and certificates that are meant to do harm.
 
 mod insecure_endpoints;
 mod large_inputs;

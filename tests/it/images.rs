@@ -1,5 +1,5 @@
-//! Images by digest: a tag is looked up before the plan, the digest is what is applied and compared, and what is not
-//! there stops a run before it has written anything.
+//! Images by digest: a tag is resolved before the plan, the digest is what is applied and compared,
+//! and a missing image stops the run before any write.
 
 use std::sync::{Arc, Mutex};
 
@@ -30,14 +30,13 @@ fn digest(digits: &str) -> String {
     format!("sha256:{}", digits.repeat(32))
 }
 
-async fn set_registry_image(team: &TestEnv, what: serde_json::Value) {
-    team.send_manual_request("POST", "/_sandbox/images", what)
+async fn set_registry_image(env: &TestEnv, image: serde_json::Value) {
+    env.send_manual_request("POST", "/_sandbox/images", image)
         .await;
 }
 
-/// The image that a machine's configuration names.
-async fn configured_image(team: &TestEnv, machine: &str) -> String {
-    team.world().await.fly_machine[machine]
+async fn configured_image(env: &TestEnv, machine: &str) -> String {
+    env.world().await.fly_machine[machine]
         .workload
         .config
         .image
@@ -48,10 +47,10 @@ async fn configured_image(team: &TestEnv, machine: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tag_is_resolved_once_and_applied_by_digest() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    let world = team.world().await;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    let world = env.world().await;
     for machine in world.fly_machine.values().map(|machine| &machine.workload) {
         let image = machine.config.image.clone().unwrap();
         assert_eq!(
@@ -59,15 +58,15 @@ async fn tag_is_resolved_once_and_applied_by_digest() {
             format!("{IMAGE}@{}", machine.digest.clone().unwrap())
         );
     }
-    let before = team.sandbox.requests().len();
-    team.images().await;
-    let asked = team.sandbox.requests().split_off(before);
-    let asked: Vec<_> = asked
+    let before = env.sandbox.requests().len();
+    env.images().await;
+    let requests = env.sandbox.requests().split_off(before);
+    let requests: Vec<_> = requests
         .iter()
         .map(|request| (request.method.as_str(), request.path.as_str()))
         .collect();
     assert_eq!(
-        asked,
+        requests,
         [("HEAD", "/v2/harbor-web/manifests/v1")],
         "three machines and a cron machine share it"
     );
@@ -75,14 +74,14 @@ async fn tag_is_resolved_once_and_applied_by_digest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moved_tag_is_reported() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
     let (before, after) = (
-        configured_image(&team, "web/app/ewr/0").await,
+        configured_image(&env, "web/app/ewr/0").await,
         format!("{IMAGE}@{}", digest("be")),
     );
-    set_registry_image(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
-    let plan = team.plan().await;
+    set_registry_image(&env, json!({"reference": IMAGE, "digest": digest("be")})).await;
+    let plan = env.plan().await;
     assert_eq!(
         plan_summary(&plan),
         [
@@ -105,44 +104,44 @@ async fn moved_tag_is_reported() {
         serde_json::to_value(&changes[0].lines[0].to).unwrap()["value"],
         after
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    assert_eq!(configured_image(&team, "web/app/ewr/0").await, after);
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    assert_eq!(configured_image(&env, "web/app/ewr/0").await, after);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tag_with_same_digest_is_no_change() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let there = team.world().await.fly_machine["web/app/ewr/0"]
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let there = env.world().await.fly_machine["web/app/ewr/0"]
         .workload
         .digest
         .clone()
         .unwrap();
     set_registry_image(
-        &team,
+        &env,
         json!({"reference": "registry.fly.io/harbor-web:v2", "digest": there}),
     )
     .await;
-    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn machine_with_tag_is_compared_by_digest() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let id = team.world().await.fly_machine["web/app/iad/0"]
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let id = env.world().await.fly_machine["web/app/iad/0"]
         .workload
         .id
         .clone();
-    team.change_machine("harbor-web", &id, |config| config["image"] = IMAGE.into())
+    env.change_machine("harbor-web", &id, |config| config["image"] = IMAGE.into())
         .await;
-    assert_eq!(configured_image(&team, "web/app/iad/0").await, IMAGE);
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    set_registry_image(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
+    assert_eq!(configured_image(&env, "web/app/iad/0").await, IMAGE);
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    set_registry_image(&env, json!({"reference": IMAGE, "digest": digest("be")})).await;
     assert!(
-        team.summary()
+        env.summary()
             .await
             .contains(&"restart fly.machine/web/app/iad/0 image".to_owned())
     );
@@ -150,37 +149,37 @@ async fn machine_with_tag_is_compared_by_digest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_image_stops_run_before_writes() {
-    let team = TestEnv::new(MANIFEST).await;
-    set_registry_image(&team, json!({"reference": IMAGE, "missing": true})).await;
-    let error = team.try_apply(None).await.unwrap_err();
+    let env = TestEnv::new(MANIFEST).await;
+    set_registry_image(&env, json!({"reference": IMAGE, "missing": true})).await;
+    let error = env.try_apply(None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
     let writes = |method: &str| !matches!(method, "GET" | "HEAD");
     assert!(
-        team.sandbox
+        env.sandbox
             .requests()
             .iter()
             .all(|request| !writes(&request.method))
     );
-    let images = team.images().await;
+    let images = env.images().await;
     let missing: Vec<_> = images.fatal_failures().collect();
     assert_eq!((missing.len(), missing[0].used_by.len()), (1, 4));
     assert_eq!(missing[0].reason(), format!("there is no image `{IMAGE}`"));
-    // A look that must not fail says it, and compares what it can.
+    // Commands that only read report it as a warning.
     assert_eq!(images.warnings(true).count(), 1);
     assert_eq!(images.warnings(false).count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn digest_is_used_unchanged() {
-    let mut team = TestEnv::new(MANIFEST).await;
+    let mut env = TestEnv::new(MANIFEST).await;
     let image = format!("registry.fly.io/harbor-web@{}", digest("ab"));
-    team.inputs.images.insert("web".to_owned(), image.clone());
-    team.apply().await;
-    assert_eq!(configured_image(&team, "web/app/ewr/0").await, image);
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    set_registry_image(&team, json!({"reference": image, "missing": true})).await;
+    env.inputs.images.insert("web".to_owned(), image.clone());
+    env.apply().await;
+    assert_eq!(configured_image(&env, "web/app/ewr/0").await, image);
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    set_registry_image(&env, json!({"reference": image, "missing": true})).await;
     assert_eq!(
-        team.images().await.fatal_failures().count(),
+        env.images().await.fatal_failures().count(),
         1,
         "that it exists is still made sure of"
     );
@@ -189,23 +188,22 @@ async fn digest_is_used_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn app_without_image_keeps_running_digest() {
     let plain = MANIFEST.replace("image = \"registry.fly.io/harbor-web:v1\"\n", "");
-    let mut team = TestEnv::new(&plain).await;
-    team.inputs
-        .images
-        .insert("web".to_owned(), IMAGE.to_owned());
-    team.apply().await;
-    team.inputs.images.clear();
-    team.write_manifest(&plain);
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    // Whatever the tag means by now: a machine that is added or changed for another reason runs what its app runs.
-    set_registry_image(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
-    let before = configured_image(&team, "web/app/ewr/0").await;
-    team.write_manifest(&plain.replace("iad = 1", "iad = 2").replace("512mb", "1gb"));
-    team.apply().await;
+    let mut env = TestEnv::new(&plain).await;
+    env.inputs.images.insert("web".to_owned(), IMAGE.to_owned());
+    env.apply().await;
+    env.inputs.images.clear();
+    env.write_manifest(&plain);
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    // Even if the tag has moved: a machine that is added, or changed for another reason, runs the
+    // digest that its app runs.
+    set_registry_image(&env, json!({"reference": IMAGE, "digest": digest("be")})).await;
+    let before = configured_image(&env, "web/app/ewr/0").await;
+    env.write_manifest(&plain.replace("iad = 1", "iad = 2").replace("512mb", "1gb"));
+    env.apply().await;
     for machine in ["web/app/ewr/0", "web/app/iad/1"] {
-        assert_eq!(configured_image(&team, machine).await, before, "{machine}");
+        assert_eq!(configured_image(&env, machine).await, before, "{machine}");
     }
-    let cron = team.world().await.fly_cron["web/nightly"]
+    let cron = env.world().await.fly_cron["web/nightly"]
         .workload
         .config
         .image
@@ -214,32 +212,35 @@ async fn app_without_image_keeps_running_digest() {
     assert_eq!(cron.as_str(), before);
 }
 
-/// A registry of somebody else: what it answers to a path, and who asked with what.
+/// A registry of somebody else: a handler, and the requests that it received.
 #[derive(Clone, Default)]
 struct FakeRegistry {
     requests: Arc<Mutex<Vec<RegistryRequest>>>,
     handler: Arc<Mutex<Option<RegistryHandler>>>,
 }
 
-/// A request's line, and what it was sent with.
+/// The request line, and the `Authorization` header.
 type RegistryRequest = (String, Option<String>);
 type RegistryHandler = Box<dyn Fn(&str, Option<&str>) -> Response + Send>;
 
 impl FakeRegistry {
     async fn start(
-        answer: impl Fn(&str, Option<&str>) -> Response + Send + 'static,
+        handler: impl Fn(&str, Option<&str>) -> Response + Send + 'static,
     ) -> (Self, String) {
-        let theirs = Self::default();
-        *theirs.handler.lock().unwrap() = Some(Box::new(answer));
+        let registry = Self::default();
+        *registry.handler.lock().unwrap() = Some(Box::new(handler));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let router = Router::new()
-            .fallback(|State(theirs): State<Self>, request: Request| async move {
-                theirs.serve(&request)
-            })
-            .with_state(theirs.clone());
+        let router =
+            Router::new()
+                .fallback(
+                    |State(registry): State<Self>, request: Request| async move {
+                        registry.serve(&request)
+                    },
+                )
+                .with_state(registry.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        (theirs, host)
+        (registry, host)
     }
 
     fn serve(&self, request: &Request) -> Response {
@@ -253,8 +254,8 @@ impl FakeRegistry {
             .lock()
             .unwrap()
             .push((line.clone(), sent.clone()));
-        let answer = self.handler.lock().unwrap();
-        answer.as_ref().unwrap()(&line, sent.as_deref())
+        let handler = self.handler.lock().unwrap();
+        handler.as_ref().unwrap()(&line, sent.as_deref())
     }
 
     fn requests(&self) -> Vec<RegistryRequest> {
@@ -304,7 +305,7 @@ async fn fly_token_is_not_sent_to_other_registries() {
     let (realm, realm_host) =
         FakeRegistry::start(|_, _| r#"{"token":"anonymous"}"#.into_response()).await;
     let url = format!("http://{realm_host}/token");
-    let (theirs, host) = FakeRegistry::start(move |_, sent| match sent {
+    let (registry, host) = FakeRegistry::start(move |_, sent| match sent {
         Some("Bearer anonymous") => digest_response(),
         _ => auth_challenge(&url),
     })
@@ -317,17 +318,17 @@ async fn fly_token_is_not_sent_to_other_registries() {
     );
     let path = "HEAD /v2/a/web/manifests/v1".to_owned();
     assert_eq!(
-        theirs.requests(),
+        registry.requests(),
         [
             (path.clone(), None),
             (path, Some("Bearer anonymous".to_owned()))
         ]
     );
-    let asked = (
+    let requests = (
         "GET /token?service=theirs&scope=repository%3Aa%2Fweb%3Apull".to_owned(),
         None,
     );
-    assert_eq!(realm.requests(), [asked]);
+    assert_eq!(realm.requests(), [requests]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,7 +338,7 @@ async fn fly_token_is_dropped_on_redirect() {
     for away in [redirect_to as fn(&str) -> Response, auth_challenge] {
         let url = format!("http://{elsewhere_host}/away");
         let (fly, host) = FakeRegistry::start(move |_, _| away(&url)).await;
-        // Whatever comes of it.
+        // The result does not matter here.
         drop(resolve_digest(Some(&host), "registry.fly.io/web:v1").await);
         let sent = fly.requests()[0].1.clone().unwrap();
         assert!(sent.starts_with("Basic "), "{sent}");

@@ -1,4 +1,4 @@
-//! Leases as the real client takes, keeps, shows and gives them back.
+//! Machine leases: acquiring, refreshing, using and releasing them with the real client.
 
 use std::time::Duration;
 
@@ -11,19 +11,20 @@ use trimtab::clouds::{
 use crate::support::BareSandbox;
 
 const LEASE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Slower than other tests: a lease of a minute lasts two seconds, which a busy machine does not lose by chance.
+/// Slower than in other tests: a lease of a minute lasts two seconds, which even a busy machine can
+/// refresh in time.
 const SLOW_SPEED: f64 = 30.0;
 
-/// A client with leases of its own, as each run has.
+/// A client with its own leases, as each run has.
 fn client_with_leases(bare: &BareSandbox, description: &str) -> FlyWriter {
     FlyWriter::with_leases(bare.reader(), Leases::new(description))
 }
 
 async fn create_running_machine(bare: &BareSandbox, fly: &FlyWriter) -> wire::MachineResponse {
-    let made = bare.create_machine(fly, json!({ "image": "web:1" })).await;
+    let machine = bare.create_machine(fly, json!({ "image": "web:1" })).await;
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "started",
         300,
@@ -31,7 +32,7 @@ async fn create_running_machine(bare: &BareSandbox, fly: &FlyWriter) -> wire::Ma
     )
     .await
     .unwrap();
-    made
+    machine
 }
 
 /// Somebody else's lease, for an hour.
@@ -39,22 +40,22 @@ async fn take_foreign_lease(bare: &BareSandbox, id: &str) {
     let url = format!("{}/v1/apps/web/machines/{id}/lease", bare.sandbox.url());
     let body = json!({ "ttl": 3_600, "description": "trimtab apply draft/staging by ci@host" });
     let token = bare.sandbox.user_token().unwrap();
-    let answer = reqwest::Client::new()
+    let response = reqwest::Client::new()
         .post(url)
         .bearer_auth(token)
         .json(&body)
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 201);
+    assert_eq!(response.status(), 201);
 }
 
 #[tokio::test]
 async fn foreign_lease_is_waited_for() {
     let bare = BareSandbox::new(SLOW_SPEED).await;
     let fly = client_with_leases(&bare, "ours");
-    let made = create_running_machine(&bare, &fly).await;
-    take_foreign_lease(&bare, &made.id).await;
+    let machine = create_running_machine(&bare, &fly).await;
+    take_foreign_lease(&bare, &machine.id).await;
     let refused = async || {
         while !bare
             .sandbox
@@ -69,11 +70,14 @@ async fn foreign_lease_is_waited_for() {
             .unwrap();
     };
     let (held, ()) = tokio::join!(
-        fly.leases().acquire("web", &made.id, LEASE_TIMEOUT),
+        fly.leases().acquire("web", &machine.id, LEASE_TIMEOUT),
         refused()
     );
     let held = held.unwrap();
-    assert_eq!((held.version, held.had_to_wait), (made.instance_id, true));
+    assert_eq!(
+        (held.version, held.had_to_wait),
+        (machine.instance_id, true)
+    );
     assert!(
         bare.sandbox
             .requests()
@@ -86,18 +90,18 @@ async fn foreign_lease_is_waited_for() {
 async fn lease_timeout_names_holder() {
     let bare = BareSandbox::new(SLOW_SPEED).await;
     let fly = client_with_leases(&bare, "ours");
-    let made = create_running_machine(&bare, &fly).await;
-    take_foreign_lease(&bare, &made.id).await;
+    let machine = create_running_machine(&bare, &fly).await;
+    take_foreign_lease(&bare, &machine.id).await;
     let error = fly
         .leases()
-        .acquire("web", &made.id, Duration::from_secs(5))
+        .acquire("web", &machine.id, Duration::from_secs(5))
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     let text = error.to_string();
     let begins = format!(
         "lease machine {} of web: me@example.com (trimtab apply draft/staging by ci@host) holds it until 2",
-        made.id
+        machine.id
     );
     assert!(
         text.starts_with(&begins) && text.contains("did not let go within 5 s"),
@@ -109,16 +113,19 @@ async fn lease_timeout_names_holder() {
 async fn lease_from_lost_response_expires() {
     let bare = BareSandbox::new(SLOW_SPEED).await;
     let fly = client_with_leases(&bare, "ours");
-    let made = create_running_machine(&bare, &fly).await;
-    // The third write after the app's and the machine's.
+    let machine = create_running_machine(&bare, &fly).await;
+    // The third write, after those that created the app and the machine.
     bare.post_admin("faults", json!(["drop-after:w3"])).await;
     let held = fly
         .leases()
-        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .acquire("web", &machine.id, LEASE_TIMEOUT)
         .await
         .unwrap();
-    assert_eq!((held.version, held.had_to_wait), (made.instance_id, true));
-    fly.cordon_machine("web", &made.id).await.unwrap();
+    assert_eq!(
+        (held.version, held.had_to_wait),
+        (machine.instance_id, true)
+    );
+    fly.cordon_machine("web", &machine.id).await.unwrap();
 }
 
 #[tokio::test]
@@ -128,14 +135,14 @@ async fn writes_send_nonce_and_others_are_rejected() {
         client_with_leases(&bare, "ours"),
         FlyWriter::new(bare.reader()),
     );
-    let made = create_running_machine(&bare, &fly).await;
+    let machine = create_running_machine(&bare, &fly).await;
     fly.leases()
-        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .acquire("web", &machine.id, LEASE_TIMEOUT)
         .await
         .unwrap();
     assert_eq!(
         other
-            .cordon_machine("web", &made.id)
+            .cordon_machine("web", &machine.id)
             .await
             .unwrap_err()
             .kind,
@@ -147,12 +154,12 @@ async fn writes_send_nonce_and_others_are_rejected() {
         config: json!({ "image": "web:2" }),
         ..MachineRequest::default()
     };
-    fly.update_machine("web", &made.id, &made.instance_id, &update)
+    fly.update_machine("web", &machine.id, &machine.instance_id, &update)
         .await
         .unwrap();
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "started",
         300,
@@ -160,13 +167,13 @@ async fn writes_send_nonce_and_others_are_rejected() {
     )
     .await
     .unwrap();
-    fly.restart_machine("web", &made.id).await.unwrap();
-    fly.cordon_machine("web", &made.id).await.unwrap();
-    fly.uncordon_machine("web", &made.id).await.unwrap();
-    fly.stop_machine("web", &made.id).await.unwrap();
+    fly.restart_machine("web", &machine.id).await.unwrap();
+    fly.cordon_machine("web", &machine.id).await.unwrap();
+    fly.uncordon_machine("web", &machine.id).await.unwrap();
+    fly.stop_machine("web", &machine.id).await.unwrap();
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "stopped",
         300,
@@ -174,11 +181,15 @@ async fn writes_send_nonce_and_others_are_rejected() {
     )
     .await
     .unwrap();
-    fly.start_machine("web", &made.id).await.unwrap();
-    fly.set_metadata("web", &made.id, &[("a".to_owned(), "b".to_owned())].into())
-        .await
-        .unwrap();
-    fly.destroy_machine("web", &made.id).await.unwrap();
+    fly.start_machine("web", &machine.id).await.unwrap();
+    fly.set_metadata(
+        "web",
+        &machine.id,
+        &[("a".to_owned(), "b".to_owned())].into(),
+    )
+    .await
+    .unwrap();
+    fly.destroy_machine("web", &machine.id).await.unwrap();
     assert!(fly.leases().leased_machines().is_empty());
     let requests = bare.sandbox.requests();
     let writes = || {
@@ -210,17 +221,17 @@ async fn machine_can_be_created_with_lease() {
         lease_ttl: Some(300),
         ..MachineRequest::default()
     };
-    let made = fly.create_machine("web", &new).await.unwrap();
+    let machine = fly.create_machine("web", &new).await.unwrap();
     assert_eq!(
         fly.leases().leased_machines(),
-        std::slice::from_ref(&made.id)
+        std::slice::from_ref(&machine.id)
     );
-    fly.cordon_machine("web", &made.id).await.unwrap();
+    fly.cordon_machine("web", &machine.id).await.unwrap();
     fly.leases().release_all().await;
     assert!(fly.leases().leased_machines().is_empty());
     let held = other
         .leases()
-        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .acquire("web", &machine.id, LEASE_TIMEOUT)
         .await
         .unwrap();
     assert!(!held.had_to_wait, "it was not given back");
@@ -230,9 +241,9 @@ async fn machine_can_be_created_with_lease() {
 async fn lease_is_refreshed() {
     let bare = BareSandbox::new(SLOW_SPEED).await;
     let fly = client_with_leases(&bare, "ours");
-    let made = create_running_machine(&bare, &fly).await;
+    let machine = create_running_machine(&bare, &fly).await;
     fly.leases()
-        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .acquire("web", &machine.id, LEASE_TIMEOUT)
         .await
         .unwrap();
     let refreshes = || {
@@ -241,11 +252,11 @@ async fn lease_is_refreshed() {
             .map(|r| r.at_ms)
             .collect::<Vec<_>>()
     };
-    // Longer than any lease lasts that nobody refreshes.
+    // Longer than a lease lasts without a refresh.
     while refreshes().last().unwrap() - refreshes()[0] < 65_000 {
         fly.sleep_scaled(Duration::from_secs(1)).await;
     }
-    fly.cordon_machine("web", &made.id).await.unwrap();
+    fly.cordon_machine("web", &machine.id).await.unwrap();
 }
 
 #[tokio::test]
@@ -255,13 +266,13 @@ async fn expired_lease_is_reacquired_only_if_unchanged() {
         client_with_leases(&bare, "ours"),
         FlyWriter::new(bare.reader()),
     );
-    let made = create_running_machine(&bare, &fly).await;
+    let machine = create_running_machine(&bare, &fly).await;
     fly.leases()
-        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .acquire("web", &machine.id, LEASE_TIMEOUT)
         .await
         .unwrap();
     bare.sandbox.advance_clock(LEASE_TIMEOUT).unwrap();
-    fly.cordon_machine("web", &made.id).await.unwrap();
+    fly.cordon_machine("web", &machine.id).await.unwrap();
     bare.sandbox.advance_clock(LEASE_TIMEOUT).unwrap();
     let update = MachineRequest {
         region: "fra".to_owned(),
@@ -269,9 +280,9 @@ async fn expired_lease_is_reacquired_only_if_unchanged() {
         ..MachineRequest::default()
     };
     other
-        .update_machine("web", &made.id, &made.instance_id, &update)
+        .update_machine("web", &machine.id, &machine.instance_id, &update)
         .await
         .unwrap();
-    let error = fly.uncordon_machine("web", &made.id).await.unwrap_err();
+    let error = fly.uncordon_machine("web", &machine.id).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
 }

@@ -1,4 +1,4 @@
-//! The lock against the imitation of S3, with the real client: time moves only when told.
+//! The lock on the sandbox's S3 with the real client and a clock that moves only when told.
 
 use std::time::Duration;
 
@@ -24,20 +24,20 @@ use trimtab_sandbox::{self as sandbox, ClockMode, Fault, RunningSandbox, Sandbox
 const ACCOUNT: &str = "123456789012";
 const BUCKET: &str = "harbor-locks";
 const KEY: &str = ".trimtab/locks/harbor/production.json";
-/// Nobody waits: who does not get it at once is refused.
+/// No waiting: a run that does not get the lock at once fails.
 const NO_WAIT: LockTimings = LockTimings {
     acquire_timeout: Duration::ZERO,
     ..LockTimings::AWS
 };
 
-/// A sandbox whose time stands still, with a bucket.
+/// A sandbox whose clock stands still, with a bucket.
 struct LockFixture {
     sandbox: RunningSandbox,
     s3: aws_sdk_s3::Client,
     _dir: tempfile::TempDir,
 }
 
-/// The local clock, which nobody asks for the time.
+/// The local clock; the lock must not depend on it.
 fn local_clock() -> jiff::Timestamp {
     jiff::Timestamp::UNIX_EPOCH
 }
@@ -89,33 +89,37 @@ impl LockFixture {
             s3,
             _dir: dir,
         };
-        let place = types::BucketLocationConstraint::EuCentral1;
-        let place = types::CreateBucketConfiguration::builder()
-            .location_constraint(place)
+        let location = types::BucketLocationConstraint::EuCentral1;
+        let location = types::CreateBucketConfiguration::builder()
+            .location_constraint(location)
             .build();
-        let made = store
+        let bucket = store
             .s3
             .create_bucket()
             .bucket(BUCKET)
-            .create_bucket_configuration(place);
-        made.send().await.unwrap();
+            .create_bucket_configuration(location);
+        bucket.send().await.unwrap();
         store
     }
 
-    /// A request to the sandbox's administration.
+    /// Sends a POST request to the sandbox's admin API.
     async fn post_admin(&self, path: &str, body: Value) -> Value {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
-        let answer = reqwest::Client::new()
+        let response = reqwest::Client::new()
             .post(url)
             .json(&body)
             .send()
             .await
             .unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.json().await.unwrap()
+        assert!(
+            response.status().is_success(),
+            "{path}: {}",
+            response.status()
+        );
+        response.json().await.unwrap()
     }
 
-    /// Something goes wrong with a request that is still to come.
+    /// Injects a fault into a later request.
     async fn add_fault(&self, fault: &str) {
         let _: Fault = fault.parse().unwrap();
         self.post_admin("faults", json!([fault])).await;
@@ -175,12 +179,12 @@ impl LockFixture {
     async fn enable_versioning(&self) {
         let on = types::VersioningConfiguration::builder()
             .status(types::BucketVersioningStatus::Enabled);
-        let asked = self
+        let request = self
             .s3
             .put_bucket_versioning()
             .bucket(BUCKET)
             .versioning_configuration(on.build());
-        asked.send().await.unwrap();
+        request.send().await.unwrap();
     }
 
     async fn version_count(&self) -> usize {
@@ -194,9 +198,9 @@ impl LockFixture {
             .len()
     }
 
-    /// What stands there.
+    /// The content of the lock object.
     async fn lock_object(&self) -> Value {
-        let answer = self
+        let response = self
             .s3
             .get_object()
             .bucket(BUCKET)
@@ -204,8 +208,8 @@ impl LockFixture {
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.content_type(), Some("application/json"));
-        let body = answer.body.collect().await.unwrap().to_vec();
+        assert_eq!(response.content_type(), Some("application/json"));
+        let body = response.body.collect().await.unwrap().to_vec();
         serde_json::from_slice(&body).unwrap()
     }
 }
@@ -253,7 +257,7 @@ async fn dead_run_loses_lock_by_server_clock() {
     store.sandbox.advance_clock(seconds(2)).unwrap();
     let bob = store.acquire("bob").await.unwrap();
     assert_eq!(bob.record().generation, 2);
-    // Ann was only asleep.
+    // Ann's run was only suspended.
     let error = ann.ensure_held_for(seconds(91)).await.unwrap_err();
     assert!(
         matches!(&error.kind, LockErrorKind::Lost(LockLoss::TakenOver(record)) if record.holder == "bob"),
@@ -270,13 +274,13 @@ async fn renewal_extends_expiry() {
     let ann = store.acquire("ann").await.unwrap();
     let before = ann.record().expires_at;
     store.sandbox.advance_clock(seconds(80)).unwrap();
-    // By her own clock no time has passed: the first renewal hears of it.
+    // By her own clock no time has passed: she learns the server's time from the first renewal.
     assert!(
         ann.ensure_held_for(seconds(91)).await.is_err(),
         "no renewal gives that much"
     );
     let after = ann.record().expires_at;
-    // Less by what passed here between her first look and her first write.
+    // Less the time that passed here between her first read and her first write.
     assert!(
         (60..=81).contains(&after.duration_since(before).as_secs()),
         "{before} {after}"
@@ -298,8 +302,8 @@ async fn concurrent_acquire_has_one_winner() {
 
 #[tokio::test]
 async fn acquire_survives_lost_responses() {
-    // The requests are the look, the write, and two writes that must be refused. After a lost answer the SDK sends the
-    // write again, which is then refused because of itself.
+    // The requests are a read, the write, and two writes that the store must reject. After a lost
+    // response the SDK repeats the write, which is then rejected because of itself.
     let faults = [
         "drop-before:1",
         "truncate:1",
@@ -371,7 +375,7 @@ async fn forced_unlock_is_noticed_by_holder() {
             .unwrap()
             .unlocked
     );
-    // She may live, and go on until she notices.
+    // Her run may still be alive, and continues until it notices.
     let error = store.acquire("bob").await.unwrap_err();
     assert!(
         error
@@ -405,7 +409,8 @@ async fn unlocked_lock_is_free_after_expiry() {
     assert_eq!(store.acquire("bob").await.unwrap().record().generation, 2);
 }
 
-/// Of the versions of a lock the newest counts: were it removed first, an older one would say that the lock is free.
+/// The newest version of the lock object counts. If it were deleted first, an older one would say
+/// that the lock is free.
 #[tokio::test]
 async fn lock_is_held_until_last_version_is_deleted() {
     let store = LockFixture::new().await;
@@ -462,7 +467,7 @@ async fn deleted_lock_is_noticed_by_holder() {
         ann.ensure_held_for(seconds(91)).await.unwrap_err().kind,
         LockErrorKind::Lost(LockLoss::Deleted)
     ));
-    // A delete marker is nothing.
+    // A delete marker counts as absent.
     assert_eq!(store.acquire("bob").await.unwrap().record().generation, 1);
     ann.release().await.unwrap();
     assert_eq!(store.lock_object().await["holder"], "bob");
@@ -555,12 +560,12 @@ async fn get_and_put_permissions_are_enough() {
     assert!(
         error
             .to_string()
-            .contains("to whoever may not `s3:ListBucket`"),
+            .contains("without the permission `s3:ListBucket`"),
         "{error}"
     );
     let lease = take(&limited(true).await).await.unwrap();
     lease.release().await.unwrap();
-    // Once the object is there, the right to list is not needed.
+    // Once the object exists, the permission to list is not needed.
     assert_eq!(
         take(&limited(false).await)
             .await

@@ -1,21 +1,22 @@
-//! An answer that is lost: whoever only runs again would pass the matrix. Looking again means that the same run goes on.
+//! Lost responses are resolved within the same run. The matrix does not show that: there, running
+//! again would be enough.
 
 use crate::{reconcile::MANIFEST, support::TestEnv};
 
-/// An apply of the fixture takes at least so many writes.
+/// The least number of writes of an apply of the fixture.
 const MIN_WRITES: u64 = 7;
 
-/// What must hold after a recovery, whatever happened before.
-async fn assert_converged(team: &TestEnv, what: &str) {
-    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-    let world = team.world().await;
-    assert_eq!(world.fly_machine.len(), 3, "{what}");
-    assert_eq!(world.fly_volume.len(), 3, "{what}");
-    assert_eq!(world.fly_ip.len(), 2, "{what}");
-    assert_eq!(world.fly_cron.len(), 1, "{what}");
+/// Must hold after every recovery.
+async fn assert_converged(env: &TestEnv, context: &str) {
+    assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
+    let world = env.world().await;
+    assert_eq!(world.fly_machine.len(), 3, "{context}");
+    assert_eq!(world.fly_volume.len(), 3, "{context}");
+    assert_eq!(world.fly_ip.len(), 2, "{context}");
+    assert_eq!(world.fly_cron.len(), 1, "{context}");
     assert!(
         world.findings.unmanaged.is_empty(),
-        "{what}: {:?}",
+        "{context}: {:?}",
         world.findings.unmanaged
     );
 }
@@ -29,14 +30,14 @@ async fn lost_response_is_resolved_in_same_run() {
     ] {
         for write in 1.. {
             let text = kind.replace('N', &write.to_string());
-            let team = TestEnv::with_faults(MANIFEST, vec![text.parse().unwrap()]).await;
-            let report = team.try_apply(None).await.unwrap();
+            let env = TestEnv::with_faults(MANIFEST, vec![text.parse().unwrap()]).await;
+            let report = env.try_apply(None).await.unwrap();
             assert!(report.is_complete(), "{text}: {report:#?}");
-            if team.sandbox.injected_fault_count() == 0 {
+            if env.sandbox.injected_fault_count() == 0 {
                 assert!(write > MIN_WRITES, "only {write} writes were reached");
                 break;
             }
-            assert_converged(&team, &text).await;
+            assert_converged(&env, &text).await;
         }
     }
 }

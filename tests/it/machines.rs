@@ -1,4 +1,4 @@
-//! The calls on one machine, by the real client against the sandbox.
+//! Calls on a single machine, with the real client against the sandbox.
 
 use serde_json::json;
 use trimtab::clouds::{
@@ -12,10 +12,10 @@ use crate::support::{BareSandbox, SPEED, TestEnv};
 async fn versions_are_listed_newest_first() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made = bare.create_machine(&fly, json!({ "image": "web:1" })).await;
+    let machine = bare.create_machine(&fly, json!({ "image": "web:1" })).await;
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "started",
         60,
@@ -28,26 +28,26 @@ async fn versions_are_listed_newest_first() {
         config: json!({ "image": "web:2" }),
         ..MachineRequest::default()
     };
-    fly.update_machine("web", &made.id, &made.instance_id, &update)
+    fly.update_machine("web", &machine.id, &machine.instance_id, &update)
         .await
         .unwrap();
-    let versions = fly.list_machine_versions("web", &made.id).await.unwrap();
+    let versions = fly.list_machine_versions("web", &machine.id).await.unwrap();
     let images: Vec<_> = versions
         .iter()
         .map(|version| version.user_config["image"].as_str().unwrap())
         .collect();
     assert_eq!(images, ["web:2", "web:1"]);
-    assert_eq!(versions[1].version, made.instance_id);
+    assert_eq!(versions[1].version, machine.instance_id);
 }
 
 #[tokio::test]
 async fn machine_is_cordoned_stopped_and_started() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made = bare.create_machine(&fly, json!({ "image": "web:1" })).await;
+    let machine = bare.create_machine(&fly, json!({ "image": "web:1" })).await;
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "started",
         60,
@@ -55,14 +55,14 @@ async fn machine_is_cordoned_stopped_and_started() {
     )
     .await
     .unwrap();
-    fly.cordon_machine("web", &made.id).await.unwrap();
-    assert!(fly.get_machine("web", &made.id).await.unwrap().cordoned);
-    fly.uncordon_machine("web", &made.id).await.unwrap();
-    assert!(!fly.get_machine("web", &made.id).await.unwrap().cordoned);
-    fly.stop_machine("web", &made.id).await.unwrap();
+    fly.cordon_machine("web", &machine.id).await.unwrap();
+    assert!(fly.get_machine("web", &machine.id).await.unwrap().cordoned);
+    fly.uncordon_machine("web", &machine.id).await.unwrap();
+    assert!(!fly.get_machine("web", &machine.id).await.unwrap().cordoned);
+    fly.stop_machine("web", &machine.id).await.unwrap();
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "stopped",
         60,
@@ -70,10 +70,10 @@ async fn machine_is_cordoned_stopped_and_started() {
     )
     .await
     .unwrap();
-    fly.start_machine("web", &made.id).await.unwrap();
+    fly.start_machine("web", &machine.id).await.unwrap();
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "started",
         60,
@@ -94,19 +94,19 @@ async fn machine_can_be_created_cordoned_and_leased() {
         lease_ttl: Some(300),
         ..MachineRequest::default()
     };
-    let made = fly.create_machine("web", &new).await.unwrap();
-    assert!(made.cordoned && made.nonce.is_some(), "{made:?}");
+    let machine = fly.create_machine("web", &new).await.unwrap();
+    assert!(machine.cordoned && machine.nonce.is_some(), "{machine:?}");
 }
 
 #[tokio::test]
 async fn omitted_default_is_no_change() {
-    // Go leaves `false` out of a list's element, as the API does.
-    let team = TestEnv::new(
+    // The API omits `false` in elements of lists, as Go does.
+    let env = TestEnv::new(
         "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nimage = \"web:1\"\nprimary_region = \"iad\"\n\
          [apps.web.http_service]\ninternal_port = 8080\n[[apps.web.http_service.http_options.replay_cache]]\n\
          path_prefix = \"/users\"\nallow_bypass = false\nttl_seconds = 0\n",
     )
     .await;
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }

@@ -1,5 +1,6 @@
-//! One test binary, quick to link: what crosses modules (the real client against the sandbox), the rules of the house,
-//! and the folders beside this one, each of which tests one module.
+//! All tests in one binary, which is quick to link: tests across modules (the real client against
+//! the sandbox), rules for the sources themselves, and the folders next to this one, each of which
+//! tests one module.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@ mod fuzz_corpus;
 mod health;
 mod hostile;
 mod images;
+mod kinds;
 mod leases;
 mod locks;
 mod lost_responses;

@@ -1,5 +1,6 @@
-//! Every manifest in the repository, through the whole circle: apply, an empty plan, each sort of change from outside
-//! found by exactly its name and repaired by exactly that, and an empty plan again. At the end everything goes.
+//! The lifecycle of every manifest in the repository: apply, an empty plan, then each kind of
+//! drift, which must be reported as exactly one line and repaired, and an empty plan again. At the
+//! end everything is destroyed.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,7 @@ use trimtab::{
 
 use crate::support::{TestEnv, copy_files};
 
-/// Folders of manifests: the reference team's, and one for each of the users' documents.
+/// The folders of manifests: the reference team's, and one for each user document.
 pub(crate) fn manifest_folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let users = ["prism", "vibegrapher", "ledger", "draftguru", "reify"]
@@ -28,7 +29,7 @@ pub(crate) fn manifest_folders() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Inputs with a value for whatever a manifest asks for: the missing names stand in its own errors.
+/// Inputs with a value for every secret that a manifest needs.
 pub(crate) fn inputs_with_every_secret(dir: &Path, environment: &str) -> Inputs {
     let mut inputs = Inputs {
         vars: BTreeMap::from([("pr".to_owned(), "42".to_owned())]),
@@ -38,7 +39,7 @@ pub(crate) fn inputs_with_every_secret(dir: &Path, environment: &str) -> Inputs 
         multiple_environments: true,
     };
     let loaded = manifest::load(dir, environment, &inputs)
-        .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)));
+        .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false, 100)));
     for secrets in loaded.desired.fly_secrets.values() {
         for secret in secrets.values.values() {
             if let Some(name) = secret.source.strip_prefix("env ") {
@@ -48,7 +49,7 @@ pub(crate) fn inputs_with_every_secret(dir: &Path, environment: &str) -> Inputs 
             }
         }
     }
-    // A manifest that leaves the image to the pipeline gets one, as `--image` gives it.
+    // A manifest that leaves the image to the pipeline gets one, as with `--image`.
     for (name, _) in loaded
         .desired
         .fly_machine
@@ -64,7 +65,7 @@ pub(crate) fn inputs_with_every_secret(dir: &Path, environment: &str) -> Inputs 
     inputs
 }
 
-/// One thing that somebody does by hand, and the one line a plan must show for it.
+/// A manual change, and the lines that the plan must show for it.
 struct ExpectedDrift {
     change: DriftChange,
     expected: Vec<String>,
@@ -84,14 +85,13 @@ enum DriftChange {
     },
 }
 
-/// Everything that can be done to this world, one after the other.
-/// Whether a new machine takes the place of this one instead of it being changed.
+/// Whether a new machine replaces this one instead of it being updated.
 fn is_blue_green(spec: &MachineSpec) -> bool {
     spec.turns.strategy == RolloutStrategy::BlueGreen && !spec.workload.config.services.is_empty()
 }
 
 fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
-    let mut deeds = Vec::new();
+    let mut drifts = Vec::new();
     let app = |name: &trimtab::model::Name| world.fly_app[&name.root()].name.clone();
     let config = |app: String, id: &str, path, value, expected: String| ExpectedDrift {
         change: DriftChange::MachineConfig {
@@ -117,21 +117,21 @@ fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
             .as_ref()
             .map_or(256, |guest| guest.memory_mb.0);
         let other = if memory == 2048 { 1024 } else { 2048 };
-        deeds.push(config(
+        drifts.push(config(
             app(name),
             id,
             "/guest/memory_mb",
             other.into(),
             line("vm.memory"),
         ));
-        deeds.push(config(
+        drifts.push(config(
             app(name),
             id,
             "/env/BY_HAND",
             "1".into(),
             line("env.BY_HAND"),
         ));
-        deeds.push(config(
+        drifts.push(config(
             app(name),
             id,
             "/image",
@@ -141,14 +141,14 @@ fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
     }
     for (name, cron) in &world.fly_cron {
         let id = &cron.workload.id;
-        deeds.push(config(
+        drifts.push(config(
             app(name),
             id,
             "/image",
             "old:1".into(),
             format!("update fly.cron/{name} image"),
         ));
-        deeds.push(config(
+        drifts.push(config(
             app(name),
             id,
             "/schedule",
@@ -163,7 +163,7 @@ fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
             path,
             body: Value::Null,
         };
-        deeds.push(ExpectedDrift {
+        drifts.push(ExpectedDrift {
             change,
             expected: vec![format!("create fly.ip/{name}")],
         });
@@ -178,18 +178,18 @@ fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
             path,
             body: json!({"values": {secret: "by hand"}}),
         };
-        deeds.push(ExpectedDrift {
+        drifts.push(ExpectedDrift {
             change,
             expected: vec![format!("update fly.secrets/{name} {secret}")],
         });
     }
-    deeds
+    drifts
 }
 
-async fn make_drift(team: &TestEnv, change: DriftChange) {
+async fn make_drift(env: &TestEnv, change: DriftChange) {
     match change {
         DriftChange::Request { method, path, body } => {
-            drop(team.send_manual_request(method, &path, body).await);
+            drop(env.send_manual_request(method, &path, body).await);
         }
         DriftChange::MachineConfig {
             app,
@@ -197,7 +197,7 @@ async fn make_drift(team: &TestEnv, change: DriftChange) {
             path,
             value,
         } => {
-            team.change_machine(&app, &id, |config| {
+            env.change_machine(&app, &id, |config| {
                 let (parent, key) = path.rsplit_once('/').unwrap();
                 if parent == "/env" && config["env"].is_null() {
                     config["env"] = json!({});
@@ -209,9 +209,9 @@ async fn make_drift(team: &TestEnv, change: DriftChange) {
     }
 }
 
-/// What the plan names, without what merely follows a change of secrets.
-async fn planned_lines(team: &TestEnv) -> Vec<String> {
-    let plan = team.plan().await;
+/// The lines of the plan, without changes that merely follow from a change of secrets.
+async fn planned_lines(env: &TestEnv) -> Vec<String> {
+    let plan = env.plan().await;
     let follows: Vec<String> = plan
         .changes()
         .iter()
@@ -230,43 +230,43 @@ async fn planned_lines(team: &TestEnv) -> Vec<String> {
 }
 
 async fn run_lifecycle(dir: &Path, environment: &str) {
-    let what = format!("{} {environment}", dir.display());
+    let context = format!("{} {environment}", dir.display());
     let folder = tempfile::tempdir().unwrap();
     copy_files(dir, folder.path());
     let inputs = inputs_with_every_secret(folder.path(), environment);
-    let team = TestEnv::with_manifests(folder, environment, inputs, Vec::new()).await;
+    let env = TestEnv::with_manifests(folder, environment, inputs, Vec::new()).await;
     assert!(
-        !team.summary().await.is_empty(),
-        "{what}: there is something to make"
+        !env.summary().await.is_empty(),
+        "{context}: there is something to make"
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
     for at in 0.. {
-        let Some(deed) = possible_drift(&team.desired(), &team.world().await)
+        let Some(drift) = possible_drift(&env.desired(), &env.world().await)
             .into_iter()
             .nth(at)
         else {
             break;
         };
-        make_drift(&team, deed.change).await;
-        assert_eq!(planned_lines(&team).await, deed.expected, "{what}");
-        team.apply().await;
+        make_drift(&env, drift.change).await;
+        assert_eq!(planned_lines(&env).await, drift.expected, "{context}");
+        env.apply().await;
         assert_eq!(
-            team.summary().await,
+            env.summary().await,
             Vec::<String>::new(),
-            "{what}: {:?}",
-            deed.expected
+            "{context}: {:?}",
+            drift.expected
         );
     }
-    assert_extra_machine_is_destroyed(&team, &what).await;
-    team.remove_protection();
-    team.apply().await;
-    team.destroy().await;
+    assert_extra_machine_is_destroyed(&env, &context).await;
+    env.remove_protection();
+    env.apply().await;
+    env.destroy().await;
 }
 
-/// A machine that nobody asked for is named by its id, and goes.
-async fn assert_extra_machine_is_destroyed(team: &TestEnv, what: &str) {
-    let world = team.world().await;
+/// A machine that is not in the manifest is listed by its id and destroyed.
+async fn assert_extra_machine_is_destroyed(env: &TestEnv, context: &str) {
+    let world = env.world().await;
     let Some((key, app)) = world
         .fly_app
         .iter()
@@ -275,22 +275,23 @@ async fn assert_extra_machine_is_destroyed(team: &TestEnv, what: &str) {
         return;
     };
     let body = json!({"region": "iad", "config": {"image": "stranger:1"}});
-    let made = team
+    let machine = env
         .send_manual_request("POST", &format!("/v1/apps/{}/machines", app.name), body)
         .await;
-    let id = made["id"].as_str().unwrap();
+    let id = machine["id"].as_str().unwrap();
     assert_eq!(
-        team.summary().await,
+        env.summary().await,
         [format!("destroy fly.machine/{key}/app/iad/{id}")],
-        "{what}"
+        "{context}"
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_manifest_survives_its_lifecycle() {
-    // A few at once: more of them than there are cores only wait for each other, until their leases run out.
+    // A few at a time: more of them than cores would only wait for each other, until their leases
+    // expire.
     let turns = Arc::new(Semaphore::new(4));
     let mut circles = tokio::task::JoinSet::new();
     for dir in manifest_folders() {

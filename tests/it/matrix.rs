@@ -1,16 +1,21 @@
-//! The crash and fault matrix: every manifest in the repository is made, released anew and removed, and at every request
-//! of each of these runs everything that can go wrong does. Then the run is repeated without faults, and must end where
-//! an undisturbed one does.
+//! The crash and fault matrix. For every manifest in the repository, three runs are recorded without
+//! faults: the first apply, a second release, and the removal. Then each of them is repeated, and one
+//! request of the run is disrupted: the process crashes, the answer is lost, somebody changes
+//! something by hand, and so on. After that the run is repeated once more without faults.
 //!
 //! What must hold in each case:
-//! - the second run converges: the world is the same as after an undisturbed run, and a new plan is empty;
-//! - nothing is there twice, and no two machines ever hold one volume;
-//! - whatever is ours bears its mark, also after the first run;
-//! - what belongs to others in the same organization is untouched;
-//! - no value of a secret stands in anything that was said, in any address, or in the clouds' state beside the secrets.
+//! - the second run converges: the state of the clouds is that of the undisturbed run, and a new plan
+//!   is empty;
+//! - nothing exists twice, and no two machines ever hold one volume;
+//! - every object of ours carries its ownership mark, also after the disrupted run;
+//! - objects of others in the same organization are untouched;
+//! - no secret value appears in the output, in a URL, or in the clouds' state outside the secrets.
 //!
-//! `cargo test matrix` takes a part of the cases: each sort at each manifest, striking at requests that lie apart.
-//! `TRIMTAB_MATRIX=full` takes all. A case that fails is named; `TRIMTAB_MATRIX='its name'` runs it alone.
+//! `TRIMTAB_MATRIX` selects the cases:
+//! - unset: every category of disruption once at each recorded run, for a developer who waits;
+//! - `large`: some 5 000 cases, spread over the requests of each run, for CI;
+//! - `full`: every disruption at every request;
+//! - anything else: the cases whose name contains this text. A failing case is printed by its name.
 
 mod baselines;
 mod case_runner;
@@ -19,7 +24,12 @@ pub(crate) mod normalized_state;
 mod outside_changes;
 mod sigkill;
 
-use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    io::Write as _,
+    sync::Arc,
+    time::Instant,
+};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -28,19 +38,22 @@ use trimtab_sandbox::RequestSelector;
 use baselines::BaselineRun;
 use disruptions::Disruption;
 
-/// How many cases run side by side: they wait for booting machines most of the time.
+/// How many cases run concurrently. More than there are cores: most of the time a case waits for
+/// machines that boot.
 const PARALLEL_CASES: usize = 12;
-/// What the ordinary run must reach, so that a matrix that shrinks is noticed.
-const MIN_CASES_RUN: usize = 5_000;
-/// So many are chosen. Every twelfth or so of them does not come to its request: a run may end before it, and a process does
-/// not die around the requests to registries, which are sent by another client.
-const MIN_CASES_CHOSEN: usize = 5_450;
+/// How many cases `large` selects at least. About one in twelve of them does not reach its request:
+/// a run may end before it, and a simulated crash does not apply to requests to registries, which
+/// another client sends.
+const LARGE_CASES: usize = 5_450;
 
 /// Which cases run.
 enum CaseSelection {
-    /// So many that a developer waits for them.
+    /// Every category once at each baseline.
     Sample,
-    All,
+    /// About [`LARGE_CASES`].
+    Large,
+    /// All of them.
+    Full,
     /// Those with this text in their name.
     Named(String),
 }
@@ -53,112 +66,194 @@ impl CaseSelection {
     fn from_env() -> Self {
         match std::env::var("TRIMTAB_MATRIX") {
             Err(_) => Self::Sample,
-            Ok(text) if text == "full" => Self::All,
+            Ok(text) if text == "large" => Self::Large,
+            Ok(text) if text == "full" => Self::Full,
             Ok(text) => Self::Named(text),
         }
     }
 
-    /// The cases of each scene.
-    fn select(&self, scenes: &[Arc<BaselineRun>]) -> Vec<Vec<Disruption>> {
+    /// The cases of each baseline.
+    fn select(&self, baselines: &[Arc<BaselineRun>]) -> Vec<Vec<Disruption>> {
         match self {
-            Self::Sample => {
-                let mut shares = (1..).map(|share| sample_cases(scenes, share * 2));
-                shares
-                    .find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= MIN_CASES_CHOSEN)
-                    .unwrap()
-            }
-            Self::All => scenes
+            Self::Sample => baselines
                 .iter()
-                .map(|scene| disruptions::all_disruptions(scene.requests, scene.writes))
+                .enumerate()
+                .map(|(nth, baseline)| one_per_category(baseline, nth))
                 .collect(),
-            Self::Named(text) => scenes
+            Self::Large => (1..)
+                .map(|share| spread_cases(baselines, share * 2))
+                .find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= LARGE_CASES)
+                .unwrap(),
+            Self::Full => baselines
                 .iter()
-                .map(|scene| cases_named(scene, text))
+                .map(|baseline| all_cases(baseline))
                 .collect(),
+            Self::Named(text) => baselines
+                .iter()
+                .map(|baseline| cases_named(baseline, text))
+                .collect(),
+        }
+    }
+
+    /// How many cases must run at least, so that nobody notices too late that a mode has become empty.
+    fn min_cases_run(&self) -> usize {
+        match self {
+            Self::Sample => 500,
+            Self::Large | Self::Full => 5_000,
+            Self::Named(_) => 1,
         }
     }
 }
 
-/// The cases of each scene that strike at every n-th request. Cases cost by their requests, and their number grows with
-/// them too, so n is the square of the requests, divided by a share: small environments are struck at each. It is no more
-/// than half of what a sort can strike at, so that none is left out.
-fn sample_cases(scenes: &[Arc<BaselineRun>], share: u64) -> Vec<Vec<Disruption>> {
-    let of_scene = |scene: &Arc<BaselineRun>| {
-        let stride = (scene.requests * scene.requests / share).max(1);
-        let chosen = |blow: &Disruption| {
-            let RequestSelector {
-                ordinal: n,
-                writes_only: writes,
-            } = blow.request();
-            let most = if writes { scene.writes } else { scene.requests };
-            n.is_multiple_of(stride.min((most / 2).max(1)))
-        };
-        disruptions::all_disruptions(scene.requests, scene.writes)
-            .into_iter()
-            .filter(chosen)
-            .collect()
-    };
-    scenes.iter().map(of_scene).collect()
+fn all_cases(baseline: &BaselineRun) -> Vec<Disruption> {
+    disruptions::all_disruptions(baseline.requests, baseline.writes)
 }
 
-fn cases_named(scene: &BaselineRun, text: &str) -> Vec<Disruption> {
-    let all = disruptions::all_disruptions(scene.requests, scene.writes).into_iter();
-    all.filter(|blow| format!("{}: {blow}", scene.name).contains(text))
+/// The cases of a baseline by category, each category in the order of its requests.
+fn cases_by_category(baseline: &BaselineRun) -> BTreeMap<String, Vec<Disruption>> {
+    let mut by_category: BTreeMap<String, Vec<Disruption>> = BTreeMap::new();
+    for case in all_cases(baseline) {
+        by_category.entry(case.category()).or_default().push(case);
+    }
+    by_category
+}
+
+/// One case of each category. Baselines and categories begin at different requests, so that together
+/// the sample covers early and late ones.
+fn one_per_category(baseline: &BaselineRun, nth: usize) -> Vec<Disruption> {
+    cases_by_category(baseline)
+        .values()
+        .enumerate()
+        .map(|(category, cases)| cases[(nth * 7 + category * 3) % cases.len()])
         .collect()
 }
 
-/// What came of all cases.
+/// The cases of each baseline that disrupt every n-th request. A case costs as much as the run has
+/// requests, and a run has as many cases as requests, so n grows with the square of the requests:
+/// small environments are disrupted at every request. n is at most half of a category's cases, so
+/// that no category is left out.
+fn spread_cases(baselines: &[Arc<BaselineRun>], share: u64) -> Vec<Vec<Disruption>> {
+    let of_baseline = |baseline: &Arc<BaselineRun>| {
+        let stride = (baseline.requests * baseline.requests / share).max(1);
+        let is_selected = |case: &Disruption| {
+            let RequestSelector {
+                ordinal,
+                writes_only,
+            } = case.request();
+            let count = if writes_only {
+                baseline.writes
+            } else {
+                baseline.requests
+            };
+            ordinal.is_multiple_of(stride.min((count / 2).max(1)))
+        };
+        all_cases(baseline)
+            .into_iter()
+            .filter(is_selected)
+            .collect()
+    };
+    baselines.iter().map(of_baseline).collect()
+}
+
+fn cases_named(baseline: &BaselineRun, text: &str) -> Vec<Disruption> {
+    all_cases(baseline)
+        .into_iter()
+        .filter(|case| format!("{}: {case}", baseline.name).contains(text))
+        .collect()
+}
+
+/// The results of all cases.
 #[derive(Default)]
 struct CaseTally {
     ran: usize,
-    /// Those that struck at a request which this run did not come to.
+    /// Cases whose run ended before the request that they disrupt.
     missed: usize,
     failures: Vec<String>,
 }
 
-async fn run_cases(choice: &CaseSelection) -> CaseTally {
+impl CaseTally {
+    /// Counts a result and says whether the disruption took place.
+    fn record(&mut self, name: &str, case: Disruption, result: Result<bool, String>) -> bool {
+        match result {
+            Ok(true) => self.ran += 1,
+            Ok(false) => {
+                self.missed += 1;
+                return false;
+            }
+            Err(error) => {
+                self.ran += 1;
+                let failure = format!("{name}: {case}: {error}");
+                print_line(&format!("matrix: {failure}"));
+                self.failures.push(failure);
+            }
+        }
+        true
+    }
+}
+
+async fn run_cases(selection: &CaseSelection) -> CaseTally {
     let mut tally = CaseTally::default();
-    let scenes: Vec<Arc<BaselineRun>> = baselines::all_baselines()
+    let baselines: Vec<Arc<BaselineRun>> = baselines::all_baselines()
         .await
         .into_iter()
         .map(Arc::new)
         .collect();
-    for (scene, cases) in scenes.iter().zip(choice.select(&scenes)) {
-        let mut sorts: BTreeSet<String> = match choice {
-            CaseSelection::Named(_) => cases.iter().map(Disruption::category).collect(),
-            CaseSelection::Sample | CaseSelection::All => {
-                disruptions::all_categories(scene.requests, scene.writes)
-            }
-        };
-        // Tasks of their own, so that they use all cores.
-        let cases = stream::iter(cases).map(|blow| {
-            let scene = Arc::clone(scene);
-            let case = tokio::spawn(async move { case_runner::run_case(&scene, blow).await });
-            async move { (blow, case.await.unwrap()) }
+    let mut missing: Vec<BTreeSet<String>> = Vec::new();
+    let mut cases: Vec<(usize, Disruption)> = Vec::new();
+    for (nth, (baseline, selected)) in baselines
+        .iter()
+        .zip(selection.select(&baselines))
+        .enumerate()
+    {
+        missing.push(match selection {
+            CaseSelection::Named(_) => BTreeSet::new(),
+            _ => disruptions::all_categories(baseline.requests, baseline.writes),
         });
-        let mut cases = cases.buffer_unordered(PARALLEL_CASES);
-        while let Some((blow, result)) = cases.next().await {
-            if result != Ok(false) {
-                sorts.remove(&blow.category());
+        cases.extend(selected.into_iter().map(|case| (nth, case)));
+    }
+    // Where the one case of a category does not reach its request, its other cases follow one by one.
+    let mut alternatives: Vec<BTreeMap<String, VecDeque<Disruption>>> = baselines
+        .iter()
+        .map(|baseline| match selection {
+            CaseSelection::Sample => {
+                let all = cases_by_category(baseline).into_iter();
+                all.map(|(category, cases)| (category, cases.into()))
+                    .collect()
             }
-            match result {
-                Ok(true) => tally.ran += 1,
-                Ok(false) => tally.missed += 1,
-                Err(why) => {
-                    tally.ran += 1;
-                    let why = format!("{}: {blow}: {why}", scene.name);
-                    print_line(&format!("matrix: {why}"));
-                    tally.failures.push(why);
-                }
+            _ => BTreeMap::new(),
+        })
+        .collect();
+    while !cases.is_empty() {
+        // Tasks of their own, so that they use all cores.
+        let running = stream::iter(cases).map(|(nth, case)| {
+            let baseline = Arc::clone(&baselines[nth]);
+            let task = tokio::spawn(async move { case_runner::run_case(&baseline, case).await });
+            async move { (nth, case, task.await.unwrap()) }
+        });
+        let mut running = running.buffer_unordered(PARALLEL_CASES);
+        while let Some((nth, case, result)) = running.next().await {
+            if tally.record(&baselines[nth].name, case, result) {
+                missing[nth].remove(&case.category());
             }
         }
-        let without = |sort| format!("{}: {sort} never came to its request", scene.name);
-        tally.failures.extend(sorts.into_iter().map(without));
+        cases = Vec::new();
+        for (nth, categories) in missing.iter().enumerate() {
+            for category in categories {
+                let next = alternatives[nth]
+                    .get_mut(category)
+                    .and_then(VecDeque::pop_front);
+                cases.extend(next.map(|case| (nth, case)));
+            }
+        }
+    }
+    for (baseline, categories) in baselines.iter().zip(missing) {
+        let never = |category| format!("{}: {category} never reached a request", baseline.name);
+        tally.failures.extend(categories.into_iter().map(never));
     }
     tally
 }
 
-/// Not by a macro, whose words are kept back while a test passes.
+/// Writes to stderr directly: the test harness captures what macros print while a test passes.
 fn print_line(line: &str) {
     std::io::stderr()
         .lock()
@@ -172,30 +267,22 @@ fn next_apply_converges_after_any_fault() {
         .enable_all()
         .build()
         .unwrap();
-    let (choice, began) = (CaseSelection::from_env(), Instant::now());
-    let tally = runtime.block_on(run_cases(&choice));
-    let (
-        CaseTally {
-            ran,
-            missed,
-            failures: wrong,
-        },
-        seconds,
-    ) = (&tally, began.elapsed().as_secs());
+    let (selection, began) = (CaseSelection::from_env(), Instant::now());
+    let CaseTally {
+        ran,
+        missed,
+        failures,
+    } = runtime.block_on(run_cases(&selection));
     print_line(&format!(
-        "matrix: {ran} cases in {seconds} s, {} of them wrong; {missed} more did not come to their request",
-        wrong.len()
+        "matrix: {ran} cases in {} s, {} of them failed; {missed} more did not reach their request",
+        began.elapsed().as_secs(),
+        failures.len()
     ));
     assert!(
-        wrong.is_empty(),
-        "{} cases are wrong, such as {}",
-        wrong.len(),
-        wrong[0]
+        failures.is_empty(),
+        "{} cases failed, such as {}",
+        failures.len(),
+        failures[0]
     );
-    match choice {
-        CaseSelection::Named(name) => assert!(tally.ran > 0, "no case is called {name}"),
-        CaseSelection::Sample | CaseSelection::All => {
-            assert!(tally.ran >= MIN_CASES_RUN, "only {} cases ran", tally.ran);
-        }
-    }
+    assert!(ran >= selection.min_cases_run(), "only {ran} cases ran");
 }

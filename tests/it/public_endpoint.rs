@@ -1,4 +1,4 @@
-//! The public side: what Fly's proxy answers, and how the client looks at it.
+//! Public requests: what Fly's proxy answers, and how the client's probe handles it.
 
 use std::sync::{Arc, Mutex};
 
@@ -44,11 +44,11 @@ async fn cordoned_machine_gets_no_requests() {
     let (bare, fly) = public_app().await;
     let mut ids = Vec::new();
     for image in ["web:1", "web:2"] {
-        let made = bare.create_machine(&fly, service_config(image)).await;
-        fly.wait_until_checks_pass("web", &made.id, 300, &ProgressSink::disabled())
+        let machine = bare.create_machine(&fly, service_config(image)).await;
+        fly.wait_until_checks_pass("web", &machine.id, 300, &ProgressSink::disabled())
             .await
             .unwrap();
-        ids.push(made.id);
+        ids.push(machine.id);
     }
     let mut seen: Vec<Value> = vec![
         probe_app(&fly).await.1["machine"].take(),
@@ -79,8 +79,8 @@ async fn cordoned_machine_gets_no_requests() {
 #[tokio::test]
 async fn failing_checks_take_machine_out_of_service() {
     let (bare, fly) = public_app().await;
-    let made = bare.create_machine(&fly, service_config("web:1")).await;
-    fly.wait_until_checks_pass("web", &made.id, 300, &ProgressSink::disabled())
+    let machine = bare.create_machine(&fly, service_config("web:1")).await;
+    fly.wait_until_checks_pass("web", &machine.id, 300, &ProgressSink::disabled())
         .await
         .unwrap();
     bare.post_admin(
@@ -97,14 +97,14 @@ async fn failing_checks_take_machine_out_of_service() {
 #[tokio::test]
 async fn autostart_wakes_stopped_machine() {
     let (bare, fly) = public_app().await;
-    let made = bare.create_machine(&fly, service_config("web:1")).await;
-    fly.wait_until_checks_pass("web", &made.id, 300, &ProgressSink::disabled())
+    let machine = bare.create_machine(&fly, service_config("web:1")).await;
+    fly.wait_until_checks_pass("web", &machine.id, 300, &ProgressSink::disabled())
         .await
         .unwrap();
-    fly.stop_machine("web", &made.id).await.unwrap();
+    fly.stop_machine("web", &machine.id).await.unwrap();
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "stopped",
         300,
@@ -113,7 +113,7 @@ async fn autostart_wakes_stopped_machine() {
     .await
     .unwrap();
     assert_eq!(probe_app(&fly).await.0, 200);
-    let woken = fly.get_machine("web", &made.id).await.unwrap();
+    let woken = fly.get_machine("web", &machine.id).await.unwrap();
     assert!(
         woken
             .events
@@ -129,12 +129,12 @@ async fn autostart_wakes_stopped_machine() {
         skip_launch: true,
         ..MachineRequest::default()
     };
-    fly.update_machine("web", &made.id, &made.instance_id, &update)
+    fly.update_machine("web", &machine.id, &machine.instance_id, &update)
         .await
         .unwrap();
     fly.wait_for_state(
         "web",
-        &made.id,
+        &machine.id,
         None,
         "stopped",
         300,
@@ -149,8 +149,8 @@ async fn autostart_wakes_stopped_machine() {
 async fn hostname_needs_address_and_certificate() {
     let bare = BareSandbox::new(SPEED).await;
     let fly = FlyWriter::new(bare.reader());
-    let made = bare.create_machine(&fly, service_config("web:1")).await;
-    fly.wait_until_checks_pass("web", &made.id, 300, &ProgressSink::disabled())
+    let machine = bare.create_machine(&fly, service_config("web:1")).await;
+    fly.wait_until_checks_pass("web", &machine.id, 300, &ProgressSink::disabled())
         .await
         .unwrap();
     assert_eq!(
@@ -171,18 +171,18 @@ async fn hostname_needs_address_and_certificate() {
     assert_eq!(fly.probe("www.example.com", "/").await.unwrap().status, 200);
 }
 
-/// What a web server was asked: host, path, and whether a token came along.
+/// The requests that a web server received: host, path, and whether they had a token.
 type ReceivedRequests = Arc<Mutex<Vec<(String, String, bool)>>>;
 
-/// A web server that sends visitors on from page to page until there are none left.
+/// Redirects to another host as often as the path says.
 async fn redirect_onward(
-    State(asked): State<ReceivedRequests>,
+    State(received): State<ReceivedRequests>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<String, Redirect> {
     let host = headers[header::HOST].to_str().unwrap().to_owned();
     let token = headers.contains_key(header::AUTHORIZATION);
-    asked
+    received
         .lock()
         .unwrap()
         .push((host, uri.path().to_owned(), token));
@@ -198,18 +198,18 @@ async fn redirect_onward(
 #[tokio::test]
 async fn probe_follows_redirects_without_token() {
     let bare = BareSandbox::new(SPEED).await;
-    let asked = ReceivedRequests::default();
+    let received = ReceivedRequests::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = bare.settings();
     settings.public_url = Some(format!("http://{}", listener.local_addr().unwrap()));
     let router = Router::new()
         .fallback(redirect_onward)
-        .with_state(asked.clone());
+        .with_state(received.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let reader = FlyReader::new(&settings).unwrap();
     let probe = reader.probe("first.example", "/5").await.unwrap();
     assert_eq!((probe.status, probe.body.len()), (200, 64 * 1024));
-    let hosts: Vec<_> = asked
+    let hosts: Vec<_> = received
         .lock()
         .unwrap()
         .iter()
@@ -226,7 +226,7 @@ async fn probe_follows_redirects_without_token() {
             "next.example"
         ]
     );
-    assert!(asked.lock().unwrap().iter().all(|(.., token)| !token));
+    assert!(received.lock().unwrap().iter().all(|(.., token)| !token));
     let error = reader.probe("first.example", "/6").await.unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -1,4 +1,4 @@
-//! What the README shows is true: its manifest is valid, and it names every command.
+//! The README is correct: its manifest is valid, and it lists every command.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -27,8 +27,8 @@ fn readme_manifest_is_valid() {
         secrets_mode: SecretsMode::Unchecked,
         multiple_environments: false,
     };
-    let loaded =
-        manifest::load(dir.path(), "staging", &inputs).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let loaded = manifest::load(dir.path(), "staging", &inputs)
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     assert_eq!(loaded.desired.fly_machine.len(), 3);
     assert!(
         loaded.desired.meta.warnings.is_empty(),

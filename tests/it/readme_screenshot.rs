@@ -1,4 +1,5 @@
-//! The picture in the README is a real plan: made here, compared with the stored file, rewritten like every other.
+//! The screenshot in the README is a real plan: it is rendered here and compared with the stored
+//! file. `SNAPSHOTS=overwrite` rewrites it.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ fn readme_screenshot_is_up_to_date() {
     session.run(&format!(
         "trimtab apply staging {values} --yes --parallel 1"
     ));
-    // Somebody meddles, and a release with a new variable and a second worker is under review.
+    // Manual changes, and a release with a changed variable and a new image.
     session.run("api POST /v1/apps/harbor-web-staging/machines {\"region\":\"iad\",\"config\":{\"image\":\"nginx:1\"}}");
     session.run("api POST /v1/apps/harbor-api-staging/secrets {\"values\":{\"SESSION_SECRET\":\"by hand\"}}");
     session.run("edit environments/_base.toml LOG_LEVEL = \"info\" => LOG_LEVEL = \"warn\"");

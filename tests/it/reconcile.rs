@@ -1,10 +1,11 @@
-//! The main story: apply, an empty plan, every sort of change from outside found by name and repaired by exactly that.
+//! Apply, an empty plan, and every kind of drift: each change from outside is reported by name, and
+//! repaired by exactly that step.
 
 use serde_json::json;
 
 use crate::support::{TestEnv, plan_summary};
 
-/// One app with everything: two regions, a volume, secrets, a cron machine.
+/// An app with everything: two regions, volumes, secrets, a cron machine.
 pub(crate) const MANIFEST: &str = r#"
 project = "harbor"
 
@@ -48,8 +49,8 @@ command = ["bin/nightly"]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plan_after_apply_is_empty() {
-    let team = TestEnv::new(MANIFEST).await;
-    let first = team.plan().await;
+    let env = TestEnv::new(MANIFEST).await;
+    let first = env.plan().await;
     assert_eq!(
         plan_summary(&first),
         [
@@ -66,51 +67,51 @@ async fn plan_after_apply_is_empty() {
             "create fly.volume/web/data/iad/0",
         ]
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_detected_and_repaired() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let world = team.world().await;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let world = env.world().await;
     let id = |name: &str| world.fly_machine[name].workload.id.clone();
     let app = "/v1/apps/harbor-web";
-    team.change_machine("harbor-web", &id("web/app/ewr/0"), |config| {
+    env.change_machine("harbor-web", &id("web/app/ewr/0"), |config| {
         config["guest"]["memory_mb"] = 1024.into();
     })
     .await;
-    team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| {
+    env.change_machine("harbor-web", &id("web/app/ewr/1"), |config| {
         config["env"]["EXTRA"] = "1".into();
     })
     .await;
-    team.change_machine("harbor-web", &id("web/app/iad/0"), |config| {
+    env.change_machine("harbor-web", &id("web/app/iad/0"), |config| {
         config["image"] = "nginx:1".into();
     })
     .await;
     let cron = world.fly_cron["web/nightly"].workload.id.clone();
-    team.change_machine("harbor-web", &cron, |config| {
+    env.change_machine("harbor-web", &cron, |config| {
         config["image"] = "old:1".into();
     })
     .await;
     let ip = world.fly_ip["web/v6"].address.clone();
-    team.send_manual_request("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null))
+    env.send_manual_request("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null))
         .await;
-    team.send_manual_request(
+    env.send_manual_request(
         "POST",
         &format!("{app}/secrets"),
         json!({"values": {"SECRET_KEY": "tampered"}}),
     )
     .await;
     let extra = json!({"region": "ewr", "config": {"image": "nginx:1"}});
-    let extra = team
+    let extra = env
         .send_manual_request("POST", &format!("{app}/machines"), extra)
         .await;
     let extra = extra["id"].as_str().unwrap();
 
     assert_eq!(
-        team.summary().await,
+        env.summary().await,
         [
             format!("destroy fly.machine/web/app/ewr/{extra}"),
             "restart fly.machine/web/app/ewr/0 vm.memory,secrets.SECRET_KEY".to_owned(),
@@ -121,20 +122,20 @@ async fn drift_is_detected_and_repaired() {
             "create fly.ip/web/v6".to_owned(),
         ]
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cron_machine_is_not_started_by_update() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let id = team.world().await.fly_cron["web/nightly"]
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let id = env.world().await.fly_cron["web/nightly"]
         .workload
         .id
         .clone();
     let starts = || async {
-        let events = team
+        let events = env
             .send_manual_request(
                 "GET",
                 &format!("/v1/apps/harbor-web/machines/{id}/events"),
@@ -148,39 +149,39 @@ async fn cron_machine_is_not_started_by_update() {
             .filter(|event| event["type"] == "start")
             .count()
     };
-    // The first run belongs to its creation; it ends by itself.
-    team.send_manual_request(
+    // The first run belongs to its creation, and ends by itself.
+    env.send_manual_request(
         "GET",
         &format!("/v1/apps/harbor-web/machines/{id}/wait?state=stopped"),
         json!(null),
     )
     .await;
     let before = starts().await;
-    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
-    team.apply().await;
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
+    env.apply().await;
     assert_eq!(starts().await, before);
     assert_eq!(
-        team.world().await.fly_cron["web/nightly"].workload.state,
+        env.world().await.fly_cron["web/nightly"].workload.state,
         "stopped"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_fields_survive_update() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let id = team.world().await.fly_machine["web/app/iad/0"]
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let id = env.world().await.fly_machine["web/app/iad/0"]
         .workload
         .id
         .clone();
     let dns = json!({"skip_registration": true});
-    team.change_machine("harbor-web", &id, |config| {
+    env.change_machine("harbor-web", &id, |config| {
         config["dns"] = dns.clone();
         config["env"]["LOG_LEVEL"] = "debug".into();
     })
     .await;
-    team.apply().await;
-    let machine = team
+    env.apply().await;
+    let machine = env
         .send_manual_request(
             "GET",
             &format!("/v1/apps/harbor-web/machines/{id}"),
@@ -193,15 +194,16 @@ async fn unknown_fields_survive_update() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scale_down_requires_allow_destroy_for_volume() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    team.write_manifest(&MANIFEST.replace(
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    env.write_manifest(&MANIFEST.replace(
         "count = { ewr = 2, iad = 1 }",
         "count = { ewr = 1, iad = 1 }",
     ));
-    let plan = team.plan().await;
-    // A volume without a slot is called by its id, so that what is allowed to be lost is this very disk.
-    let id = team.world().await.fly_machine["web/app/ewr/1"]
+    let plan = env.plan().await;
+    // A volume without a slot is named by its id, so that the permission to destroy it means this
+    // very volume.
+    let id = env.world().await.fly_machine["web/app/ewr/1"]
         .volume
         .clone()
         .unwrap()
@@ -219,15 +221,15 @@ async fn scale_down_requires_allow_destroy_for_volume() {
     assert!(refusals[0].hint.starts_with(&format!(
         "--allow-destroy {volume}; a volume stays in its region"
     )));
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_app_needs_adopt() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.sandbox.org_token("harbor-test").unwrap();
-    team.send_manual_request(
+    let env = TestEnv::new(MANIFEST).await;
+    env.sandbox.org_token("harbor-test").unwrap();
+    env.send_manual_request(
         "POST",
         "/v1/apps",
         json!({"name": "harbor-web", "org_slug": "harbor-test"}),
@@ -235,27 +237,27 @@ async fn foreign_app_needs_adopt() {
     .await;
     let config =
         json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
-    team.send_manual_request(
+    env.send_manual_request(
         "POST",
         "/v1/apps/harbor-web/machines",
         json!({"region": "iad", "config": config}),
     )
     .await;
-    let plan = team.plan().await;
+    let plan = env.plan().await;
     assert_eq!(plan.steps().count(), 0, "nothing in it is touched");
     assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plan_id_covers_hidden_values() {
-    let team = TestEnv::new(MANIFEST).await;
-    let reviewed = team.plan().await.id();
-    // A new machine shows the names of its variables only.
-    team.write_manifest(&MANIFEST.replace("LOG_LEVEL = \"info\"", "LOG_LEVEL = \"debug\""));
-    assert!(!reviewed.covers(&team.plan().await.id()));
-    team.write_manifest(MANIFEST);
-    assert!(reviewed.covers(&team.plan().await.id()));
-    let half = team.plan().await.only(&["fly.secrets/web".parse_address()]);
+    let env = TestEnv::new(MANIFEST).await;
+    let reviewed = env.plan().await.id();
+    // The plan shows only the names of a new machine's variables.
+    env.write_manifest(&MANIFEST.replace("LOG_LEVEL = \"info\"", "LOG_LEVEL = \"debug\""));
+    assert!(!reviewed.covers(&env.plan().await.id()));
+    env.write_manifest(MANIFEST);
+    assert!(reviewed.covers(&env.plan().await.id()));
+    let half = env.plan().await.only(&["fly.secrets/web".parse_address()]);
     assert!(
         reviewed.covers(&half.id()),
         "a part of a reviewed plan may run"
@@ -263,7 +265,7 @@ async fn plan_id_covers_hidden_values() {
     assert!(!half.id().covers(&reviewed));
 }
 
-/// Shorter to read in a test.
+/// A shorthand for tests.
 trait ParseAddress {
     fn parse_address(&self) -> trimtab::model::Address;
 }
@@ -276,10 +278,10 @@ impl ParseAddress for str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adopted_app_keeps_its_machines() {
-    let mut team = TestEnv::new(MANIFEST).await;
-    team.adopt = true;
-    team.sandbox.org_token("harbor-test").unwrap();
-    team.send_manual_request(
+    let mut env = TestEnv::new(MANIFEST).await;
+    env.adopt = true;
+    env.sandbox.org_token("harbor-test").unwrap();
+    env.send_manual_request(
         "POST",
         "/v1/apps",
         json!({"name": "harbor-web", "org_slug": "harbor-test"}),
@@ -288,19 +290,19 @@ async fn adopted_app_keeps_its_machines() {
     let config =
         json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
     let body = json!({"region": "iad", "config": config});
-    let old = team
+    let old = env
         .send_manual_request("POST", "/v1/apps/harbor-web/machines", body)
         .await;
-    // It lacks the volume of its slot, so it gives way to one that has it; the app, its name and addresses stay.
+    // The machine lacks the volume of its slot, so it is replaced; the app and its addresses stay.
     assert!(
-        team.summary()
+        env.summary()
             .await
             .contains(&"replace fly.machine/web/app/iad/0 mounts.volume".to_owned())
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
     assert_ne!(
-        team.world().await.fly_machine["web/app/iad/0"].workload.id,
+        env.world().await.fly_machine["web/app/iad/0"].workload.id,
         old["id"].as_str().unwrap()
     );
 }
@@ -308,26 +310,26 @@ async fn adopted_app_keeps_its_machines() {
 #[tokio::test(flavor = "multi_thread")]
 async fn protection_survives_removal_from_manifest() {
     let protected = MANIFEST.replace("[apps.web]\n", "[apps.web]\nprotected = true\n");
-    let team = TestEnv::new(&protected).await;
-    team.apply().await;
-    let before = team.world().await.fly_machine["web/app/ewr/0"]
+    let env = TestEnv::new(&protected).await;
+    env.apply().await;
+    let before = env.world().await.fly_machine["web/app/ewr/0"]
         .workload
         .version
         .clone();
-    team.write_manifest("project = \"harbor\"\n[fly]\norg = \"harbor-test\"\n[apps.other]\nname = \"harbor-other\"\nprimary_region = \"ewr\"\nimage = \"x:1\"\n");
-    let refusals = trimtab::plan::refusals(&team.plan().await, &trimtab::plan::Limits::default());
+    env.write_manifest("project = \"harbor\"\n[fly]\norg = \"harbor-test\"\n[apps.other]\nname = \"harbor-other\"\nprimary_region = \"ewr\"\nimage = \"x:1\"\n");
+    let refusals = trimtab::plan::refusals(&env.plan().await, &trimtab::plan::Limits::default());
     assert!(
         refusals
             .iter()
             .any(|refusal| refusal.reason == "fly.app/web (harbor-web) is protected"),
         "{refusals:#?}"
     );
-    // Taking the protection away is a change of marks: nothing restarts.
-    team.write_manifest(MANIFEST);
-    assert_eq!(team.summary().await, ["update fly.app/web protected"]);
-    team.apply().await;
+    // Removing the protection changes only metadata: nothing restarts.
+    env.write_manifest(MANIFEST);
+    assert_eq!(env.summary().await, ["update fly.app/web protected"]);
+    env.apply().await;
     assert_eq!(
-        team.world().await.fly_machine["web/app/ewr/0"]
+        env.world().await.fly_machine["web/app/ewr/0"]
             .workload
             .version,
         before
@@ -336,39 +338,39 @@ async fn protection_survives_removal_from_manifest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn volume_grows_but_never_shrinks() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    team.write_manifest(&MANIFEST.replace("3gb", "5gb"));
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    env.write_manifest(&MANIFEST.replace("3gb", "5gb"));
     assert_eq!(
-        team.summary().await[0],
+        env.summary().await[0],
         "update fly.volume/web/data/ewr/0 size"
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    team.write_manifest(&MANIFEST.replace("3gb", "2gb"));
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    env.write_manifest(&MANIFEST.replace("3gb", "2gb"));
     assert!(
-        team.summary().await[0].contains("is 5 GB and cannot shrink to 2 GB"),
+        env.summary().await[0].contains("is 5 GB and cannot shrink to 2 GB"),
         "{:?}",
-        team.summary().await
+        env.summary().await
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreachable_machine_is_skipped() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let id = team.world().await.fly_machine["web/app/iad/0"]
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let id = env.world().await.fly_machine["web/app/iad/0"]
         .workload
         .id
         .clone();
-    team.send_manual_request(
+    env.send_manual_request(
         "POST",
         "/_sandbox/hosts",
         json!({"machine": id, "status": "unreachable"}),
     )
     .await;
-    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
-    let plan = team.plan().await;
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
+    let plan = env.plan().await;
     assert!(
         plan.findings.warnings[0].starts_with("fly.machine/web/app/iad/0 is held back"),
         "{:?}",
@@ -382,26 +384,26 @@ async fn unreachable_machine_is_skipped() {
             "update fly.cron/web/nightly image"
         ]
     );
-    team.apply().await;
-    team.send_manual_request(
+    env.apply().await;
+    env.send_manual_request(
         "POST",
         "/_sandbox/hosts",
         json!({"machine": id, "status": "ok"}),
     )
     .await;
     assert_eq!(
-        team.summary().await,
+        env.summary().await,
         ["restart fly.machine/web/app/iad/0 image"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_token_is_enough_with_warning() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let token = team.sandbox.app_token("harbor-test", "harbor-web").unwrap();
-    let desired = team.desired();
-    let world = trimtab::observe::observe(&team.reader_with(&token).into(), &desired)
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let token = env.sandbox.app_token("harbor-test", "harbor-web").unwrap();
+    let desired = env.desired();
+    let world = trimtab::observe::observe(&env.reader_with(&token).into(), &desired)
         .await
         .unwrap();
     assert!(trimtab::plan::plan(&desired, &world).unwrap().is_empty());
@@ -412,8 +414,8 @@ async fn app_token_is_enough_with_warning() {
 fn known_regions_match_platform() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listed = runtime.block_on(async {
-        let team = TestEnv::new(MANIFEST).await;
-        team.send_manual_request("GET", "/v1/platform/regions", json!(null))
+        let env = TestEnv::new(MANIFEST).await;
+        env.send_manual_request("GET", "/v1/platform/regions", json!(null))
             .await
     });
     let rows = listed["regions"]
@@ -430,14 +432,14 @@ fn known_regions_match_platform() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crashing_image_stops_rollout_and_fix_recovers() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
     let rule =
         json!([{"match": {"image_contains": ":bad"}, "behave": {"exit_code": 1, "after_ms": 1}}]);
-    team.send_manual_request("POST", "/_sandbox/rules", rule)
+    env.send_manual_request("POST", "/_sandbox/rules", rule)
         .await;
-    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:bad"));
-    let report = team.try_apply(None).await.unwrap();
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:bad"));
+    let report = env.try_apply(None).await.unwrap();
     assert!(!report.is_complete());
     let image = |world: &trimtab::kinds::World, name: &str| {
         let image = world.fly_machine[name]
@@ -448,25 +450,26 @@ async fn crashing_image_stops_rollout_and_fix_recovers() {
             .unwrap();
         image.tag().unwrap_or_default().to_owned()
     };
-    let world = team.world().await;
+    let world = env.world().await;
     assert!(image(&world, "web/app/ewr/0") == "bad");
     assert!(
         image(&world, "web/app/ewr/1") == "v1",
         "the next machine is not touched"
     );
-    // The same again is not "no changes": the machine that did not come up is tried first.
+    // Another apply of the same is not "no changes": the machine that did not come up is retried
+    // first.
     assert!(
-        team.summary().await[0].contains("fly.machine/web/app/ewr/0 start"),
+        env.summary().await[0].contains("fly.machine/web/app/ewr/0 start"),
         "{:?}",
-        team.summary().await
+        env.summary().await
     );
-    assert!(!team.try_apply(None).await.unwrap().is_complete());
-    assert_eq!(image(&team.world().await, "web/app/ewr/1"), "v1");
-    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    assert!(!env.try_apply(None).await.unwrap().is_complete());
+    assert_eq!(image(&env.world().await, "web/app/ewr/1"), "v1");
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
     assert!(
-        team.world()
+        env.world()
             .await
             .fly_machine
             .values()
@@ -476,57 +479,57 @@ async fn crashing_image_stops_rollout_and_fix_recovers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_checks_fail_the_apply() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
     let rule = json!([{"match": {"image_contains": ":sick"}, "behave": {"checks": "critical", "check_output": "500"}}]);
-    team.send_manual_request("POST", "/_sandbox/rules", rule)
+    env.send_manual_request("POST", "/_sandbox/rules", rule)
         .await;
-    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:sick"));
-    let report = team.try_apply(None).await.unwrap();
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:sick"));
+    let report = env.try_apply(None).await.unwrap();
     assert!(format!("{report:?}").contains("is critical"), "{report:?}");
-    assert!(!team.summary().await.is_empty());
+    assert!(!env.summary().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_unlabelled_app_is_foreign() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.sandbox.org_token("harbor-test").unwrap();
-    team.send_manual_request(
+    let env = TestEnv::new(MANIFEST).await;
+    env.sandbox.org_token("harbor-test").unwrap();
+    env.send_manual_request(
         "POST",
         "/v1/apps",
         json!({"name": "harbor-web", "org_slug": "harbor-test"}),
     )
     .await;
-    team.send_manual_request(
+    env.send_manual_request(
         "POST",
         "/v1/apps/harbor-web/secrets/THEIRS",
         json!({"value": "x"}),
     )
     .await;
-    let plan = team.plan().await;
+    let plan = env.plan().await;
     assert_eq!(plan.steps().count(), 0);
     assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oldest_machine_keeps_the_slot() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let old = team.world().await.fly_machine["web/app/iad/0"]
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let old = env.world().await.fly_machine["web/app/iad/0"]
         .workload
         .clone();
     let mut config = old.raw.clone();
     config["mounts"] = json!([]);
-    // Times are whole seconds on Fly; the sandbox's clock runs ahead a thousandfold.
-    team.send_manual_request(
+    // Fly's times are whole seconds, and the sandbox's clock runs faster, so the two differ.
+    env.send_manual_request(
         "POST",
         "/v1/apps/harbor-web/machines",
         json!({"region": "iad", "config": config}),
     )
     .await;
-    let world = team.world().await;
+    let world = env.world().await;
     assert_eq!(world.fly_machine["web/app/iad/0"].workload.id, old.id);
-    assert_eq!(team.summary().await.len(), 1);
+    assert_eq!(env.summary().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -535,14 +538,14 @@ async fn old_machines_are_deleted_after_new_ones_start() {
         "[[apps.web.mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"3gb\"\n",
         "",
     );
-    let team = TestEnv::new(&plain).await;
-    team.apply().await;
-    team.write_manifest(
+    let env = TestEnv::new(&plain).await;
+    env.apply().await;
+    env.write_manifest(
         &plain
             .replace("count = { ewr = 2, iad = 1 }", "count = { fra = 2 }")
             .replace("\"ewr\"", "\"fra\""),
     );
-    let plan = team.plan().await;
+    let plan = env.plan().await;
     let order: Vec<String> = plan
         .steps()
         .map(|step| format!("{:?} {}", step.action, step.address))
@@ -556,23 +559,23 @@ async fn old_machines_are_deleted_after_new_ones_start() {
         .rposition(|step| step.starts_with("Create fly.machine"))
         .unwrap();
     assert!(last_made < first_gone, "{order:#?}");
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plan_id_survives_interruption() {
-    let team = TestEnv::new(MANIFEST).await;
-    let reviewed = team.plan().await.id();
+    let env = TestEnv::new(MANIFEST).await;
+    let reviewed = env.plan().await.id();
     let at = trimtab::clouds::RequestOrdinal::Write(7);
-    let fuse = trimtab::clouds::CrashPoint {
+    let crash = trimtab::clouds::CrashPoint {
         request: at,
         after_response: true,
         mode: trimtab::clouds::CrashMode::Simulate,
     };
-    assert!(!team.try_apply(Some(fuse)).await.unwrap().is_complete());
+    assert!(!env.try_apply(Some(crash)).await.unwrap().is_complete());
     assert!(
-        reviewed.covers(&team.plan().await.id()),
+        reviewed.covers(&env.plan().await.id()),
         "what is left of a reviewed plan may run"
     );
     let other =
@@ -582,15 +585,15 @@ async fn plan_id_survives_interruption() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_is_not_rate_limited() {
-    // At this speed the spacing of requests is far longer than what a busy machine delays them by.
+    // At this speed the spacing of requests is far larger than the delays of a busy machine.
     const SPEED: f64 = 10.0;
     let dir = tempfile::tempdir().unwrap();
     let plain = MANIFEST.replace("count = { ewr = 2, iad = 1 }", "count = { ewr = 6 }");
     std::fs::write(dir.path().join("test.toml"), plain).unwrap();
     let inputs = crate::support::inputs_with(&[("SECRET_KEY", "a"), ("DATABASE_URL", "b")]);
-    let team = TestEnv::with_speed(dir, "test", inputs, Vec::new(), SPEED).await;
-    team.apply().await;
-    let refused: Vec<_> = team
+    let env = TestEnv::with_speed(dir, "test", inputs, Vec::new(), SPEED).await;
+    env.apply().await;
+    let refused: Vec<_> = env
         .sandbox
         .requests()
         .into_iter()

@@ -1,18 +1,21 @@
-//! Scripted sessions: every `tests/scripts/*.txt` is a story of commands and their output, run with the real binary
-//! against the sandbox in a folder that vanishes. `SNAPSHOTS=overwrite` writes the output anew.
+//! Scripted sessions: each `tests/scripts/*.txt` has commands and their output. The commands run with the
+//! real program against the sandbox in a temporary folder, and the output is compared with the file.
+//! `SNAPSHOTS=overwrite` rewrites it.
 //!
 //! ```text
-//! # A comment tells the story.
-//! $ trimtab plan staging --sandbox      runs the binary; stdout, then stderr with `! `, then `[exit N]`
-//! $ trimtab apply … > /dev/null 4        shows nothing, unless it exits otherwise (with 0 when no number stands there)
-//! $ NAME=VALUE trimtab …                 the same with a variable; more of them stand side by side
+//! # A comment.
+//! $ trimtab plan staging --sandbox       Runs the program. Shows stdout, then stderr with `! ` before each
+//!                                        line, then `[exit N]` unless N is 0.
+//! $ trimtab apply … > /dev/null 4        Shows nothing if the exit code is 4 (0 if no number is given).
+//! $ NAME=VALUE trimtab …                 Sets variables for one command.
 //! $ edit environments/staging.toml OLD => NEW
-//! $ write environments/shop.toml         writes a file: the lines below that begin with `> `
+//! $ write environments/shop.toml         Writes a file with the following lines that begin with `> `.
 //! > project = "shop"
-//! $ api PATCH /v1/apps/x/…  {"json": 1}  changes the sandbox's state by hand
-//! $ number ids                           from here on, machines have numbers for ids, and plans none: where machines are
-//!                                        made late, their ids depend on how many requests there were before
-//! $ api POST /v1/apps/x/machines/{web/app/iad/0}/stop    the id of the machine that has this name
+//! $ api PATCH /v1/apps/x/…  {"json": 1}  Sends a manual request to the sandbox.
+//! $ api POST /v1/apps/x/machines/{web/app/iad/0}/stop    With the id of the machine with this name.
+//! $ number ids                           From here on, machine ids are shown as numbers and plan ids are
+//!                                        masked: ids of machines that are created late depend on the
+//!                                        number of requests before.
 //! ```
 
 use std::{
@@ -30,7 +33,7 @@ use crate::support::{RECORD_VARIABLE, copy_files, record_path};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// One session's folder.
+/// The folder of one session.
 pub(crate) struct ScriptSession {
     dir: tempfile::TempDir,
 }
@@ -56,7 +59,7 @@ impl ScriptSession {
             "trimtab" => match rest.split_once(" > /dev/null") {
                 None => {
                     let out = self.run_trimtab(&variables, rest);
-                    // Steps that run side by side end in any order.
+                    // Steps that run in parallel finish in any order.
                     let steps = out
                         .lines()
                         .filter(|line| line.ends_with(" in TIME"))
@@ -88,7 +91,7 @@ impl ScriptSession {
         }
     }
 
-    /// The binary, with nothing of this machine in its environment.
+    /// Runs the program with nothing of this machine's environment.
     fn run_trimtab(&self, variables: &[(&str, &str)], args: &str) -> String {
         let args = split_args(args);
         let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
@@ -121,7 +124,7 @@ impl ScriptSession {
         fs::write(self.dir.path().join(file), text).unwrap();
     }
 
-    /// The text with `{web/app/iad/0}` replaced by the id of the machine that bears this name.
+    /// Replaces `{web/app/iad/0}` by the id of the machine with this name.
     fn substitute_ids(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for part in text.split('{').skip(1) {
@@ -165,7 +168,7 @@ impl ScriptSession {
         String::new()
     }
 
-    /// A request by hand; only its failure is shown.
+    /// Sends a manual request. Only a failure is shown.
     fn send_api_request(&self, args: &str) -> String {
         let mut parts = args.splitn(3, ' ');
         let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
@@ -198,14 +201,15 @@ impl ScriptSession {
     }
 }
 
-/// Times and counts of requests differ from run to run.
+/// Masks what differs from run to run, such as times and the number of requests.
 fn normalize_output(text: &str) -> String {
-    // Leases last two seconds here instead of a minute, so a busy machine may be late with one; it is tried again.
+    // Leases last two seconds here instead of a minute, so a busy machine may refresh one late; it
+    // is retried.
     const LATE: &str = "WARN refreshing the lease hangs";
     let mut out = String::new();
     for line in text.lines().filter(|line| !line.contains(LATE)) {
         let line = match line.find("live read:") {
-            // Where there are colours, one was just begun.
+            // With colors, the text begins with an escape that must be closed.
             Some(at) if line.contains('\u{1b}') => &format!("{}\u{1b}[0m", line[..at].trim_end()),
             Some(at) => line[..at].trim_end(),
             None => line.trim_end(),
@@ -224,7 +228,7 @@ fn normalize_output(text: &str) -> String {
     out
 }
 
-/// Days and hours as `status` writes them, and as errors do; and what requests are called.
+/// Masks dates, times and request ids.
 fn mask_times(line: &str) -> String {
     if let Some((before, _)) = line.split_once("request id: ") {
         return format!("{before}request id: ID");
@@ -249,7 +253,7 @@ fn mask_times(line: &str) -> String {
         })
 }
 
-/// How often a program that keeps crashing was restarted until somebody looked.
+/// Masks how often a program in a crash loop was restarted.
 fn mask_restart_counts(line: &str) -> String {
     let Some((before, rest)) = line.split_once("it was restarted ") else {
         return line.to_owned();
@@ -261,7 +265,7 @@ fn mask_restart_counts(line: &str) -> String {
     }
 }
 
-/// Machines with their number in the order of appearance for an id, and plans without.
+/// Replaces the ids of machines by numbers in the order of their appearance, and masks plan ids.
 fn number_ids(text: &str, numbers: &mut Vec<String>) -> String {
     const ID: usize = 14;
     let mut out = String::new();
@@ -289,7 +293,7 @@ fn number_ids(text: &str, numbers: &mut Vec<String>) -> String {
     out
 }
 
-/// Splits a command line at spaces, with single quotes.
+/// Splits a command line at spaces, except within single quotes.
 fn split_args(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     for (at, part) in text.split('\'').enumerate() {
@@ -302,7 +306,7 @@ fn split_args(text: &str) -> Vec<String> {
     out
 }
 
-/// Plays a script and gives it back with what really came out.
+/// Runs a script and returns it with its actual output.
 fn run_script(script: &str) -> String {
     let session = ScriptSession::new();
     let mut out = String::new();
@@ -349,10 +353,11 @@ fn script_paths() -> Vec<PathBuf> {
 }
 
 #[test]
-fn scripts_match_recorded_output() {
+fn recorded_scripts_are_up_to_date() {
     let paths = script_paths();
     assert!(!paths.is_empty());
-    // A few at once: their machines take real time, and more of them than there are cores only wait for each other.
+    // A few at a time: their machines take real time, and more of them than cores would only wait
+    // for each other.
     let next = AtomicUsize::new(0);
     let work = || -> Vec<(&PathBuf, String)> {
         let take = || paths.get(next.fetch_add(1, Ordering::Relaxed));

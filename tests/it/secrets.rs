@@ -1,13 +1,14 @@
-//! Secrets never appear: every command, in every format and at every log level, and everything that can go wrong, with
-//! marked values for whatever is secret. What a run said, wrote and sent, and how it called other programs, is searched
-//! for them in every encoding.
+//! No secret leaks: every command in every format and at every log level, and everything that can
+//! go wrong, runs with canaries as secret values. The output of each run, the files it wrote, the
+//! requests it sent and the arguments of processes it started are searched for the canaries in
+//! every encoding.
 //!
-//! Two places hold values on purpose, and are searched around them: the state of the embedded sandbox (in `apps/NAME.json`
-//! below `secrets.NAME.value`; the folder is its owner's alone), and in a record of its exchanges the bodies of the
-//! requests that set secrets.
+//! Two places hold values on purpose and are excluded: the state of the embedded sandbox
+//! (`secrets.NAME.value` in `apps/NAME.json`; the folder is private), and the bodies of requests
+//! that set secrets in the record of exchanges.
 //!
-//! `cargo test secrets` runs each command and each failure at each level, and each format at one of them;
-//! `TRIMTAB_SECRETS=full` every format at every level.
+//! `cargo test secrets` runs each command and each failure at each log level, but each format only
+//! at one of them. `TRIMTAB_SECRETS=full` runs every format at every level.
 
 mod all_commands;
 mod canaries;
@@ -21,13 +22,12 @@ use std::{io::Write as _, process::Command};
 use canaries::Canaries;
 use leak_test::LeakTest;
 
-/// What the ordinary run must reach, so that one that shrinks is noticed.
+/// The least number of runs, so that a test that has become empty is noticed.
 const MIN_RUNS: usize = 270;
 
-/// How much a run says of what it does.
 struct LogLevel {
     args: &'static [&'static str],
-    /// Whether GitHub's runner reads along.
+    /// Whether GitHub Actions reads the output.
     github: bool,
 }
 
@@ -51,15 +51,15 @@ const LOG_LEVELS: [LogLevel; 4] = [
 ];
 
 impl LogLevel {
-    fn configure(&self, stage: &mut LeakTest<'_>) {
+    fn configure(&self, test: &mut LeakTest<'_>) {
         if self.github {
-            stage.set_variable("GITHUB_ACTIONS", "true");
-            stage.set_variable("CI", "true");
+            test.set_variable("GITHUB_ACTIONS", "true");
+            test.set_variable("CI", "true");
         }
     }
 }
 
-/// How many formats a command is run with at a level.
+/// How many formats of a command run at each log level.
 #[derive(Clone, Copy)]
 enum FormatSelection {
     One,
@@ -79,7 +79,7 @@ impl FormatSelection {
     }
 }
 
-/// As a user with a keyboard, or the system at its end.
+/// Sends a signal, as a user or the operating system would.
 fn send_signal(id: u32, name: &str) {
     let kill = format!("kill -{name} {id}");
     assert!(
@@ -94,42 +94,42 @@ fn send_signal(id: u32, name: &str) {
 #[test]
 fn no_secret_leaks() {
     let choice = FormatSelection::from_env();
-    let (began, marks) = (std::time::Instant::now(), Canaries::new());
-    let (mut runs, mut wrong) = (0, Vec::new());
+    let (began, canaries) = (std::time::Instant::now(), Canaries::new());
+    let (mut runs, mut leaks) = (0, Vec::new());
     std::thread::scope(|scope| {
-        let marks = &marks;
+        let canaries = &canaries;
         let levels = LOG_LEVELS.iter().enumerate();
         let levels = levels.map(|(nth, level)| {
             scope.spawn(move || {
                 [
-                    all_commands::run_all_commands(marks, nth, level, choice),
-                    failures::run_failures(marks, nth, level),
+                    all_commands::run_all_commands(canaries, nth, level, choice),
+                    failures::run_failures(canaries, nth, level),
                 ]
             })
         });
         for level in levels.collect::<Vec<_>>() {
             for LeakTest {
-                runs: ran,
+                runs: test_runs,
                 leaks: found,
                 ..
             } in level.join().unwrap()
             {
-                runs += ran;
-                wrong.extend(found);
+                runs += test_runs;
+                leaks.extend(found);
             }
         }
     });
-    let (seconds, count) = (began.elapsed().as_secs(), wrong.len());
-    // Not by a macro, whose words are kept back while a test passes.
+    let (seconds, count) = (began.elapsed().as_secs(), leaks.len());
+    // Written directly: the test harness captures what macros print while a test passes.
     writeln!(
         std::io::stderr(),
         "secrets: {runs} runs in {seconds} s, {count} of them told a secret"
     )
     .unwrap();
     assert!(
-        wrong.is_empty(),
+        leaks.is_empty(),
         "{count} times, such as {}",
-        wrong.join("\n\n")
+        leaks.join("\n\n")
     );
     assert!(runs >= MIN_RUNS, "only {runs} runs");
 }

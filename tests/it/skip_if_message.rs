@@ -1,5 +1,6 @@
-//! `apply --skip-if-message`: a pipeline that deploys every push leaves some of them out, by their commit's message.
-//! Without a manifest or a secret anywhere near: where nothing is skipped, the missing manifests are the error.
+//! `apply --skip-if-message`: a pipeline that deploys every push skips some of them by their commit
+//! message. There are no manifests here: if a run is not skipped, it fails because they are
+//! missing.
 
 use std::{path::Path, process::Command};
 
@@ -8,7 +9,7 @@ const PATTERNS: [&str; 2] = [
     "--skip-if-message=Create persona:*",
 ];
 
-/// Exit code, stdout and stderr in an empty folder.
+/// Runs an apply in an empty folder; returns the exit code, stdout and stderr.
 fn run_apply(dir: &Path, variables: &[(&str, &str)], more: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
         .args(["apply", "production"])

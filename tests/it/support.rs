@@ -1,5 +1,5 @@
-//! One team's environment against the sandbox: manifests in a folder that vanishes, the real client, and the clouds
-//! changed behind its back through the API.
+//! An environment against the sandbox: manifests in a temporary folder, the real client, and
+//! changes behind its back through the API.
 
 pub(crate) mod clients;
 
@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use trimtab::{
@@ -27,14 +28,14 @@ use trimtab::{
 };
 use trimtab_sandbox::{self as sandbox, ClockMode, Fault, RunningSandbox, SandboxOptions};
 
-/// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
-/// minutes that a start may take are still more than a second on a busy machine.
+/// The speed of the sandbox's clock. At this speed a boot of one second takes five milliseconds,
+/// and the five minutes in which a machine must become healthy are still more than a second.
 pub(crate) const SPEED: f64 = 200.0;
 
-/// The variable by which the embedded sandbox is told to record.
+/// The variable that makes the embedded sandbox record exchanges.
 pub(crate) const RECORD_VARIABLE: &str = "TRIMTAB_SANDBOX_RECORD";
 
-/// A folder, a sandbox, and a manifest.
+/// A folder with manifests, and a sandbox.
 pub(crate) struct TestEnv {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) sandbox: RunningSandbox,
@@ -43,11 +44,11 @@ pub(crate) struct TestEnv {
     speed: f64,
     desired: Mutex<Option<Desired>>,
     readers: tokio::sync::OnceCell<CloudReaders>,
-    /// Whether every app may be taken over, as with `--adopt`.
+    /// Whether every app may be adopted, as with `--adopt`.
     pub(crate) adopt: bool,
 }
 
-/// A sandbox with one empty app called `web`, without a manifest: for the client alone.
+/// A sandbox with an empty app called `web` and no manifest, for tests of the client alone.
 pub(crate) struct BareSandbox {
     pub(crate) sandbox: RunningSandbox,
     speed: f64,
@@ -73,7 +74,7 @@ impl BareSandbox {
         clients::fly_settings(&self.sandbox, "acme", self.speed, None)
     }
 
-    /// Another client each time, as another run would have.
+    /// A new client each time, as each run has its own.
     pub(crate) fn reader(&self) -> FlyReader {
         FlyReader::new(&self.settings()).unwrap()
     }
@@ -91,24 +92,24 @@ impl BareSandbox {
         fly.create_machine("web", &new).await.unwrap()
     }
 
-    /// A request to the sandbox's administration.
+    /// Sends a POST request to the sandbox's admin API.
     pub(crate) async fn post_admin(&self, path: &str, body: Value) {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
-        let answer = reqwest::Client::new()
+        let response = reqwest::Client::new()
             .post(url)
             .json(&body)
             .send()
             .await
             .unwrap();
         assert!(
-            answer.status().is_success(),
+            response.status().is_success(),
             "{}",
-            answer.text().await.unwrap()
+            response.text().await.unwrap()
         );
     }
 }
 
-/// The file that `scripts/conformance` wants every exchange with Fly's APIs recorded in.
+/// The file in which `scripts/conformance` wants every exchange with Fly's APIs recorded.
 #[expect(
     clippy::disallowed_methods,
     reason = "whoever runs the tests says so, nobody could pass it down"
@@ -117,7 +118,38 @@ pub(crate) fn record_path() -> Option<PathBuf> {
     std::env::var_os(RECORD_VARIABLE).map(PathBuf::from)
 }
 
-/// Inputs with a value for every secret of the fixtures.
+/// How long a failing case is shrunk, in milliseconds: each attempt is a whole run.
+const MAX_SHRINK_MS: u32 = 20_000;
+
+/// The configuration of a property test with this many cases, the same ones on every machine.
+///
+/// `TRIMTAB_PROPTEST` multiplies the number of cases of every property (CI sets it), and
+/// `PROPTEST_CASES` replaces it. Either one, as well as `PROPTEST_RNG_SEED`, makes the cases new.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says so, nobody could pass it down"
+)]
+pub(crate) fn proptest_config(cases: u32) -> Config {
+    let number = |name| -> Option<u32> { std::env::var(name).ok()?.parse().ok() };
+    let cases = cases * number("TRIMTAB_PROPTEST").unwrap_or(1);
+    let replaced = number("PROPTEST_CASES");
+    let default = Config::default();
+    let is_fixed = replaced.is_none() && default.rng_seed == RngSeed::Random;
+    Config {
+        cases: replaced.unwrap_or(cases),
+        rng_seed: if is_fixed {
+            RngSeed::Fixed(5)
+        } else {
+            default.rng_seed
+        },
+        failure_persistence: None,
+        max_shrink_time: MAX_SHRINK_MS,
+        max_shrink_iters: 1000,
+        ..default
+    }
+}
+
+/// Inputs with these environment variables.
 pub(crate) fn inputs_with(values: &[(&str, &str)]) -> Inputs {
     Inputs {
         vars: BTreeMap::new(),
@@ -131,25 +163,25 @@ pub(crate) fn inputs_with(values: &[(&str, &str)]) -> Inputs {
     }
 }
 
-/// The values of the secrets that the fixtures name.
+/// Inputs with the secrets that the fixtures name.
 pub(crate) fn default_inputs() -> Inputs {
     inputs_with(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")])
 }
 
 impl TestEnv {
-    /// One environment called `test`.
+    /// An environment called `test`.
     pub(crate) async fn new(manifest: &str) -> Self {
         Self::with_faults(manifest, Vec::new()).await
     }
 
-    /// The same, where things go wrong.
+    /// The same, with faults.
     pub(crate) async fn with_faults(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
         Self::with_manifests(dir, "test", default_inputs(), faults).await
     }
 
-    /// The same in a sandbox with a folder, so that the program itself can be run against it.
+    /// The same with a sandbox on disk, so that the program itself can use it.
     pub(crate) async fn on_disk(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
@@ -161,7 +193,7 @@ impl TestEnv {
         Self::start(dir, "test", default_inputs(), options).await
     }
 
-    /// The same where time moves only when told, from the beginning of 2026 on.
+    /// The same with a clock that starts with 2026 and moves only when told.
     pub(crate) async fn with_scripted_clock(manifest: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
@@ -204,7 +236,7 @@ impl TestEnv {
         .await
     }
 
-    /// Any environment against any sandbox.
+    /// Any environment with any options of the sandbox.
     async fn start(
         dir: tempfile::TempDir,
         environment: &str,
@@ -229,13 +261,12 @@ impl TestEnv {
         }
     }
 
-    /// Writes the manifest anew.
     pub(crate) fn write_manifest(&self, manifest: &str) {
         fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
         *self.desired.lock().unwrap() = None;
     }
 
-    /// Lifts the protection of everything, in every file of the folder.
+    /// Removes the protection of everything, in every file of the folder.
     pub(crate) fn remove_protection(&self) {
         for entry in fs::read_dir(self.dir.path()).unwrap() {
             let path = entry.unwrap().path();
@@ -247,7 +278,7 @@ impl TestEnv {
         *self.desired.lock().unwrap() = None;
     }
 
-    /// The manifest, read once: fingerprints of secrets are slow on purpose.
+    /// The desired state. It is loaded once, because fingerprints of secrets are slow on purpose.
     pub(crate) fn desired(&self) -> Desired {
         let mut read = self.desired.lock().unwrap();
         read.get_or_insert_with(|| {
@@ -265,10 +296,11 @@ impl TestEnv {
         .clone()
     }
 
-    /// The clients of all clouds that the manifest names. Those that die nowhere are made once: the SDK takes its time.
-    pub(crate) async fn readers(&self, fuse: Option<CrashPoint>) -> CloudReaders {
-        if fuse.is_some() {
-            return self.new_readers(fuse).await;
+    /// Clients of all clouds that the manifest uses. Those without a crash point are created once,
+    /// because creating an AWS client is slow.
+    pub(crate) async fn readers(&self, crash: Option<CrashPoint>) -> CloudReaders {
+        if crash.is_some() {
+            return self.new_readers(crash).await;
         }
         self.readers
             .get_or_init(|| self.new_readers(None))
@@ -276,11 +308,11 @@ impl TestEnv {
             .clone()
     }
 
-    async fn new_readers(&self, fuse: Option<CrashPoint>) -> CloudReaders {
-        clients::sandbox_readers(&self.sandbox, &self.desired(), self.speed, fuse).await
+    async fn new_readers(&self, crash: Option<CrashPoint>) -> CloudReaders {
+        clients::sandbox_readers(&self.sandbox, &self.desired(), self.speed, crash).await
     }
 
-    /// The same clients, which ask Fly at another address.
+    /// The same clients with another URL for Fly.
     pub(crate) async fn readers_at(&self, url: String) -> CloudReaders {
         let token = self.settings(None).token;
         let fly = FlyReader::new(&ClientConfig::for_sandbox(url, token, self.speed)).unwrap();
@@ -299,11 +331,11 @@ impl TestEnv {
         .unwrap()
     }
 
-    fn settings(&self, fuse: Option<CrashPoint>) -> ClientConfig {
-        clients::fly_settings(&self.sandbox, &self.desired().meta.org, self.speed, fuse)
+    fn settings(&self, crash: Option<CrashPoint>) -> ClientConfig {
+        clients::fly_settings(&self.sandbox, &self.desired().meta.org, self.speed, crash)
     }
 
-    /// What the registries say of the manifest's images.
+    /// The images of the manifest, resolved by their registries.
     pub(crate) async fn images(&self) -> ResolvedImages {
         resolve_images(
             &RegistryClient::new(&self.settings(None)).unwrap(),
@@ -312,7 +344,7 @@ impl TestEnv {
         .await
     }
 
-    /// The manifest with the digest of every tag, as a run of the program has it.
+    /// The desired state with the digest of every tag, as the program makes it.
     pub(crate) async fn desired_with_digests(&self) -> Result<Desired, CloudError> {
         let (mut desired, images) = (self.desired(), self.images().await);
         match images.fatal_failures().next() {
@@ -324,14 +356,12 @@ impl TestEnv {
         }
     }
 
-    /// Looks at the world.
     pub(crate) async fn world(&self) -> World {
         observe(&self.readers(None).await, &self.desired())
             .await
             .unwrap()
     }
 
-    /// Plans.
     pub(crate) async fn plan(&self) -> Plan {
         plan(
             &self.desired_with_digests().await.unwrap(),
@@ -340,42 +370,43 @@ impl TestEnv {
         .unwrap()
     }
 
-    /// What a plan would do, one short line a step, sorted by danger.
+    /// The changes of the plan and what blocks it, one line each, in the order of the plan's
+    /// output.
     pub(crate) async fn summary(&self) -> Vec<String> {
         plan_summary(&self.plan().await)
     }
 
-    /// Plans and applies with everything allowed; the report may hold failures.
+    /// Plans and applies with everything allowed; the report may have failures.
     pub(crate) async fn try_apply(
         &self,
-        fuse: Option<CrashPoint>,
+        crash: Option<CrashPoint>,
     ) -> Result<ApplyReport, CloudError> {
-        let readers = self.readers(fuse).await;
+        let readers = self.readers(crash).await;
         let desired = self.desired_with_digests().await?;
         let world = observe(&readers, &desired).await?;
         let plan = plan(&desired, &world).unwrap();
         let report = apply_plan(plan, readers, world).await;
-        if fuse.is_some() {
+        if crash.is_some() {
             self.expire_leases();
         }
         Ok(report)
     }
 
-    /// Lets the time pass for which the leases of a client that died can last.
+    /// Advances the clock until the leases of a crashed run have expired.
     pub(crate) fn expire_leases(&self) {
         self.sandbox
             .advance_clock(Duration::from_secs(600))
             .unwrap();
     }
 
-    /// Plans and applies, and demands that all of it is done.
+    /// Plans and applies, and asserts that everything was done.
     pub(crate) async fn apply(&self) -> ApplyReport {
         let report = self.try_apply(None).await.unwrap();
         assert!(report.is_complete(), "{report:#?}");
         report
     }
 
-    /// Removes the environment, and demands that all of it is done.
+    /// Destroys the environment, and asserts that nothing is left to do.
     pub(crate) async fn destroy(&self) {
         let (readers, nothing) = (
             self.readers(None).await,
@@ -384,11 +415,11 @@ impl TestEnv {
         let world = observe(&readers, &nothing).await.unwrap();
         let report = apply_plan(plan(&nothing, &world).unwrap(), readers.clone(), world).await;
         assert!(report.is_complete(), "{report:#?}");
-        let left = plan(&nothing, &observe(&readers, &nothing).await.unwrap()).unwrap();
-        assert_eq!(plan_summary(&left), Vec::<String>::new());
+        let remaining = plan(&nothing, &observe(&readers, &nothing).await.unwrap()).unwrap();
+        assert_eq!(plan_summary(&remaining), Vec::<String>::new());
     }
 
-    /// A request as somebody with a token would send it by hand.
+    /// Sends an API request as a person would, and asserts that it succeeds.
     pub(crate) async fn send_manual_request(&self, method: &str, path: &str, body: Value) -> Value {
         let refused = |(status, text)| panic!("{method} {path}: {status} {text}");
         self.try_manual_request(method, path, &body)
@@ -396,7 +427,7 @@ impl TestEnv {
             .unwrap_or_else(refused)
     }
 
-    /// The same where it may be refused: then it is the status, and what was said.
+    /// The same, with the status and the text of an error.
     pub(crate) async fn try_manual_request(
         &self,
         method: &str,
@@ -425,7 +456,7 @@ impl TestEnv {
     }
 }
 
-/// Everything that a plan does is allowed.
+/// Limits that allow everything that a plan does.
 pub(crate) fn allow_everything(plan: &Plan) -> Limits {
     let steps = plan.steps().map(|step| &step.address);
     let folded = plan.cascade_deletes.iter().map(|folded| &folded.address);
@@ -436,13 +467,13 @@ pub(crate) fn allow_everything(plan: &Plan) -> Limits {
     }
 }
 
-/// Carries a plan out with everything allowed.
+/// Applies a plan with everything allowed.
 pub(crate) async fn apply_plan(plan: Plan, readers: CloudReaders, world: World) -> ApplyReport {
     let report = try_apply_plan(plan, readers, world, &ApplyOptions::default()).await;
     report.unwrap_or_else(|refusals| panic!("{refusals:#?}"))
 }
 
-/// The same where something may be protected nevertheless.
+/// The same; the error lists what is protected nevertheless.
 pub(crate) async fn try_apply_plan(
     plan: Plan,
     readers: CloudReaders,
@@ -461,7 +492,7 @@ pub(crate) async fn try_apply_plan(
     Ok(apply(&approved, &clouds, world, conduct, &events).await)
 }
 
-/// Copies the files of a folder, without what is in folders in it.
+/// Copies the files of a folder, without its subfolders.
 pub(crate) fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -472,7 +503,7 @@ pub(crate) fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// One line a change: verb, address, and the attributes that differ.
+/// One line for each change: verb, address, and the attributes that differ.
 pub(crate) fn plan_summary(plan: &Plan) -> Vec<String> {
     let line = |change: &trimtab::plan::Change| {
         let paths: Vec<&str> = change.lines.iter().map(|line| line.path.as_str()).collect();

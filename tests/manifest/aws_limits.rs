@@ -1,24 +1,25 @@
-//! What IAM and S3 take of policies, to the character: the longest passes, and one more is told at its place.
+//! Length limits of IAM and S3 policies, to the character: the longest policy is accepted, and one
+//! more character is an error at its position.
 
 use crate::manifest::support::{load_text, messages, unchecked_inputs};
 
 const HEAD: &str = "project = \"p\"\nfly.org = \"o\"\n[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\
     [apps.web]\nprimary_region = \"ewr\"\n";
 
-/// What is wrong with a manifest.
-fn messages_of(rest: &str) -> Vec<String> {
-    messages(load_text(&format!("{HEAD}{rest}"), &unchecked_inputs()))
+fn messages_of(sections: &str) -> Vec<String> {
+    messages(load_text(&format!("{HEAD}{sections}"), &unchecked_inputs()))
 }
 
-/// What is wrong once a text is so long, in one line at most.
+/// The message for a text of this length, if there is one.
 fn message_for_length(manifest: impl Fn(&str) -> String, letters: usize) -> Option<String> {
-    let said = messages_of(&manifest(&"x".repeat(letters)));
-    assert!(said.len() <= 1, "{said:?}");
-    said.into_iter().next()
+    let text = messages_of(&manifest(&"x".repeat(letters)));
+    assert!(text.len() <= 1, "{text:?}");
+    text.into_iter().next()
 }
 
-/// The most letters that pass: one more is refused with the words.
-fn longest_accepted(manifest: impl Fn(&str) -> String, words: &str) -> usize {
+/// The length of the longest text that is accepted. A longer one is an error that contains these
+/// words.
+fn longest_accepted(manifest: impl Fn(&str) -> String, phrase: &str) -> usize {
     let (mut passes, mut fails) = (1, 40_000);
     while passes + 1 < fails {
         let middle = usize::midpoint(passes, fails);
@@ -29,7 +30,7 @@ fn longest_accepted(manifest: impl Fn(&str) -> String, words: &str) -> usize {
         }
     }
     let why = message_for_length(&manifest, fails).unwrap();
-    assert!(why.contains(words), "{why}");
+    assert!(why.contains(phrase), "{why}");
     passes
 }
 
@@ -42,12 +43,12 @@ fn trust_policy_is_limited_to_2048_characters() {
              \"a b {text}\" }} }} }}] }}\n"
         )
     };
-    let rest = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"ab"}}}}"#;
+    let sections = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"ab"}}}}"#;
     assert_eq!(
         longest_accepted(
             trust,
-            "this trust policy takes 2049 characters as policy, and IAM takes 2048"
-        ) + rest.len(),
+            "this trust policy is 2049 characters long, but IAM accepts at most 2048"
+        ) + sections.len(),
         2048
     );
 }
@@ -92,7 +93,7 @@ fn role_policies_are_limited_to_10240_characters() {
         )
     };
     let rest = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::"}}"#;
-    let words = "what this role may do takes 10241 characters as policy, and IAM takes 10240";
+    let words = "the policy of this role is 10241 characters long, but IAM accepts at most 10240";
     assert_eq!(longest_accepted(two, words) + 2 * rest.len() + 1, 10_240);
 }
 
@@ -111,10 +112,10 @@ fn identity_policy_counts_towards_limit() {
         ))
     };
     assert!(prefixes(8).is_empty(), "{:?}", prefixes(8));
-    let said = prefixes(300);
+    let text = prefixes(300);
     assert!(
-        said.len() == 1 && said[0].starts_with("what this role may do takes "),
-        "{said:?}"
+        text.len() == 1 && text[0].starts_with("the policy of this role is "),
+        "{text:?}"
     );
 }
 
@@ -128,7 +129,7 @@ fn bucket_policy_is_limited_to_20_kilobytes() {
     };
     let most = longest_accepted(
         statement,
-        "the bucket's policy has 20481 bytes, and S3 takes 20480",
+        "the bucket's policy has 20481 bytes, but S3 accepts at most 20480",
     );
     assert!((19_000..20_480).contains(&most), "{most}");
 }

@@ -1,5 +1,6 @@
-//! Real fly.toml files from public repositories, where they are at hand: each is taken over through `config` and planned
-//! against an empty world. What the user must say besides is counted, and what is refused is refused by name.
+//! Real fly.toml files from public repositories, where they are available: each is used through
+//! `config` and planned against empty clouds. The settings that a user must add are counted, and
+//! rejected files are listed by name.
 
 use std::{collections::BTreeMap, fs};
 
@@ -16,7 +17,7 @@ use crate::{
     support::{TestEnv, inputs_with},
 };
 
-/// Every file by name; `None` where the corpus is not at hand.
+/// Every file by name; `None` where the corpus is not available.
 fn load_corpus() -> Option<BTreeMap<String, String>> {
     let files = fs::read_dir(repo_path("../shared/corpus/fly-toml")).ok()?;
     let read_file = |entry: fs::DirEntry| {
@@ -28,23 +29,23 @@ fn load_corpus() -> Option<BTreeMap<String, String>> {
     Some(files.map(|entry| read_file(entry.unwrap())).collect())
 }
 
-/// A manifest that takes the file over, and says `more` about the app.
+/// A manifest that uses the file, with more lines about the app.
 fn manifest_for_fly_toml(more: &str) -> String {
     format!(
         "project = \"p\"\n[fly]\norg = \"o\"\n[apps.app]\nconfig = \"fly.toml\"\nimage = \"web:1\"\n{more}"
     )
 }
 
-/// The file in a folder with the files that it names, and that manifest.
+/// A folder with the file, the files that it names, and a manifest.
 fn folder_with(text: &str, more: &str) -> ManifestDir {
     let canonical = parse_and_modernise("fly.toml", text).json();
     let named = canonical["files"].as_array().into_iter().flatten();
     let named = named
         .filter_map(|file| file["local_path"].as_str())
         .map(|name| (name, "content"));
-    let own = manifest_for_fly_toml(more);
+    let manifest = manifest_for_fly_toml(more);
     let files: Vec<(&str, &str)> = named
-        .chain([("fly.toml", text), ("x.toml", &own)])
+        .chain([("fly.toml", text), ("x.toml", &manifest)])
         .collect();
     ManifestDir::with_files(&files)
 }
@@ -53,7 +54,7 @@ fn load_fly_toml(text: &str, more: &str) -> Result<LoadedEnvironment, ManifestEr
     folder_with(text, more).load(&unchecked_inputs())
 }
 
-/// What the manifest must say because the file does not: the name, and the region, which trimtab lets nobody choose.
+/// Whether the file lacks the app's name and the primary region, which trimtab requires.
 fn missing_name_and_region(text: &str) -> (bool, bool) {
     let canonical = parse_and_modernise("fly.toml", text).json();
     (
@@ -62,9 +63,9 @@ fn missing_name_and_region(text: &str) -> (bool, bool) {
     )
 }
 
-/// Plans it against an empty world.
+/// Asserts that it plans against empty clouds.
 fn assert_plans(file: &str, loaded: Result<LoadedEnvironment, ManifestError>) {
-    let loaded = loaded.unwrap_or_else(|problems| panic!("{file}\n{problems}"));
+    let loaded = loaded.unwrap_or_else(|diagnostics| panic!("{file}\n{diagnostics}"));
     let desired = &loaded.desired;
     let plan =
         plan::plan(desired, &World::default()).unwrap_or_else(|cycle| panic!("{file}: {cycle:?}"));
@@ -91,18 +92,18 @@ fn assert_plans(file: &str, loaded: Result<LoadedEnvironment, ManifestError>) {
     }
 }
 
-/// What is wrong, with lines.
+/// The errors, with line numbers.
 fn error_lines(file: &str, loaded: Result<LoadedEnvironment, ManifestError>) -> Vec<String> {
-    let Err(problems) = loaded else {
+    let Err(diagnostics) = loaded else {
         panic!("{file} loads")
     };
-    problems
+    diagnostics
         .iter()
         .map(|(_, line, _, message, _)| format!("{line}: {message}"))
         .collect()
 }
 
-/// Files that flyctl itself refuses.
+/// Files that flyctl itself rejects.
 const REFUSED_BY_FLYCTL: [(&str, &str); 2] = [
     (
         "BerriAI__litellm-agent-platform__cloud-vault__fly.toml",
@@ -110,12 +111,12 @@ const REFUSED_BY_FLYCTL: [(&str, &str); 2] = [
     ),
     (
         "jorisfalter__slackRag__fly.cron.toml",
-        "10: `services` must say its `processes`",
+        "10: `services` must set `processes`",
     ),
 ];
 
-/// Files that flyctl reads and Fly refuses: regions that are none, templates that nobody filled in, GPUs. The last column
-/// is what the manifest says so that they plan.
+/// Files that flyctl accepts and Fly rejects: unknown regions, unfilled templates, GPUs. The last
+/// column is what the manifest must override.
 const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
     (
         "Owloops__flyo__apps__ollama__fly.toml",
@@ -165,8 +166,8 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
 const REGION: &str = "primary_region = \"ewr\"\n";
 const CPUS: &str = "vm = { size = \"performance-8x\" }\n";
 
-/// Of 108 files flyctl refuses 2. Of the 106 that it accepts, 81 plan as they are, 17 with a region besides, and 8 hold
-/// what Fly would refuse, and plan once the manifest says something else in its place.
+/// Of 108 files flyctl rejects 2. Of the 106 others 81 plan as they are, 17 need a region, and 8
+/// hold settings that Fly would reject, and plan once the manifest overrides them.
 #[test]
 fn every_file_plans_or_is_rejected_with_reason() {
     let Some(mut corpus) = load_corpus() else {
@@ -197,7 +198,7 @@ fn every_file_plans_or_is_rejected_with_reason() {
             regionless += 1;
             assert_eq!(
                 error_lines(file, load_fly_toml(text, name)),
-                ["4: app `app` does not say where it runs"]
+                ["4: app `app` has no region"]
             );
             assert_plans(file, load_fly_toml(text, &format!("{name}{REGION}")));
         } else {
@@ -209,8 +210,8 @@ fn every_file_plans_or_is_rejected_with_reason() {
     assert_eq!(nameless, 5);
 }
 
-/// One environment of all files, made in the imitation of Fly: what is taken over can be made, and nothing that comes
-/// back from there differs from what was asked for.
+/// One environment of all files, applied to the sandbox: everything can be created, and a new plan
+/// is empty.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_files_apply_with_empty_plan_after() {
     let Some(mut corpus) = load_corpus() else {
@@ -218,50 +219,58 @@ async fn all_files_apply_with_empty_plan_after() {
     };
     corpus.retain(|file, _| REFUSED_BY_FLYCTL.iter().all(|(refused, _)| refused != file));
     let dir = tempfile::tempdir().unwrap();
-    let mut own = "project = \"p\"\n[fly]\norg = \"personal\"\n".to_owned();
+    let mut manifest = "project = \"p\"\n[fly]\norg = \"personal\"\n".to_owned();
     for (index, (file, text)) in corpus.iter().enumerate() {
         let app = dir.path().join(format!("app-{index}"));
         fs::create_dir(&app).unwrap();
         fs::write(app.join("fly.toml"), text).unwrap();
         fs::write(app.join("vector.yaml"), "content").unwrap();
-        own +=
+        manifest +=
             &format!("[apps.app-{index}]\nconfig = \"app-{index}/fly.toml\"\nimage = \"web:1\"\n");
-        own += &format!("name = \"app-{index}\"\nprimary_region = \"ewr\"\n");
+        manifest += &format!("name = \"app-{index}\"\nprimary_region = \"ewr\"\n");
         if REFUSED_BY_FLY
             .iter()
             .any(|(refused, _, more)| refused == file && *more == CPUS)
         {
-            own += CPUS;
+            manifest += CPUS;
         }
     }
-    fs::write(dir.path().join("test.toml"), own).unwrap();
-    let team = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    assert_eq!(team.world().await.fly_app.len(), 106);
+    fs::write(dir.path().join("test.toml"), manifest).unwrap();
+    let env = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    assert_eq!(env.world().await.fly_app.len(), 106);
 }
 
-/// Whatever is left of a file, loading it through a manifest ends with an answer.
+/// Loading a truncated file through a manifest gives a result or an error.
 #[test]
 fn truncated_files_do_not_panic() {
-    let own = repo_path("tests/fly_toml");
-    let own = fs::read_dir(own)
+    let manifest = repo_path("tests/fly_toml");
+    let manifest = fs::read_dir(manifest)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let own = own.filter(|path| {
+    let manifest = manifest.filter(|path| {
         path.extension()
             .is_some_and(|extension| extension == "toml")
     });
-    let own = own.map(|path| fs::read_to_string(path).unwrap());
-    for text in load_corpus().unwrap_or_default().into_values().chain(own) {
-        let beside = folder_with("", "name = \"named\"\nprimary_region = \"ewr\"\n");
+    let manifest = manifest.map(|path| fs::read_to_string(path).unwrap());
+    for text in load_corpus()
+        .unwrap_or_default()
+        .into_values()
+        .chain(manifest)
+    {
+        let folder = folder_with("", "name = \"named\"\nprimary_region = \"ewr\"\n");
         for end in (0..text.len())
             .step_by(1 + text.len() / 12)
             .filter(|end| text.is_char_boundary(*end))
         {
-            beside.write("fly.toml", &text[..end]);
-            if let Err(problems) = beside.load(&unchecked_inputs()) {
-                assert!(!problems.render(false, 80).is_empty(), "{}", &text[..end]);
+            folder.write("fly.toml", &text[..end]);
+            if let Err(diagnostics) = folder.load(&unchecked_inputs()) {
+                assert!(
+                    !diagnostics.render(false, 80).is_empty(),
+                    "{}",
+                    &text[..end]
+                );
             }
         }
     }

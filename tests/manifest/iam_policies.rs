@@ -1,4 +1,5 @@
-//! What is granted: to an app by its identity, and to trimtab's own credentials, as `trimtab permissions` prints it.
+//! The policies of identities, and those that `trimtab permissions` prints for trimtab's own
+//! credentials.
 
 use serde_json::{Value, json};
 use trimtab::{
@@ -13,14 +14,14 @@ const HEAD: &str = "project = \"p\"\nfly.org = \"o\"\n[aws]\naccount = \"1234567
 const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/2f4e";
 const LOCK: &str = ".trimtab/locks/p/x.json";
 
-fn desired(rest: &str) -> trimtab::kinds::Desired {
-    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked_inputs());
+fn desired(sections: &str) -> trimtab::kinds::Desired {
+    let loaded = load_text(&format!("{HEAD}{sections}"), &unchecked_inputs());
     loaded
-        .unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
+        .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false, 100)))
         .desired
 }
 
-/// The statement of a policy that has this name.
+/// The statement with this Sid.
 fn statement_with_sid(policy: &PolicyDocument, sid: &str) -> Option<Value> {
     policy
         .statements()
@@ -28,19 +29,19 @@ fn statement_with_sid(policy: &PolicyDocument, sid: &str) -> Option<Value> {
         .map(trimtab::iam::policy::Statement::to_json)
 }
 
-/// The names of a policy's statements.
+/// The Sids of a policy's statements.
 fn statement_ids(policy: &PolicyDocument) -> Vec<&str> {
     policy.statements().filter_map(|one| one.sid()).collect()
 }
 
-/// What the identity `a` may do.
+/// The policy of the identity `a`.
 fn identity_policy(buckets: &str, grant: &str) -> PolicyDocument {
-    let rest = format!("{buckets}\n[identities.a]\napp = \"web\"\nbuckets.b = {grant}\n");
-    desired(&rest).aws_role["a"].policies["access"].clone()
+    let sections = format!("{buckets}\n[identities.a]\napp = \"web\"\nbuckets.b = {grant}\n");
+    desired(&sections).aws_role["a"].policies["access"].clone()
 }
 
-fn printed_policy(rest: &str, purpose: Purpose) -> PolicyDocument {
-    build_policy(&desired(rest), purpose).unwrap()
+fn printed_policy(sections: &str, purpose: Purpose) -> PolicyDocument {
+    build_policy(&desired(sections), purpose).unwrap()
 }
 
 #[test]
@@ -56,9 +57,9 @@ fn list_grant_includes_bucket_location() {
         (&place["Action"], &place["Condition"]),
         (&json!("s3:GetBucketLocation"), &Value::Null)
     );
-    let words = below.describe();
-    assert_eq!(words[0], "may list bucket p-x-b-123456789012 under db/");
-    assert_eq!(words[1], "may see the region of bucket p-x-b-123456789012");
+    let phrase = below.describe();
+    assert_eq!(phrase[0], "may list bucket p-x-b-123456789012 under db/");
+    assert_eq!(phrase[1], "may see the region of bucket p-x-b-123456789012");
     let whole = identity_policy("[buckets.b]", "{}");
     assert_eq!(
         whole.describe()[0],
@@ -120,7 +121,7 @@ fn lock_kms_grant_works_for_arn_and_alias() {
 #[test]
 fn attach_policy_is_granted_only_when_needed() {
     let role = "[roles.r]\napp = \"web\"\n";
-    let all = |rest: &str| printed_policy(rest, Purpose::Destroy).to_json_string();
+    let all = |sections: &str| printed_policy(sections, Purpose::Destroy).to_json_string();
     assert!(
         !all(&format!(
             "[buckets.b]\n[identities.a]\napp = \"web\"\n{role}"
@@ -167,11 +168,11 @@ fn attach_policy_is_granted_only_when_needed() {
 
 #[test]
 fn write_grants_are_limited_to_named_buckets() {
-    let own = "arn:aws:s3:::p-x-b-123456789012";
+    let bucket = "arn:aws:s3:::p-x-b-123456789012";
     let pattern = "arn:aws:s3:::p-x-*-123456789012";
     let printed = printed_policy("[buckets.b]", Purpose::Destroy);
     let of = |sid: &str| statement_with_sid(&printed, sid).unwrap();
-    assert_eq!(of("WriteBuckets")["Resource"], own);
+    assert_eq!(of("WriteBuckets")["Resource"], bucket);
     assert_eq!(of("ReadBuckets")["Resource"], pattern);
     assert_eq!(of("RemoveBuckets")["Resource"], pattern);
     assert_eq!(of("RemoveLocks")["Resource"], format!("{pattern}/{LOCK}"));

@@ -1,4 +1,4 @@
-//! What comes from outside: variables, images, secrets, and other files.
+//! Inputs from outside the manifest: variables, images, secrets, and other files.
 
 use trimtab::manifest::{Inputs, SecretsMode, load};
 
@@ -34,9 +34,9 @@ fn variables_set_environment_name() {
     );
     inputs.vars.clear();
     inputs.secrets_mode = SecretsMode::Lenient;
-    let said = messages(load(&repo_path("environments"), "review", &inputs));
+    let text = messages(load(&repo_path("environments"), "review", &inputs));
     assert_eq!(
-        said,
+        text,
         ["variable `pr` (number of the pull request) has no value"]
     );
 }
@@ -169,13 +169,13 @@ fn secret_value_is_not_in_diagnostics() {
     );
     let folder =
         ManifestDir::with_files(&[("x.toml", text.as_str()), (".env", "A='hunter2\n???\n")]);
-    let problems = folder
+    let diagnostics = folder
         .load(&inputs_with(SecretsMode::Required, &[]))
         .unwrap_err();
-    let said = problems.to_string();
+    let text = diagnostics.to_string();
     assert!(
-        said.contains("is not of the form NAME=VALUE") && !said.contains("hunter2"),
-        "{said}"
+        text.contains("is not of the form NAME=VALUE") && !text.contains("hunter2"),
+        "{text}"
     );
 }
 
@@ -185,11 +185,11 @@ fn extends_merges_deeply() {
         "{BASE}env = {{ A = \"base\", B = \"base\" }}\n[apps.web.vm]\nmemory = \"512mb\"\n"
     );
     let second = "[apps.web]\nenv.B = \"second\"\nenv.C = \"second\"\n";
-    let own = "extends = [\"_base.toml\", \"_second.toml\"]\n[apps.web]\nenv.C = \"own\"\n[apps.web.vm]\nmemory = \"1gb\"\n";
+    let manifest = "extends = [\"_base.toml\", \"_second.toml\"]\n[apps.web]\nenv.C = \"own\"\n[apps.web.vm]\nmemory = \"1gb\"\n";
     let folder = ManifestDir::with_files(&[
         ("_base.toml", &base),
         ("_second.toml", second),
-        ("x.toml", own),
+        ("x.toml", manifest),
     ]);
     let desired = folder.load(&unchecked_inputs()).unwrap().desired;
     let config = &desired.fly_machine["web/app/ewr/0"].workload.config;
@@ -201,8 +201,8 @@ fn extends_merges_deeply() {
 #[test]
 fn manifest_overrides_fly_toml() {
     let fly = "app = \"from-fly\"\nprimary_region = \"fra\"\n[build]\nimage = \"web:1\"\n[env]\nA = \"${NOT_OURS}\"\nB = \"fly\"\n[http_service]\ninternal_port = 8080\n";
-    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\nenv.B = \"${apps.web.name}\"\n[apps.web.http_service]\nforce_https = true\n";
-    let loaded = ManifestDir::with_files(&[("fly.toml", fly), ("x.toml", own)])
+    let manifest = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\nenv.B = \"${apps.web.name}\"\n[apps.web.http_service]\nforce_https = true\n";
+    let loaded = ManifestDir::with_files(&[("fly.toml", fly), ("x.toml", manifest)])
         .load(&unchecked_inputs())
         .unwrap();
     assert_eq!(loaded.desired.fly_app["web"].name, "from-fly");
@@ -223,17 +223,18 @@ fn manifest_overrides_fly_toml() {
 
 #[test]
 fn missing_environment_is_reported() {
-    let problems = load(&repo_path("environments"), "prodction", &unchecked_inputs()).unwrap_err();
-    let (_, line, column, message, help) = problems.iter().next().unwrap();
+    let diagnostics =
+        load(&repo_path("environments"), "prodction", &unchecked_inputs()).unwrap_err();
+    let (_, line, column, message, help) = diagnostics.iter().next().unwrap();
     assert!(message.starts_with("there is no environment `prodction`") && (line, column) == (0, 0));
     assert_eq!(help, Some("did you mean `production`?"));
-    let said = messages(load(
+    let text = messages(load(
         &repo_path("environments"),
         "_base",
         &unchecked_inputs(),
     ));
     assert_eq!(
-        said,
+        text,
         ["`_base` is only inherited from, because its name begins with `_`"]
     );
 }
@@ -267,19 +268,19 @@ fn every_resource_has_a_position() {
 #[test]
 fn unsupported_fly_toml_setting_is_a_warning() {
     let fly = "app = \"a\"\nprimary_region = \"fra\"\n\n[[services]]\nprotocol = \"tcp\"\n[deploy]\nseed_command = \"x\"\n";
-    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
-    let loaded = ManifestDir::with_files(&[("fly.toml", fly), ("x.toml", own)])
+    let manifest = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
+    let loaded = ManifestDir::with_files(&[("fly.toml", fly), ("x.toml", manifest)])
         .load(&unchecked_inputs())
         .unwrap();
-    let said = &loaded.desired.meta.warnings;
-    let line = |ending: &str| said.iter().any(|line| line.contains(ending));
+    let text = &loaded.desired.meta.warnings;
+    let line = |ending: &str| text.iter().any(|line| line.contains(ending));
     assert!(
         line(
-            "fly.toml:4: this service has no `internal_port`, so it reaches nothing; it is left out"
+            "fly.toml:4: this service has no `internal_port`, so it reaches nothing; it is ignored"
         ),
-        "{said:?}"
+        "{text:?}"
     );
-    assert!(line("fly.toml:7: `seed_command` is flyctl's"), "{said:?}");
+    assert!(line("fly.toml:7: `seed_command` is flyctl's"), "{text:?}");
     assert!(
         loaded.desired.fly_machine["web/app/fra/0"]
             .workload
@@ -292,8 +293,8 @@ fn unsupported_fly_toml_setting_is_a_warning() {
 #[test]
 fn fly_json_is_accepted() {
     let fly = r#"{"app": "a", "primary_region": "fra", "http_service": {"internal_port": 3000}}"#;
-    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.json\"\n";
-    let loaded = ManifestDir::with_files(&[("fly.json", fly), ("x.toml", own)])
+    let manifest = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.json\"\n";
+    let loaded = ManifestDir::with_files(&[("fly.json", fly), ("x.toml", manifest)])
         .load(&unchecked_inputs())
         .unwrap();
     let config = &loaded.desired.fly_machine["web/app/fra/0"].workload.config;
@@ -307,16 +308,16 @@ fn syntax_error_shows_no_secret() {
         "X = 'postgres://a:hunter2@b/c",
         "Y = sk-hunter2",
     ] {
-        let problems = load_text(
+        let diagnostics = load_text(
             &format!("{BASE}[apps.web.env]\n{line}\n"),
             &unchecked_inputs(),
         )
         .unwrap_err();
-        let said = problems.render(true, 80);
+        let text = diagnostics.render(true, 80);
         assert!(
-            said.contains("this is not TOML") && said.contains("\u{1b}["),
-            "{said}"
+            text.contains("this is not TOML") && text.contains("\u{1b}["),
+            "{text}"
         );
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }

@@ -1,4 +1,5 @@
-//! Broken manifests, each with what is said of it stored beside it. `SNAPSHOTS=overwrite` rewrites the stored texts.
+//! Invalid manifests, each with its stored diagnostics next to it. `SNAPSHOTS=overwrite` rewrites
+//! them.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use trimtab::manifest::{SecretsMode, list_environments, load};
 
 use crate::manifest::support::unchecked_inputs;
 
-/// Relative, so that messages name no folder of this machine.
+/// Relative, so that diagnostics do not depend on the location of the repository.
 const FOLDER: &str = "tests/manifests/bad";
 
 #[test]
@@ -15,21 +16,21 @@ fn invalid_manifests_match_stored_diagnostics() {
     let mut inputs = unchecked_inputs();
     inputs.secrets_mode = SecretsMode::Required;
     let assert = Assert::new().action_env("SNAPSHOTS").normalize_paths(false);
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for environment in list_environments(Path::new(FOLDER)).unwrap() {
-        let said = match load(Path::new(FOLDER), &environment, &inputs) {
+        let rendered = match load(Path::new(FOLDER), &environment, &inputs) {
             Ok(_) => "nothing is wrong\n".to_owned(),
-            Err(problems) => format!("{}\n", problems.render(false, 100)),
+            Err(diagnostics) => format!("{}\n", diagnostics.render(false, 100)),
         };
         let stored = Data::read_from(
             &Path::new(FOLDER).join(format!("{environment}.stderr")),
             None,
         );
-        if let Err(difference) = assert.try_eq(Some(&environment), said.into(), stored) {
-            wrong.push(difference.to_string());
+        if let Err(difference) = assert.try_eq(Some(&environment), rendered.into(), stored) {
+            failures.push(difference.to_string());
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What manifests become: machines, volumes, addresses, and the references between them.
+//! The desired state that manifests become: machines, volumes, addresses, and the references
+//! between them.
 
 use serde_json::{Value, json};
 use trimtab::{
@@ -9,13 +10,12 @@ use trimtab::{
 
 use crate::manifest::support::{load_text, unchecked_inputs};
 
-/// The head that every manifest here has.
 const HEAD: &str = "project = \"p\"\n[fly]\norg = \"o\"\n";
 
-fn load_desired(rest: &str) -> Desired {
-    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked_inputs());
+fn load_desired(sections: &str) -> Desired {
+    let loaded = load_text(&format!("{HEAD}{sections}"), &unchecked_inputs());
     loaded
-        .unwrap_or_else(|problems| panic!("{problems}"))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
         .desired
 }
 
@@ -23,7 +23,7 @@ fn machine_config(desired: &Desired, name: &str) -> Value {
     serde_json::to_value(&desired.fly_machine[name].workload.config).unwrap()
 }
 
-/// The fly.toml of the API reference's worked example, in the manifest's words.
+/// The worked example of Fly's API reference, as a manifest.
 const WORKED_EXAMPLE: &str = r#"
 [apps.demo]
 name = "demo"
@@ -154,8 +154,8 @@ env = { B = "cron" }
 
 #[test]
 fn default_addresses_match_flyctl() {
-    let kinds = |rest: &str| -> Vec<(IpKind, bool)> {
-        load_desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{rest}"))
+    let kinds = |sections: &str| -> Vec<(IpKind, bool)> {
+        load_desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{sections}"))
             .fly_ip
             .values()
             .map(|ip| (ip.kind, ip.stated))
@@ -284,10 +284,10 @@ release_command = "migrate"
 wait_timeout = "90s"
 "#,
     );
-    let said = desired.meta.warnings.join("\n");
+    let text = desired.meta.warnings.join("\n");
     assert!(
-        said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"),
-        "{said}"
+        text.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"),
+        "{text}"
     );
     for part in [
         "port 443 (tcp) is served twice",
@@ -295,9 +295,9 @@ wait_timeout = "90s"
         "machines with swap",
         "more than 2 GB",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(text.contains(part), "{text}");
     }
-    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!text.contains("hunter2"), "{text}");
     assert_eq!(desired.fly_machine["web/app/ewr/0"].workload.wait_secs, 90);
 }
 
@@ -334,9 +334,9 @@ fn groups_share_volume_name_but_not_volumes() {
 
 #[test]
 fn min_machines_running_sets_default_count() {
-    let machines = |service: &str, rest: &str| {
+    let machines = |service: &str, sections: &str| {
         let text = format!(
-            "[apps.web]\nprimary_region = \"ewr\"\n{rest}[apps.web.http_service]\ninternal_port = 80\nauto_stop_machines = \"stop\"\n{service}"
+            "[apps.web]\nprimary_region = \"ewr\"\n{sections}[apps.web.http_service]\ninternal_port = 80\nauto_stop_machines = \"stop\"\n{service}"
         );
         load_desired(&text)
             .fly_machine
@@ -415,7 +415,7 @@ fn expiry_without_noncurrent_days_is_a_warning() {
         let head = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.b]\n";
         let all = load_desired(&format!("{head}{bucket}")).meta.warnings;
         all.into_iter()
-            .filter(|warning| warning.contains("stays as an old version"))
+            .filter(|warning| warning.contains("remain as noncurrent versions"))
             .count()
     };
     assert_eq!(

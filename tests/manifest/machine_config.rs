@@ -1,4 +1,5 @@
-//! `machine_config`: what lies beneath the manifest, what goes to Fly as it is, and which container runs the image.
+//! `machine_config`: what the manifest overrides, what goes to Fly unchanged, and which container
+//! gets the image.
 
 use serde_json::{Value, json};
 use trimtab::{
@@ -15,7 +16,7 @@ use crate::{
 const HEAD: &str =
     "project = \"p\"\n[fly]\norg = \"personal\"\n[apps.web]\nprimary_region = \"ewr\"\n";
 
-/// A manifest of an app with that document, and more.
+/// A manifest of an app with this `machine_config` and more lines.
 fn manifest_with(document: &Value, more: &str) -> String {
     format!("{HEAD}machine_config = '''\n{document}'''\n{more}")
 }
@@ -23,11 +24,11 @@ fn manifest_with(document: &Value, more: &str) -> String {
 fn load_desired(document: &Value, more: &str) -> Desired {
     let loaded = load_text(&manifest_with(document, more), &unchecked_inputs());
     loaded
-        .unwrap_or_else(|problems| panic!("{problems}"))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
         .desired
 }
 
-/// What a new machine of the only group is made of.
+/// The request body that creates a machine of the only group.
 fn create_body(desired: &Desired) -> Value {
     desired.fly_machine["web/app/ewr/0"].workload.create_body()
 }
@@ -59,9 +60,9 @@ fn manifest_overrides_machine_config() {
         "rootfs": {"persist": "always", "size_gb": 4},
         "auto_destroy": false,
     });
-    let alone = load_desired(&document, "");
+    let without_overrides = load_desired(&document, "");
     assert_eq!(
-        create_body(&alone),
+        create_body(&without_overrides),
         json!({
             "image": "base:1",
             "env": {"A": "beneath", "B": "beneath", "FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ewr"},
@@ -75,18 +76,20 @@ fn manifest_overrides_machine_config() {
             "rootfs": {"persist": "always", "size_gb": 4},
         })
     );
-    assert_eq!(alone.meta.warnings, Vec::<String>::new());
+    assert_eq!(without_overrides.meta.warnings, Vec::<String>::new());
     assert_eq!(
-        alone.fly_machine["web/app/ewr/0"].workload.labels["team"],
+        without_overrides.fly_machine["web/app/ewr/0"]
+            .workload
+            .labels["team"],
         "core"
     );
     assert!(
-        alone.fly_ip.contains_key("web/v4"),
+        without_overrides.fly_ip.contains_key("web/v4"),
         "a service on a port of its own needs an address of its own"
     );
-    let above = "image = \"web:1\"\nenv.A = \"above\"\nkill_timeout = 30\nvm = { memory = \"4gb\" }\nprocesses.app = \"serve\"\nhttp_service = { internal_port = 80 }\nrestart = { policy = \"never\" }\n";
-    let above = create_body(&load_desired(&document, above));
-    let at = |path: &str| above.pointer(path).cloned().unwrap_or_default();
+    let overrides = "image = \"web:1\"\nenv.A = \"above\"\nkill_timeout = 30\nvm = { memory = \"4gb\" }\nprocesses.app = \"serve\"\nhttp_service = { internal_port = 80 }\nrestart = { policy = \"never\" }\n";
+    let overrides = create_body(&load_desired(&document, overrides));
+    let at = |path: &str| overrides.pointer(path).cloned().unwrap_or_default();
     assert_eq!(
         (at("/image"), at("/env/A"), at("/env/B")),
         (json!("web:1"), json!("above"), json!("beneath"))
@@ -181,10 +184,10 @@ fn file_paths_are_relative_to_document() {
             {"guest_path": "/c", "image_config": "."},
         ]}],
     });
-    let own = format!("{HEAD}image = \"web:1\"\nmachine_config = \"sub/machine.json\"\n");
+    let manifest = format!("{HEAD}image = \"web:1\"\nmachine_config = \"sub/machine.json\"\n");
     let document = document.to_string();
     let files = [
-        ("x.toml", own.as_str()),
+        ("x.toml", manifest.as_str()),
         ("sub/machine.json", &document),
         ("sub/a.txt", "a"),
         ("b.txt", "b"),
@@ -201,10 +204,10 @@ fn file_paths_are_relative_to_document() {
         body["containers"][0]["files"],
         json!([{"guest_path": "/b", "raw_value": "Yg=="}, {"guest_path": "/c", "image_config": "web:1"}])
     );
-    let said = messages(ManifestDir::with_files(&files[..2]).load(&unchecked_inputs()));
+    let text = messages(ManifestDir::with_files(&files[..2]).load(&unchecked_inputs()));
     assert!(
-        said.iter().all(|line| line.starts_with("cannot read `")) && said.len() == 2,
-        "{said:?}"
+        text.iter().all(|line| line.starts_with("cannot read `")) && text.len() == 2,
+        "{text:?}"
     );
 }
 
@@ -213,11 +216,11 @@ fn errors_do_not_show_values() {
     for (document, message) in [
         (
             json!({"env": {"A": "hunter2", "B": ["hunter2"]}}),
-            "`env` in `machine_config` has not the Machines API's form",
+            "`env` in `machine_config` does not match the Machines API",
         ),
         (
             json!({"guest": {"cpus": "hunter2"}}),
-            "`guest` in `machine_config` has not the Machines API's form",
+            "`guest` in `machine_config` does not match the Machines API",
         ),
         (
             json!({"guest": {"gpu_kind": "l40s"}}),
@@ -240,12 +243,13 @@ fn errors_do_not_show_values() {
             "`size` in `machine_config` is an older word",
         ),
     ] {
-        let problems = load_text(&manifest_with(&document, ""), &unchecked_inputs()).unwrap_err();
-        assert_eq!(problems.diagnostics[0].message, message);
+        let diagnostics =
+            load_text(&manifest_with(&document, ""), &unchecked_inputs()).unwrap_err();
+        assert_eq!(diagnostics.diagnostics[0].message, message);
         assert!(
-            !problems.render(false, 80).contains("hunter2"),
+            !diagnostics.render(false, 80).contains("hunter2"),
             "{}",
-            problems.render(false, 80)
+            diagnostics.render(false, 80)
         );
     }
     for (source, message) in [
@@ -262,16 +266,16 @@ fn errors_do_not_show_values() {
             "`machine_config` is neither JSON nor the name of a .json file",
         ),
     ] {
-        let problems = load_text(
+        let diagnostics = load_text(
             &format!("{HEAD}machine_config = {source}\n"),
             &unchecked_inputs(),
         )
         .unwrap_err();
-        assert_eq!(problems.diagnostics[0].message, message);
+        assert_eq!(diagnostics.diagnostics[0].message, message);
         assert!(
-            !problems.render(false, 80).contains("hunter2"),
+            !diagnostics.render(false, 80).contains("hunter2"),
             "{}",
-            problems.render(false, 80)
+            diagnostics.render(false, 80)
         );
     }
 }
@@ -285,21 +289,21 @@ fn ineffective_settings_are_warnings() {
         "guest": {"cpus": 2, "max_memory_mb": 512},
         "containers": [{"name": "app", "env": {"SESSION_SECRET": "hunter2hunter2"}, "secrets": [{"env_var": "A", "name": "B"}]}],
     });
-    let said = joined_warnings(&load_desired(&document, "image = \"web:1\"\n"));
+    let text = joined_warnings(&load_desired(&document, "image = \"web:1\"\n"));
     for expected in [
         "x.toml:6: `mounts` in `machine_config` have no effect",
-        "`dsn` in `machine_config` is not known here; did you mean `dns`?",
+        "`dsn` in `machine_config` is not a known key; did you mean `dns`?",
         "`guest.max_memory_mb` in `machine_config` is not known, and left out",
         "`SESSION_SECRET` looks like a secret in the open",
-        "container `app` takes a secret `B`",
+        "container `app` uses a secret `B`",
     ] {
-        assert!(said.contains(expected), "{expected}\n{said}");
+        assert!(text.contains(expected), "{expected}\n{text}");
     }
-    assert!(!said.contains("hunter2"), "{said}");
-    let said = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked_inputs())
+    assert!(!text.contains("hunter2"), "{text}");
+    let text = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked_inputs())
         .unwrap()
         .desired;
-    assert!(joined_warnings(&said).contains("`container` has no effect without `machine_config`"));
+    assert!(joined_warnings(&text).contains("`container` has no effect without `machine_config`"));
 }
 
 #[test]
@@ -308,8 +312,8 @@ fn fly_toml_can_set_machine_config() {
     let fly = format!(
         "app = \"a\"\nprimary_region = \"fra\"\ncontainer = \"web\"\nmachine_config = '{document}'\n[build]\nimage = \"web:1\"\n"
     );
-    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
-    let loaded = ManifestDir::with_files(&[("fly.toml", &fly), ("x.toml", own)])
+    let manifest = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
+    let loaded = ManifestDir::with_files(&[("fly.toml", &fly), ("x.toml", manifest)])
         .load(&unchecked_inputs())
         .unwrap();
     let body = loaded.desired.fly_machine["web/app/fra/0"]
@@ -328,7 +332,7 @@ fn fly_toml_can_set_machine_config() {
     );
 }
 
-/// Every beginning of a document, and every value in the place of every other.
+/// Every prefix of a document, and every kind of value in every field.
 #[test]
 fn malformed_document_does_not_panic() {
     let parts = [
@@ -367,12 +371,12 @@ fn malformed_document_does_not_panic() {
         json!({"a": {"b": [1]}}),
         json!({"cpus": u32::MAX, "cpu_kind": "performance"}),
     ];
-    let own = format!("{HEAD}machine_config = \"machine.json\"\n");
-    let folder = ManifestDir::with_files(&[("x.toml", &own)]);
+    let manifest = format!("{HEAD}machine_config = \"machine.json\"\n");
+    let folder = ManifestDir::with_files(&[("x.toml", &manifest)]);
     let try_out = |document: &str| {
         folder.write("machine.json", document);
-        if let Err(problems) = folder.load(&unchecked_inputs()) {
-            assert!(!problems.render(false, 80).is_empty(), "{document}");
+        if let Err(diagnostics) = folder.load(&unchecked_inputs()) {
+            assert!(!diagnostics.render(false, 80).is_empty(), "{document}");
         }
     };
     for (part, value) in parts
@@ -405,14 +409,14 @@ async fn containers_are_created_and_updated_in_place() {
         manifest_with(&document(80), "image = \"web:1\"\n"),
     )
     .unwrap();
-    let team = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    team.write_manifest(&manifest_with(&document(81), "image = \"web:2\"\n"));
+    let env = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    env.write_manifest(&manifest_with(&document(81), "image = \"web:2\"\n"));
     assert_eq!(
-        team.summary().await,
+        env.summary().await,
         ["restart fly.machine/web/app/ewr/0 image,containers"]
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }

@@ -1,4 +1,5 @@
-//! Manifests as users write them: what they become, and what is said of broken ones.
+//! Manifests as users write them: the desired state that they become, and the diagnostics of
+//! invalid ones.
 
 mod aws_limits;
 mod corpus;

@@ -1,4 +1,4 @@
-//! Whatever a file holds, loading it ends with an answer: it never panics, and never hangs.
+//! Loading any text gives a result or an error: it never panics and never hangs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use trimtab::manifest::{SecretsMode, load};
 
 use crate::manifest::support::{repo_path, unchecked_inputs};
 
-/// What replaces a piece of a manifest: values of every type, and signs that mean something somewhere.
+/// Replacements for the value of a key: values of every type, and texts with special characters.
 const REPLACEMENTS: [&str; 16] = [
     "",
     "0",
@@ -26,11 +26,11 @@ const REPLACEMENTS: [&str; 16] = [
     "\"SIGTERM\"",
 ];
 
-/// The manifests of a folder, with its files beside them in a folder that vanishes.
+/// Loads a manifest with each value replaced, and cut off at many places.
 fn load_mangled(folder: &str, environment: &str) {
     let text =
         std::fs::read_to_string(repo_path(folder).join(format!("{environment}.toml"))).unwrap();
-    let beside = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(repo_path(folder))
         .unwrap()
         .map(|file| file.unwrap().path())
@@ -39,7 +39,7 @@ fn load_mangled(folder: &str, environment: &str) {
             .extension()
             .is_some_and(|extension| extension == "toml")
         {
-            std::fs::copy(&file, beside.path().join(file.file_name().unwrap())).unwrap();
+            std::fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
         }
     }
     let lines: Vec<&str> = text.lines().collect();
@@ -54,14 +54,14 @@ fn load_mangled(folder: &str, environment: &str) {
                 .map_or(piece.to_owned(), |(key, _)| format!("{key}= {piece}"));
             let mut lines = lines.clone();
             lines[index] = &broken;
-            load_text_in(beside.path(), &lines.join("\n"));
+            load_text_in(copy.path(), &lines.join("\n"));
         }
     }
     for end in (0..text.len())
         .step_by(29)
         .filter(|end| text.is_char_boundary(*end))
     {
-        load_text_in(beside.path(), &text[..end]);
+        load_text_in(copy.path(), &text[..end]);
     }
 }
 
@@ -69,8 +69,8 @@ fn load_text_in(folder: &Path, text: &str) {
     std::fs::write(folder.join("junk.toml"), text).unwrap();
     let mut inputs = unchecked_inputs();
     inputs.secrets_mode = SecretsMode::Lenient;
-    if let Err(problems) = load(folder, "junk", &inputs) {
-        assert!(!problems.render(false, 80).is_empty(), "{text}");
+    if let Err(diagnostics) = load(folder, "junk", &inputs) {
+        assert!(!diagnostics.render(false, 80).is_empty(), "{text}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! The JSON Schema: fresh, strict about what editors can know, and true to the manifests in this repository.
-//! `SNAPSHOTS=overwrite` writes it anew.
+//! The JSON Schema of manifests is up to date, and describes every key. `SNAPSHOTS=overwrite`
+//! rewrites it.
 
 use snapbox::{Assert, Data};
 use trimtab::manifest::editor_schema;

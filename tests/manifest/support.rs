@@ -1,15 +1,14 @@
-//! Folders, inputs and shorthands that the tests share.
+//! Folders, inputs and shorthands for the tests of manifests.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use trimtab::manifest::{Inputs, LoadedEnvironment, ManifestError, SecretsMode, load};
 
-/// A path in the repository.
 pub(crate) fn repo_path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
-/// No inputs, and secrets unread.
+/// No inputs; secrets are not read.
 pub(crate) fn unchecked_inputs() -> Inputs {
     Inputs {
         vars: BTreeMap::new(),
@@ -20,18 +19,16 @@ pub(crate) fn unchecked_inputs() -> Inputs {
     }
 }
 
-/// A map of texts.
 pub(crate) fn string_map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
 }
 
-/// Files in a folder that vanishes, and an environment of them.
+/// A temporary folder of manifests.
 pub(crate) struct ManifestDir(tempfile::TempDir);
 
 impl ManifestDir {
-    /// Writes the files.
     pub(crate) fn with_files(files: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for (name, text) in files {
@@ -40,7 +37,7 @@ impl ManifestDir {
         folder
     }
 
-    /// Writes one more, or writes it anew.
+    /// Writes or overwrites a file.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -53,19 +50,19 @@ impl ManifestDir {
     }
 }
 
-/// Loads one manifest from text.
+/// Loads a single manifest.
 pub(crate) fn load_text(text: &str, inputs: &Inputs) -> Result<LoadedEnvironment, ManifestError> {
     ManifestDir::with_files(&[("x.toml", text)]).load(inputs)
 }
 
-/// The messages of what is wrong.
+/// The messages of all errors.
 pub(crate) fn messages(result: Result<LoadedEnvironment, ManifestError>) -> Vec<String> {
-    let problems = result
+    let diagnostics = result
         .err()
-        .map(|problems| problems.diagnostics)
+        .map(|diagnostics| diagnostics.diagnostics)
         .unwrap_or_default();
-    problems
+    diagnostics
         .into_iter()
-        .map(|problem| problem.message)
+        .map(|diagnostic| diagnostic.message)
         .collect()
 }

@@ -1,5 +1,5 @@
-//! A small shop to draw plans from: one app with machines, a volume, secrets, addresses and a cron machine, as it is
-//! asked for and as it is.
+//! A small shop to make plans of: one app with machines, a volume, secrets, addresses and a cron
+//! machine, as desired and live state.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,9 +25,9 @@ use trimtab::{
     render::{Headline, TextOptions},
 };
 
-/// What no output may hold.
+/// A secret value, which no output may contain.
 pub(crate) const CANARY: &str = "canary-7f3a-value";
-/// Neither may it hold what secrets are recognised by.
+/// A secret's fingerprint, which no output may contain either.
 pub(crate) const CANARY_FINGERPRINT: &str = "canary-7f3a-print";
 
 pub(crate) const PLAIN: TextOptions = TextOptions {
@@ -63,7 +63,6 @@ fn owner_mark() -> OwnershipMark {
     }
 }
 
-/// What the manifest asks for.
 pub(crate) fn desired() -> Desired {
     let mut desired = Desired::empty(EnvironmentMeta {
         aws: None,
@@ -178,7 +177,7 @@ fn workload(group: &str, region: &str) -> Workload {
     }
 }
 
-/// An image by the two digits that its digest repeats.
+/// An image whose digest repeats these two digits.
 pub(crate) fn image_with_digest(digits: &str) -> Image {
     Image::new(format!(
         "registry.fly.io/shop-web@sha256:{}",
@@ -195,7 +194,7 @@ pub(crate) fn cron_spec() -> CronSpec {
     }
 }
 
-/// The world once exactly this was applied.
+/// The live state after exactly this was applied.
 pub(crate) fn world_after_apply(desired: &Desired) -> World {
     let mut world = World::default();
     for (name, spec) in &desired.fly_app {
@@ -324,14 +323,14 @@ fn live_workload(spec: &Workload, world: &World, at: usize, state: &str) -> Work
     }
 }
 
-/// A plan and what the guard says of it.
+/// A plan, and why the guard refuses it.
 pub(crate) fn plan_with_refusals(desired: &Desired, world: &World) -> (Plan, Vec<Refusal>) {
     let plan = plan(desired, world).unwrap();
     let refusals = refusals(&plan, &Limits::default());
     (plan, refusals)
 }
 
-/// A shop in which something of every sort happens: see the stored plan for what.
+/// A plan with every kind of change; the stored output shows which.
 pub(crate) fn every_kind_of_change() -> (Desired, World) {
     let mut desired = desired();
     let mut world = world_after_apply(&desired);
@@ -355,11 +354,11 @@ pub(crate) fn every_kind_of_change() -> (Desired, World) {
         "{CANARY_FINGERPRINT}-new"
     )));
     values.insert("DATABASE_URL".to_owned(), sentry);
-    // Somebody set a secret outside and stopped a group's size from being what it was.
+    // A changed memory size.
     let keeper = world.fly_machine.get_mut("web/keeper/ewr/0").unwrap();
     keeper.workload.config.guest.as_mut().unwrap().memory_mb = trimtab::model::Mib(1024);
     keeper.workload.raw = serde_json::to_value(&keeper.workload.config).unwrap();
-    // A machine and a volume that the manifest no longer names, an address that is missing.
+    // A machine and a volume that the manifest does not name, and a missing address.
     let (ours, orphan) = (
         world.fly_machine["web/app/iad/0"].clone(),
         live_volume(&volume_spec("iad"), 7),
@@ -385,7 +384,7 @@ pub(crate) fn every_kind_of_change() -> (Desired, World) {
     (desired, world)
 }
 
-/// A shop that must be moved to another network, which takes everything in it along.
+/// An app that must be replaced because its network changes, with everything in it.
 pub(crate) fn app_replacement() -> (Desired, World) {
     let mut desired = desired();
     let world = world_after_apply(&desired);
@@ -429,7 +428,7 @@ pub(crate) fn hostile_values() -> (Desired, World) {
     (desired, world)
 }
 
-/// So many apps that each change alone, so that nothing can be said once for all.
+/// Many apps, each with a change of its own, so that the changes cannot be grouped.
 pub(crate) fn many_apps(apps: usize) -> (Desired, World) {
     let mut desired = desired();
     for at in 0..apps {
@@ -454,7 +453,7 @@ pub(crate) fn pretty_json(document: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(document).unwrap())
 }
 
-/// Four apps, of which each needs the one before it, and one that needs nothing but the first.
+/// Four apps: each depends on the one before it, and the last also on the first.
 pub(crate) fn dependent_apps() -> Desired {
     let mut desired = Desired::empty(desired().meta);
     let apps = ["database", "api", "web", "worker"];

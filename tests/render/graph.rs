@@ -1,4 +1,4 @@
-//! Pictures.
+//! Plans as graphs.
 
 use snapbox::{assert_data_eq, file};
 use trimtab::{
@@ -40,7 +40,7 @@ fn inventory_as_svg() {
     );
 }
 
-/// Several apps of several machines: many arrows, and long ones.
+/// Several apps with several machines: many edges, and long ones.
 #[test]
 fn dependent_apps_as_svg() {
     let (plan, _) = plan_with_refusals(

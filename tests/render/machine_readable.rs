@@ -1,4 +1,4 @@
-//! What programs read: our own JSON with its schema, Terraform's, and events.
+//! Output for programs: our JSON with its schema, Terraform's JSON, and events.
 
 use serde_json::Value;
 use snapbox::{assert_data_eq, file};
@@ -18,7 +18,7 @@ fn plan_json() {
     assert_data_eq!(pretty_json(&document), file!["json/eventful.json"].raw());
 }
 
-/// Fails when the types changed and the file did not: `SNAPSHOTS=overwrite` writes it.
+/// Fails when the types have changed and the file has not. `SNAPSHOTS=overwrite` rewrites it.
 #[test]
 fn plan_schema_is_up_to_date() {
     assert_data_eq!(
@@ -37,7 +37,7 @@ fn plan_json_conforms_to_schema() {
     }
 }
 
-/// As much of JSON Schema as our own schema uses.
+/// Validates as much of JSON Schema as our own schemas use.
 pub(crate) fn assert_conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
     if let Some(name) = schema["$ref"].as_str() {
         return assert_conforms(
@@ -107,7 +107,8 @@ fn changes_of_type<'a>(document: &'a Value, kind: &'a str) -> impl Iterator<Item
     changes.filter(move |change| change["type"] == kind)
 }
 
-/// What equals on both sides is no change: an update touches the attributes that the plan shows, and no other.
+/// An attribute that is equal before and after is no change: an update differs only in the
+/// attributes that the plan shows.
 #[test]
 fn terraform_update_matches_plan() {
     let (desired, world) = every_kind_of_change();

@@ -1,4 +1,5 @@
-//! Plans drawn by hand, rendered, and compared with what is stored beside this file. `SNAPSHOTS=overwrite` rewrites it.
+//! Plans of a fixture, rendered and compared with the stored output next to this file.
+//! `SNAPSHOTS=overwrite` rewrites it.
 
 mod fixture;
 mod graph;

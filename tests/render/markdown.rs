@@ -65,7 +65,7 @@ fn values_are_escaped() {
     assert_data_eq!(comment, file!["markdown/nasty.md"].raw());
 }
 
-/// What Markdown reads, and what it leaves alone.
+/// Splits a comment into what is outside and what is inside of fenced code blocks.
 fn split_at_fence(comment: &str) -> (String, String) {
     let (mut outside, mut inside, mut open) = (String::new(), String::new(), None::<String>);
     for line in comment.lines() {

@@ -1,4 +1,4 @@
-//! Rollouts: plans in which machines take turns, as text, Markdown, JSON and pictures.
+//! Rollouts as text, Markdown, JSON and graphs.
 
 use snapbox::{assert_data_eq, file};
 use trimtab::{
@@ -32,7 +32,7 @@ fn rollout_policy(strategy: RolloutStrategy, at_once: u32) -> RolloutPolicy {
     RolloutPolicy { strategy, at_once }
 }
 
-/// A group with so many machines in each of three regions.
+/// Adds a group with this many machines in each of three regions.
 fn add_group(desired: &mut Desired, app: &str, group: &str, each: usize, turns: RolloutPolicy) {
     for region in REGIONS {
         for at in 0..each {
@@ -48,7 +48,6 @@ fn add_group(desired: &mut Desired, app: &str, group: &str, each: usize, turns: 
     }
 }
 
-/// Machines of one group.
 fn machines_of_group<'a>(
     desired: &'a mut Desired,
     group: &str,
@@ -77,7 +76,7 @@ fn verify() -> Verification {
     }
 }
 
-/// Gives every machine and cron machine the new version.
+/// Gives every machine and cron machine a new image.
 fn set_new_image(desired: &mut Desired) {
     let machines = desired
         .fly_machine
@@ -89,8 +88,9 @@ fn set_new_image(desired: &mut Desired) {
         .for_each(|workload| workload.config.image = Some(image_with_digest("2b")));
 }
 
-/// One app with a group of every strategy, behind an app that it needs; a command before, a proof and cron machines
-/// after, sleepers, and machines that come and go besides.
+/// An app with one group for each strategy, which depends on another app, and with a release
+/// command, verification, cron machines, suspended machines, and machines that are added and
+/// removed.
 pub(crate) fn every_strategy() -> (Desired, World) {
     let mut all = Desired::empty(desired().meta);
     all.fly_app.insert(parse_name("api"), app_spec("api"));
@@ -164,7 +164,7 @@ pub(crate) fn every_strategy() -> (Desired, World) {
     (all, world)
 }
 
-/// Lets the command of the new release come before the machines of `web`.
+/// Adds a release command before the machines of `web`.
 fn add_release_command(all: &mut Desired, world: &mut World) {
     let mut workload = machine_spec("app", "ewr/0").workload;
     workload.config.image = Some(image_with_digest("2b"));
@@ -191,7 +191,7 @@ fn add_release_command(all: &mut Desired, world: &mut World) {
     world.fly_release.insert(parse_name("web"), live);
 }
 
-/// One group alone, with so many machines in each of three regions, that gets a new version.
+/// A plan that gives a new image to one group with this many machines in each of three regions.
 fn plan_for_one_group(each: usize, turns: RolloutPolicy) -> Plan {
     let mut all = Desired::empty(desired().meta);
     all.fly_app.insert(parse_name("web"), app_spec("web"));
@@ -205,7 +205,7 @@ fn plan_for_one_group(each: usize, turns: RolloutPolicy) -> Plan {
     plan_with_refusals(&all, &world).0
 }
 
-/// What is said of the rollout, and of the time.
+/// The lines about the rollout and its duration.
 fn rollout_text(plan: &Plan, width: usize) -> String {
     let text = text::plan(
         plan,
@@ -283,7 +283,7 @@ fn every_strategy_as_graph() {
     assert_data_eq!(graph::dot(&plan), file!["graph/rollout.dot"].raw());
 }
 
-/// Few and many machines in each way, on a terminal of 60 columns.
+/// Few and many machines with each strategy, in a terminal of 60 columns.
 #[test]
 fn strategies_are_described() {
     let strategies = [

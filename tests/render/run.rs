@@ -1,4 +1,4 @@
-//! A run that goes wrong in every way, as events and as a report.
+//! A run with every kind of failure, as events and as a report.
 
 use snapbox::{assert_data_eq, file};
 use trimtab::{

@@ -1,4 +1,4 @@
-//! No output holds a secret, wherever one was put.
+//! No output contains a secret, wherever it is.
 
 use trimtab::{
     kinds::Desired,
@@ -70,7 +70,7 @@ fn no_output_shows_a_secret() {
     }
 }
 
-/// The canary in every place of a manifest that is secret.
+/// The desired state with the canary as the value of every secret.
 fn with_canaries(mut desired: Desired) -> Desired {
     let secrets = desired.fly_secrets.values_mut();
     for secret in secrets.flat_map(|secrets| secrets.values.values_mut()) {
@@ -79,7 +79,8 @@ fn with_canaries(mut desired: Desired) -> Desired {
     desired
 }
 
-/// What a run happens to know as secret differs: a check of a pull request has no secrets, an apply has them all.
+/// Which values a run knows to be secret differs: a check of a pull request has no secrets, an
+/// apply has all of them.
 #[test]
 fn plan_does_not_depend_on_known_secrets() {
     const ONCE_OPEN: &str = "open-before-it-became-a-secret";

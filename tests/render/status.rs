@@ -1,4 +1,4 @@
-//! What runs, drawn from the shop: judged, and shown in wide and in narrow terminals.
+//! The status of a fixture, in wide and in narrow terminals.
 
 use snapbox::{assert_data_eq, file};
 use trimtab::{
@@ -27,7 +27,7 @@ fn machine_mut<'w>(world: &'w mut World, slot: &str) -> &'w mut WorkloadLive {
         .workload
 }
 
-/// A shop in the middle of a rollout, with a little of everything that can be wrong.
+/// A shop in the middle of a rollout, with one of each problem.
 fn troubled_fleet() -> EnvironmentStatus {
     let mut desired = desired();
     desired

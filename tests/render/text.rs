@@ -1,4 +1,4 @@
-//! Plans, drift, reports, events and reasons on a terminal.
+//! Plans, drift, reports, events and explanations in a terminal.
 
 use snapbox::{assert_data_eq, file};
 use trimtab::{

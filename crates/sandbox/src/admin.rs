@@ -1,68 +1,69 @@
-//! `/_sandbox`: what a test or a person tells the imitation itself. Loopback only, no token.
+//! `/_sandbox`: the administration endpoints, with which tests and people control the sandbox.
+//! Loopback only, without authentication.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::{ApiError, ApiResponse, ApiResult};
-use super::aws;
-use super::behaviour::Rule;
-use super::faults::{FAULT_HELP, Fault};
-use super::server::SharedState;
+use crate::api::{ApiError, ApiResponse, ApiResult};
+use crate::aws;
+use crate::faults::{FAULT_HELP, Fault};
+use crate::fly::behaviour::Rule;
+use crate::shared_state::SharedState;
 
-/// Answers a request to `/_sandbox/…`.
+/// Handles a request to `/_sandbox/…`.
 ///
 /// # Errors
-/// `404` for what is not there, `400` for a body that says nothing sensible.
+/// `404` for an unknown endpoint, `400` for an invalid body.
 pub(crate) fn handle_request(
-    core: &mut SharedState,
+    state: &mut SharedState,
     method: &str,
     path: &str,
     body: &Value,
 ) -> ApiResult {
     match (method, path) {
-        ("GET", "state") => Ok(ApiResponse::ok(core.state_json())),
-        ("GET", "requests") => Ok(ApiResponse::ok(json!(core.requests))),
-        ("GET", "clock") => Ok(show_clock(core)),
-        ("POST", "clock") => advance_clock(core, body),
-        ("GET", "faults") => Ok(list_faults(core)),
-        ("POST", "faults") => add_faults(core, body),
+        ("GET", "state") => Ok(ApiResponse::ok(state.state_json())),
+        ("GET", "requests") => Ok(ApiResponse::ok(json!(state.requests))),
+        ("GET", "clock") => Ok(show_clock(state)),
+        ("POST", "clock") => advance_clock(state, body),
+        ("GET", "faults") => Ok(list_faults(state)),
+        ("POST", "faults") => add_faults(state, body),
         ("DELETE", "faults") => {
-            core.faults.list.clear();
-            Ok(list_faults(core))
+            state.faults.list.clear();
+            Ok(list_faults(state))
         }
         ("POST", "release") => {
-            core.gate.release();
-            Ok(list_faults(core))
+            state.gate.release();
+            Ok(list_faults(state))
         }
-        ("GET", "rules") => Ok(ApiResponse::ok(json!(core.world.global.rules))),
-        ("POST", "rules") => add_rules(core, body),
+        ("GET", "rules") => Ok(ApiResponse::ok(json!(state.world.global.rules))),
+        ("POST", "rules") => add_rules(state, body),
         ("DELETE", "rules") => {
-            core.world.global.rules.clear();
-            core.world.global_dirty = true;
+            state.world.global.rules.clear();
+            state.world.global_dirty = true;
             Ok(ApiResponse::ok(json!([])))
         }
-        ("GET", "images") => Ok(ApiResponse::ok(json!(core.world.global.images))),
-        ("POST", "images") => override_images(core, body),
+        ("GET", "images") => Ok(ApiResponse::ok(json!(state.world.global.images))),
+        ("POST", "images") => override_images(state, body),
         ("DELETE", "images") => {
-            core.world.global.images.clear();
-            core.world.global_dirty = true;
+            state.world.global.images.clear();
+            state.world.global_dirty = true;
             Ok(ApiResponse::ok(json!({})))
         }
-        ("POST", "tokens") => create_token(core, body),
-        ("POST", "hosts") => update_hosts(core, body),
-        ("POST", "aws/keys") => create_aws_keys(core, body),
-        ("POST", "oidc") => aws::issue_machine_token(&mut core.world, body),
-        ("POST", "github") => aws::start_workflow(&mut core.world, &core.url, body),
+        ("POST", "tokens") => create_token(state, body),
+        ("POST", "hosts") => update_hosts(state, body),
+        ("POST", "aws/keys") => create_aws_keys(state, body),
+        ("POST", "oidc") => aws::issue_machine_token(&mut state.world, body),
+        ("POST", "github") => aws::start_workflow(&mut state.world, &state.url, body),
         ("GET", path) if path.starts_with("oidc/") => {
-            aws::serve_oidc_discovery(&mut core.world, path.trim_start_matches("oidc/"))
+            aws::serve_oidc_discovery(&mut state.world, path.trim_start_matches("oidc/"))
         }
         _ => Err(ApiError::not_found("endpoint")),
     }
 }
 
-fn show_clock(core: &SharedState) -> ApiResponse {
+fn show_clock(state: &SharedState) -> ApiResponse {
     ApiResponse::ok(
-        json!({ "now": super::clock::format_millis(core.world.now_ms), "now_ms": core.world.now_ms }),
+        json!({ "now": crate::clock::format_millis(state.world.now_ms), "now_ms": state.world.now_ms }),
     )
 }
 
@@ -70,97 +71,101 @@ fn parse_body<T: serde::de::DeserializeOwned>(body: &Value) -> Result<T, ApiErro
     serde_json::from_value(body.clone()).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
-fn advance_clock(core: &mut SharedState, body: &Value) -> ApiResult {
+fn advance_clock(state: &mut SharedState, body: &Value) -> ApiResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Advance {
+    struct AdvanceRequest {
         advance_ms: i64,
     }
-    let Advance { advance_ms } = parse_body(body)?;
+    let AdvanceRequest { advance_ms } = parse_body(body)?;
     if advance_ms < 0 {
-        return Err(ApiError::bad_request("time does not go back"));
+        return Err(ApiError::bad_request(
+            "advance_ms must not be negative: the clock only moves forward",
+        ));
     }
-    core.clock.advance(advance_ms);
-    core.catch_up_with_clock();
-    core.world.global_dirty = true;
-    Ok(show_clock(core))
+    state.clock.advance(advance_ms);
+    state.catch_up_with_clock();
+    state.world.global_dirty = true;
+    Ok(show_clock(state))
 }
 
-fn list_faults(core: &SharedState) -> ApiResponse {
-    let list: Vec<String> = core.faults.list.iter().map(ToString::to_string).collect();
+fn list_faults(state: &SharedState) -> ApiResponse {
+    let list: Vec<String> = state.faults.list.iter().map(ToString::to_string).collect();
     let help: Vec<Value> = FAULT_HELP
         .iter()
-        .map(|(name, does)| json!({ "fault": name, "does": does }))
+        .map(|(syntax, effect)| json!({ "fault": syntax, "does": effect }))
         .collect();
     ApiResponse::ok(json!({ "faults": list, "help": help }))
 }
 
-fn add_faults(core: &mut SharedState, body: &Value) -> ApiResult {
+fn add_faults(state: &mut SharedState, body: &Value) -> ApiResult {
     let texts: Vec<String> = parse_body(body)?;
     let parse = |text: &String| {
         text.parse::<Fault>()
             .map_err(|error| ApiError::bad_request(error.to_string()))
     };
+    // Either all faults are added or, when one is invalid, none.
     let list = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    core.faults.list.extend(list);
-    Ok(list_faults(core))
+    state.faults.list.extend(list);
+    Ok(list_faults(state))
 }
 
-/// New rules come before old ones, because the first that matches decides.
-fn add_rules(core: &mut SharedState, body: &Value) -> ApiResult {
+/// Adds rules before the existing ones, because the first rule that matches decides.
+fn add_rules(state: &mut SharedState, body: &Value) -> ApiResult {
     let mut rules: Vec<Rule> = if body.is_array() {
         parse_body(body)?
     } else {
         vec![parse_body(body)?]
     };
-    rules.append(&mut core.world.global.rules);
-    core.world.global.rules = rules;
-    core.world.global_dirty = true;
-    Ok(ApiResponse::ok(json!(core.world.global.rules)))
+    rules.append(&mut state.world.global.rules);
+    state.world.global.rules = rules;
+    state.world.global_dirty = true;
+    Ok(ApiResponse::ok(json!(state.world.global.rules)))
 }
 
-/// One image, or a list of them.
-fn override_images(core: &mut SharedState, body: &Value) -> ApiResult {
-    let one = std::slice::from_ref(body);
-    for said in body.as_array().map_or(one, Vec::as_slice) {
-        super::images::set_override(&mut core.world.global.images, said)?;
+/// The body is one image override or a list of them.
+fn override_images(state: &mut SharedState, body: &Value) -> ApiResult {
+    let single = std::slice::from_ref(body);
+    for image_override in body.as_array().map_or(single, Vec::as_slice) {
+        crate::fly::images::set_override(&mut state.world.global.images, image_override)?;
     }
-    core.world.global_dirty = true;
-    Ok(ApiResponse::ok(json!(core.world.global.images)))
+    state.world.global_dirty = true;
+    Ok(ApiResponse::ok(json!(state.world.global.images)))
 }
 
-/// An access key of an account: its administrator's, or a new user's who may do what a policy says.
-fn create_aws_keys(core: &mut SharedState, body: &Value) -> ApiResult {
+/// Returns the access key of an account's administrator, or with a policy, of a new user with this
+/// policy.
+fn create_aws_keys(state: &mut SharedState, body: &Value) -> ApiResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Wanted {
+    struct AccessKeyRequest {
         account: String,
         policy: Option<Value>,
     }
-    let Wanted { account, policy } = parse_body(body)?;
+    let AccessKeyRequest { account, policy } = parse_body(body)?;
     if !aws::is_account_id(&account) {
-        return Err(ApiError::bad_request("account must have twelve digits"));
+        return Err(ApiError::bad_request("account must be twelve digits"));
     }
     let keys = match policy {
-        Some(policy) => aws::create_key_with_policy(&mut core.world, &account, &policy)
+        Some(policy) => aws::create_key_with_policy(&mut state.world, &account, &policy)
             .map_err(ApiError::bad_request)?,
-        None => aws::ensure_administrator_key(&mut core.world, &account),
+        None => aws::ensure_administrator_key(&mut state.world, &account),
     };
     Ok(ApiResponse::ok(
         json!({ "access_key_id": keys.id, "secret_access_key": keys.secret }),
     ))
 }
 
-/// The token for everything in an organisation, which is made if it is missing.
-fn create_token(core: &mut SharedState, body: &Value) -> ApiResult {
+/// Returns a token for everything in an organization, which is created if it does not exist.
+fn create_token(state: &mut SharedState, body: &Value) -> ApiResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Wanted {
+    struct TokenRequest {
         org: String,
     }
-    let Wanted { org } = parse_body(body)?;
-    let token = super::running::ensure_token(&mut core.world, &org, |org| {
-        super::access::TokenGrant::Org { org }
+    let TokenRequest { org } = parse_body(body)?;
+    let token = crate::running::ensure_token(&mut state.world, &org, |org| {
+        crate::fly::access::TokenGrant::Org { org }
     });
     Ok(ApiResponse::ok(json!({ "token": token })))
 }
@@ -174,15 +179,15 @@ struct HostUpdate {
     region: Option<String>,
     /// `ok`, `unknown` or `unreachable`.
     status: Option<String>,
-    /// Lists over an organisation report this region as unanswered.
+    /// Whether organization-wide lists leave out this region and report it in `error_regions`.
     error: Option<bool>,
-    /// The region takes no more machines or volumes.
+    /// Whether the region has no capacity for more machines or volumes.
     full: Option<bool>,
 }
 
-fn update_hosts(core: &mut SharedState, body: &Value) -> ApiResult {
+fn update_hosts(state: &mut SharedState, body: &Value) -> ApiResult {
     let request: HostUpdate = parse_body(body)?;
-    let world = &mut core.world;
+    let world = &mut state.world;
     if let Some(region) = &request.region {
         world.global_dirty = true;
         set_region_flag(&mut world.global.error_regions, region, request.error);
@@ -196,18 +201,22 @@ fn update_hosts(core: &mut SharedState, body: &Value) -> ApiResult {
             "status must be ok, unknown or unreachable",
         ));
     }
-    let is = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
+    // A filter that is not set matches everything. Naming a machine selects no volumes, and naming a
+    // volume selects no machines.
+    let matches = |wanted: &Option<String>, actual: &str| {
+        wanted.as_deref().is_none_or(|wanted| wanted == actual)
+    };
     for app in world
         .apps
         .values_mut()
-        .filter(|app| is(&request.app, &app.name))
+        .filter(|app| matches(&request.app, &app.name))
     {
         for machine in app
             .machines
             .values_mut()
             .filter(|_| request.volume.is_none())
         {
-            if is(&request.machine, &machine.id) && is(&request.region, &machine.region) {
+            if matches(&request.machine, &machine.id) && matches(&request.region, &machine.region) {
                 machine.host_status.clone_from(status);
             }
         }
@@ -216,7 +225,7 @@ fn update_hosts(core: &mut SharedState, body: &Value) -> ApiResult {
             .values_mut()
             .filter(|_| request.machine.is_none())
         {
-            if is(&request.volume, &volume.id) && is(&request.region, &volume.region) {
+            if matches(&request.volume, &volume.id) && matches(&request.region, &volume.region) {
                 volume.host_status.clone_from(status);
             }
         }
@@ -225,8 +234,12 @@ fn update_hosts(core: &mut SharedState, body: &Value) -> ApiResult {
     Ok(ApiResponse::ok_true())
 }
 
-fn set_region_flag(set: &mut std::collections::BTreeSet<String>, region: &str, on: Option<bool>) {
-    match on {
+fn set_region_flag(
+    set: &mut std::collections::BTreeSet<String>,
+    region: &str,
+    is_set: Option<bool>,
+) {
+    match is_set {
         Some(true) => drop(set.insert(region.to_owned())),
         Some(false) => drop(set.remove(region)),
         None => {}

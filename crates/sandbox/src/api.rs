@@ -1,34 +1,35 @@
-//! What goes in and out of an endpoint: the parsed call, the answer, and the refusal in Fly's error shape.
+//! The input and output of endpoints: the parsed API call, the response, and the error in Fly's
+//! format.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::access::ApiCaller;
+use crate::fly::access::ApiCaller;
 
-/// What follows the status line.
+/// The body of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ResponseBody {
-    /// Nothing at all.
+    /// No body.
     Empty,
     /// JSON, as almost everywhere.
     Json(Value),
-    /// Plain text, as Go's router answers for a path that it does not know.
+    /// Plain text, as Fly's router returns for unknown paths.
     Text(String),
 }
 
-/// An answer of an endpoint.
+/// The response of an endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) body: ResponseBody,
-    /// Headers besides those that every answer has.
+    /// Additional headers; every response also has the headers of [`crate::http`].
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl ApiResponse {
-    /// `200` with a body.
+    /// `200` with a JSON body.
     pub(crate) fn ok(value: Value) -> Self {
         Self::json(200, value)
     }
@@ -41,7 +42,7 @@ impl ApiResponse {
         }
     }
 
-    /// A status alone.
+    /// A status without a body.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
@@ -50,19 +51,19 @@ impl ApiResponse {
         }
     }
 
-    /// The same with one more header, or with another value for it.
+    /// The same response with another header.
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// `{"ok":true}`, the answer of most actions on machines.
+    /// `{"ok":true}`, the response to most actions on machines.
     pub(crate) fn ok_true() -> Self {
         Self::ok(json!({ "ok": true }))
     }
 }
 
-/// Why an endpoint did nothing.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
@@ -70,7 +71,7 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    /// The ordinary error body.
+    /// An error with the ordinary body: `error` is the message, `status` is `unknown`.
     pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
         Self {
             status,
@@ -78,7 +79,7 @@ impl ApiError {
         }
     }
 
-    /// The same, with one of the few machine-readable statuses.
+    /// An error with one of the few machine-readable values of `status`.
     pub(crate) fn with_code(status: u16, error: impl Into<String>, code: &str) -> Self {
         Self {
             status,
@@ -86,7 +87,7 @@ impl ApiError {
         }
     }
 
-    /// `400`: the request makes no sense.
+    /// `400`: the request is invalid.
     pub(crate) fn bad_request(error: impl Into<String>) -> Self {
         Self::new(400, error)
     }
@@ -103,12 +104,12 @@ impl ApiError {
 }
 
 impl From<ApiError> for ApiResponse {
-    fn from(refusal: ApiError) -> Self {
-        Self::json(refusal.status, refusal.body)
+    fn from(error: ApiError) -> Self {
+        Self::json(error.status, error.body)
     }
 }
 
-/// What an endpoint gives back.
+/// The result of an endpoint.
 pub(crate) type ApiResult = Result<ApiResponse, ApiError>;
 
 /// A request after routing and authentication.
@@ -120,17 +121,17 @@ pub(crate) struct ApiCall {
     /// `fly-machine-lease-nonce`.
     pub(crate) lease_nonce: Option<String>,
     pub(crate) caller: ApiCaller,
-    /// When the request came in; `wait` measures its patience from here.
+    /// When the request arrived; the timeout of `wait` counts from here.
     pub(crate) received_ms: i64,
 }
 
 impl ApiCall {
-    /// A part of the path; routes name them, so an absent one is empty and finds nothing.
+    /// A path parameter. An unknown name gives the empty string, which matches no resource.
     pub(crate) fn path_param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
 
-    /// The first value of a query key, when it is not empty.
+    /// The first value of a query parameter, unless it is empty.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
@@ -139,7 +140,7 @@ impl ApiCall {
             .filter(|v| !v.is_empty())
     }
 
-    /// All values of a query key, whether repeated or separated by commas.
+    /// All values of a query parameter, whether repeated or separated by commas.
     pub(crate) fn query_list(&self, name: &str) -> Vec<&str> {
         let values = self.query.iter().filter(|(key, _)| key == name);
         values
@@ -149,16 +150,17 @@ impl ApiCall {
             .collect()
     }
 
-    /// A flag in the query: `1`, `t`, `true` in any case, as Go reads it.
+    /// A boolean query parameter: `1`, `t` and `true` in any case are true, as in Go's
+    /// `strconv.ParseBool`.
     pub(crate) fn query_flag(&self, name: &str) -> bool {
         self.query(name)
             .is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"))
     }
 
-    /// A number in the query.
+    /// An integer query parameter.
     ///
     /// # Errors
-    /// `400` when it is there and is none.
+    /// `400` when it is set but not an integer.
     pub(crate) fn query_number(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let parse = |v: &str| {
             v.parse()
@@ -167,10 +169,19 @@ impl ApiCall {
         self.query(name).map(parse).transpose()
     }
 
+    /// The page size in the query parameter `limit`.
+    ///
+    /// # Errors
+    /// `400` when it is not an integer.
+    pub(crate) fn query_limit(&self, default: i64, maximum: i64) -> Result<usize, ApiError> {
+        let limit = self.query_number("limit")?.unwrap_or(default);
+        Ok(limit.clamp(1, maximum).unsigned_abs() as usize)
+    }
+
     /// The body as a typed request; no body counts as an empty object.
     ///
     /// # Errors
-    /// `400` when a known key has another type.
+    /// `400` when a known key has the wrong type.
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let body = if self.body.is_null() {
             json!({})
@@ -180,4 +191,9 @@ impl ApiCall {
         serde_json::from_value(body)
             .map_err(|error| ApiError::bad_request(format!("invalid request body: {error}")))
     }
+}
+
+/// A string of a request, unless it is empty: Fly's Go client sends zero values for unset fields.
+pub(crate) fn non_empty(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }

@@ -1,35 +1,38 @@
-//! The sandbox's clock, the only place here that asks the machine for the time.
+//! The sandbox's clock. No other module of the sandbox reads the system time.
 //!
-//! Everything the sandbox does over time (boots, leases, rate limits, waits) reads this clock, so that a test
-//! decides how fast time goes, or whether it goes at all.
+//! Everything that depends on time (boots, leases, rate limits, waits) reads this clock, so a test
+//! controls how fast time passes, or whether it passes at all.
 
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-/// Where scripted time begins: 2026-01-01T00:00:00Z, a fixed moment, so that two runs show the same time stamps.
+/// Where manual and stepped time begin: 2026-01-01T00:00:00Z, fixed so that two runs show the same
+/// timestamps.
 const FIXED_START_MS: i64 = 1_767_225_600_000;
 
-/// How far a request moves a stepped clock. One second refills one token of Fly's ordinary rate limit, so a client
-/// that asks one thing after another is never slowed by a clock that only it can move.
+/// How far each request advances a stepped clock. One second refills one token of Fly's ordinary
+/// rate limit, so a client that sends one request after another is never rate limited because time
+/// stands still.
 const STEP_PER_REQUEST_MS: i64 = 1_000;
 
-/// Time ends on 9999-12-30, the last whole day that a time stamp can name.
+/// The clock stops at 9999-12-30, the last whole day that a timestamp can represent.
 const END_MS: i64 = 253_402_128_000_000;
 
-/// How the sandbox's time passes.
+/// How time passes in the sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockMode {
-    /// Time passes by itself, `speed` times faster than outside.
+    /// Real time, multiplied by `speed`.
     #[default]
     Real,
     /// Time stands still until `POST /_sandbox/clock` advances it.
     Manual,
-    /// Each request takes one second, and a `wait` jumps to the moment of its answer: no sleeping, no racing.
+    /// Each request advances the clock by one second, and a `wait` jumps to the time of its
+    /// response: nothing sleeps and nothing races.
     Stepped,
 }
 
-/// What the state folder remembers of the clock, so that a restart never turns time back.
+/// The stored state of the clock, so that time never goes back after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedClock {
     sandbox_ms: i64,
@@ -38,13 +41,13 @@ pub(crate) struct SavedClock {
 }
 
 impl SavedClock {
-    /// Whether this is a later moment of the sandbox's time.
+    /// Whether its sandbox time is later than the other's.
     pub(crate) fn is_after(self, other: Self) -> bool {
         self.sandbox_ms > other.sandbox_ms
     }
 }
 
-/// Time as the sandbox sees it, in milliseconds since 1970.
+/// The sandbox's clock, in milliseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct SandboxClock {
     mode: ClockMode,
@@ -54,15 +57,15 @@ pub(crate) struct SandboxClock {
 }
 
 impl SandboxClock {
-    /// Starts the clock where the saved one would be by now, or at the beginning of its mode.
+    /// Starts the clock where the saved one would be by now, or at the start time of the mode.
     pub(crate) fn start(mode: ClockMode, speed: f64, saved: Option<SavedClock>) -> Self {
-        let outside = system_time_ms();
+        let system_ms = system_time_ms();
         let anchor_ms = match (mode, saved) {
             (ClockMode::Real, Some(saved)) => {
-                let passed = scale_ms((outside - saved.outside_ms).max(0), saved.speed);
+                let passed = scale_ms((system_ms - saved.outside_ms).max(0), saved.speed);
                 saved.sandbox_ms.saturating_add(passed)
             }
-            (ClockMode::Real, None) => outside,
+            (ClockMode::Real, None) => system_ms,
             (_, Some(saved)) => saved.sandbox_ms,
             (_, None) => FIXED_START_MS,
         };
@@ -74,7 +77,7 @@ impl SandboxClock {
         }
     }
 
-    /// Now, in milliseconds since 1970.
+    /// The current time, in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         self.anchor_ms.saturating_add(self.elapsed_ms()).min(END_MS)
     }
@@ -89,19 +92,20 @@ impl SandboxClock {
         }
     }
 
-    /// Moves the clock forward; never back.
+    /// Moves the clock forward; negative values are ignored.
     pub(crate) fn advance(&mut self, ms: i64) {
         self.anchor_ms = self.anchor_ms.saturating_add(ms.max(0)).min(END_MS);
     }
 
-    /// What one request does to the clock.
+    /// Advances a stepped clock by the time of one request.
     pub(crate) fn advance_for_request(&mut self) {
         if self.mode == ClockMode::Stepped {
             self.advance(STEP_PER_REQUEST_MS);
         }
     }
 
-    /// A request would wait until `until_ms`: a stepped clock jumps there, the others let it sleep.
+    /// Moves a stepped clock to `until_ms`; returns whether it is stepped. In the other modes the
+    /// request has to sleep.
     pub(crate) fn try_jump_to(&mut self, until_ms: i64) -> bool {
         if self.mode == ClockMode::Stepped {
             self.advance(until_ms - self.now_ms());
@@ -109,7 +113,8 @@ impl SandboxClock {
         self.mode == ClockMode::Stepped
     }
 
-    /// How long to sleep outside until `until_ms` here, or nothing when time only moves by command.
+    /// How long to sleep in real time until `until_ms` on this clock; `None` when only commands
+    /// move it.
     pub(crate) fn sleep_duration_until(&self, until_ms: i64) -> Option<std::time::Duration> {
         let ms = (until_ms - self.now_ms()).max(0);
         (self.mode == ClockMode::Real).then(|| {
@@ -117,7 +122,7 @@ impl SandboxClock {
         })
     }
 
-    /// What to store, so that the next process goes on from here.
+    /// The state to store, so that the next process continues from here.
     pub(crate) fn to_saved(&self) -> SavedClock {
         let speed = if self.mode == ClockMode::Real {
             self.speed
@@ -131,13 +136,15 @@ impl SandboxClock {
         }
     }
 
-    /// Whether stored time must follow each move, because no outside clock can tell it again.
+    /// Whether the time must be stored after each change, because it cannot be computed from the
+    /// system time.
     pub(crate) fn is_manual(&self) -> bool {
         self.mode != ClockMode::Real
     }
 }
 
-/// Sleeping exactly until a moment may wake just before it, and then spin; one millisecond more does not.
+/// A sleep until exactly a given time may wake slightly too early and then loop; one more
+/// millisecond avoids that.
 const WAKE_MARGIN: std::time::Duration = std::time::Duration::from_millis(1);
 
 fn scale_ms(ms: i64, speed: f64) -> i64 {
@@ -146,26 +153,26 @@ fn scale_ms(ms: i64, speed: f64) -> i64 {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where the sandbox asks the machine for the time"
+    reason = "the only place where the sandbox reads the system time"
 )]
 fn system_time_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// `2026-05-01T02:30:10Z`: the precision of machines, leases and applications.
+/// RFC 3339 in seconds, `2026-05-01T02:30:10Z`: the precision of machines, leases and apps.
 pub(crate) fn format_seconds(ms: i64) -> String {
     jiff::Timestamp::from_second(ms.div_euclid(1000))
         .unwrap_or_default()
         .to_string()
 }
 
-/// `2026-05-01T02:30:10.014Z`: the precision of checks and volumes.
+/// RFC 3339 in milliseconds, `2026-05-01T02:30:10.014Z`: the precision of checks and volumes.
 pub(crate) fn format_millis(ms: i64) -> String {
-    let stamp = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
-    format!("{stamp:.3}")
+    let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    format!("{timestamp:.3}")
 }
 
-/// Reads an RFC 3339 time stamp back to milliseconds.
+/// Parses an RFC 3339 timestamp to milliseconds since 1970.
 pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>()
         .ok()

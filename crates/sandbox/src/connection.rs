@@ -1,5 +1,5 @@
-//! Connections that can be cut: a fault must be able to leave a client without an answer, which a web framework
-//! never does by itself.
+//! TCP connections that a fault can break without a response, which a web framework never does by
+//! itself.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,17 +13,17 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The switch that cuts one connection at its next write.
+/// Breaks one connection at its next write. Clones break the same connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionBreaker(Arc<AtomicBool>);
 
 impl ConnectionBreaker {
-    /// Cuts it.
+    /// Breaks the connection.
     pub(crate) fn trip(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it was cut.
+    /// Whether the connection is broken.
     pub(crate) fn is_tripped(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
@@ -37,7 +37,7 @@ impl ConnectionBreaker {
     }
 }
 
-/// Accepts connections that carry a switch.
+/// Accepts connections, each with a breaker.
 #[derive(Debug)]
 pub(crate) struct BreakableListener(pub(crate) TcpListener);
 
@@ -67,7 +67,7 @@ impl Connected<IncomingStream<'_, BreakableListener>> for ConnectionBreaker {
     }
 }
 
-/// A connection with its switch.
+/// A connection with its breaker.
 #[derive(Debug)]
 pub(crate) struct BreakableStream {
     inner: TcpStream,

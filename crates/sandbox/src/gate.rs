@@ -1,20 +1,20 @@
-//! Where the faults `hold-before` and `hold-after` hold a request back until somebody lets it go on.
+//! Holds a request back for the faults `hold-before` and `hold-after`, until it is released.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The gate. Clones are the same one.
+/// The gate; clones share its state.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate(Arc<watch::Sender<GateState>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GateState {
-    /// No request has come.
+    /// No request has arrived.
     Idle,
-    /// One is here, and waits.
+    /// A request is waiting.
     Holding,
-    /// It may go on, whether it has come or not.
+    /// Requests may continue, whether one has arrived or not.
     Released,
 }
 
@@ -25,16 +25,16 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Waits at it until somebody opens it.
+    /// Waits until the gate is released.
     pub(crate) async fn hold_until_released(&self) {
         self.0.send_if_modified(|state| {
-            let arrives = *state == GateState::Idle;
-            if arrives {
+            let is_first = *state == GateState::Idle;
+            if is_first {
                 *state = GateState::Holding;
             }
-            arrives
+            is_first
         });
-        // The sender is here, so this cannot end otherwise.
+        // Cannot fail: `self` owns the sender, so the channel stays open.
         let _ = self
             .0
             .subscribe()
@@ -51,7 +51,7 @@ impl Gate {
             .await;
     }
 
-    /// Lets it go on, and whatever comes later.
+    /// Releases the held request; later requests are not held.
     pub(crate) fn release(&self) {
         self.0.send_replace(GateState::Released);
     }

@@ -1,21 +1,23 @@
-//! The border between HTTP and the sandbox's own answers: reading bodies, and sending whole, half or no answers.
+//! Conversion between HTTP and the sandbox's own types: reads JSON bodies, and sends complete,
+//! truncated or no responses.
 
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::http::{Response, StatusCode, header};
 use serde_json::Value;
 
-use super::api::{ApiError, ApiResponse, ResponseBody};
-use super::connection::ConnectionBreaker;
-use super::ids;
+use crate::api::{ApiError, ApiResponse, ResponseBody};
+use crate::connection::ConnectionBreaker;
+use crate::ids;
 
-/// No request of these APIs comes near this; it only bounds what a broken client can make the sandbox hold.
-pub(super) const MAX_BODY_BYTES: usize = 16 << 20;
+/// The largest request body. No request of Fly's APIs comes close; this bounds the memory that a
+/// broken client can use.
+pub(crate) const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// Reads a body as JSON; no body is null.
+/// Reads a body as JSON; an empty body is null.
 ///
 /// # Errors
-/// `400` when it is not JSON.
-pub(super) async fn read_json_body(body: HttpBody) -> Result<Value, ApiError> {
+/// `400` when it cannot be read or is not JSON.
+pub(crate) async fn read_json_body(body: HttpBody) -> Result<Value, ApiError> {
     let bytes = to_bytes(body, MAX_BODY_BYTES)
         .await
         .map_err(|_| ApiError::bad_request("failed to read request body"))?;
@@ -35,64 +37,70 @@ fn encode_body(body: &ResponseBody) -> (Option<&'static str>, String) {
 }
 
 fn response_builder(
-    answer: &ApiResponse,
-    n: u64,
-    kind: Option<&str>,
+    response: &ApiResponse,
+    number: u64,
+    content_type: Option<&str>,
 ) -> axum::http::response::Builder {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = Response::builder()
         .status(status)
-        .header("fly-request-id", request_id(n));
-    let typed = answer
+        .header("fly-request-id", request_id(number));
+    let has_content_type = response
         .headers
         .iter()
         .any(|(name, _)| *name == "content-type");
-    if let Some(kind) = kind.filter(|_| !typed) {
-        builder = builder.header(header::CONTENT_TYPE, kind);
+    // An endpoint that sets the header itself, such as a manifest's, takes precedence.
+    if let Some(content_type) = content_type.filter(|_| !has_content_type) {
+        builder = builder.header(header::CONTENT_TYPE, content_type);
     }
-    for (name, value) in &answer.headers {
+    for (name, value) in &response.headers {
         builder = builder.header(*name, value);
     }
     builder
 }
 
-/// `01H…-iad`: a ULID and the region that answered.
-fn request_id(n: u64) -> String {
+/// A request id such as `01H…-iad`: a ULID and the region that responded.
+fn request_id(number: u64) -> String {
     format!(
         "{}-iad",
-        ids::ulid(0, &ids::derive_bytes(&["request", &n.to_string()]))
+        ids::ulid(0, &ids::derive_bytes(&["request", &number.to_string()]))
     )
 }
 
-/// Sends an answer.
-pub(super) fn render_response(answer: &ApiResponse, n: u64) -> Response<HttpBody> {
-    let (kind, text) = encode_body(&answer.body);
-    response_builder(answer, n, kind)
+/// The HTTP response for an API response.
+pub(crate) fn render_response(response: &ApiResponse, number: u64) -> Response<HttpBody> {
+    let (content_type, text) = encode_body(&response.body);
+    response_builder(response, number, content_type)
         .body(HttpBody::from(text))
         .unwrap_or_default()
 }
 
-/// Closes the connection instead of answering.
-pub(super) fn drop_connection(cut: Option<ConnectionBreaker>) -> Response<HttpBody> {
-    if let Some(cut) = cut {
-        cut.trip();
+/// Closes the connection instead of responding.
+pub(crate) fn drop_connection(breaker: Option<ConnectionBreaker>) -> Response<HttpBody> {
+    if let Some(breaker) = breaker {
+        breaker.trip();
     }
     Response::default()
 }
 
-/// Promises the whole body and sends half of it.
-pub(super) fn truncated_response(answer: &ApiResponse, n: u64) -> Response<HttpBody> {
-    let (kind, text) = encode_body(&answer.body);
-    truncated_body_response(response_builder(answer, n, kind), text.as_bytes())
+/// A response whose `content-length` is that of the whole body, but that ends after half of it.
+pub(crate) fn truncated_response(response: &ApiResponse, number: u64) -> Response<HttpBody> {
+    let (content_type, text) = encode_body(&response.body);
+    truncated_body_response(
+        response_builder(response, number, content_type),
+        text.as_bytes(),
+    )
 }
 
-/// The same with a body of any kind.
-pub(super) fn truncated_body_response(
+/// Like [`truncated_response`], with a body of any type.
+pub(crate) fn truncated_body_response(
     builder: axum::http::response::Builder,
     bytes: &[u8],
 ) -> Response<HttpBody> {
+    // At least 1, so that even an empty body is announced but not sent.
+    let announced_length = bytes.len().max(1);
     let half = bytes[..bytes.len() / 2].to_vec();
-    let builder = builder.header(header::CONTENT_LENGTH, bytes.len().max(1));
+    let builder = builder.header(header::CONTENT_LENGTH, announced_length);
     let broken = async {
         // Lets the first half reach the socket before the connection breaks.
         tokio::task::yield_now().await;

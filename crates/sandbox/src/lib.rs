@@ -1,100 +1,116 @@
-//! The sandbox: an imitation of the Fly APIs, and of what is needed of AWS, over HTTP on loopback, made from their
-//! specifications.
+//! The sandbox: a simulation of the Fly APIs and of the parts of AWS that trimtab uses. It is an
+//! HTTP server on loopback, written from the published API specifications.
 //!
-//! It exists so that a newcomer can try everything without an account, and so that every test runs the real client
-//! against something that behaves like Fly and AWS, including when they misbehave. It shares no type with the client: its idea
-//! of the wire comes from the documentation and the OpenAPI document, so a misunderstanding cannot cancel itself out.
+//! It exists so that a newcomer can try everything without an account, and so that every test runs
+//! the real client against a server that behaves like Fly and AWS, including their failures. It
+//! shares no types with the client: its requests and responses are defined from the documentation
+//! and the OpenAPI document, so the two sides cannot share one misunderstanding.
 //!
-//! # What is imitated
+//! # What is simulated
 //!
-//! The Machines API under `/v1`: applications, machines with their states, events, leases, waits and checks, volumes,
-//! secrets, addresses, certificates, lists over organisations, regions, placements, tokens, and the rate limits.
-//! Status codes, error bodies and the defaults that the server fills in follow the documentation. Where the
-//! documentation is silent, the nearest comment says what was chosen.
+//! The Machines API under `/v1`: apps, machines (states, events, leases, waits, checks), volumes,
+//! secrets, IP addresses, certificates, organization-wide lists, regions, placements, tokens and
+//! rate limits. Status codes, error bodies and server-side defaults follow the documentation. Where
+//! the documentation is silent, a comment in the code says what the sandbox does.
 //!
-//! Beside it stand what flyctl asks of the two other APIs: GraphQL under `/graphql`, resolved field by field with
-//! aliases, variables and fragments, and releases, builds and organisations under `/api/v1`. They share the state. And
-//! under `/v2` there are the manifests of images, of every registry at once (`?ns=docker.io`): Fly's own with a token,
-//! all others without.
+//! The parts of Fly's other two APIs that flyctl uses are here as well: GraphQL under `/graphql`,
+//! resolved field by field with aliases, variables and fragments, and releases, builds and
+//! organizations under `/api/v1`. All APIs share one state. `/v2` serves image manifests for every
+//! registry (`?ns=docker.io` selects one): Fly's own registry requires a token, the others do not.
 //!
 //! # AWS
 //!
-//! S3 (in path style), IAM and STS answer on a second port ([`Running::aws_url`]). Every account of twelve digits exists;
-//! [`Running::aws_keys`] is its administrator. Each request must be signed, and is judged by all policies that have a say:
-//! those of the user or role, permissions boundary, session policy, the bucket's policy; what a key of KMS encrypts needs a
-//! right on the key as well. A new bucket looks as it does
-//! since April 2026: AES256 without SSE-C, all public access blocked, no access lists, no versions.
+//! S3 (path-style addressing), IAM and STS listen on a second port ([`RunningSandbox::aws_url`]).
+//! Every account id of twelve digits exists; [`RunningSandbox::aws_keys`] returns the access key of
+//! its administrator. Every request must be signed and is authorized against all policies that
+//! apply: the identity policies of the user or role, its permissions boundary, the session policy
+//! and the bucket policy. Objects encrypted with a KMS key also require permissions on the key. A
+//! new bucket has the defaults of April 2026: AES256 without SSE-C, all public access blocked, ACLs
+//! disabled, versioning off.
 //!
-//! | of | is there |
+//! | area | supported |
 //! |---|---|
-//! | buckets | create (with tags and ownership), head, list, delete, location; names are unique in all of AWS; a wrong region is a 301 |
-//! | configuration | encryption, public access block, ownership controls, versioning, lifecycle, policy and its status, tags; logging, CORS, website, replication, object lock and ABAC read as absent |
-//! | objects | put, get, head, copy, delete, both lists, versions, parts, tags, checksums, conditions on reads, writes and deletes |
-//! | IAM | roles with their policies, boundaries and tags; OpenID Connect providers; `CreatePolicy`, `GetPolicy`, `DeletePolicy`, and a few of AWS's own policies |
+//! | buckets | create (with tags and ownership), head, list, delete, location; names are globally unique; the wrong region gives 301 |
+//! | configuration | encryption, public access block, ownership controls, versioning, lifecycle, policy and its status, tags; logging, CORS, website, replication, object lock and ABAC are always unset |
+//! | objects | put, get, head, copy, delete, ListObjects and ListObjectsV2, versions, multipart uploads, tags, checksums, conditional reads, writes and deletes |
+//! | IAM | roles with their policies, boundaries and tags; OpenID Connect providers; `CreatePolicy`, `GetPolicy`, `DeletePolicy`, and a few AWS managed policies |
 //! | STS | `GetCallerIdentity`, `AssumeRole`, `AssumeRoleWithWebIdentity` |
 //!
-//! A token is checked as AWS checks it: its issuer is a provider of the role's account, signed it with its key and meant
-//! it for one of the provider's audiences, it has not expired by the sandbox's clock, and the role's trust policy lets its
-//! subject in. In [`RequestRecord`]s the path of S3 ends in what tells the operation apart (`/bucket?encryption`), and that
-//! of the others is the action (`iam:CreateRole`). Writes of both clouds are counted together.
+//! A web identity token is validated as AWS does it: its issuer is an OpenID Connect provider of
+//! the role's account and signed the token, the audience is one of the provider's client ids, the
+//! token has not expired on the sandbox's clock, and the role's trust policy allows the subject. In
+//! a [`RequestRecord`], the path of an S3 request ends with the subresource that identifies the
+//! operation (`/bucket?encryption`); for IAM and STS it is the action (`iam:CreateRole`). Fly and
+//! AWS requests share one write counter.
 //!
-//! Where AWS's documentation is silent: `PutBucketEncryption` without `BlockedEncryptionTypes` lets SSE-C in again; a
-//! bucket's policy comes back with lists of one as the one; rules of a lifecycle come back in an order of their own.
+//! Where AWS's documentation is silent: `PutBucketEncryption` without `BlockedEncryptionTypes`
+//! allows SSE-C again; a bucket policy is returned with one-element lists collapsed to the element;
+//! lifecycle rules are returned in an order of their own.
 //!
 //! # Time
 //!
-//! Nothing runs in the background: each machine stores its next step with a moment, and every request first catches up
-//! with the clock. [`ClockMode`] decides what the clock does; `speed` makes it faster. See [`ClockMode::Stepped`] for
-//! sessions that never sleep.
+//! Nothing runs in the background. Each machine stores its next state transition and the time at
+//! which it is due, and every request first applies the transitions that are due by now.
+//! [`ClockMode`] decides how the clock moves; `speed` makes it faster. With [`ClockMode::Stepped`]
+//! a session never has to sleep.
 //!
 //! # State
 //!
-//! A folder of plain JSON: `world.json` (organisations, tokens, rules), `apps/NAME.json`, `server.json` (where the
-//! running server is) and `lock`; and for AWS `aws/accounts.json` (keys, users, roles, providers, sessions, the keys of
-//! issuers), `aws/buckets/NAME.json`, and the contents of objects in `aws/content`. Every change is stored before its answer is sent.
+//! A folder of plain JSON: `world.json` (organizations, tokens, rules), `apps/NAME.json`,
+//! `server.json` (the address of the running server) and `lock`. For AWS: `aws/accounts.json`
+//! (access keys, users, roles, providers, sessions, signing keys of token issuers),
+//! `aws/buckets/NAME.json`, and object contents in `aws/content`. Every change is stored before its
+//! response is sent.
 //!
-//! # The programs inside
+//! # Simulated programs
 //!
-//! No image runs. A program starts, listens on the ports of its services, passes its checks and runs until stopped; a
-//! machine that is scheduled, or destroys itself when done, exits with 0 after a second. Rules say otherwise.
+//! No image runs. A simulated program starts, listens on the ports of its services, passes its
+//! checks and runs until it is stopped. On a machine with a schedule or with `auto_destroy`, it
+//! exits with code 0 after one second. Rules can change all of this.
 //!
 //! # Administration
 //!
-//! Under `/_sandbox/`, without a token; these requests are neither counted nor struck by faults:
+//! Served under `/_sandbox/` without authentication. These requests are not counted and faults do
+//! not affect them:
 //!
-//! | request | does |
+//! | request | effect |
 //! |---|---|
-//! | `GET state` | everything stored |
-//! | `GET requests` | every request so far: number, method, path, query, status, `rate_limited`, `nonce`, time |
-//! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
-//! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
-//! | `POST release` | lets the request go on that the fault `hold-before:N` or `hold-after:N` holds back |
-//! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |
-//! | `GET images`, `POST images {"reference":"web:v1","missing":true}`, `DELETE images` | which images are missing, or, with `"digest":"sha256:…"`, which tags have moved |
-//! | `POST tokens {"org":"acme"}` | the token for everything in an organisation, made if it is missing |
-//! | `POST hosts {"machine":"…","status":"unreachable"}` | a host stops answering; also by `volume`, `app`, `region` |
-//! | `POST hosts {"region":"ord","error":true}` | lists over an organisation lack the region and report it |
-//! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
-//! | `POST aws/keys {"account":"123456789012"}` | the administrator's access key of an account; with `"policy":{…}` that of a new user who may do what the policy says |
-//! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | the token that the machine, by name or identifier, gets at its socket `/.fly/api` from `/v1/tokens/oidc` |
-//! | `GET oidc/ORG/.well-known/openid-configuration`, `…/jwks` | what the issuer `https://oidc.fly.io/ORG` publishes |
-//! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | `url` and `token` of a workflow; `GET url&audience=…` with `Authorization: bearer` is answered as by GitHub |
+//! | `GET state` | returns the whole stored state |
+//! | `GET requests` | returns every request so far: number, method, path, query, status, `rate_limited`, `nonce`, time |
+//! | `GET clock`, `POST clock {"advance_ms":1000}` | returns the time; moves the clock forward |
+//! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | lists, adds, clears faults ([`FAULT_HELP`]) |
+//! | `POST release` | releases the request that a `hold-before:N` or `hold-after:N` fault holds back |
+//! | `GET rules`, `POST rules […]`, `DELETE rules` | lists (newest first), adds, clears rules for simulated programs |
+//! | `GET images`, `POST images {"reference":"web:v1","missing":true}`, `DELETE images` | lists, sets, clears image overrides: an image is missing, or its tag points to another digest (`"digest":"sha256:…"`) |
+//! | `POST tokens {"org":"acme"}` | returns the organization's token, which is created if it does not exist |
+//! | `POST hosts {"machine":"…","status":"unreachable"}` | sets the host status of a machine, or of everything with that `volume`, `app` or `region` |
+//! | `POST hosts {"region":"ord","error":true}` | organization-wide lists leave out the region and report it in `error_regions` |
+//! | `POST hosts {"region":"ord","full":true}` | the region has no capacity for more machines or volumes |
+//! | `POST aws/keys {"account":"123456789012"}` | returns the access key of the account's administrator; with `"policy":{…}`, that of a new user with this policy |
+//! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | returns the token that this machine (name or id) would get from `/v1/tokens/oidc` on its socket `/.fly/api` |
+//! | `GET oidc/ORG/.well-known/openid-configuration`, `…/jwks` | returns what the issuer `https://oidc.fly.io/ORG` publishes |
+//! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | registers a workflow and returns its `url` and `token`; `GET url&audience=…` with `Authorization: bearer` responds like GitHub |
 //!
-//! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
+//! A rule is
+//! `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
 //! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…","logs":["…"],
-//! "http":{"status":500,"body":"…"}}}`; all keys are optional. `logs` is what the program prints, between the lines that
-//! Fly's init prints around it (`GET /api/v1/apps/{app}/logs` shows both, the last sixty of each machine); `http` is what
-//! it answers to visitors. When and how a program exits, and what it prints, is decided as it starts, so a new rule about
-//! that reaches a running machine at its next start; what its checks and pages say changes at once.
+//! "http":{"status":500,"body":"…"}}}`; all keys are optional. `logs` is what the program prints,
+//! between the lines that Fly's init prints (`GET /api/v1/apps/{app}/logs` returns both, the last
+//! sixty lines of each machine). `http` is the response of the program to HTTP requests. When and
+//! how a program exits, and what it prints, is decided when it starts, so a new rule about these
+//! applies to a running machine only after its next start. Check results and HTTP responses change
+//! at once.
 //!
-//! # The public side
+//! # Public HTTP traffic
 //!
-//! A request whose `Host` is `{app}.fly.dev`, or a host name with a certificate, is a visit, and is answered as by Fly's
-//! proxy: by a machine with a service for HTTP that is started, not cordoned, and passes its services' checks. They take
-//! turns. The page says which one it was: `{"app","machine","group","region","image","version"}`. If there is none, one
-//! that sleeps is woken, unless its `autostart` is false; if nothing can answer, 503. An application without a public
-//! address has no name, and the connection is closed. Visits are neither counted, nor limited, nor struck by faults, and
-//! every visit counts as one over HTTPS.
+//! A request whose `Host` is `{app}.fly.dev`, or a host name with a certificate, is handled like
+//! Fly's proxy handles public traffic: it goes to a machine that has an HTTP service, is started,
+//! is not cordoned and passes its service checks. Requests rotate among these machines. The
+//! response names the machine: `{"app","machine","group","region","image","version"}`. If no
+//! machine qualifies, a stopped or suspended one is started, unless its `autostart` is false; if
+//! none can be started, the response is 503. For an app without a public IP address the name does
+//! not resolve; the sandbox closes the connection. Public requests are not counted, rate limited or
+//! affected by faults, and each is treated as HTTPS.
 //!
 //! ```text
 //! curl -H 'Host: APP.fly.dev' http://127.0.0.1:PORT/
@@ -102,7 +118,7 @@
 //!
 //! # Pointing flyctl at it
 //!
-//! All three of Fly's APIs answer on one address:
+//! All three of Fly's APIs share one address:
 //!
 //! ```text
 //! FLY_FLAPS_BASE_URL=http://127.0.0.1:PORT  FLY_API_BASE_URL=http://127.0.0.1:PORT
@@ -110,50 +126,42 @@
 //! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
 //! ```
 //!
-//! trimtab itself, without `--sandbox`, also takes `TRIMTAB_REGISTRY_BASE_URL`: all registries are asked there.
+//! trimtab itself, without `--sandbox`, also reads `TRIMTAB_REGISTRY_BASE_URL` and sends the
+//! requests for all registries there.
 //!
-//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications, and at three times the ordinary
-//! speed at most: flyctl renews its leases of 13 seconds by its own clock. Some of its commands list machines more often
-//! than the limits allow, and get away with it because Fly is far: `--latency 150ms` makes the sandbox as far.
+//! Deploy with `--dns-checks=false`, because the names of apps do not resolve, and with a speed of
+//! at most 3: flyctl renews its 13-second leases by its own clock. Some flyctl commands list
+//! machines more often than the rate limits allow; against the real Fly API the network latency
+//! hides this, and `--latency 150ms` does the same here.
 //!
-//! # What is not imitated
+//! # What is not simulated
 //!
-//! Of AWS: access lists, expiry by lifecycle rules, SSE-C, KMS itself (every key and alias exists, each
-//! key's policy leaves all to its account, nothing is encrypted), SHA-1
-//! checksums, the signatures of single chunks, `UploadPartCopy`, the age of signatures and signed links, sessions with
-//! tags, and users and groups as an API.
+//! AWS: ACLs, expiration by lifecycle rules, SSE-C, KMS itself (every key and alias exists, the key
+//! policy of each delegates to its account, nothing is encrypted), SHA-1 checksums, chunk
+//! signatures, `UploadPartCopy`, the expiry of signatures and presigned URLs, session tags, and the
+//! APIs for users and groups.
 //!
-//! What programs really say; load, and so stopping by the proxy; services other than HTTP; standbys taking over; secret
-//! keys and the issuing of macaroons; Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_`
-//! texts, because flyctl throws away macaroons that do not decode.
+//! Fly: the real output of programs; load, and therefore autostop; services other than HTTP;
+//! standby takeover; secret keys; issuing of macaroons; Managed Postgres (an organization has no
+//! clusters); WireGuard. Tokens are plain `fo1_` strings, because flyctl rejects macaroons that it
+//! cannot decode.
 
-mod access;
 mod admin;
 mod api;
 mod aws;
-mod behaviour;
 mod clock;
-mod config;
 mod connection;
-mod console;
 mod faults;
+mod fly;
 mod gate;
-mod graphql;
 mod http;
 mod ids;
-mod images;
-mod machine;
-mod proxy;
-mod rate_limit;
+mod json;
 mod recorder;
-mod registry;
-mod routes;
 mod running;
 mod server;
+mod shared_state;
 mod store;
-mod transitions;
-mod uiex;
-mod v1;
 mod world;
 
 pub use crate::aws::AwsAccessKey;
@@ -162,19 +170,20 @@ pub use crate::faults::{FAULT_HELP, Fault, FaultError, RequestSelector};
 pub use crate::running::{
     RunningSandbox, SandboxOptions, SandboxSnapshot, StartError, find_server, start,
 };
-pub use crate::server::RequestRecord;
+pub use crate::shared_state::RequestRecord;
 pub use crate::store::{ServerFile, StoreError};
 
-/// How long a machine takes in here, in milliseconds: what no client can be faster than.
+/// How long the transitions of a machine take in the sandbox, in milliseconds: a lower bound for
+/// every client.
 pub mod times {
-    use super::transitions;
+    use crate::fly::transitions;
 
-    /// Replacing the old version by the new one.
+    /// From the start of an update until the new version begins to boot.
     pub const REPLACE_MS: i64 = transitions::REPLACE_MS;
-    /// A new machine waits so long before it boots.
+    /// From the creation of a machine until it begins to boot.
     pub const BOOT_DELAY_MS: i64 = transitions::BOOT_DELAY_MS;
-    /// From the beginning of a boot until it is started.
+    /// From the start of the boot until the machine is `started`.
     pub const BOOT_MS: i64 = transitions::BOOT_MS;
-    /// From then until its checks are known.
+    /// From `started` until the first check results are available.
     pub const FIRST_CHECK_MS: i64 = transitions::FIRST_CHECK_MS;
 }

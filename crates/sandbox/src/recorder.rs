@@ -1,9 +1,10 @@
-//! A record of every exchange with Fly's APIs, byte for byte, for tools that hold clients and this imitation to the
-//! published documents (`scripts/conformance`).
+//! Records every request to Fly's APIs with its response, byte for byte, so that tools can check
+//! clients and the sandbox against the published API documents (`scripts/conformance`).
 //!
-//! One line of JSON for each, when its answer goes out: `method`, `path`, `query`, `headers`, `body`, and of the answer
-//! `status` (0 when the connection was cut instead), `answer_headers`, `answer`. Bodies are the text as it was sent, so
-//! values of secrets are in them: nobody else may read the file. The token of a request is not: `authorization` is left
+//! Each exchange is one line of JSON, written when its response is sent: `method`, `path`, `query`,
+//! `headers`, `body`, and of the response `status` (0 when the connection was closed instead),
+//! `answer_headers`, `answer`. Bodies are recorded as they were sent, including the values of
+//! secrets, so other users must not be able to read the file. The `authorization` header is left
 //! out. Several servers may append to one file.
 
 use std::fs::File;
@@ -17,19 +18,19 @@ use axum::http::{HeaderMap, HeaderValue, Response, header};
 use axum::middleware::Next;
 use serde_json::{Map, Value, json};
 
-use super::connection::ConnectionBreaker;
-use super::http::MAX_BODY_BYTES;
+use crate::connection::ConnectionBreaker;
+use crate::http::MAX_BODY_BYTES;
 
-/// Where the lines go.
+/// Appends exchanges to a file.
 #[derive(Debug)]
-pub(super) struct ExchangeRecorder(Mutex<File>);
+pub(crate) struct ExchangeRecorder(Mutex<File>);
 
 impl ExchangeRecorder {
-    /// Opens the file, and makes it if it is missing.
+    /// Opens the file, creating it if it does not exist.
     ///
     /// # Errors
-    /// When the file system refuses.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// When the file cannot be opened.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut options = File::options();
         options.create(true).append(true);
         #[cfg(unix)]
@@ -38,7 +39,7 @@ impl ExchangeRecorder {
             options.mode(0o600);
         }
         let file = options.open(path)?;
-        // It may have been there before.
+        // An existing file may have had wider permissions.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -56,23 +57,24 @@ impl ExchangeRecorder {
     }
 }
 
-/// Passes a request on, and records what came of it.
-pub(super) async fn record_exchange(
+/// Middleware: passes a request on and records it with its response.
+pub(crate) async fn record_exchange(
     State(recorder): State<Arc<ExchangeRecorder>>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    // What only the imitation has is nobody's API.
+    // Paths such as `/_sandbox` belong to the sandbox, not to Fly's API.
     if request.uri().path().starts_with("/_") {
         return next.run(request).await;
     }
-    let cut = request
+    let breaker = request
         .extensions()
         .get::<ConnectInfo<ConnectionBreaker>>()
         .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
-    let Ok(sent) = to_bytes(body, MAX_BODY_BYTES).await else {
-        // Its sender went away, or it was far too long: what comes next sees a body that breaks off, as without a record.
+    let Ok(request_bytes) = to_bytes(body, MAX_BODY_BYTES).await else {
+        // The client disconnected, or the body is too long. The next handler gets a body that fails
+        // to be read, as it would without recording.
         return next.run(Request::from_parts(parts, broken_body())).await;
     };
     let mut exchange = json!({
@@ -80,13 +82,18 @@ pub(super) async fn record_exchange(
         "path": parts.uri.path(),
         "query": parts.uri.query().unwrap_or_default(),
         "headers": headers_json(&parts.headers),
-        "body": String::from_utf8_lossy(&sent),
+        "body": String::from_utf8_lossy(&request_bytes),
     });
-    let answer = next.run(Request::from_parts(parts, Body::from(sent))).await;
-    let (head, body) = answer.into_parts();
-    let whole = body.size_hint().exact().is_some() && !cut.is_some_and(|cut| cut.is_tripped());
-    // Only a body that is meant to break off has no length beforehand; it goes on as it is.
-    let (body, text) = match whole {
+    let response = next
+        .run(Request::from_parts(parts, Body::from(request_bytes)))
+        .await;
+    let (response_parts, body) = response.into_parts();
+    // After a fault that breaks the connection the client sees no response, whatever the handler
+    // returned.
+    let complete =
+        body.size_hint().exact().is_some() && !breaker.is_some_and(|breaker| breaker.is_tripped());
+    // Only a body that is cut off on purpose has no known length; it is passed on unchanged.
+    let (body, response_text) = match complete {
         false => (body, String::new()),
         true => match to_bytes(body, usize::MAX).await {
             Ok(bytes) => (
@@ -96,17 +103,24 @@ pub(super) async fn record_exchange(
             Err(_) => (broken_body(), String::new()),
         },
     };
-    let status = if whole { head.status.as_u16() } else { 0 };
+    let status = if complete {
+        response_parts.status.as_u16()
+    } else {
+        0
+    };
     if let Some(fields) = exchange.as_object_mut() {
         fields.insert("status".to_owned(), status.into());
-        fields.insert("answer_headers".to_owned(), headers_json(&head.headers));
-        fields.insert("answer".to_owned(), text.into());
+        fields.insert(
+            "answer_headers".to_owned(),
+            headers_json(&response_parts.headers),
+        );
+        fields.insert("answer".to_owned(), response_text.into());
     }
     recorder.append(&exchange);
-    Response::from_parts(head, body)
+    Response::from_parts(response_parts, body)
 }
 
-/// A body that breaks off at once.
+/// A body whose first read fails.
 fn broken_body() -> Body {
     let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
     Body::from_stream(futures_util::stream::once(async move {
@@ -114,15 +128,15 @@ fn broken_body() -> Body {
     }))
 }
 
-/// The headers, without what proves who somebody is.
+/// The headers as JSON, without the credentials.
 fn headers_json(headers: &HeaderMap) -> Value {
-    let shown = headers
+    let visible = headers
         .iter()
         .filter(|(name, _)| **name != header::AUTHORIZATION);
     let text =
         |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
     Value::Object(
-        shown
+        visible
             .map(|(name, value)| (name.to_string(), text(value)))
             .collect::<Map<_, _>>(),
     )

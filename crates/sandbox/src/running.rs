@@ -1,4 +1,4 @@
-//! Starting and stopping the server, and what its owner may ask of it.
+//! Starts and stops the server, and controls it from the process that started it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,56 +15,56 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::access::TokenGrant;
-use super::aws::{self, AwsAccessKey};
-use super::clock::{ClockMode, SandboxClock};
-use super::connection::{BreakableListener, ConnectionBreaker};
-use super::faults::{Fault, Faults};
-use super::gate::Gate;
-use super::graphql;
-use super::rate_limit::ApiRateLimiter;
-use super::recorder::{self, ExchangeRecorder};
-use super::registry;
-use super::server::{RequestRecord, Server, SharedState};
-use super::store::{self, ServerFile, StateStore, StoreError};
-use super::uiex;
-use super::v1;
-use super::world::SimulatedWorld;
+use crate::aws::{self, AwsAccessKey};
+use crate::clock::{ClockMode, SandboxClock};
+use crate::connection::{BreakableListener, ConnectionBreaker};
+use crate::faults::{Fault, Faults};
+use crate::fly;
+use crate::fly::access::{Token, TokenGrant};
+use crate::fly::rate_limit::ApiRateLimiter;
+use crate::fly::v1;
+use crate::gate::Gate;
+use crate::recorder::{self, ExchangeRecorder};
+use crate::server::Server;
+use crate::shared_state::{RequestRecord, SharedState};
+use crate::store::{self, ServerFile, StateStore, StoreError};
+use crate::world::SimulatedWorld;
 
-/// How long a stopping server lets open requests finish.
+/// How long `stop` waits for open requests to finish.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A whole state in memory.
+/// A copy of the whole state, from which another server can start.
 #[derive(Clone, Debug, Default)]
-pub struct SandboxSnapshot(pub(super) Option<SimulatedWorld>);
+pub struct SandboxSnapshot(pub(crate) Option<SimulatedWorld>);
 
-/// What a server is started with.
+/// How to start a server.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
-    /// The state folder, which is made if missing; without one, everything is gone with the server.
+    /// The state folder, created if it does not exist. Without one, the state is only in memory.
     pub dir: Option<PathBuf>,
-    /// What is there at the start, when there is no folder.
+    /// The initial state when there is no folder.
     pub snapshot: SandboxSnapshot,
-    /// Where to listen: loopback only; port 0 takes any free one.
+    /// Address of the Fly APIs: loopback only; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Where AWS is imitated: loopback only; port 0 takes any free one.
+    /// Address of the AWS APIs: loopback only; port 0 picks a free port.
     pub aws_listen: SocketAddr,
-    /// How many times faster than outside the sandbox's time passes, in [`ClockMode::Real`].
+    /// How many times faster than real time the clock runs, in [`ClockMode::Real`].
     pub speed: f64,
-    /// What goes wrong.
+    /// The faults to inject.
     pub faults: Vec<Fault>,
-    /// Added to each answer, in outside time.
+    /// Delay before each response, in real time.
     pub latency: Duration,
     /// How time passes.
     pub clock: ClockMode,
-    /// Where identifiers come from. A folder keeps the seed that it began with.
+    /// The seed for all generated ids. A state folder keeps the seed that it was created with.
     pub seed: u64,
-    /// A file that every exchange with Fly's APIs is appended to, as a line of JSON. It holds secrets.
+    /// A file to which every request to Fly's APIs is appended with its response, as a line of
+    /// JSON. It contains secrets.
     pub record: Option<PathBuf>,
 }
 
 impl SandboxOptions {
-    /// Real time, no faults, any free port of loopback.
+    /// A state folder, real time, no faults, free ports on loopback.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: Some(dir.into()),
@@ -72,7 +72,7 @@ impl SandboxOptions {
         }
     }
 
-    /// The same without a folder.
+    /// The same as [`SandboxOptions::new`] without a folder.
     #[must_use]
     pub fn in_memory() -> Self {
         Self {
@@ -90,38 +90,42 @@ impl SandboxOptions {
     }
 }
 
-/// Why a server did not start.
+/// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another process serves the folder.
-    #[error("the state folder is served already{}", format_location(url))]
+    /// Another process has locked the state folder.
+    #[error(
+        "the state folder is in use by another sandbox{}",
+        format_location(url)
+    )]
     InUse {
-        /// Where, as far as the folder says.
+        /// The URL of that server; empty when `server.json` is missing.
         url: String,
     },
-    /// An address that others could reach: the sandbox asks nobody for a password.
-    #[error("cannot listen on {0}, the sandbox only serves loopback")]
+    /// The address is not a loopback address. Other hosts must not reach the sandbox: its
+    /// administration needs no token.
+    #[error("cannot listen on {0}, the sandbox only listens on loopback addresses")]
     NotLoopback(SocketAddr),
-    /// A speed that time cannot have.
+    /// The speed is not a positive number.
     #[error("cannot run at speed {0}, expected a number above 0")]
     InvalidSpeed(f64),
-    /// The system refused the address.
+    /// The address could not be bound.
     #[error("cannot listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The record of exchanges cannot be kept.
+    /// The recording file could not be opened.
     #[error("cannot write {}", path.display())]
     OpenRecording {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The state folder cannot be used.
+    /// The state folder could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -134,7 +138,7 @@ fn format_location(url: &str) -> String {
     }
 }
 
-/// A started server; it stops when this is dropped.
+/// A running server; dropping it stops it.
 #[derive(Debug)]
 pub struct RunningSandbox {
     address: SocketAddr,
@@ -147,7 +151,7 @@ pub struct RunningSandbox {
 /// Starts a server.
 ///
 /// # Errors
-/// When the folder is in use or unreadable, or the address cannot be had.
+/// When the state folder is in use or cannot be read, or an address cannot be bound.
 pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError> {
     for address in [options.listen, options.aws_listen] {
         if !address.ip().is_loopback() {
@@ -157,28 +161,29 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
     if !(options.speed.is_finite() && options.speed > 0.0) {
         return Err(StartError::InvalidSpeed(options.speed));
     }
-    let open = |path: &PathBuf| {
+    let open_recorder = |path: &PathBuf| {
         ExchangeRecorder::open(path).map_err(|source| StartError::OpenRecording {
             path: path.clone(),
             source,
         })
     };
-    let recorder = options.record.as_ref().map(open).transpose()?;
+    let recorder = options.record.as_ref().map(open_recorder).transpose()?;
     let Some(store) = StateStore::open(options.dir.as_deref())? else {
-        let served = options.dir.as_deref().and_then(store::read_server_file);
-        let url = served.map(|server| server.url).unwrap_or_default();
+        let server = options.dir.as_deref().and_then(store::read_server_file);
+        let url = server.map(|server| server.url).unwrap_or_default();
         return Err(StartError::InUse { url });
     };
     let world = store.load(options.seed, options.snapshot)?;
     let (listener, address) = bind(options.listen).await?;
     let (aws_listener, aws_address) = bind(options.aws_listen).await?;
+    // Port 0 has been replaced by the real port at this point.
     store.write_server_file(&ServerFile {
         url: format!("http://{address}"),
         aws_url: format!("http://{aws_address}"),
         pid: std::process::id(),
         speed: options.speed,
     })?;
-    let mut core = SharedState {
+    let mut state = SharedState {
         clock: SandboxClock::start(options.clock, options.speed, world.global.clock),
         faults: Faults::new(options.faults, world.global.seed),
         gate: Gate::default(),
@@ -189,9 +194,10 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
         url: format!("http://{address}"),
         closed: false,
     };
-    core.catch_up_with_clock();
-    core.save()?;
-    let server = Arc::new(Server::new(core, options.latency));
+    // Apply what became due while no server was running, and store it before the first request.
+    state.catch_up_with_clock();
+    state.save()?;
+    let server = Arc::new(Server::new(state, options.latency));
     let (stop, stopped) = watch::channel(());
     let serve = |listener, router| tokio::spawn(run_listener(listener, router, stopped.clone()));
     let fly = match recorder.map(Arc::new) {
@@ -215,15 +221,15 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let listening = |source| StartError::Bind { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let bind_error = |source| StartError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+    let address = listener.local_addr().map_err(bind_error)?;
     Ok((listener, address))
 }
 
 async fn run_listener(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>) {
     let service = router.into_make_service_with_connect_info::<ConnectionBreaker>();
-    // The sender also goes when `Running` is dropped, so either way this ends.
+    // Dropping `RunningSandbox` drops the sender, which ends this wait as well.
     let ended = async move { stopped.changed().await.unwrap_or_default() };
     if let Err(error) = axum::serve(BreakableListener(listener), service)
         .with_graceful_shutdown(ended)
@@ -242,12 +248,8 @@ fn aws_router(server: Arc<Server>) -> Router {
 
 fn fly_router(server: Arc<Server>) -> Router {
     let mut router = Router::new();
-    let routes = v1::routes()
-        .into_iter()
-        .chain(graphql::routes())
-        .chain(uiex::routes())
-        .chain(registry::routes());
-    for route in routes {
+    for route in fly::routes() {
+        // Both conversions succeed for every method in our route tables.
         let Ok(method) = Method::from_bytes(route.method.as_bytes()) else {
             continue;
         };
@@ -265,6 +267,7 @@ fn fly_router(server: Arc<Server>) -> Router {
         };
         router = router.route(route.path, on(filter, serve));
     }
+    // Unknown paths and methods pass through the server as well: they are counted and recorded.
     let unrouted = |State(server): State<Arc<Server>>, request: Request| async move {
         server.serve(None, Vec::new(), request).await
     };
@@ -275,29 +278,31 @@ fn fly_router(server: Arc<Server>) -> Router {
 }
 
 impl RunningSandbox {
-    /// `http://127.0.0.1:PORT`
+    /// Base URL of the Fly APIs, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// `http://127.0.0.1:PORT`, where AWS is imitated.
+    /// Base URL of the AWS APIs, `http://127.0.0.1:PORT`.
     pub fn aws_url(&self) -> String {
         format!("http://{}", self.aws_address)
     }
 
-    /// An administrator's access key of an AWS account of twelve digits, made if it is missing. The same each time.
+    /// The access key of the administrator of an AWS account (twelve digits), created if it does
+    /// not exist. The same key each time.
     ///
     /// # Errors
     /// When the state cannot be stored.
     pub fn aws_keys(&self, account: &str) -> Result<AwsAccessKey, StoreError> {
-        let mut core = self.server.lock_state();
-        core.catch_up_with_clock();
-        let keys = aws::ensure_administrator_key(&mut core.world, account);
-        core.save()?;
+        let mut state = self.server.lock_state();
+        state.catch_up_with_clock();
+        let keys = aws::ensure_administrator_key(&mut state.world, account);
+        state.save()?;
         Ok(keys)
     }
 
-    /// A token for everything in an organisation, which is made if it is missing. The same each time.
+    /// A token for everything in an organization, which is created if it does not exist. The same
+    /// token each time.
     ///
     /// # Errors
     /// When the state cannot be stored.
@@ -305,7 +310,7 @@ impl RunningSandbox {
         self.ensure_token(org_slug, |org| TokenGrant::Org { org })
     }
 
-    /// A token that may read everything in an organisation.
+    /// A read-only token for everything in an organization.
     ///
     /// # Errors
     /// When the state cannot be stored.
@@ -313,7 +318,7 @@ impl RunningSandbox {
         self.ensure_token(org_slug, |org| TokenGrant::ReadOnly { org })
     }
 
-    /// A token for one application, which need not exist yet.
+    /// A deploy token for one app, which need not exist yet.
     ///
     /// # Errors
     /// When the state cannot be stored.
@@ -324,7 +329,7 @@ impl RunningSandbox {
         })
     }
 
-    /// The token of a person who sees every organisation, as flyctl's login gives.
+    /// The token of a user who sees every organization, like the one from `fly auth login`.
     ///
     /// # Errors
     /// When the state cannot be stored.
@@ -337,29 +342,29 @@ impl RunningSandbox {
         org_slug: &str,
         grant: impl Fn(String) -> TokenGrant,
     ) -> Result<String, StartError> {
-        let mut core = self.server.lock_state();
-        core.catch_up_with_clock();
-        let token = ensure_token(&mut core.world, org_slug, grant);
-        core.save()?;
+        let mut state = self.server.lock_state();
+        state.catch_up_with_clock();
+        let token = ensure_token(&mut state.world, org_slug, grant);
+        state.save()?;
         Ok(token)
     }
 
-    /// Every request so far.
+    /// Every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.server.lock_state().requests.clone()
     }
 
-    /// How many requests were struck by what goes wrong, counted from its last change.
+    /// How many requests were affected by a fault since the faults were last set.
     pub fn injected_fault_count(&self) -> u64 {
         self.server.lock_state().faults.injected_count()
     }
 
-    /// How many of the requests wrote, counted from the last change of what goes wrong.
+    /// How many write requests arrived since the faults were last set.
     pub fn write_count(&self) -> u64 {
         self.server.lock_state().faults.write_count()
     }
 
-    /// Moves the clock forward, as `POST /_sandbox/clock` does.
+    /// Moves the clock forward, like `POST /_sandbox/clock`.
     ///
     /// # Errors
     /// When the state cannot be stored.
@@ -369,45 +374,46 @@ impl RunningSandbox {
         Ok(())
     }
 
-    /// Waits until a request is held back by [`Fault::HoldBefore`] or [`Fault::HoldAfter`].
+    /// Waits until [`Fault::HoldBefore`] or [`Fault::HoldAfter`] holds a request back.
     pub async fn wait_until_held(&self) {
         let gate = self.server.lock_state().gate.clone();
         gate.wait_until_held().await;
     }
 
-    /// Lets it go on, as `POST /_sandbox/release` does; later ones are not held.
+    /// Releases the held request, like `POST /_sandbox/release`; later requests are not held.
     pub fn release_held_request(&self) {
         self.server.lock_state().gate.release();
     }
 
-    /// Replaces what goes wrong; requests are counted from this moment on.
+    /// Replaces the faults, and counts requests from 1 again.
     pub fn set_faults(&self, list: Vec<Fault>) {
-        let mut core = self.server.lock_state();
-        let seed = core.world.global.seed;
-        core.faults = Faults::new(list, seed);
+        let mut state = self.server.lock_state();
+        let seed = state.world.global.seed;
+        state.faults = Faults::new(list, seed);
     }
 
-    /// Everything that is stored, as `GET /_sandbox/state` shows it.
+    /// The whole stored state, as `GET /_sandbox/state` returns it.
     #[must_use]
     pub fn state(&self) -> serde_json::Value {
-        let mut core = self.server.lock_state();
-        core.catch_up_with_clock();
-        core.state_json()
+        let mut state = self.server.lock_state();
+        state.catch_up_with_clock();
+        state.state_json()
     }
 
-    /// The same as another server can begin with. What is kept in a folder has to be copied as a folder.
+    /// A copy of the state, with which another server can start. It does not include files: copy
+    /// the state folder instead if there is one.
     #[must_use]
     pub fn snapshot(&self) -> SandboxSnapshot {
-        let mut core = self.server.lock_state();
-        core.catch_up_with_clock();
-        core.world.global.clock = Some(core.clock.to_saved());
-        SandboxSnapshot(Some(core.world.clone()))
+        let mut state = self.server.lock_state();
+        state.catch_up_with_clock();
+        state.world.global.clock = Some(state.clock.to_saved());
+        SandboxSnapshot(Some(state.world.clone()))
     }
 
-    /// Stops the server and frees its folder.
+    /// Stops the server and unlocks its folder.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
-            // It may have ended by itself; then there is nobody to tell.
+            // The server may have ended by itself; then the signal has no receiver.
             let _ = stop.send(());
         }
         self.server.shut_down();
@@ -423,7 +429,8 @@ impl Drop for RunningSandbox {
     }
 }
 
-/// The token with this grant: the one there is, or a new one. The organisation is made if it is missing.
+/// A token with this grant: an existing one, or a new one. The organization is created if it does
+/// not exist.
 pub(crate) fn ensure_token(
     world: &mut SimulatedWorld,
     org_slug: &str,
@@ -434,14 +441,14 @@ pub(crate) fn ensure_token(
     token.unwrap_or_else(|| v1::issue_token(world, grant(org), None))
 }
 
-/// Where the running server of a folder is, as it announced itself.
+/// The running server of a folder, according to its `server.json`.
 #[must_use]
 pub fn find_server(dir: &Path) -> Option<ServerFile> {
     store::read_server_file(dir)
 }
 
 fn find_token(world: &SimulatedWorld, grant: &TokenGrant) -> Option<String> {
-    let same = |token: &&super::access::Token| token.grant == *grant && token.expires_ms.is_none();
+    let same = |token: &&Token| token.grant == *grant && token.expires_ms.is_none();
     world
         .global
         .tokens

@@ -1,4 +1,5 @@
-//! The path of a request through the sandbox: count, strike, authenticate, limit, catch up, do, store, answer.
+//! How a request is processed: count it, inject a fault, authenticate, rate limit, apply due
+//! transitions, run the endpoint, store the changes, respond.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,142 +8,35 @@ use std::time::Duration;
 use axum::body::Body as HttpBody;
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, Response, Uri, header};
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::access;
-use super::admin;
-use super::api::{ApiCall, ApiError, ApiResponse, ApiResult, ResponseBody};
-use super::aws;
-use super::clock::SandboxClock;
-use super::connection::ConnectionBreaker;
-use super::faults::{self, Faults, Injected, RequestKind};
-use super::gate::Gate;
-use super::http::{drop_connection, read_json_body, render_response, truncated_response};
-use super::proxy::{self, PublicRequest};
-use super::rate_limit::{self, ApiRateLimiter};
-use super::routes::{Route, RouteHandler};
-use super::store::{StateStore, StoreError};
-use super::transitions;
-use super::world::SimulatedWorld;
+use crate::admin;
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult, ResponseBody};
+use crate::aws;
+use crate::connection::ConnectionBreaker;
+use crate::faults::{self, Injected, RequestKind};
+use crate::fly::access;
+use crate::fly::proxy::{self, PublicRequest};
+use crate::fly::rate_limit;
+use crate::fly::routes::{Route, RouteHandler};
+use crate::fly::transitions;
+use crate::http::{drop_connection, read_json_body, render_response, truncated_response};
+use crate::shared_state::SharedState;
+use crate::store::StoreError;
+use crate::world::SimulatedWorld;
 
-/// One request as `GET /_sandbox/requests` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RequestRecord {
-    /// Which one since the server's start, beginning with 1.
-    pub n: u64,
-    /// Its method.
-    pub method: String,
-    /// Its path.
-    pub path: String,
-    /// Its query, without the question mark.
-    pub query: String,
-    /// The answer's status; 0 when the connection was cut instead.
-    pub status: u16,
-    /// Whether it was one too many.
-    pub rate_limited: bool,
-    /// Whether it showed a lease (`fly-machine-lease-nonce`).
-    pub nonce: bool,
-    /// When it came, on the sandbox's clock.
-    pub at_ms: i64,
-}
-
-/// All that requests share, behind one lock.
-#[derive(Debug)]
-pub(crate) struct SharedState {
-    pub(crate) world: SimulatedWorld,
-    pub(crate) clock: SandboxClock,
-    pub(crate) limits: ApiRateLimiter,
-    pub(crate) faults: Faults,
-    pub(crate) gate: Gate,
-    pub(crate) requests: Vec<RequestRecord>,
-    pub(crate) store: StateStore,
-    /// `http://127.0.0.1:PORT`
-    pub(crate) url: String,
-    /// The folder belongs to somebody else now: connections that are still open get no more answers.
-    pub(crate) closed: bool,
-}
-
-impl SharedState {
-    /// Counts and records a request, moves the clock as a request does, and says what befalls it.
-    pub(crate) fn begin_request(
-        &mut self,
-        method: &str,
-        path: String,
-        query: String,
-        nonce: bool,
-        kind: RequestKind,
-    ) -> (u64, Option<Injected>) {
-        self.clock.advance_for_request();
-        let blow = self.faults.inject(kind);
-        let n = self.requests.len() as u64 + 1;
-        let (method, at_ms) = (method.to_owned(), self.clock.now_ms());
-        self.requests.push(RequestRecord {
-            n,
-            method,
-            path,
-            query,
-            status: 0,
-            rate_limited: false,
-            nonce,
-            at_ms,
-        });
-        (n, blow)
-    }
-
-    /// Brings the world to the clock's present.
-    pub(crate) fn catch_up_with_clock(&mut self) {
-        self.world.now_ms = self.clock.now_ms();
-        self.world.list_lag_ms = self.faults.stale_list_ms();
-        self.world.aws.config_lag_ms = self.faults.stale_config_ms();
-        self.world.aws.removal_lag_ms = self.faults.late_removal_ms();
-        transitions::apply_due(&mut self.world);
-    }
-
-    /// Everything that would be stored.
-    pub(crate) fn state_json(&self) -> Value {
-        let SimulatedWorld {
-            global: root,
-            apps,
-            aws,
-            ..
-        } = &self.world;
-        let aws = serde_json::json!({ "accounts": aws.global, "buckets": aws.buckets });
-        serde_json::json!({ "world": root, "apps": apps, "aws": aws })
-    }
-
-    /// Stores what changed; an answer may only go out after this.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub(crate) fn save(&mut self) -> Result<(), StoreError> {
-        let saved = self.clock.to_saved();
-        let moved = self
-            .world
-            .global
-            .clock
-            .is_none_or(|before| saved.is_after(before));
-        // Only commanded time must be stored as it moves; real time is told again from any earlier moment.
-        self.world.global_dirty |= moved && self.clock.is_manual();
-        if self.world.global_dirty {
-            self.world.global.clock = Some(saved);
-        }
-        self.store.save(&mut self.world)
-    }
-}
-
-/// The server: the core, and what wakes those who wait for it to change.
+/// The server: the shared state, and the notification that wakes waiting requests when it changes.
 #[derive(Debug)]
 pub(crate) struct Server {
     state: Mutex<SharedState>,
     changed: Notify,
     latency: Duration,
-    /// How many requests came to the public side.
-    visit_count: AtomicUsize,
+    /// How many public HTTP requests have arrived.
+    public_request_count: AtomicUsize,
 }
 
-/// A request before anybody has looked at it.
+/// A request as received, before routing and authentication.
 struct IncomingRequest {
     number: u64,
     method: String,
@@ -153,79 +47,81 @@ struct IncomingRequest {
 }
 
 impl Server {
-    pub(crate) fn new(core: SharedState, latency: Duration) -> Self {
+    pub(crate) fn new(state: SharedState, latency: Duration) -> Self {
         Self {
-            state: Mutex::new(core),
+            state: Mutex::new(state),
             changed: Notify::new(),
             latency,
-            visit_count: AtomicUsize::new(0),
+            public_request_count: AtomicUsize::new(0),
         }
     }
 
-    /// Holds a request back, if that is what befalls it.
-    pub(crate) async fn hold_if_injected(&self, blow: Option<Injected>, here: Injected) {
-        if blow == Some(here) {
+    /// Holds a request back, if that is the injected fault.
+    pub(crate) async fn hold_if_injected(&self, injected: Option<Injected>, here: Injected) {
+        if injected == Some(here) {
             let gate = self.lock_state().gate.clone();
             gate.hold_until_released().await;
         }
     }
 
-    /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
+    /// Locks the shared state. A panic in another request cannot leave the stored state half
+    /// changed, so a poisoned lock is still used.
     pub(crate) fn lock_state(&self) -> MutexGuard<'_, SharedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the clock forward and wakes whoever waits.
+    /// Moves the clock forward and wakes waiting requests.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When a file system operation fails.
     pub(crate) fn advance_clock(&self, ms: i64) -> Result<(), StoreError> {
-        let mut core = self.lock_state();
-        core.clock.advance(ms);
-        core.catch_up_with_clock();
-        core.world.global_dirty = true;
-        core.save()?;
+        let mut state = self.lock_state();
+        state.clock.advance(ms);
+        state.catch_up_with_clock();
+        state.world.global_dirty = true;
+        state.save()?;
         self.changed.notify_waiters();
         Ok(())
     }
 
-    /// Stores the last moment, frees the folder, and turns away whoever still waits.
+    /// Stores the current time, unlocks the folder, and ends all waiting requests.
     pub(crate) fn shut_down(&self) {
-        let mut core = self.lock_state();
-        if std::mem::replace(&mut core.closed, true) {
+        let mut state = self.lock_state();
+        if std::mem::replace(&mut state.closed, true) {
             return;
         }
-        core.world.global_dirty = true;
-        if let Err(error) = core.save() {
+        state.world.global_dirty = true;
+        if let Err(error) = state.save() {
             tracing::error!(%error, "the sandbox could not store its state");
         }
-        core.store.close();
+        state.store.close();
         self.changed.notify_waiters();
     }
 
-    /// Answers a request; no route means that no path matched.
+    /// Processes a request; `route` is `None` when no route matches its path and method.
     pub(crate) async fn serve(
         &self,
         route: Option<&Route>,
         params: Vec<(String, String)>,
         request: Request,
     ) -> Response<HttpBody> {
-        let cut = request
+        let breaker = request
             .extensions()
             .get::<axum::extract::ConnectInfo<ConnectionBreaker>>()
             .map(|info| info.0.clone());
         let (parts, body) = request.into_parts();
         let body = read_json_body(body).await;
         if self.lock_state().closed {
-            return drop_connection(cut);
+            return drop_connection(breaker);
         }
-        let asked = parts
+        let host_header = parts
             .headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
-        let public = proxy::public_host(&self.lock_state().world, asked);
-        if let Some(host) = public {
-            return self.serve_visit(host, cut).await;
+        // The proxy decides by host name alone, so it comes before any path is looked at.
+        let public_host = proxy::public_host(&self.lock_state().world, host_header);
+        if let Some(host) = public_host {
+            return self.serve_public(host, breaker).await;
         }
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
         let mut incoming = IncomingRequest {
@@ -236,104 +132,109 @@ impl Server {
             body,
             params,
         };
+        // Requests to the sandbox itself come before counting: they must not shift the request
+        // numbers that faults refer to.
         if let Some(path) = incoming
             .uri
             .path()
             .strip_prefix("/_sandbox/")
             .map(str::to_owned)
         {
-            let answer = self.serve_admin(&incoming, &path);
-            return render_response(&answer, 0);
+            let response = self.serve_admin(&incoming, &path);
+            return render_response(&response, 0);
         }
         if incoming.uri.path() == "/_github/token" {
             return render_response(&self.serve_workflow_token(&incoming), 0);
         }
-        let blow = self.begin_request(&mut incoming, route);
-        self.hold_if_injected(blow, Injected::HoldBefore).await;
-        let (answer, limited) = self.respond_with_fault(route, &incoming, blow).await;
-        self.hold_if_injected(blow, Injected::HoldAfter).await;
+        let injected = self.begin_request(&mut incoming, route);
+        self.hold_if_injected(injected, Injected::HoldBefore).await;
+        let (response, rate_limited) = self.respond_with_fault(route, &incoming, injected).await;
+        self.hold_if_injected(injected, Injected::HoldAfter).await;
         self.delay().await;
-        let dropped = matches!(blow, Some(Injected::DropBefore | Injected::DropAfter));
+        // The record is completed before the response is sent, so a client that has received the
+        // response finds its status in the record.
+        let dropped = matches!(injected, Some(Injected::DropBefore | Injected::DropAfter));
         self.finish_request(
             incoming.number,
-            if dropped { 0 } else { answer.status },
-            limited,
+            if dropped { 0 } else { response.status },
+            rate_limited,
         );
-        match blow {
-            Some(Injected::Truncate) => truncated_response(&answer, incoming.number),
-            _ if dropped => drop_connection(cut),
-            _ => render_response(&answer, incoming.number),
+        match injected {
+            Some(Injected::Truncate) => truncated_response(&response, incoming.number),
+            _ if dropped => drop_connection(breaker),
+            _ => render_response(&response, incoming.number),
         }
     }
 
-    /// Takes the time that every answer is made to take.
+    /// Waits for the configured latency.
     pub(crate) async fn delay(&self) {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
     }
 
-    /// Wakes whoever waits for a change.
+    /// Wakes requests that wait for a change.
     pub(crate) fn notify_waiters(&self) {
         self.changed.notify_waiters();
     }
 
-    /// Answers a request to the public side. It is none to the APIs: nothing counts, limits or strikes it.
-    async fn serve_visit(
+    /// Responds to a public HTTP request. It is not an API request, so it is not counted, rate
+    /// limited or affected by faults.
+    async fn serve_public(
         &self,
         host: String,
-        cut: Option<ConnectionBreaker>,
+        breaker: Option<ConnectionBreaker>,
     ) -> Response<HttpBody> {
-        let turn = self.visit_count.fetch_add(1, Ordering::Relaxed);
-        let arrived_ms = {
-            let mut core = self.lock_state();
-            core.clock.advance_for_request();
-            core.clock.now_ms()
+        let sequence = self.public_request_count.fetch_add(1, Ordering::Relaxed);
+        let received_ms = {
+            let mut state = self.lock_state();
+            state.clock.advance_for_request();
+            state.clock.now_ms()
         };
-        let visit = PublicRequest {
+        let request = PublicRequest {
             host,
-            sequence: turn,
-            received_ms: arrived_ms,
+            sequence,
+            received_ms,
         };
-        let answer = self
-            .poll_until_ready(|world| proxy::respond(world, &visit))
+        let response = self
+            .poll_until_ready(|world| proxy::respond(world, &request))
             .await;
         self.delay().await;
-        match answer {
-            Ok(Some(answer)) => render_response(&answer, 0),
-            // The name does not resolve, or nobody gets through to it.
-            Ok(None) => drop_connection(cut),
-            Err(refusal) => render_response(&refusal.into(), 0),
+        match response {
+            Ok(Some(response)) => render_response(&response, 0),
+            // The name does not resolve, or the app has no valid certificate for it.
+            Ok(None) => drop_connection(breaker),
+            Err(error) => render_response(&error.into(), 0),
         }
     }
 
     fn serve_admin(&self, incoming: &IncomingRequest, path: &str) -> ApiResponse {
-        let mut core = self.lock_state();
-        core.catch_up_with_clock();
+        let mut state = self.lock_state();
+        state.catch_up_with_clock();
         let body = incoming.body.clone();
-        let reply =
-            body.and_then(|body| admin::handle_request(&mut core, &incoming.method, path, &body));
-        let answer = save_and_reply(&mut core, reply);
+        let result =
+            body.and_then(|body| admin::handle_request(&mut state, &incoming.method, path, &body));
+        let response = save_and_reply(&mut state, result);
         self.changed.notify_waiters();
-        answer
+        response
     }
 
-    /// Answers a workflow that asks GitHub for its identity token.
+    /// Responds to a GitHub workflow that requests its identity token.
     fn serve_workflow_token(&self, incoming: &IncomingRequest) -> ApiResponse {
-        let mut core = self.lock_state();
-        core.catch_up_with_clock();
+        let mut state = self.lock_state();
+        state.catch_up_with_clock();
         let query =
             Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri).map(|query| query.0);
         let authorization = incoming
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
-        let reply =
-            aws::issue_workflow_token(&mut core.world, &query.unwrap_or_default(), authorization);
-        save_and_reply(&mut core, reply)
+        let result =
+            aws::issue_workflow_token(&mut state.world, &query.unwrap_or_default(), authorization);
+        save_and_reply(&mut state, result)
     }
 
-    /// Counts the request and says what befalls it.
+    /// Counts the request, and returns the fault to inject, if any.
     fn begin_request(
         &self,
         incoming: &mut IncomingRequest,
@@ -343,46 +244,53 @@ impl Server {
         let path = incoming.uri.path().to_owned();
         let query = incoming.uri.query().unwrap_or_default().to_owned();
         let nonce = incoming.headers.contains_key("fly-machine-lease-nonce");
+        // The Fly API has no bucket configuration or conditional writes, so two kinds suffice.
         let kind = if write {
             RequestKind::Write
         } else {
             RequestKind::Read
         };
-        let (n, blow) = self
-            .lock_state()
-            .begin_request(&incoming.method, path, query, nonce, kind);
+        let (n, injected) =
+            self.lock_state()
+                .begin_request(&incoming.method, path, query, nonce, kind);
         incoming.number = n;
-        blow
+        injected
     }
 
     /// Completes the record of a request.
-    pub(crate) fn finish_request(&self, n: u64, status: u16, limited: bool) {
-        let mut core = self.lock_state();
-        let at = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
-        if let Some(record) = core.requests.get_mut(at) {
+    pub(crate) fn finish_request(&self, n: u64, status: u16, rate_limited: bool) {
+        let mut state = self.lock_state();
+        // Request numbers count from 1.
+        let index = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+        if let Some(record) = state.requests.get_mut(index) {
             record.status = status;
-            record.rate_limited = limited;
+            record.rate_limited = rate_limited;
         }
     }
 
-    /// Does the request, unless a fault forbids it, and says whether it was one too many.
+    /// Runs the request as the injected fault demands. Returns the response, and whether it is a
+    /// rate limit error.
     async fn respond_with_fault(
         &self,
         route: Option<&Route>,
         incoming: &IncomingRequest,
-        blow: Option<Injected>,
+        injected: Option<Injected>,
     ) -> (ApiResponse, bool) {
-        let said = |code| ApiResponse::from(ApiError::new(code, faults::status_message(code)));
-        match blow {
+        let respond_with =
+            |code| ApiResponse::from(ApiError::new(code, faults::status_message(code)));
+        match injected {
             Some(Injected::DropBefore) => (ApiResponse::empty(500), false),
-            Some(Injected::Status(code)) => (said(code), code == 429),
+            Some(Injected::Status(code)) => (respond_with(code), code == 429),
             Some(Injected::RateLimited) => (rate_limit::rate_limited().into(), true),
-            Some(Injected::OperationAborted | Injected::ConditionalConflict) => (said(409), false),
-            Some(Injected::StatusAfter(code)) => {
-                self.call_handler(route, incoming).await;
-                (said(code), false)
+            Some(Injected::OperationAborted | Injected::ConditionalConflict) => {
+                (respond_with(409), false)
             }
-            Some(Injected::TokenExpired) => (said(401), false),
+            Some(Injected::StatusAfter(code)) => {
+                // The request takes effect, but the client gets an error in place of the response.
+                self.call_handler(route, incoming).await;
+                (respond_with(code), false)
+            }
+            Some(Injected::TokenExpired) => (respond_with(401), false),
             Some(
                 Injected::DropAfter
                 | Injected::Truncate
@@ -391,19 +299,20 @@ impl Server {
                 | Injected::HoldAfter,
             )
             | None => {
-                if blow == Some(Injected::Twice) {
+                if injected == Some(Injected::Twice) {
+                    // The first response is lost, as if a proxy had sent the request again.
                     self.call_handler(route, incoming).await;
                 }
-                let answer = self.call_handler(route, incoming).await;
-                let limited = answer.status == 429;
-                (answer, limited)
+                let response = self.call_handler(route, incoming).await;
+                let rate_limited = response.status == 429;
+                (response, rate_limited)
             }
         }
     }
 
     async fn call_handler(&self, route: Option<&Route>, incoming: &IncomingRequest) -> ApiResponse {
         let Some(route) = route else {
-            // Go's router speaks before anybody asks for a token.
+            // Fly's router rejects unknown paths before authentication.
             return ApiResponse {
                 body: ResponseBody::Text("404 page not found\n".to_owned()),
                 ..ApiResponse::empty(404)
@@ -411,41 +320,42 @@ impl Server {
         };
         let call = match self.authorize(route, incoming) {
             Ok(call) => call,
-            Err(refusal) => return refusal.into(),
+            Err(error) => return error.into(),
         };
-        let answer = self.poll_until_ready(|world| match route.handler {
+        let response = self.poll_until_ready(|world| match route.handler {
             RouteHandler::Immediate(run) => Ok(run(world, &call)),
             RouteHandler::LongPoll(run) => run(world, &call),
         });
-        answer
+        response
             .await
-            .and_then(|reply| reply)
+            .and_then(|result| result)
             .unwrap_or_else(ApiResponse::from)
     }
 
-    /// Asks until there is an answer, however long that takes.
+    /// Repeats `poll` until it returns a response, however long that takes. `poll` returns `Err`
+    /// with the time until which it wants to wait.
     ///
     /// # Errors
-    /// When the sandbox was stopped meanwhile, or cannot store what changed.
+    /// When the sandbox is stopped in the meantime, or cannot store the changes.
     async fn poll_until_ready<T>(
         &self,
-        mut ask: impl FnMut(&mut SimulatedWorld) -> Result<T, i64>,
+        mut poll: impl FnMut(&mut SimulatedWorld) -> Result<T, i64>,
     ) -> Result<T, ApiError> {
         loop {
-            // Registered before looking, so that no change between looking and waiting is missed.
+            // Registered before `poll` runs, so that a change right after it is not missed.
             let changed = self.changed.notified();
-            match self.poll_once(&mut ask) {
-                Ok(answer) => return answer,
+            match self.poll_once(&mut poll) {
+                Ok(response) => return response,
                 Err(Some(sleep)) => drop(tokio::time::timeout(sleep, changed).await),
                 Err(None) => changed.await,
             }
         }
     }
 
-    /// Authentication, rights, and the rate limit.
+    /// Checks authentication, authorization and the rate limit.
     fn authorize(&self, route: &Route, incoming: &IncomingRequest) -> Result<ApiCall, ApiError> {
-        let mut core = self.lock_state();
-        core.catch_up_with_clock();
+        let mut state = self.lock_state();
+        state.catch_up_with_clock();
         let header = |name: &str| {
             incoming
                 .headers
@@ -453,11 +363,11 @@ impl Server {
                 .and_then(|value| value.to_str().ok())
         };
         let authorization = header(header::AUTHORIZATION.as_str());
-        let who = match route.allows_anonymous {
-            true => access::authenticate_optional(&core.world, authorization),
-            false => access::authenticate(&core.world, authorization)?,
+        let caller = match route.allows_anonymous {
+            true => access::authenticate_optional(&state.world, authorization),
+            false => access::authenticate(&state.world, authorization)?,
         };
-        if route.is_write && !who.can_write() {
+        if route.is_write && !caller.can_write() {
             return Err(access::forbidden());
         }
         let query = Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri);
@@ -468,12 +378,13 @@ impl Server {
             lease_nonce: header("fly-machine-lease-nonce")
                 .filter(|nonce| !nonce.is_empty())
                 .map(str::to_owned),
-            caller: who,
-            received_ms: core.world.now_ms,
+            caller,
+            received_ms: state.world.now_ms,
         };
+        // Unauthorized calls have been rejected above and use up no tokens.
         if let Some(rate) = route.rate_limit {
-            let now = core.world.now_ms;
-            core.limits.take_token(
+            let now = state.world.now_ms;
+            state.limits.take_token(
                 &format!("{} {}", route.method, route.path),
                 &route.rate_limit_id(&call),
                 rate,
@@ -483,31 +394,34 @@ impl Server {
         Ok(call)
     }
 
-    /// Asks once: an answer, or how long to wait for a change (without end if time stands still).
+    /// Calls `poll` once. Returns its response, or how long to sleep before the next call (`None`:
+    /// until a change, because the clock stands still).
     fn poll_once<T>(
         &self,
-        ask: &mut impl FnMut(&mut SimulatedWorld) -> Result<T, i64>,
+        poll: &mut impl FnMut(&mut SimulatedWorld) -> Result<T, i64>,
     ) -> Result<Result<T, ApiError>, Option<Duration>> {
-        let mut core = self.lock_state();
+        let mut state = self.lock_state();
         loop {
-            if core.closed {
+            if state.closed {
                 return Ok(Err(ApiError::new(
                     503,
                     "unavailable: the sandbox was stopped",
                 )));
             }
-            core.catch_up_with_clock();
-            match ask(&mut core.world) {
-                Ok(answer) => {
-                    let saved = save_state(&mut core);
+            state.catch_up_with_clock();
+            match poll(&mut state.world) {
+                Ok(response) => {
+                    let saved = save_state(&mut state);
                     self.changed.notify_waiters();
-                    return Ok(saved.map(|()| answer));
+                    return Ok(saved.map(|()| response));
                 }
                 Err(deadline) => {
-                    let next = transitions::next_due_ms(&core.world)
+                    // Any due transition may be what the request waits for, so it looks again then,
+                    // or at its deadline.
+                    let next = transitions::next_due_ms(&state.world)
                         .map_or(deadline, |due| due.min(deadline));
-                    if !core.clock.try_jump_to(next) {
-                        return Err(core.clock.sleep_duration_until(next));
+                    if !state.clock.try_jump_to(next) {
+                        return Err(state.clock.sleep_duration_until(next));
                     }
                 }
             }
@@ -515,20 +429,20 @@ impl Server {
     }
 }
 
-/// Stores what changed.
+/// Stores the changes.
 ///
 /// # Errors
-/// When the file system refuses.
-fn save_state(core: &mut SharedState) -> Result<(), ApiError> {
-    core.save().map_err(|error| {
+/// When a file system operation fails.
+fn save_state(state: &mut SharedState) -> Result<(), ApiError> {
+    state.save().map_err(|error| {
         tracing::error!(%error, "the sandbox could not store its state");
         ApiError::new(500, error.to_string())
     })
 }
 
-/// The answer, once the change behind it is safe.
-fn save_and_reply(core: &mut SharedState, reply: ApiResult) -> ApiResponse {
-    save_state(core)
-        .and(reply)
+/// Stores the changes, then returns the response.
+fn save_and_reply(state: &mut SharedState, result: ApiResult) -> ApiResponse {
+    save_state(state)
+        .and(result)
         .unwrap_or_else(ApiResponse::from)
 }

@@ -1,9 +1,10 @@
-//! The state folder: plain JSON that a person can read, replaced file by file before an answer is sent.
+//! The state folder: plain JSON files that a person can read. Changed files are replaced before the
+//! response is sent.
 //!
-//! `world.json` holds organisations, tokens and rules; `apps/NAME.json` one application each; `aws` is described where
-//! it is kept. A file is written beside
-//! itself and renamed, so a killed process leaves the old one or the new one. Nothing is flushed to the disk itself:
-//! the promise is to survive the death of a process, not of the machine.
+//! `world.json` holds organizations, tokens and rules, each `apps/NAME.json` one app;
+//! `aws/state.rs` describes the `aws` folder. A file is written under a temporary name and renamed,
+//! so a killed process leaves either the old or the new version. Nothing is synced to disk: the
+//! state survives a crash of the process, not of the operating system.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -12,54 +13,54 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::aws::AwsState;
-use super::running::SandboxSnapshot;
-use super::world::{App, SimulatedWorld};
+use crate::aws::AwsState;
+use crate::running::SandboxSnapshot;
+use crate::world::{App, SimulatedWorld};
 
-/// Why the state cannot be used.
+/// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("cannot use {}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file is not what the sandbox wrote.
-    #[error("{} is not a state file of this sandbox; repair it, or remove the folder to start anew", path.display())]
+    /// A file does not have the structure that the sandbox writes.
+    #[error("{} is not a state file of this sandbox; repair it, or remove the folder to start over", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// A file says that it is another application's.
-    #[error("{} describes the application `{name}`; rename one of the two", path.display())]
+    /// The app in a file has another name than the file.
+    #[error("{} describes the app `{name}`; rename the file or the app", path.display())]
     Misnamed {
         /// The file.
         path: PathBuf,
-        /// The name inside.
+        /// The name of the app in the file.
         name: String,
     },
 }
 
-/// What `server.json` tells other processes.
+/// The contents of `server.json`, which tells other processes how to reach this server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerFile {
-    /// Where the server listens.
+    /// Base URL of the Fly APIs.
     pub url: String,
-    /// Where it imitates AWS.
+    /// Base URL of the AWS APIs.
     #[serde(default)]
     pub aws_url: String,
-    /// Its process.
+    /// Process id of the server.
     pub pid: u32,
-    /// Its time factor.
+    /// How many times faster than real time its clock runs.
     pub speed: f64,
 }
 
-/// Where the state is kept: in a folder, or in memory alone.
+/// Where the state is kept: in a folder, or only in memory (`None`).
 #[derive(Debug)]
 pub(crate) struct StateStore(Option<StateFolder>);
 
@@ -67,16 +68,16 @@ pub(crate) struct StateStore(Option<StateFolder>);
 #[derive(Debug)]
 struct StateFolder {
     dir: PathBuf,
-    /// Held for its lock, which the system drops with the process.
+    /// Kept open for its file lock, which the operating system releases when the process ends.
     lock: File,
 }
 
 impl StateStore {
-    /// Opens and locks a folder, making it if need be; `None` when another process serves it. Without a folder, nothing is
-    /// kept.
+    /// Opens and locks a folder, creating it if necessary; `None` when another process has locked
+    /// it. Without a folder, the state is only in memory.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When a file system operation fails.
     pub(crate) fn open(dir: Option<&Path>) -> Result<Option<Self>, StoreError> {
         let Some(dir) = dir else {
             return Ok(Some(Self(None)));
@@ -84,6 +85,7 @@ impl StateStore {
         let apps = dir.join("apps");
         fs::create_dir_all(&apps).map_err(io_error(&apps))?;
         restrict_access(dir).map_err(io_error(dir))?;
+        // The lock file is never removed: another process may be about to lock it.
         let path = dir.join("lock");
         let lock = File::options()
             .create(true)
@@ -101,10 +103,11 @@ impl StateStore {
         }
     }
 
-    /// Reads everything; an empty folder is an empty world with this seed, and no folder is what the snapshot holds.
+    /// Reads the whole state. An empty folder gives an empty world with this seed; without a
+    /// folder, the world is the snapshot's.
     ///
     /// # Errors
-    /// When a file cannot be read or is not ours, with its name.
+    /// When a file cannot be read, is malformed or has the wrong name; the error contains its path.
     pub(crate) fn load(
         &self,
         seed: u64,
@@ -131,6 +134,7 @@ impl StateStore {
             let Some(app) = read_json::<App>(&path)? else {
                 continue;
             };
+            // Saving would write the app to another file, and leave two files that claim its name.
             if path
                 .file_stem()
                 .is_none_or(|stem| stem != app.name.as_str())
@@ -145,10 +149,11 @@ impl StateStore {
         Ok(world)
     }
 
-    /// Writes what a request changed. What could not be written stays marked, so that the next request tries again.
+    /// Writes the files of everything that is marked as changed. What could not be written stays
+    /// marked, so the next request tries again.
     ///
     /// # Errors
-    /// When the file system refuses; the answer must then not be sent.
+    /// When a file system operation fails; the response must then not be sent.
     pub(crate) fn save(&self, world: &mut SimulatedWorld) -> Result<(), StoreError> {
         let Some(StateFolder { dir, .. }) = &self.0 else {
             return Ok(());
@@ -157,6 +162,7 @@ impl StateStore {
             write_json(&dir.join("world.json"), &world.global)?;
             world.global_dirty = false;
         }
+        // Each name is unmarked only after its file is written, so a failure keeps the rest marked.
         while let Some(name) = world.dirty_apps.first().cloned() {
             let path = dir.join("apps").join(format!("{name}.json"));
             match world.apps.get(&name) {
@@ -168,33 +174,33 @@ impl StateStore {
         world.aws.save(dir)
     }
 
-    /// Tells other processes where this server is.
+    /// Writes `server.json`, so that other processes find this server.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When a file system operation fails.
     pub(crate) fn write_server_file(&self, server: &ServerFile) -> Result<(), StoreError> {
         self.0.as_ref().map_or(Ok(()), |folder| {
             write_json(&folder.dir.join("server.json"), server)
         })
     }
 
-    /// Takes the announcement back and frees the folder.
+    /// Removes `server.json` and unlocks the folder.
     pub(crate) fn close(&self) {
         let Some(StateFolder { dir, lock }) = &self.0 else {
             return;
         };
-        // A stale announcement is harmless: the lock, not this file, says whether somebody serves.
+        // A leftover `server.json` is harmless: only the lock decides whether a server is running.
         let _ = fs::remove_file(dir.join("server.json"));
         let _ = lock.unlock();
     }
 }
 
-/// Who serves a folder, according to its announcement.
+/// The server of a folder, according to its `server.json`; the server may have ended since.
 pub(crate) fn read_server_file(dir: &Path) -> Option<ServerFile> {
     read_json(&dir.join("server.json")).ok().flatten()
 }
 
-/// Names the file that the system's complaint is about.
+/// Adds the path to an I/O error.
 pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |source| StoreError::Io {
         path: path.to_owned(),
@@ -202,10 +208,10 @@ pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
     }
 }
 
-/// Reads a file; none is no error.
+/// Reads a JSON file; `None` when it does not exist.
 ///
 /// # Errors
-/// When it cannot be read or is not ours.
+/// When the file cannot be read or is malformed.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     match fs::read(path) {
         Ok(bytes) => {
@@ -220,22 +226,23 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, S
     }
 }
 
-/// Replaces a file.
+/// Replaces a JSON file atomically.
 ///
 /// # Errors
-/// When the file system refuses.
+/// When a file system operation fails.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
     let malformed = |source| StoreError::Malformed {
         path: path.to_owned(),
         source,
     };
     let bytes = serde_json::to_vec_pretty(value).map_err(malformed)?;
-    let beside = path.with_extension("json.new");
-    fs::write(&beside, bytes).map_err(io_error(&beside))?;
-    fs::rename(&beside, path).map_err(io_error(path))
+    let temporary = path.with_extension("json.new");
+    fs::write(&temporary, bytes).map_err(io_error(&temporary))?;
+    fs::rename(&temporary, path).map_err(io_error(path))
 }
 
-/// The state holds secrets as they were set: nobody else may read it, and no repository shall take it in.
+/// Makes the folder unreadable for other users and excludes it from git: the state contains secrets
+/// in plain text.
 fn restrict_access(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -250,10 +257,10 @@ fn restrict_access(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file; none is no error.
+/// Removes a file, if it exists.
 ///
 /// # Errors
-/// When the file system refuses.
+/// When a file system operation fails.
 pub(crate) fn remove_file(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),

@@ -1,77 +1,79 @@
-//! Everything the sandbox knows, in the shape in which it lies in the state folder.
+//! The simulated world: all state of the sandbox, in the structure in which the state folder stores
+//! it.
 //!
-//! Times are milliseconds since 1970 on the sandbox's clock. What the API shows is made from this by the endpoints;
-//! nothing here is a wire format.
+//! Times are milliseconds since 1970 on the sandbox's clock. The endpoints build their responses
+//! from these types; nothing here is a wire format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::access::{ApiCaller, Token, forbidden};
-use super::api::{ApiCall, ApiError};
-use super::aws::AwsState;
-use super::behaviour::Rule;
-use super::clock::SavedClock;
-use super::ids;
-use super::images::ImageOverrides;
-use super::machine::Machine;
+use crate::api::{ApiCall, ApiError};
+use crate::aws::AwsState;
+use crate::clock::SavedClock;
+use crate::fly::access::{ApiCaller, Token, forbidden};
+use crate::fly::behaviour::Rule;
+use crate::fly::images::ImageOverrides;
+use crate::fly::machine::Machine;
+use crate::ids;
 
-/// The state, and what this process adds to it.
+/// The stored state, and what only this process needs while it serves requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimulatedWorld {
     pub(crate) global: WorldFile,
     pub(crate) apps: BTreeMap<String, App>,
-    /// The moment of the current request.
+    /// The time of the current request.
     pub(crate) now_ms: i64,
-    /// Lists leave out what is younger than this, while a fault says so.
+    /// Minimum age of what lists show; above 0 only while a `stale-list` fault is active.
     pub(crate) list_lag_ms: i64,
-    /// Applications to write (or, when gone, to remove) before the answer is sent.
+    /// Apps whose files must be written, or removed if the app is gone, before the response is
+    /// sent.
     pub(crate) dirty_apps: BTreeSet<String>,
-    /// Whether `world.json` is to be written as well.
+    /// Whether `world.json` must be written as well.
     pub(crate) global_dirty: bool,
     pub(crate) aws: AwsState,
 }
 
-/// What belongs to no application: `world.json`.
+/// The contents of `world.json`: everything that does not belong to one app.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct WorldFile {
     pub(crate) seed: u64,
-    /// How many things were named so far; with the seed it makes the next identifier.
+    /// How many ids were generated outside apps; together with the seed it determines the next id.
     pub(crate) drawn: u64,
     pub(crate) clock: Option<SavedClock>,
     pub(crate) orgs: BTreeMap<String, Org>,
     pub(crate) tokens: BTreeMap<String, Token>,
     pub(crate) rules: Vec<Rule>,
-    /// Regions that lists over an organisation report as unanswered.
+    /// Regions that organization-wide lists leave out and report in `error_regions`.
     pub(crate) error_regions: BTreeSet<String>,
-    /// Regions without room for another machine or volume.
+    /// Regions without capacity for another machine or volume.
     #[serde(default)]
     pub(crate) full_regions: BTreeSet<String>,
-    /// Images that are missing, and tags that have moved.
+    /// Images declared missing, and tags declared to point to another digest.
     #[serde(default)]
     pub(crate) images: ImageOverrides,
 }
 
-/// An organisation.
+/// An organization.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Org {
     pub(crate) id: String,
     pub(crate) number: u32,
-    /// The slug in use, which for a person's own organisation is the alias `personal`.
+    /// The slug in use; for a personal organization this is the alias `personal`.
     pub(crate) slug: String,
     /// The slug behind the alias.
     pub(crate) raw_slug: String,
     pub(crate) name: String,
-    /// Organisations whose requests may be replayed to applications of this one.
+    /// Slugs of organizations whose apps may replay requests to the apps of this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) replay_sources: BTreeSet<String>,
-    /// Whether requests may be replayed between its networks.
+    /// Whether requests may be replayed between the networks of this organization.
     #[serde(default)]
     pub(crate) cross_network_replays: bool,
 }
 
-/// An application and all that is in it: `apps/NAME.json`.
+/// An app and everything in it: `apps/NAME.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct App {
     pub(crate) id: String,
@@ -83,7 +85,7 @@ pub(crate) struct App {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) idempotency_key: Option<String>,
     pub(crate) created_ms: i64,
-    /// How many things in it were named so far.
+    /// How many ids were generated in this app.
     pub(crate) drawn: u64,
     pub(crate) machines: BTreeMap<String, Machine>,
     pub(crate) volumes: BTreeMap<String, Volume>,
@@ -103,7 +105,7 @@ pub(crate) struct Volume {
     pub(crate) state: String,
     pub(crate) size_gb: u64,
     pub(crate) region: String,
-    /// The hardware it is pinned to, which is also where its machine must run.
+    /// The host it is stored on; its machine must run on the same host.
     pub(crate) zone: String,
     pub(crate) encrypted: bool,
     pub(crate) fstype: String,
@@ -114,7 +116,7 @@ pub(crate) struct Volume {
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
     pub(crate) snapshots: Vec<VolumeSnapshot>,
-    /// When its present state ends by itself, and in which one it ends.
+    /// When the current state ends, and the state that follows.
     pub(crate) due: Option<(i64, String)>,
 }
 
@@ -129,7 +131,7 @@ pub(crate) struct VolumeSnapshot {
     pub(crate) created_ms: i64,
 }
 
-/// A secret of an application.
+/// A secret of an app.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Secret {
     pub(crate) value: String,
@@ -138,7 +140,7 @@ pub(crate) struct Secret {
     pub(crate) updated_ms: i64,
 }
 
-/// An address of an application.
+/// An IP address of an app.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ip {
     pub(crate) id: String,
@@ -146,7 +148,7 @@ pub(crate) struct Ip {
     pub(crate) kind: String,
     pub(crate) region: String,
     pub(crate) service_name: String,
-    /// For private addresses: the network's name and organisation.
+    /// For private addresses: the network's name and the organization's slug.
     pub(crate) network: Option<(String, String)>,
     pub(crate) created_ms: i64,
 }
@@ -159,11 +161,11 @@ pub(crate) struct Certificate {
     pub(crate) custom: bool,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
-    /// When the simulated world has its DNS in order.
+    /// When DNS validation succeeds in the simulation.
     pub(crate) valid_from_ms: Option<i64>,
 }
 
-/// What flyctl records of a deployment.
+/// A release: what flyctl records of a deployment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Release {
     pub(crate) id: String,
@@ -177,71 +179,85 @@ pub(crate) struct Release {
     pub(crate) created_ms: i64,
 }
 
-/// A JSON object, which machine configurations are kept as.
+/// A JSON object. Machine configurations are stored in this form.
 pub(crate) type JsonObject = Map<String, Value>;
 
 impl SimulatedWorld {
-    /// Draws the bytes of a new identifier for something outside the applications.
-    pub(crate) fn next_id_bytes(&mut self, what: &str) -> [u8; 32] {
+    /// Generates the bytes for a new id of something outside apps, such as an app or a token.
+    pub(crate) fn next_id_bytes(&mut self, kind: &str) -> [u8; 32] {
         self.global.drawn += 1;
         self.global_dirty = true;
         ids::derive_bytes(&[
             &self.global.seed.to_string(),
-            what,
+            kind,
             &self.global.drawn.to_string(),
         ])
     }
 
-    /// The application a call names, if the caller may see it.
+    /// The app that a call names, if the caller may see it.
     ///
     /// # Errors
-    /// `404` when there is none, `403` when it is another organisation's.
+    /// `404` when there is no such app, `403` when the caller may not see it.
     pub(crate) fn app(&self, call: &ApiCall) -> Result<&App, ApiError> {
         self.app_named(call.path_param("app"), &call.caller)
     }
 
-    /// The same by name.
+    /// The app with this name, if the caller may see it.
     ///
     /// # Errors
-    /// As [`World::app`].
-    pub(crate) fn app_named(&self, name: &str, who: &ApiCaller) -> Result<&App, ApiError> {
+    /// As [`SimulatedWorld::app`].
+    pub(crate) fn app_named(&self, name: &str, caller: &ApiCaller) -> Result<&App, ApiError> {
         let app = self
             .apps
             .get(name)
             .ok_or_else(|| ApiError::not_found("app"))?;
-        if who.can_see_app(app) {
+        if caller.can_see_app(app) {
             Ok(app)
         } else {
             Err(forbidden())
         }
     }
 
-    /// The same, to change it; it will be written before the answer goes out.
+    /// Like [`SimulatedWorld::app`], for changing the app: marks it to be written before the
+    /// response is sent.
     ///
     /// # Errors
-    /// As [`World::app`].
+    /// As [`SimulatedWorld::app`].
     pub(crate) fn app_mut(&mut self, call: &ApiCall) -> Result<&mut App, ApiError> {
         let name = self.app(call)?.name.clone();
-        self.dirty_apps.insert(name.clone());
-        self.apps
-            .get_mut(&name)
+        self.changed_app(&name)
             .ok_or_else(|| ApiError::not_found("app"))
     }
 
-    /// An organisation by slug, by the slug behind an alias, or by identifier, if the caller may see it.
+    /// An app by name, for changing it without a check of the caller: marks it to be written before
+    /// the response is sent.
+    pub(crate) fn changed_app(&mut self, name: &str) -> Option<&mut App> {
+        self.dirty_apps.insert(name.to_owned());
+        self.apps.get_mut(name)
+    }
+
+    /// The apps that the caller may see.
+    pub(crate) fn visible_apps(&self, caller: &ApiCaller) -> impl Iterator<Item = &App> {
+        self.apps
+            .values()
+            .filter(move |app| caller.can_see_app(app))
+    }
+
+    /// An organization by slug, raw slug or id, if the caller may see it.
     ///
     /// # Errors
-    /// `403` when the caller may not, `404` when it may see everything and there is none.
-    pub(crate) fn org(&self, slug: &str, who: &ApiCaller) -> Result<&Org, ApiError> {
+    /// `403` when the caller may not see it, `404` when the caller may see all organizations and
+    /// there is none.
+    pub(crate) fn org(&self, slug: &str, caller: &ApiCaller) -> Result<&Org, ApiError> {
         match self.find_org(slug) {
-            Some(org) if who.can_see_org(&org.slug) => Ok(org),
-            // Only somebody who sees every organisation may learn that one does not exist.
-            None if who.can_see_org(slug) => Err(ApiError::not_found("organization")),
+            Some(org) if caller.can_see_org(&org.slug) => Ok(org),
+            // Only a caller who may see every organization may learn that one does not exist.
+            None if caller.can_see_org(slug) => Err(ApiError::not_found("organization")),
             _ => Err(forbidden()),
         }
     }
 
-    /// An organisation by any of its names.
+    /// An organization by slug, raw slug or id.
     pub(crate) fn find_org(&self, slug: &str) -> Option<&Org> {
         self.global
             .orgs
@@ -249,19 +265,19 @@ impl SimulatedWorld {
             .find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
     }
 
-    /// The organisation with this slug, made if it is missing.
+    /// The organization with this slug, created if it does not exist.
     pub(crate) fn ensure_org(&mut self, slug: &str) -> Org {
         if let Some(org) = self.find_org(slug) {
             return org.clone();
         }
-        let draw = self.next_id_bytes("org");
+        let id_bytes = self.next_id_bytes("org");
         let personal = slug == "personal";
         let org = Org {
-            id: ids::base32_id(&draw),
-            number: ids::to_u31(&draw),
+            id: ids::base32_id(&id_bytes),
+            number: ids::to_u31(&id_bytes),
             slug: slug.to_owned(),
             raw_slug: if personal {
-                format!("personal-{}", ids::hex(&draw[..3]))
+                format!("personal-{}", ids::hex(&id_bytes[..3]))
             } else {
                 slug.to_owned()
             },
@@ -277,20 +293,21 @@ impl SimulatedWorld {
         org
     }
 
-    /// Whether a list shows a thing, or a fault makes it lag behind.
+    /// Whether lists show something created at this time; a `stale-list` fault hides what is too
+    /// new.
     pub(crate) fn is_listed(&self, created_ms: i64) -> bool {
         self.list_lag_ms == 0 || created_ms <= self.now_ms - self.list_lag_ms
     }
 }
 
 impl App {
-    /// Draws the bytes of a new identifier for something in this application.
-    pub(crate) fn next_id_bytes(&mut self, what: &str) -> [u8; 32] {
+    /// Generates the bytes for a new id of something in this app.
+    pub(crate) fn next_id_bytes(&mut self, kind: &str) -> [u8; 32] {
         self.drawn += 1;
-        ids::derive_bytes(&[&self.id, what, &self.drawn.to_string()])
+        ids::derive_bytes(&[&self.id, kind, &self.drawn.to_string()])
     }
 
-    /// A machine, destroyed ones included.
+    /// A machine by id, even if it is destroyed.
     ///
     /// # Errors
     /// `404`.
@@ -300,7 +317,7 @@ impl App {
             .ok_or_else(|| ApiError::not_found("machine"))
     }
 
-    /// A volume that is not gone.
+    /// A volume by id, unless it is destroyed.
     ///
     /// # Errors
     /// `404`.
@@ -311,7 +328,7 @@ impl App {
             .ok_or_else(|| ApiError::not_found("volume"))
     }
 
-    /// A volume that can still be changed.
+    /// A volume by id, unless its deletion has begun.
     ///
     /// # Errors
     /// `404`.
@@ -323,8 +340,18 @@ impl App {
         volume.ok_or_else(|| ApiError::not_found("volume"))
     }
 
-    /// `pending` before the first deployment, then `deployed`, or `suspended` when nothing is left in it. Clients
-    /// treat the last two alike.
+    /// The name that a CNAME record of a custom domain must point to.
+    pub(crate) fn cname_target(&self) -> String {
+        format!("{}.{}.fly.dev", self.short_id(), self.name)
+    }
+
+    /// The beginning of the id, which is part of host names that only this app uses.
+    pub(crate) fn short_id(&self) -> &str {
+        &self.id[..7.min(self.id.len())]
+    }
+
+    /// `pending` before the first machine, `deployed` while there are machines, `suspended` after
+    /// the last one is gone. Clients treat the last two alike.
     pub(crate) fn status(&self) -> &'static str {
         match self.machines.values().any(|machine| !machine.is_gone()) {
             true => "deployed",
@@ -335,7 +362,7 @@ impl App {
 }
 
 impl Volume {
-    /// Whether it was deleted, even if it lingers.
+    /// Whether it was deleted; it is still stored, and can be restored for a day.
     pub(crate) fn is_deleted(&self) -> bool {
         matches!(
             self.state.as_str(),

@@ -1,5 +1,6 @@
-//! Credentials, endpoints, and one client for each service and region. Everything comes from the SDK's own chain, with
-//! the names that users know; an imitation brings its own address and keys.
+//! Sets up the AWS clients: credentials, endpoints, timeouts, and one client for each service and
+//! region. Credentials and regions come from the SDK's default chain and the environment variables
+//! that AWS users know. The sandbox passes its own URL and static credentials instead.
 
 use std::{
     collections::BTreeMap,
@@ -20,36 +21,42 @@ use crate::{
     model::Secret,
 };
 
-/// How long a connection may take to be made, an answer to begin, and an attempt to end. The SDK sets only the first.
+/// Timeouts of one attempt: to connect, until the response begins, and until it is complete. By
+/// default the SDK sets only the first.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
-/// How often a request is tried where the SDK calls that safe; as often as requests to Fly.
+/// Attempts of a request, the first one included, where the SDK considers a retry safe. The Fly
+/// client uses the same number.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// How the clients are set up.
+/// What the clients need to know before the first request.
 #[derive(Clone, Debug)]
 pub struct AwsSettings {
-    /// The account that the manifest names, twelve digits. Every call on a bucket names it as the expected owner.
+    /// The account ID of the manifest, twelve digits. Every request to a bucket sends it as
+    /// `x-amz-expected-bucket-owner`.
     pub account: String,
-    /// The region of what states none.
+    /// The default region: for IAM, STS and `ListBuckets`, and where a resource sets none.
     pub region: String,
-    /// Where all three services are, instead of at their own addresses.
+    /// The URL of all three services, instead of AWS's own endpoints.
     pub endpoint: Option<String>,
-    /// Where single services are; these come before `endpoint`.
+    /// URLs of single services. They take precedence over `endpoint`.
     pub endpoints: ServiceEndpoints,
-    /// Whether an address of the SDK's own settings (`AWS_ENDPOINT_URL_S3` and the like) points at something that is not
-    /// S3 itself, where a bucket's name cannot be a part of the host's.
+    /// Whether bucket names go into the path and not into the host name. Needed when
+    /// `AWS_ENDPOINT_URL_S3` (or a similar setting) points at a server that is not S3 and has no
+    /// host name for each bucket.
     pub force_path_style: bool,
-    /// Keys that were given; without them the SDK's chain is asked.
+    /// Explicit credentials. Without them the SDK's default chain is used.
     pub credentials: Option<StaticCredentials>,
-    /// The job whose identity is exchanged for credentials, where no keys are given.
+    /// The GitHub Actions job whose identity is exchanged for credentials, if `credentials` is not
+    /// set.
     pub github_job: Option<GitHubJob>,
-    /// How much faster than AWS to wait; 1.0 against AWS.
+    /// By how much to shorten every wait: 1.0 against AWS, more against a sandbox with a fast
+    /// clock.
     pub speed: f64,
 }
 
-/// Addresses of single services.
+/// Endpoint URLs of single services.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceEndpoints {
     /// `AWS_ENDPOINT_URL_S3`.
@@ -60,7 +67,7 @@ pub struct ServiceEndpoints {
     pub sts: Option<String>,
 }
 
-/// Static credentials.
+/// A static access key.
 #[derive(Clone, Debug)]
 pub struct StaticCredentials {
     /// `AWS_ACCESS_KEY_ID`.
@@ -72,37 +79,35 @@ pub struct StaticCredentials {
 }
 
 impl AwsSettings {
-    /// An imitation that serves everything at one place.
+    /// Settings for a sandbox that serves all three services at one URL.
     #[must_use]
     pub fn for_sandbox(
         account: &str,
         region: &str,
         url: String,
-        keys: StaticCredentials,
+        credentials: StaticCredentials,
         speed: f64,
     ) -> Self {
-        let (account, region) = (account.to_owned(), region.to_owned());
-        let (endpoint, keys, endpoints) = (Some(url), Some(keys), ServiceEndpoints::default());
         Self {
-            account,
-            region,
-            endpoint,
-            endpoints,
+            account: account.to_owned(),
+            region: region.to_owned(),
+            endpoint: Some(url),
+            endpoints: ServiceEndpoints::default(),
             force_path_style: true,
-            credentials: keys,
+            credentials: Some(credentials),
             github_job: None,
             speed,
         }
     }
 }
 
-/// What connects to an address of this machine. Plain HTTP is spoken to no other one, see [`endpoint::safe`], and no proxy of
-/// another one may read it.
-fn plain_http_client(address: &str) -> Option<SharedHttpClient> {
-    endpoint::is_plain_http(address).then(|| aws_smithy_http_client::Builder::new().build_http())
+/// An HTTP client without TLS and without proxies, if the URL is plain HTTP. [`endpoint::parse_token_url`]
+/// allows plain HTTP only to this machine, so no proxy may see these requests.
+fn plain_http_client(url: &str) -> Option<SharedHttpClient> {
+    endpoint::is_plain_http(url).then(|| aws_smithy_http_client::Builder::new().build_http())
 }
 
-/// The clients of one run. Clones share them.
+/// The clients of one run. Clones share connections and credentials.
 #[derive(Clone, Debug)]
 pub(super) struct AwsClients(Arc<ClientSet>);
 
@@ -113,55 +118,56 @@ struct ClientSet {
     interceptor: RequestInterceptor,
     iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
-    /// A bucket is reached at its own region.
+    /// By region: S3 serves a bucket only in its own region.
     s3: Mutex<BTreeMap<String, aws_sdk_s3::Client>>,
 }
 
+impl StaticCredentials {
+    fn to_sdk(&self) -> Credentials {
+        let session_token = self.session_token.as_ref();
+        Credentials::new(
+            &self.access_key_id,
+            self.secret_access_key.expose(),
+            session_token.map(|token| token.expose().to_owned()),
+            None,
+            "static",
+        )
+    }
+}
+
 impl AwsClients {
-    /// Sets the clients up; no request is sent before one is needed.
+    /// Builds the clients. Requests are sent only when they are needed.
     pub(super) async fn new(
         settings: AwsSettings,
-        gauge: &RequestCounter,
+        request_counter: &RequestCounter,
     ) -> Result<Self, CloudError> {
-        let wrong = |what: String| {
+        let setup_error = |what: String| {
             CloudError::new_aws("set up the clients of AWS", ErrorKind::Rejected, what)
         };
-        let timeouts = TimeoutConfig::builder()
+        let timeout_config = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .build();
-        let tries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
-        let watch = RequestInterceptor::new(gauge.clone());
+        let retry_config = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
+        let interceptor = RequestInterceptor::new(request_counter.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::new(settings.region.clone()))
-            .timeout_config(timeouts.clone())
-            .retry_config(tries.clone())
+            .timeout_config(timeout_config.clone())
+            .retry_config(retry_config.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(url) = &settings.endpoint {
             loader = loader.endpoint_url(url);
         }
         if let Some(keys) = &settings.credentials {
-            let StaticCredentials {
-                access_key_id: id,
-                secret_access_key: secret,
-                session_token: session,
-            } = keys;
-            let session = session.as_ref().map(|token| token.expose().to_owned());
-            loader = loader.credentials_provider(Credentials::new(
-                id,
-                secret.expose(),
-                session,
-                None,
-                "given",
-            ));
+            loader = loader.credentials_provider(keys.to_sdk());
         } else if let Some(job) = &settings.github_job {
             let mut sts = aws_sdk_sts::config::Builder::new()
                 .behavior_version(BehaviorVersion::v2026_01_12())
                 .region(Region::new(settings.region.clone()))
-                .timeout_config(timeouts)
-                .retry_config(tries)
-                .interceptor(watch.clone());
+                .timeout_config(timeout_config)
+                .retry_config(retry_config)
+                .interceptor(interceptor.clone());
             if let Some(url) = settings
                 .endpoints
                 .sts
@@ -172,26 +178,30 @@ impl AwsClients {
                 sts.set_http_client(plain_http_client(url));
             }
             let sts = aws_sdk_sts::Client::from_conf(sts.build());
-            let exchange = job
+            // The exchange is an unsigned request, so this client must not ask the provider that it
+            // is part of for credentials.
+            let github_provider = job
                 .credentials_provider(sts, clamp_speed(settings.speed))
-                .map_err(wrong)?;
-            loader = loader.credentials_provider(SharedCredentialsProvider::new(exchange));
+                .map_err(setup_error)?;
+            loader = loader.credentials_provider(SharedCredentialsProvider::new(github_provider));
         }
         let sdk = loader.load().await;
         let ServiceEndpoints { s3, iam, sts } = &settings.endpoints;
-        let stated = [
+        let configured_urls = [
             settings.endpoint.as_deref(),
             s3.as_deref(),
             iam.as_deref(),
             sts.as_deref(),
             sdk.endpoint_url(),
         ];
-        for address in stated.into_iter().flatten() {
-            endpoint::parse_token_url(address).map_err(wrong)?;
+        // Checked after loading: the profile and the environment may set an endpoint too.
+        for url in configured_urls.into_iter().flatten() {
+            endpoint::parse_token_url(url).map_err(setup_error)?;
         }
-        // An address that is set above counts for the SDK before those of single services.
-        let mut iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(watch.clone());
-        let mut sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(watch.clone());
+        // The SDK prefers `endpoint_url` of the shared config to the service-specific settings, so
+        // the precedence has to be applied here.
+        let mut iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(interceptor.clone());
+        let mut sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(interceptor.clone());
         if let Some(url) = settings.endpoints.iam.as_deref().or(sdk.endpoint_url()) {
             iam = iam.endpoint_url(url);
             iam.set_http_client(plain_http_client(url).or(sdk.http_client()));
@@ -206,7 +216,7 @@ impl AwsClients {
             s3: Mutex::default(),
             settings,
             sdk_config: sdk,
-            interceptor: watch,
+            interceptor,
         })))
     }
 
@@ -226,21 +236,21 @@ impl AwsClients {
         &self.0.sts
     }
 
-    /// The client of S3 in a region.
+    /// The S3 client for a region, built on first use.
     pub(super) fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         let ClientSet {
             settings,
             sdk_config: sdk,
-            interceptor: watch,
+            interceptor,
             s3,
             ..
         } = &*self.0;
         let mut clients = s3.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || {
+        let build_client = || {
             let mut config = aws_sdk_s3::config::Builder::from(sdk)
                 .region(Region::new(region.to_owned()))
                 .force_path_style(settings.force_path_style)
-                .interceptor(watch.clone());
+                .interceptor(interceptor.clone());
             if let Some(url) = settings.endpoints.s3.as_deref().or(sdk.endpoint_url()) {
                 config = config.endpoint_url(url);
                 config.set_http_client(plain_http_client(url).or(sdk.http_client()));
@@ -249,7 +259,7 @@ impl AwsClients {
         };
         clients
             .entry(region.to_owned())
-            .or_insert_with(made)
+            .or_insert_with(build_client)
             .clone()
     }
 }

@@ -1,5 +1,6 @@
-//! The SDK's values to ours and back. What our words cannot say of a lifecycle rule makes it a rule that is never equal to
-//! a manifest's, so that nothing is taken for unchanged that is not.
+//! Converts between the SDK's values and ours. If a lifecycle rule has something that our type
+//! cannot express, the result is a rule that never equals one of a manifest, so a difference is
+//! never overlooked.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use aws_smithy_types::DateTime;
 
 use crate::model::s3::{Encryption, LifecycleRule, PublicAccessBlock, Transition};
 
-/// The default encryption and the blocked ways.
+/// Returns the default encryption and the blocked encryption types.
 pub(super) fn encryption_from_sdk(
     config: sdk::ServerSideEncryptionConfiguration,
 ) -> (Option<Encryption>, Vec<String>) {
@@ -21,7 +22,7 @@ pub(super) fn encryption_from_sdk(
     let blocked = blocked
         .into_iter()
         .flatten()
-        .map(|way| way.as_str().to_owned())
+        .map(|kind| kind.as_str().to_owned())
         .collect();
     let bucket_key = rule.bucket_key_enabled.unwrap_or_default();
     let default = rule
@@ -34,32 +35,33 @@ pub(super) fn encryption_from_sdk(
     (default, blocked)
 }
 
-/// The same to be written. The blocked ways are repeated: a configuration without them would lift the block.
+/// Builds the configuration to write. The blocked types must be repeated, because a configuration
+/// without them lifts the block.
 pub(super) fn encryption_to_sdk(
-    to: &Encryption,
+    settings: &Encryption,
     blocked: &[String],
 ) -> Result<sdk::ServerSideEncryptionConfiguration, String> {
     let Encryption {
         algorithm,
         kms_key,
         bucket_key,
-    } = to;
+    } = settings;
     let default = sdk::ServerSideEncryptionByDefault::builder()
         .sse_algorithm(sdk::ServerSideEncryption::from(algorithm.as_str()))
         .set_kms_master_key_id(kms_key.clone())
         .build()
         .map_err(|error| error.to_string())?;
-    let ways: Vec<_> = blocked
+    let blocked_types: Vec<_> = blocked
         .iter()
-        .map(|way| sdk::EncryptionType::from(way.as_str()))
+        .map(|kind| sdk::EncryptionType::from(kind.as_str()))
         .collect();
-    let ways = sdk::BlockedEncryptionTypes::builder()
-        .set_encryption_type(Some(ways))
+    let blocked_types = sdk::BlockedEncryptionTypes::builder()
+        .set_encryption_type(Some(blocked_types))
         .build();
     let rule = sdk::ServerSideEncryptionRule::builder()
         .apply_server_side_encryption_by_default(default)
         .bucket_key_enabled(*bucket_key)
-        .set_blocked_encryption_types((!blocked.is_empty()).then_some(ways))
+        .set_blocked_encryption_types((!blocked.is_empty()).then_some(blocked_types))
         .build();
     let config = sdk::ServerSideEncryptionConfiguration::builder()
         .rules(rule)
@@ -67,7 +69,7 @@ pub(super) fn encryption_to_sdk(
     config.map_err(|error| error.to_string())
 }
 
-/// The four switches; one that is not said is off.
+/// The four switches; one that is missing is off.
 pub(super) fn public_access_block_from_sdk(
     config: &sdk::PublicAccessBlockConfiguration,
 ) -> PublicAccessBlock {
@@ -79,16 +81,16 @@ pub(super) fn public_access_block_from_sdk(
     }
 }
 
-/// The same to be written.
+/// The SDK's form of this value.
 pub(super) fn public_access_block_to_sdk(
-    to: &PublicAccessBlock,
+    settings: &PublicAccessBlock,
 ) -> sdk::PublicAccessBlockConfiguration {
     let PublicAccessBlock {
         block_public_acls,
         ignore_public_acls,
         block_public_policy,
         restrict_public_buckets,
-    } = *to;
+    } = *settings;
     sdk::PublicAccessBlockConfiguration::builder()
         .block_public_acls(block_public_acls)
         .ignore_public_acls(ignore_public_acls)
@@ -97,12 +99,12 @@ pub(super) fn public_access_block_to_sdk(
         .build()
 }
 
-/// Tags as a table.
+/// Tags as a map.
 pub(super) fn tags_from_sdk(tags: Vec<sdk::Tag>) -> BTreeMap<String, String> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
-/// The same to be written.
+/// The SDK's form of these tags.
 pub(super) fn tags_to_sdk(tags: &BTreeMap<String, String>) -> Result<Vec<sdk::Tag>, String> {
     let tag = |(key, value): (&String, &String)| sdk::Tag::builder().key(key).value(value).build();
     tags.iter()
@@ -111,11 +113,11 @@ pub(super) fn tags_to_sdk(tags: &BTreeMap<String, String>) -> Result<Vec<sdk::Ta
         .map_err(|error| error.to_string())
 }
 
-/// Dates of rules are days: AWS keeps midnight, UTC.
-fn format_day(at: &DateTime) -> String {
-    let seconds = jiff::Timestamp::from_second(at.secs());
+/// Formats the date of a lifecycle rule as `YYYY-MM-DD`: AWS accepts only midnight UTC.
+fn format_day(time: &DateTime) -> String {
+    let seconds = jiff::Timestamp::from_second(time.secs());
     seconds
-        .map(|at| at.strftime("%Y-%m-%d").to_string())
+        .map(|time| time.strftime("%Y-%m-%d").to_string())
         .unwrap_or_default()
 }
 
@@ -123,50 +125,52 @@ fn parse_day(day: &str) -> Result<DateTime, String> {
     let day: jiff::civil::Date = day
         .parse()
         .map_err(|error| format!("`{day}` is no date: {error}"))?;
-    let at = day
+    let time = day
         .to_zoned(jiff::tz::TimeZone::UTC)
         .map_err(|error| error.to_string())?;
-    Ok(DateTime::from_secs(at.timestamp().as_second()))
+    Ok(DateTime::from_secs(time.timestamp().as_second()))
 }
 
-/// A rule as S3 returns it, whichever of the three forms of a filter it was written with.
+/// Converts a rule that S3 returned. The filter may have any of its three forms: a prefix beside
+/// the filter (deprecated), one condition, or several in an `And`.
 pub(super) fn lifecycle_rule_from_sdk(rule: sdk::LifecycleRule) -> LifecycleRule {
-    let mut out = LifecycleRule {
+    let mut converted = LifecycleRule {
         id: rule.id.unwrap_or_default(),
         enabled: rule.status == sdk::ExpirationStatus::Enabled,
         ..LifecycleRule::default()
     };
     #[expect(deprecated, reason = "old rules have their prefix here")]
     let legacy = rule.prefix;
-    out.prefix = legacy.unwrap_or_default();
+    converted.prefix = legacy.unwrap_or_default();
     if let Some(filter) = rule.filter {
         let and = filter
             .and
             .unwrap_or_else(|| sdk::LifecycleRuleAndOperator::builder().build());
         let prefix = filter.prefix.or(and.prefix);
-        out.prefix = prefix.unwrap_or(out.prefix);
-        out.tags = tags_from_sdk(
+        converted.prefix = prefix.unwrap_or(converted.prefix);
+        converted.tags = tags_from_sdk(
             filter
                 .tag
                 .into_iter()
                 .chain(and.tags.unwrap_or_default())
                 .collect(),
         );
-        out.larger_than = filter
+        converted.larger_than = filter
             .object_size_greater_than
             .or(and.object_size_greater_than);
-        out.smaller_than = filter.object_size_less_than.or(and.object_size_less_than);
+        converted.smaller_than = filter.object_size_less_than.or(and.object_size_less_than);
     }
     if let Some(expiration) = rule.expiration {
-        out.expire_days = expiration.days.filter(|days| *days > 0);
-        out.expire_date = expiration.date.as_ref().map(format_day);
-        out.expired_delete_markers = expiration.expired_object_delete_marker.unwrap_or_default();
+        converted.expire_days = expiration.days.filter(|days| *days > 0);
+        converted.expire_date = expiration.date.as_ref().map(format_day);
+        converted.expired_delete_markers =
+            expiration.expired_object_delete_marker.unwrap_or_default();
     }
     if let Some(noncurrent) = rule.noncurrent_version_expiration {
-        out.noncurrent_days = noncurrent.noncurrent_days;
-        out.noncurrent_keep = noncurrent.newer_noncurrent_versions;
+        converted.noncurrent_days = noncurrent.noncurrent_days;
+        converted.noncurrent_keep = noncurrent.newer_noncurrent_versions;
     }
-    out.abort_multipart_days = rule
+    converted.abort_multipart_days = rule
         .abort_incomplete_multipart_upload
         .and_then(|abort| abort.days_after_initiation);
     let class = |class: Option<sdk::TransitionStorageClass>| {
@@ -174,28 +178,28 @@ pub(super) fn lifecycle_rule_from_sdk(rule: sdk::LifecycleRule) -> LifecycleRule
             .map(|class| class.as_str().to_owned())
             .unwrap_or_default()
     };
-    let moves = rule.transitions.unwrap_or_default().into_iter();
-    let moves = moves.map(|one| Transition {
-        days: one.days,
-        date: one.date.as_ref().map(format_day),
+    let transitions = rule.transitions.unwrap_or_default().into_iter();
+    let transitions = transitions.map(|transition| Transition {
+        days: transition.days,
+        date: transition.date.as_ref().map(format_day),
         keep: None,
-        storage_class: class(one.storage_class),
+        storage_class: class(transition.storage_class),
     });
-    out.transitions = moves.collect();
-    let moves = rule
+    converted.transitions = transitions.collect();
+    let transitions = rule
         .noncurrent_version_transitions
         .unwrap_or_default()
         .into_iter();
-    let moves = moves.map(|one| Transition {
-        days: one.noncurrent_days,
+    let transitions = transitions.map(|transition| Transition {
+        days: transition.noncurrent_days,
         date: None,
-        keep: one.newer_noncurrent_versions,
-        storage_class: class(one.storage_class),
+        keep: transition.newer_noncurrent_versions,
+        storage_class: class(transition.storage_class),
     });
-    out.noncurrent_transitions = moves.collect();
-    out.transitions.sort();
-    out.noncurrent_transitions.sort();
-    out
+    converted.noncurrent_transitions = transitions.collect();
+    converted.transitions.sort();
+    converted.noncurrent_transitions.sort();
+    converted
 }
 
 /// The same to be written.
@@ -221,7 +225,7 @@ pub(super) fn lifecycle_rule_to_sdk(rule: &LifecycleRule) -> Result<sdk::Lifecyc
     } else {
         sdk::ExpirationStatus::Disabled
     };
-    let mut out = sdk::LifecycleRule::builder()
+    let mut converted = sdk::LifecycleRule::builder()
         .id(id)
         .status(status)
         .filter(lifecycle_filter_to_sdk(rule)?);
@@ -230,17 +234,17 @@ pub(super) fn lifecycle_rule_to_sdk(rule: &LifecycleRule) -> Result<sdk::Lifecyc
             .set_days(*expire_days)
             .set_date(expire_date.as_deref().map(parse_day).transpose()?)
             .set_expired_object_delete_marker(expired_delete_markers.then_some(true));
-        out = out.expiration(expiration.build());
+        converted = converted.expiration(expiration.build());
     }
     if noncurrent_days.is_some() {
         let noncurrent = sdk::NoncurrentVersionExpiration::builder()
             .set_noncurrent_days(*noncurrent_days)
             .set_newer_noncurrent_versions(*noncurrent_keep);
-        out = out.noncurrent_version_expiration(noncurrent.build());
+        converted = converted.noncurrent_version_expiration(noncurrent.build());
     }
     if let Some(days) = abort_multipart_days {
         let abort = sdk::AbortIncompleteMultipartUpload::builder().days_after_initiation(*days);
-        out = out.abort_incomplete_multipart_upload(abort.build());
+        converted = converted.abort_incomplete_multipart_upload(abort.build());
     }
     for Transition {
         days,
@@ -251,11 +255,11 @@ pub(super) fn lifecycle_rule_to_sdk(rule: &LifecycleRule) -> Result<sdk::Lifecyc
     {
         let date = date.as_deref().map(parse_day).transpose()?;
         let class = sdk::TransitionStorageClass::from(storage_class.as_str());
-        let one = sdk::Transition::builder()
+        let transition = sdk::Transition::builder()
             .set_days(*days)
             .set_date(date)
             .storage_class(class);
-        out = out.transitions(one.build());
+        converted = converted.transitions(transition.build());
     }
     for Transition {
         days,
@@ -265,16 +269,16 @@ pub(super) fn lifecycle_rule_to_sdk(rule: &LifecycleRule) -> Result<sdk::Lifecyc
     } in noncurrent_transitions
     {
         let class = sdk::TransitionStorageClass::from(storage_class.as_str());
-        let one = sdk::NoncurrentVersionTransition::builder()
+        let transition = sdk::NoncurrentVersionTransition::builder()
             .set_noncurrent_days(*days)
             .set_newer_noncurrent_versions(*keep)
             .storage_class(class);
-        out = out.noncurrent_version_transitions(one.build());
+        converted = converted.noncurrent_version_transitions(transition.build());
     }
-    out.build().map_err(|error| error.to_string())
+    converted.build().map_err(|error| error.to_string())
 }
 
-/// One condition stands alone; several stand in an `And`, which S3 refuses for one.
+/// One condition is written directly, several in an `And`; S3 rejects an `And` of one.
 fn lifecycle_filter_to_sdk(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFilter, String> {
     let LifecycleRule {
         prefix,
@@ -310,13 +314,13 @@ fn lifecycle_filter_to_sdk(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFil
 mod tests {
     use super::*;
 
-    fn round_trip(out: &LifecycleRule) -> LifecycleRule {
-        lifecycle_rule_from_sdk(lifecycle_rule_to_sdk(out).unwrap())
+    fn round_trip(converted: &LifecycleRule) -> LifecycleRule {
+        lifecycle_rule_from_sdk(lifecycle_rule_to_sdk(converted).unwrap())
     }
 
     #[test]
-    fn a_rule_survives_the_way_there_and_back() {
-        let one = LifecycleRule {
+    fn lifecycle_rules_round_trip() {
+        let transition = LifecycleRule {
             id: "expire".to_owned(),
             enabled: true,
             prefix: "db/".to_owned(),
@@ -331,13 +335,13 @@ mod tests {
             }],
             ..LifecycleRule::default()
         };
-        assert_eq!(round_trip(&one), one);
+        assert_eq!(round_trip(&transition), transition);
         let many = LifecycleRule {
             tags: BTreeMap::from([("kind".to_owned(), "tmp".to_owned())]),
             larger_than: Some(1),
             expire_days: None,
             expired_delete_markers: true,
-            ..one.clone()
+            ..transition.clone()
         };
         assert_eq!(round_trip(&many), many);
         let tag = LifecycleRule {
@@ -349,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_form_and_an_empty_filter_mean_a_prefix() {
+    fn legacy_prefix_and_empty_filter_are_prefixes() {
         #[expect(deprecated, reason = "this is about the old form")]
         let old = sdk::LifecycleRule::builder().prefix("db/");
         let old = old.status(sdk::ExpirationStatus::Enabled).build().unwrap();
@@ -370,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_is_none_is_an_error() {
+    fn an_invalid_date_is_an_error() {
         let bad = LifecycleRule {
             expire_date: Some("soon".to_owned()),
             ..LifecycleRule::default()

@@ -1,7 +1,7 @@
-//! Credentials from the identity of a GitHub Actions job, without a step of its own in the workflow. Unlike keys that
-//! such a step exports, these are renewed: a job may run for longer than a session.
+//! AWS credentials from the identity of a GitHub Actions job, without an extra step in the
+//! workflow. Credentials that a step exports expire in the middle of a long job; these are renewed.
 //!
-//! Source of the protocol: GitHub's documentation of OpenID Connect for Actions (`ACTIONS_ID_TOKEN_REQUEST_URL`).
+//! Protocol: GitHub's documentation of OpenID Connect for Actions (`ACTIONS_ID_TOKEN_REQUEST_URL`).
 
 use aws_credential_types::{
     Credentials,
@@ -18,23 +18,24 @@ use crate::{
     model::{Secret, register_secret},
 };
 
-/// The audience that AWS expects; its own action asks for the same.
+/// The audience of the ID token. AWS's own GitHub action requests the same one.
 const AUDIENCE: &str = "sts.amazonaws.com";
 
-/// A job that may ask for its identity: `permissions: id-token: write`.
+/// A job with `permissions: id-token: write`, which may request ID tokens.
 #[derive(Clone, Debug)]
 pub struct GitHubJob {
     /// `ACTIONS_ID_TOKEN_REQUEST_URL`.
     pub request_url: String,
     /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`.
     pub request_token: Secret,
-    /// The role to take, `AWS_ROLE_ARN`.
+    /// The role to assume, `AWS_ROLE_ARN`.
     pub role_arn: String,
-    /// What the session is called in AWS's logs.
+    /// The session name, as it appears in CloudTrail.
     pub session_name: String,
 }
 
-/// Trades the job's identity for credentials, anew whenever they run out.
+/// Exchanges the job's ID token for credentials of the role. The SDK asks again when they are about
+/// to expire.
 #[derive(Debug)]
 pub(super) struct GitHubCredentialsProvider {
     job: GitHubJob,
@@ -49,7 +50,8 @@ struct IdTokenResponse {
 }
 
 impl GitHubJob {
-    /// `sts` asks without credentials: that a role is given to whoever has the identity is the point.
+    /// `sts` must be a client without credentials: `AssumeRoleWithWebIdentity` is authenticated by
+    /// the token alone.
     pub(super) fn credentials_provider(
         &self,
         sts: aws_sdk_sts::Client,
@@ -66,47 +68,48 @@ impl GitHubJob {
 
 impl GitHubCredentialsProvider {
     async fn request_id_token(&self) -> Result<String, CloudError> {
-        let doing = "ask GitHub for the job's identity";
-        let wrong = |trouble, what: String| CloudError::new_aws(doing, trouble, what);
+        let operation = "ask GitHub for the job's identity";
+        let request_error = |kind, what: String| CloudError::new_aws(operation, kind, what);
         let GitHubJob {
-            request_url: url,
-            request_token: token,
+            request_url,
+            request_token,
             ..
         } = &self.job;
-        let place = url.split('?').next().unwrap_or_default();
-        endpoint::parse_token_url(place).map_err(|why| wrong(ErrorKind::Rejected, why))?;
-        let asked = self
+        let base_url = request_url.split('?').next().unwrap_or_default();
+        endpoint::parse_token_url(base_url)
+            .map_err(|message| request_error(ErrorKind::Rejected, message))?;
+        let request = self
             .clients
-            .for_url(url)
-            .get(url)
+            .for_url(request_url)
+            .get(request_url)
             .query(&[("audience", AUDIENCE)]);
-        let asked = asked.bearer_auth(token.expose()).send().await;
-        // The address may hold more than a log should.
-        let answer = asked.map_err(|error| CloudError {
+        let request = request.bearer_auth(request_token.expose()).send().await;
+        // The query string of the URL may be confidential, so it must not get into the error.
+        let response = request.map_err(|error| CloudError {
             cloud: CloudProvider::Aws,
-            ..http::connection_error(doing, &error.without_url())
+            ..http::connection_error(operation, &error.without_url())
         })?;
-        let status = answer.status();
+        let status = response.status();
         if !status.is_success() {
-            let trouble = ErrorKind::from_status(status.as_u16());
+            let kind = ErrorKind::from_status(status.as_u16());
             return Err(CloudError {
                 status: Some(status.as_u16()),
-                ..wrong(trouble, status.as_u16().to_string())
+                ..request_error(kind, status.as_u16().to_string())
             });
         }
-        let body = endpoint::read_body(doing, answer).await?;
-        let identity: IdTokenResponse = serde_json::from_slice(&body).map_err(|_| {
-            wrong(
+        let body = endpoint::read_body(operation, response).await?;
+        let id_token: IdTokenResponse = serde_json::from_slice(&body).map_err(|_| {
+            request_error(
                 ErrorKind::InvalidResponse,
-                "the answer is something else".to_owned(),
+                "GitHub's response has no ID token".to_owned(),
             )
         })?;
-        register_secret(&identity.value);
-        Ok(identity.value)
+        register_secret(&id_token.value);
+        Ok(id_token.value)
     }
 
     async fn assume_role(&self) -> Result<Credentials, CloudError> {
-        let identity = http::retry_with_backoff(self.speed, Idempotency::Idempotent, || {
+        let id_token = http::retry_with_backoff(self.speed, Idempotency::Idempotent, || {
             self.request_id_token()
         })
         .await?;
@@ -115,34 +118,34 @@ impl GitHubCredentialsProvider {
             session_name: session,
             ..
         } = &self.job;
-        let doing = format!("take the role {role} as this job");
-        let asked = self.sts.assume_role_with_web_identity();
-        let asked = asked
+        let operation = format!("take the role {role} as this job");
+        let request = self.sts.assume_role_with_web_identity();
+        let request = request
             .role_arn(role)
             .role_session_name(session)
-            .web_identity_token(identity);
-        let answer = asked
+            .web_identity_token(id_token);
+        let response = request
             .send()
             .await
-            .map_err(|error| to_cloud_error(&doing, &error))?;
-        let none = || {
+            .map_err(|error| to_cloud_error(&operation, &error))?;
+        let missing = || {
             CloudError::new_aws(
-                &doing,
+                &operation,
                 ErrorKind::InvalidResponse,
                 "STS answered without credentials",
             )
         };
-        let given = answer.credentials().ok_or_else(none)?;
-        let until = std::time::SystemTime::try_from(*given.expiration()).ok();
-        for secret in [given.secret_access_key(), given.session_token()] {
+        let credentials = response.credentials().ok_or_else(missing)?;
+        let expires = std::time::SystemTime::try_from(*credentials.expiration()).ok();
+        for secret in [credentials.secret_access_key(), credentials.session_token()] {
             register_secret(secret);
         }
-        let session = Some(given.session_token().to_owned());
+        let session = Some(credentials.session_token().to_owned());
         Ok(Credentials::new(
-            given.access_key_id(),
-            given.secret_access_key(),
+            credentials.access_key_id(),
+            credentials.secret_access_key(),
             session,
-            until,
+            expires,
             "GitHubJob",
         ))
     }
@@ -153,11 +156,11 @@ impl ProvideCredentials for GitHubCredentialsProvider {
     where
         Self: 'a,
     {
-        let given = async {
+        let credentials = async {
             self.assume_role()
                 .await
                 .map_err(CredentialsError::provider_error)
         };
-        future::ProvideCredentials::new(given)
+        future::ProvideCredentials::new(credentials)
     }
 }

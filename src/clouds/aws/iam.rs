@@ -1,5 +1,6 @@
-//! The writes to roles and identity providers. IAM spreads them over the regions within seconds, so what names something
-//! new is tried again, and a new role is looked for until it shows.
+//! Write operations on roles and identity providers. IAM spreads changes over the regions within
+//! seconds, so requests that name something new are retried, and every write returns only when
+//! reading shows it.
 
 use std::collections::BTreeMap;
 
@@ -9,100 +10,103 @@ use super::{
     AwsWriter,
     retry::{
         PropagationBackoff, RETRYABLE_ON_IAM_WRITE, RETRYABLE_ON_NEW_ROLE,
-        RETRYABLE_ON_POLICY_ATTACHMENT, RETRYABLE_ON_ROLE_DELETION, retry,
+        RETRYABLE_ON_POLICY_ATTACHMENT, RETRYABLE_ON_ROLE_DELETION, retry, wait_until,
     },
     types::RoleDescription,
 };
 use crate::clouds::{CloudError, ErrorKind};
 
-/// A role that is to be made.
+/// A role to create.
 #[derive(Clone, Debug)]
 pub struct NewRole<'a> {
-    /// Its name, unique in the account whatever its case.
+    /// The name, unique in the account regardless of case.
     pub name: &'a str,
-    /// Its path, with a slash at both ends.
+    /// The path, with a slash at both ends.
     pub path: &'a str,
-    /// Who may take it: a policy document.
+    /// The trust policy: a JSON document.
     pub trust_policy: String,
-    /// What it is for.
+    /// The description; may be empty.
     pub description: &'a str,
     /// The longest session, in seconds: 3600 to 43200.
     pub max_session_duration: i32,
-    /// The ARN of its permissions boundary.
+    /// The ARN of the permissions boundary.
     pub permissions_boundary: Option<&'a str>,
-    /// Its tags.
+    /// The tags.
     pub tags: &'a BTreeMap<String, String>,
 }
 
-/// Tags as IAM takes them.
-fn iam_tags_to_sdk(doing: &str, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, CloudError> {
+/// Converts tags for the IAM SDK.
+fn iam_tags_to_sdk(
+    operation: &str,
+    tags: &BTreeMap<String, String>,
+) -> Result<Vec<Tag>, CloudError> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     let all: Result<_, _> = tags.iter().map(tag).collect();
-    all.map_err(|error| CloudError::new_aws(doing, ErrorKind::Rejected, error.to_string()))
+    all.map_err(|error| CloudError::new_aws(operation, ErrorKind::Rejected, error.to_string()))
 }
 
-/// What is gone already, or was never there, is as it should be.
-fn ignore_not_found(answer: Result<(), CloudError>) -> Result<(), CloudError> {
-    match answer {
+/// Deleting what does not exist is a success.
+fn ignore_not_found(result: Result<(), CloudError>) -> Result<(), CloudError> {
+    match result {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }
 }
 
 impl AwsWriter {
-    async fn retry_iam<T, E: super::retry::OperationError, F>(
+    async fn retry_iam<T, E: super::retry::SdkServiceError, F>(
         &self,
-        doing: &str,
-        these: &[&str],
+        operation: &str,
+        retryable_errors: &[&str],
         call: impl Fn() -> F,
     ) -> Result<T, CloudError>
     where
         F: Future<Output = Result<T, aws_sdk_s3::error::SdkError<E>>>,
     {
-        retry(self.settings().speed, doing, these, call).await
+        retry(self.settings().speed, operation, retryable_errors, call).await
     }
 
-    /// Makes a provider; one that is there already is no error.
+    /// Creates a provider. If it exists already, that is not an error.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn create_oidc_provider(
         &self,
         url: &str,
         audience: &str,
         tags: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
-        let doing = format!("make the identity provider {url}");
-        let tags = iam_tags_to_sdk(&doing, tags)?;
-        let made = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
-            let asked = self
+        let operation = format!("make the identity provider {url}");
+        let tags = iam_tags_to_sdk(&operation, tags)?;
+        let result = self.retry_iam(&operation, RETRYABLE_ON_IAM_WRITE, || {
+            let request = self
                 .account
                 .iam()
                 .create_open_id_connect_provider()
                 .url(url);
-            asked
+            request
                 .client_id_list(audience)
                 .set_tags(Some(tags.clone()))
                 .send()
         });
-        match made.await {
+        match result.await {
             Err(error) if !error.message.contains("EntityAlreadyExists") => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Lets a provider's tokens be for one more audience.
+    /// Adds an audience (client ID) to a provider.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn add_audience(&self, arn: &str, audience: &str) -> Result<(), CloudError> {
-        let doing = format!("add the audience {audience} to {arn}");
-        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
-            let asked = self
+        let operation = format!("add the audience {audience} to {arn}");
+        self.retry_iam(&operation, RETRYABLE_ON_NEW_ROLE, || {
+            let request = self
                 .account
                 .iam()
                 .add_client_id_to_open_id_connect_provider();
-            asked
+            request
                 .open_id_connect_provider_arn(arn)
                 .client_id(audience)
                 .send()
@@ -111,81 +115,69 @@ impl AwsWriter {
         .map(drop)
     }
 
-    /// A role that trusts a provider, by its name. Roles that were removed a moment ago are listed for some seconds more, so
-    /// one that is there is looked for until it stays.
+    /// The name of a role that trusts a provider. `ListRoles` still shows roles for some seconds
+    /// after they were deleted, so a role counts only if it is listed until the timeout.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn find_role_trusting(&self, provider: &str) -> Result<Option<String>, CloudError> {
-        let mut pauses = PropagationBackoff::new(self.settings().speed);
+        let mut backoff = PropagationBackoff::new(self.settings().speed);
         loop {
-            let trusting = self
+            let role = self
                 .list_roles("/")
                 .await?
                 .into_iter()
                 .find(|role| role.trusts(provider));
-            let Some(role) = trusting else {
+            let Some(role) = role else {
                 return Ok(None);
             };
-            if !pauses.wait().await {
+            if !backoff.wait().await {
                 return Ok(Some(role.name));
             }
         }
     }
 
-    /// Removes a provider; it is no error when it is gone already.
+    /// Deletes a provider. If it does not exist, that is not an error.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn delete_oidc_provider(&self, arn: &str) -> Result<(), CloudError> {
-        let doing = format!("remove the identity provider {arn}");
-        let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
+        let operation = format!("remove the identity provider {arn}");
+        let result = self.retry_iam(&operation, RETRYABLE_ON_IAM_WRITE, || {
             self.account
                 .iam()
                 .delete_open_id_connect_provider()
                 .open_id_connect_provider_arn(arn)
                 .send()
         });
-        ignore_not_found(gone.await.map(drop))?;
-        self.wait_until_gone(&doing, async || {
+        ignore_not_found(result.await.map(drop))?;
+        self.wait_until_gone(&operation, async || {
             Ok(self.read_oidc_provider(arn).await?.is_some())
         })
         .await
     }
 
-    /// Reads until what was removed shows no more, or the plan that proves a run would find it again. After two minutes it
-    /// counts as gone: the next plan tells.
+    /// Waits until something that was deleted is no longer visible; otherwise the next plan would
+    /// still find it. See [`super::retry::wait_until`].
     async fn wait_until_gone<F: Future<Output = Result<bool, CloudError>>>(
         &self,
-        doing: &str,
-        shows: impl Fn() -> F,
+        operation: &str,
+        is_visible: impl Fn() -> F,
     ) -> Result<(), CloudError> {
-        let mut pauses = PropagationBackoff::new(self.settings().speed);
-        loop {
-            match shows().await {
-                Ok(false) => return Ok(()),
-                Err(error) if error.is_not_found() => return Ok(()),
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::PermissionDenied | ErrorKind::Rejected
-                    ) =>
-                {
-                    return Err(error);
-                }
-                _ => {}
+        let is_visible = &is_visible;
+        let is_gone = || async move {
+            match is_visible().await {
+                Err(error) if error.is_not_found() => Ok(true),
+                visible => visible.map(|visible| !visible),
             }
-            if !pauses.wait().await {
-                tracing::warn!(doing, "removed, and still visible after two minutes");
-                return Ok(());
-            }
-        }
+        };
+        wait_until(self.settings().speed, operation, is_gone).await
     }
 
-    /// Makes a role, and returns when reading shows it. One of this name that is there already is a conflict.
+    /// Creates a role, and returns when reading shows it. If the name is taken, that is an error.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn create_role(&self, new: &NewRole<'_>) -> Result<(), CloudError> {
         let NewRole {
             name,
@@ -196,16 +188,16 @@ impl AwsWriter {
             permissions_boundary: boundary,
             tags,
         } = new;
-        let doing = format!("make role {name}");
-        let tags = iam_tags_to_sdk(&doing, tags)?;
-        self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
-            let asked = self
+        let operation = format!("make role {name}");
+        let tags = iam_tags_to_sdk(&operation, tags)?;
+        self.retry_iam(&operation, RETRYABLE_ON_IAM_WRITE, || {
+            let request = self
                 .account
                 .iam()
                 .create_role()
                 .role_name(*name)
                 .path(*path);
-            asked
+            request
                 .assume_role_policy_document(trust)
                 .set_description((!description.is_empty()).then(|| (*description).to_owned()))
                 .max_session_duration(*max_session)
@@ -214,79 +206,77 @@ impl AwsWriter {
                 .send()
         })
         .await?;
-        let mut pauses = PropagationBackoff::new(self.settings().speed);
+        let mut backoff = PropagationBackoff::new(self.settings().speed);
         while self.read_role(name).await?.is_none() {
-            if !pauses.wait().await {
-                let what = "it was made, and does not show after two minutes";
-                return Err(CloudError::new_aws(&doing, ErrorKind::Ambiguous, what));
+            if !backoff.wait().await {
+                let message = "it was made, and does not show after two minutes";
+                return Err(CloudError::new_aws(
+                    &operation,
+                    ErrorKind::Ambiguous,
+                    message,
+                ));
             }
         }
         Ok(())
     }
 
-    /// Reads a role until it is as it shall be. After two minutes a change counts all the same: the next plan tells
-    /// whether it was lost.
+    /// Waits until a change of a role is visible, see [`super::retry::wait_until`].
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails for good.
     pub async fn wait_for_role(
         &self,
         role: &str,
-        shows: impl Fn(&RoleDescription) -> bool,
+        is_changed: impl Fn(&RoleDescription) -> bool,
     ) -> Result<(), CloudError> {
-        let mut pauses = PropagationBackoff::new(self.settings().speed);
-        loop {
-            match self.read_role(role).await {
-                Ok(Some(there)) if shows(&there) => return Ok(()),
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::PermissionDenied | ErrorKind::Rejected
-                    ) =>
-                {
-                    return Err(error);
-                }
-                _ => {}
-            }
-            if !pauses.wait().await {
-                tracing::warn!(role, "changed, and not visible after two minutes");
-                return Ok(());
-            }
-        }
+        let is_changed = &is_changed;
+        let is_visible = || async move {
+            Ok::<_, CloudError>(
+                self.read_role(role)
+                    .await?
+                    .is_some_and(|role| is_changed(&role)),
+            )
+        };
+        wait_until(
+            self.settings().speed,
+            &format!("change role {role}"),
+            is_visible,
+        )
+        .await
     }
 
-    /// Sets who may take a role.
+    /// Replaces the trust policy of a role.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn update_trust_policy(&self, role: &str, document: &str) -> Result<(), CloudError> {
-        let doing = format!("set who may take role {role}");
-        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
-            let asked = self
+        let operation = format!("set who may take role {role}");
+        self.retry_iam(&operation, RETRYABLE_ON_NEW_ROLE, || {
+            let request = self
                 .account
                 .iam()
                 .update_assume_role_policy()
                 .role_name(role);
-            asked.policy_document(document).send()
+            request.policy_document(document).send()
         })
         .await
         .map(drop)
     }
 
-    /// Sets what a role is for and how long a session may last, in seconds.
+    /// Sets the description and the longest session (in seconds) of a role.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn update_role(
         &self,
         role: &str,
         description: &str,
         max_session: i32,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the session of role {role}");
-        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
-            let asked = self.account.iam().update_role().role_name(role);
-            asked
+        let operation = format!("set the session of role {role}");
+        self.retry_iam(&operation, RETRYABLE_ON_NEW_ROLE, || {
+            let request = self.account.iam().update_role().role_name(role);
+            request
                 .description(description)
                 .max_session_duration(max_session)
                 .send()
@@ -295,64 +285,65 @@ impl AwsWriter {
         .map(drop)
     }
 
-    /// Sets the permissions boundary of a role, or takes it away.
+    /// Sets the permissions boundary of a role, or removes it if `boundary` is `None`.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_permissions_boundary(
         &self,
         role: &str,
         boundary: Option<&str>,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the permissions boundary of role {role}");
+        let operation = format!("set the permissions boundary of role {role}");
         let Some(arn) = boundary else {
-            let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
+            let result = self.retry_iam(&operation, RETRYABLE_ON_IAM_WRITE, || {
                 self.account
                     .iam()
                     .delete_role_permissions_boundary()
                     .role_name(role)
                     .send()
             });
-            return ignore_not_found(gone.await.map(drop));
+            return ignore_not_found(result.await.map(drop));
         };
-        self.retry_iam(&doing, RETRYABLE_ON_POLICY_ATTACHMENT, || {
-            let asked = self
+        self.retry_iam(&operation, RETRYABLE_ON_POLICY_ATTACHMENT, || {
+            let request = self
                 .account
                 .iam()
                 .put_role_permissions_boundary()
                 .role_name(role);
-            asked.permissions_boundary(arn).send()
+            request.permissions_boundary(arn).send()
         })
         .await
         .map(drop)
     }
 
-    /// Sets tags of a role, and takes others away.
+    /// Sets some tags of a role and removes others.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn update_role_tags(
         &self,
         role: &str,
         set: &BTreeMap<String, String>,
-        gone: &[String],
+        result: &[String],
     ) -> Result<(), CloudError> {
-        let doing = format!("set the tags of role {role}");
-        let tags = iam_tags_to_sdk(&doing, set)?;
-        // First what goes: to IAM a key is the same in another case, and one that is renamed so would go again.
-        if !gone.is_empty() {
-            self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
+        let operation = format!("set the tags of role {role}");
+        let tags = iam_tags_to_sdk(&operation, set)?;
+        // Remove first: IAM compares keys without regard to case, so if only the case of a key
+        // changes, removing the old spelling afterwards would remove the new one as well.
+        if !result.is_empty() {
+            self.retry_iam(&operation, RETRYABLE_ON_NEW_ROLE, || {
                 self.account
                     .iam()
                     .untag_role()
                     .role_name(role)
-                    .set_tag_keys(Some(gone.to_vec()))
+                    .set_tag_keys(Some(result.to_vec()))
                     .send()
             })
             .await?;
         }
         if !tags.is_empty() {
-            self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
+            self.retry_iam(&operation, RETRYABLE_ON_NEW_ROLE, || {
                 self.account
                     .iam()
                     .tag_role()
@@ -365,19 +356,19 @@ impl AwsWriter {
         Ok(())
     }
 
-    /// Sets one of a role's own policies, or takes it away.
+    /// Sets an inline policy of a role, or removes it if `document` is `None`.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn set_role_policy(
         &self,
         role: &str,
         policy: &str,
         document: Option<&str>,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the policy {policy} of role {role}");
+        let operation = format!("set the policy {policy} of role {role}");
         let Some(document) = document else {
-            let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
+            let result = self.retry_iam(&operation, RETRYABLE_ON_IAM_WRITE, || {
                 self.account
                     .iam()
                     .delete_role_policy()
@@ -385,16 +376,16 @@ impl AwsWriter {
                     .policy_name(policy)
                     .send()
             });
-            return ignore_not_found(gone.await.map(drop));
+            return ignore_not_found(result.await.map(drop));
         };
-        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
-            let asked = self
+        self.retry_iam(&operation, RETRYABLE_ON_NEW_ROLE, || {
+            let request = self
                 .account
                 .iam()
                 .put_role_policy()
                 .role_name(role)
                 .policy_name(policy);
-            asked.policy_document(document).send()
+            request.policy_document(document).send()
         })
         .await
         .map(drop)
@@ -403,7 +394,7 @@ impl AwsWriter {
     /// Attaches a managed policy to a role, or detaches it.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn set_policy_attachment(
         &self,
         role: &str,
@@ -411,8 +402,8 @@ impl AwsWriter {
         attached: bool,
     ) -> Result<(), CloudError> {
         if attached {
-            let doing = format!("attach {arn} to role {role}");
-            let done = self.retry_iam(&doing, RETRYABLE_ON_POLICY_ATTACHMENT, || {
+            let operation = format!("attach {arn} to role {role}");
+            let result = self.retry_iam(&operation, RETRYABLE_ON_POLICY_ATTACHMENT, || {
                 self.account
                     .iam()
                     .attach_role_policy()
@@ -420,10 +411,10 @@ impl AwsWriter {
                     .policy_arn(arn)
                     .send()
             });
-            return done.await.map(drop);
+            return result.await.map(drop);
         }
-        let doing = format!("detach {arn} from role {role}");
-        let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
+        let operation = format!("detach {arn} from role {role}");
+        let result = self.retry_iam(&operation, RETRYABLE_ON_IAM_WRITE, || {
             self.account
                 .iam()
                 .detach_role_policy()
@@ -431,23 +422,26 @@ impl AwsWriter {
                 .policy_arn(arn)
                 .send()
         });
-        ignore_not_found(gone.await.map(drop))
+        ignore_not_found(result.await.map(drop))
     }
 
-    /// Removes a role below a path that has no policies any more; it is no error when it is gone already.
+    /// Deletes a role that has no policies left. If it does not exist, that is not an error. `path`
+    /// is the role's path.
     ///
     /// # Errors
-    /// As every request; one that still holds something is a conflict.
+    /// When a request fails; a role that still has policies is an error.
     pub async fn delete_role(&self, role: &str, path: &str) -> Result<(), CloudError> {
-        let doing = format!("remove role {role}");
-        let gone = self.retry_iam(&doing, RETRYABLE_ON_ROLE_DELETION, || {
+        let operation = format!("remove role {role}");
+        let result = self.retry_iam(&operation, RETRYABLE_ON_ROLE_DELETION, || {
             self.account.iam().delete_role().role_name(role).send()
         });
-        ignore_not_found(gone.await.map(drop))?;
-        let shows = async || {
-            let (there, listed) = tokio::join!(self.read_role(role), self.list_roles(path));
-            Ok(there?.is_some() || listed?.iter().any(|one| one.name == role))
+        ignore_not_found(result.await.map(drop))?;
+        // `GetRole` and `ListRoles` may be answered by different servers, and the next plan uses
+        // both.
+        let is_visible = async || {
+            let (current, roles) = tokio::join!(self.read_role(role), self.list_roles(path));
+            Ok(current?.is_some() || roles?.iter().any(|one| one.name == role))
         };
-        self.wait_until_gone(&doing, shows).await
+        self.wait_until_gone(&operation, is_visible).await
     }
 }

@@ -1,5 +1,6 @@
-//! What every attempt of the SDK passes: it is counted with the run's other requests, logged, its answer is bounded, and
-//! the answer's `Date` tells the server's clock, which is the only one that a lock may be judged by.
+//! An SDK interceptor that sees every attempt of every request: it counts the request together with
+//! those to other clouds, logs it, limits the size of the response, and records the response's
+//! `Date` header. Locks are judged only by that server time.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,14 +26,14 @@ use crate::clouds::{
     request_counter::{RequestCounter, RequestNumbers},
 };
 
-/// The interceptor. Clones share what they have seen.
+/// The interceptor. Clones share the counter and the last server date.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestInterceptor {
     request_counter: RequestCounter,
     last_server_date: Arc<Mutex<Option<(Timestamp, Instant)>>>,
 }
 
-/// The numbers of an attempt, kept between its two ends.
+/// The request's numbers, kept in the SDK's config bag from the start of an attempt to its end.
 #[derive(Clone, Copy, Debug)]
 struct AttemptOrdinal(RequestNumbers);
 
@@ -41,39 +42,42 @@ impl aws_smithy_types::config_bag::Storable for AttemptOrdinal {
 }
 
 impl RequestInterceptor {
-    pub(super) fn new(gauge: RequestCounter) -> Self {
+    pub(super) fn new(request_counter: RequestCounter) -> Self {
         Self {
-            request_counter: gauge,
+            request_counter,
             last_server_date: Arc::default(),
         }
     }
 
-    /// How many requests the run has sent.
+    /// How many requests this run has sent, to any cloud.
     pub(super) fn request_count(&self) -> u64 {
         self.request_counter.request_count()
     }
 
-    /// The `Date` of the last answer that had one, if that came after this moment.
-    pub(super) fn server_date_since(&self, moment: Instant) -> Option<Timestamp> {
-        let seen = *self
+    /// The `Date` header of the newest response that had one, if it arrived at or after `since`.
+    pub(super) fn server_date_since(&self, since: Instant) -> Option<Timestamp> {
+        let last_date = *self
             .last_server_date
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        seen.filter(|(_, at)| *at >= moment).map(|(told, _)| told)
+        last_date
+            .filter(|(_, at)| *at >= since)
+            .map(|(date, _)| date)
     }
 
     fn record_server_date(&self, date: Option<&str>) {
-        let told = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-        if let Some(told) = told {
+        let date = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+        if let Some(date) = date {
             *self
                 .last_server_date
                 .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some((told.timestamp(), Instant::now()));
+                .unwrap_or_else(PoisonError::into_inner) = Some((date.timestamp(), Instant::now()));
         }
     }
 }
 
-/// Whether a request changes something: S3 says it by the method, the query protocol of IAM and STS by the action.
+/// Whether a request changes something. In S3 the method tells; IAM and STS use the query protocol,
+/// where every request is a POST and the action in the body tells.
 fn is_write(method: &str, body: Option<&[u8]>) -> bool {
     if method != "POST" {
         return !matches!(method, "GET" | "HEAD");
@@ -87,7 +91,7 @@ impl Intercept for RequestInterceptor {
         "trimtab"
     }
 
-    /// The SDK reads an answer to its end, whatever its length.
+    /// The SDK reads a response body to its end whatever its length, so the size is limited here.
     fn modify_before_deserialization(
         &self,
         context: &mut BeforeDeserializationInterceptorContextMut<'_>,
@@ -110,13 +114,13 @@ impl Intercept for RequestInterceptor {
         tracing::debug!(
             method = request.method(),
             path = request.uri().split('?').next(),
-            "asks AWS"
+            "request to AWS"
         );
-        let turn = self.request_counter.begin_request(
+        let numbers = self.request_counter.begin_request(
             "call AWS",
             is_write(request.method(), request.body().bytes()),
         )?;
-        cfg.interceptor_state().store_put(AttemptOrdinal(turn));
+        cfg.interceptor_state().store_put(AttemptOrdinal(numbers));
         Ok(())
     }
 
@@ -128,9 +132,9 @@ impl Intercept for RequestInterceptor {
     ) -> Result<(), BoxError> {
         let response = context.response();
         self.record_server_date(response.headers().get("date"));
-        tracing::debug!(status = response.status().as_u16(), "AWS answered");
-        if let Some(AttemptOrdinal(turn)) = cfg.load::<AttemptOrdinal>() {
-            self.request_counter.end_request("call AWS", *turn)?;
+        tracing::debug!(status = response.status().as_u16(), "response from AWS");
+        if let Some(AttemptOrdinal(numbers)) = cfg.load::<AttemptOrdinal>() {
+            self.request_counter.end_request("call AWS", *numbers)?;
         }
         Ok(())
     }

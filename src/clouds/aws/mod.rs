@@ -1,16 +1,16 @@
-//! AWS: S3, IAM and STS through the official SDK, as two clients: one that can only read, and one that can write as well.
+//! AWS (S3, IAM and STS) through the official SDK. [`AwsReader`] can only read; [`AwsWriter`] can
+//! also write, so a function that takes a reader cannot change anything.
 //!
 //! ```text
-//! account.rs   credentials, endpoints, one client for each service and region
-//! github.rs    credentials from the identity of a GitHub Actions job
-//! watch.rs     what every attempt passes: count, log, the server's clock
-//! again.rs     errors in our words, and what is tried again
-//! read.rs      the reads; an answer "absent" is a value, not an error
-//! s3.rs        the writes to a bucket, one after another
-//! iam.rs       the writes to roles and identity providers
-//! shape.rs     the SDK's values to ours and back
-//! wire.rs      what the reads give
-//! lock/        one run at a time: a lease on an object of S3
+//! clients.rs      credentials, endpoints, one client for each service and region
+//! github.rs       credentials from the identity of a GitHub Actions job
+//! interceptor.rs  sees every attempt: counts, logs, records the server's date
+//! retry.rs        SDK errors to `CloudError`, and retries while a change spreads
+//! read.rs         read operations; "not found" is a value, not an error
+//! s3.rs           write operations on buckets
+//! iam.rs          write operations on roles and identity providers
+//! convert.rs      SDK values to ours and back
+//! types.rs        what the read operations return
 //! ```
 
 mod clients;
@@ -19,8 +19,10 @@ mod github;
 mod iam;
 mod interceptor;
 mod read;
+mod read_iam;
 pub(crate) mod retry;
 mod s3;
+mod s3_delete;
 pub mod types;
 
 pub use clients::{AwsSettings, ServiceEndpoints, StaticCredentials};
@@ -29,12 +31,12 @@ pub use iam::NewRole;
 pub use read::AwsReader;
 pub use s3::BucketRef;
 
-/// A client that can write as well.
+/// A client that can read and write.
 #[derive(Clone, Debug)]
 pub struct AwsWriter(AwsReader);
 
 impl AwsWriter {
-    /// A writer with the credentials of a reader.
+    /// Makes a writer that shares the clients and credentials of `reader`.
     #[must_use]
     pub fn new(reader: AwsReader) -> Self {
         Self(reader)

@@ -1,5 +1,5 @@
-//! The reads. What AWS calls absent by an error of its own is a value here; whatever else fails is an error, because a
-//! look that is unfinished would read as "this is gone".
+//! Read operations. What AWS reports as absent with an error code is a value here. Every other
+//! failure is an error, because an incomplete read would look as if something had been deleted.
 
 use std::collections::BTreeMap;
 
@@ -13,41 +13,40 @@ use super::{
     AwsSettings,
     clients::AwsClients,
     convert,
-    retry::{OperationError, PropagationBackoff, error_code, http_status, to_cloud_error},
-    types::{
-        BucketDescription, BucketLookup, CallerIdentity, OidcProviderDescription, RoleDescription,
-        RoleSummary,
-    },
+    retry::{PropagationBackoff, SdkServiceError, error_code, http_status, to_cloud_error},
+    types::{BucketDescription, BucketLookup, CallerIdentity},
 };
 use crate::{
     clouds::{CloudError, ErrorKind, request_counter::RequestCounter},
     model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
 };
 
-/// A client of AWS that cannot write.
+/// An AWS client that cannot write.
 #[derive(Clone, Debug)]
 pub struct AwsReader {
     pub(super) account: AwsClients,
 }
 
-/// The value of an answer, or nothing where AWS says by one of these codes that there is none.
-fn absent_as_none<T, E: OperationError>(
-    doing: &str,
-    answer: Result<T, SdkError<E, HttpResponse>>,
+/// The response, or `None` if AWS answered with one of these error codes, which mean that the thing
+/// does not exist.
+pub(super) fn absent_as_none<T, E: SdkServiceError>(
+    operation: &str,
+    response: Result<T, SdkError<E, HttpResponse>>,
     codes: &[&str],
 ) -> Result<Option<T>, CloudError> {
-    match answer {
+    match response {
         Ok(value) => Ok(Some(value)),
         Err(error) if error_code(&error).is_some_and(|code| codes.contains(&code)) => Ok(None),
-        Err(error) => Err(to_cloud_error(doing, &error)),
+        Err(error) => Err(to_cloud_error(operation, &error)),
     }
 }
 
 impl AwsReader {
-    /// A client with these settings, which counts its requests with those of `fly`.
+    /// A client with these settings. It shares the request counter of `fly`.
     ///
     /// # Errors
-    /// When TLS cannot be set up. Whether the credentials are good shows at the first request.
+    /// When TLS cannot be set up or an endpoint is not allowed. Wrong credentials show only in the
+    /// first request.
     pub async fn new(
         settings: AwsSettings,
         fly: &crate::clouds::fly::FlyReader,
@@ -57,20 +56,20 @@ impl AwsReader {
 
     async fn with_request_counter(
         settings: AwsSettings,
-        gauge: &RequestCounter,
+        request_counter: &RequestCounter,
     ) -> Result<Self, CloudError> {
         Ok(Self {
-            account: AwsClients::new(settings, gauge).await?,
+            account: AwsClients::new(settings, request_counter).await?,
         })
     }
 
-    /// What it was set up with.
+    /// The settings of the clients.
     #[must_use]
     pub fn settings(&self) -> &AwsSettings {
         self.account.settings()
     }
 
-    /// How many requests the run has sent, to whichever cloud.
+    /// How many requests this run has sent, to any cloud.
     #[must_use]
     pub fn request_count(&self) -> u64 {
         self.account.interceptor().request_count()
@@ -86,50 +85,53 @@ impl AwsReader {
         self.account.interceptor().server_date_since(sent)
     }
 
-    /// The account that is expected to own every bucket.
+    /// The account that is expected to own every bucket, twelve digits.
     pub(crate) fn expected_bucket_owner(&self) -> &str {
         &self.account.settings().account
     }
 
-    /// Whose the credentials are (`sts:GetCallerIdentity`, which every one may call).
+    /// Whom the credentials belong to (`sts:GetCallerIdentity`, which needs no permission).
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn caller_identity(&self) -> Result<CallerIdentity, CloudError> {
-        let doing = "look up whose the AWS credentials are";
-        let answer = self.account.sts().get_caller_identity().send().await;
-        let answer = answer.map_err(|error| to_cloud_error(doing, &error))?;
+        let operation = "look up whose the AWS credentials are";
+        let response = self.account.sts().get_caller_identity().send().await;
+        let response = response.map_err(|error| to_cloud_error(operation, &error))?;
         let (account, arn) = (
-            answer.account.unwrap_or_default(),
-            answer.arn.unwrap_or_default(),
+            response.account.unwrap_or_default(),
+            response.arn.unwrap_or_default(),
         );
         Ok(CallerIdentity { account, arn })
     }
 
-    /// Looks again while the answer is that a part is not there: of a bucket that is being made or removed just now, one
-    /// request finds it and the next does not.
+    /// Repeats a read while it fails with "not found". For a bucket that is just being created or
+    /// deleted, one request finds it and the next does not, so a read that consists of several
+    /// requests can contradict itself.
     ///
     /// # Errors
-    /// As every request, and when the answers do not agree within two minutes.
+    /// When a request fails, or is still "not found" after two minutes.
     pub async fn retry_while_not_found<T, F: Future<Output = Result<T, CloudError>>>(
         &self,
-        look: impl Fn() -> F,
+        read: impl Fn() -> F,
     ) -> Result<T, CloudError> {
-        let mut pauses = PropagationBackoff::new(self.settings().speed);
+        let mut backoff = PropagationBackoff::new(self.settings().speed);
         loop {
-            match look().await {
-                Err(error) if error.is_not_found() && pauses.wait().await => {}
-                settled => return settled,
+            match read().await {
+                Err(error) if error.is_not_found() && backoff.wait().await => {}
+                result => return result,
             }
         }
     }
 
-    /// A bucket with all its settings: nine requests at once, in the region where it is expected; one that is elsewhere
-    /// takes a second look.
+    /// A bucket with all its settings. Sends all requests at once to the expected region; if the
+    /// bucket turns out to be in another region, the settings are read again there.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn read_bucket(&self, name: &str, region: &str) -> Result<BucketLookup, CloudError> {
+        // The common case is one round trip: the settings are requested before the region is
+        // confirmed, and their result is dropped if the bucket is elsewhere.
         let (region, settings) = tokio::join!(
             self.locate_bucket(name, region),
             self.read_bucket_settings(name, region)
@@ -148,31 +150,32 @@ impl AwsReader {
     }
 
     async fn locate_bucket(&self, name: &str, region: &str) -> Result<BucketLocation, CloudError> {
-        let doing = format!("look up bucket {name}");
-        let asked = self
+        let operation = format!("look up bucket {name}");
+        let request = self
             .account
             .s3(region)
             .head_bucket()
             .bucket(name)
             .expected_bucket_owner(self.expected_bucket_owner());
-        match asked.send().await {
-            Ok(answer) => Ok(match answer.bucket_region {
+        match request.send().await {
+            Ok(response) => Ok(match response.bucket_region {
                 Some(other) if other != region && !other.is_empty() => {
                     BucketLocation::OtherRegion(other)
                 }
                 _ => BucketLocation::SameRegion,
             }),
             Err(error) => {
-                let elsewhere = error
+                // S3 names the right region in the redirect (301), and some regions answer 400.
+                let actual_region = error
                     .raw_response()
-                    .and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-                match (http_status(&error), elsewhere) {
+                    .and_then(|response| response.headers().get("x-amz-bucket-region"));
+                match (http_status(&error), actual_region) {
                     (Some(404), _) => Ok(BucketLocation::NotFound),
                     (Some(301 | 400), Some(other)) if other != region => {
                         Ok(BucketLocation::OtherRegion(other.to_owned()))
                     }
                     (Some(403), _) => Ok(BucketLocation::AccessDenied),
-                    _ => Err(to_cloud_error(&doing, &error)),
+                    _ => Err(to_cloud_error(&operation, &error)),
                 }
             }
         }
@@ -206,97 +209,97 @@ impl AwsReader {
         })
     }
 
-    /// A bucket's default encryption, and the ways of encryption that are blocked.
+    /// The default encryption of a bucket, and the encryption types that are blocked.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn read_bucket_encryption(
         &self,
         name: &str,
         region: &str,
     ) -> Result<(Option<Encryption>, Vec<String>), CloudError> {
-        let asked = self.account.s3(region).get_bucket_encryption().bucket(name);
-        let answer = asked
+        let request = self.account.s3(region).get_bucket_encryption().bucket(name);
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
         let codes = ["ServerSideEncryptionConfigurationNotFoundError"];
-        let answer = absent_as_none(
+        let response = absent_as_none(
             &format!("read the encryption of bucket {name}"),
-            answer,
+            response,
             &codes,
         )?;
-        let config = answer.and_then(|answer| answer.server_side_encryption_configuration);
+        let config = response.and_then(|response| response.server_side_encryption_configuration);
         Ok(config.map(convert::encryption_from_sdk).unwrap_or_default())
     }
 
-    /// A bucket's public access block.
+    /// The public access block of a bucket.
     pub(super) async fn read_public_access_block(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<PublicAccessBlock>, CloudError> {
-        let asked = self
+        let request = self
             .account
             .s3(region)
             .get_public_access_block()
             .bucket(name);
-        let answer = asked
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
         let codes = ["NoSuchPublicAccessBlockConfiguration"];
-        let answer = absent_as_none(
+        let response = absent_as_none(
             &format!("read the public access block of bucket {name}"),
-            answer,
+            response,
             &codes,
         )?;
-        let config = answer.and_then(|answer| answer.public_access_block_configuration);
+        let config = response.and_then(|response| response.public_access_block_configuration);
         Ok(config.as_ref().map(convert::public_access_block_from_sdk))
     }
 
-    /// Who owns what others write into a bucket.
+    /// The object ownership setting of a bucket.
     pub(super) async fn read_bucket_ownership(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<String>, CloudError> {
-        let asked = self
+        let request = self
             .account
             .s3(region)
             .get_bucket_ownership_controls()
             .bucket(name);
-        let answer = asked
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
-        let doing = format!("read the ownership of bucket {name}");
-        let answer = absent_as_none(&doing, answer, &["OwnershipControlsNotFoundError"])?;
-        let rules = answer
-            .and_then(|answer| answer.ownership_controls)
+        let operation = format!("read the ownership of bucket {name}");
+        let response = absent_as_none(&operation, response, &["OwnershipControlsNotFoundError"])?;
+        let rules = response
+            .and_then(|response| response.ownership_controls)
             .map(|controls| controls.rules);
         let rule = rules.unwrap_or_default().into_iter().next();
         Ok(rule.map(|rule| rule.object_ownership.as_str().to_owned()))
     }
 
-    /// Whether a bucket keeps versions: `Enabled`, `Suspended`, or nothing.
+    /// The versioning state of a bucket: `Enabled`, `Suspended`, or `None` if it was never enabled.
     pub(super) async fn read_bucket_versioning(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<String>, CloudError> {
-        let asked = self.account.s3(region).get_bucket_versioning().bucket(name);
-        let answer = asked
+        let request = self.account.s3(region).get_bucket_versioning().bucket(name);
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
-        let answer = answer.map_err(|error| {
+        let response = response.map_err(|error| {
             to_cloud_error(&format!("read the versioning of bucket {name}"), &error)
         })?;
-        Ok(answer.status.map(|status| status.as_str().to_owned()))
+        Ok(response.status.map(|status| status.as_str().to_owned()))
     }
 
-    /// A bucket's lifecycle rules.
+    /// The lifecycle rules of a bucket.
     pub(super) async fn read_lifecycle_rules(
         &self,
         name: &str,
@@ -305,7 +308,7 @@ impl AwsReader {
         let rules = self
             .get_lifecycle_configuration(name, region)
             .await?
-            .and_then(|answer| answer.rules);
+            .and_then(|response| response.rules);
         Ok(rules
             .unwrap_or_default()
             .into_iter()
@@ -313,14 +316,15 @@ impl AwsReader {
             .collect())
     }
 
-    /// From which size on objects move to another storage class, where a bucket has lifecycle rules.
+    /// The minimum size of objects that move to another storage class, if the bucket has lifecycle
+    /// rules.
     pub(super) async fn read_transition_minimum_size(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<TransitionDefaultMinimumObjectSize>, CloudError> {
-        let answer = self.get_lifecycle_configuration(name, region).await?;
-        Ok(answer.and_then(|answer| answer.transition_default_minimum_object_size))
+        let response = self.get_lifecycle_configuration(name, region).await?;
+        Ok(response.and_then(|response| response.transition_default_minimum_object_size))
     }
 
     async fn get_lifecycle_configuration(
@@ -328,301 +332,162 @@ impl AwsReader {
         name: &str,
         region: &str,
     ) -> Result<Option<GetBucketLifecycleConfigurationOutput>, CloudError> {
-        let asked = self
+        let request = self
             .account
             .s3(region)
             .get_bucket_lifecycle_configuration()
             .bucket(name);
-        let answer = asked
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
-        let doing = format!("read the lifecycle of bucket {name}");
-        absent_as_none(&doing, answer, &["NoSuchLifecycleConfiguration"])
+        let operation = format!("read the lifecycle of bucket {name}");
+        absent_as_none(&operation, response, &["NoSuchLifecycleConfiguration"])
     }
 
-    /// A bucket's policy.
+    /// The bucket policy, as S3 returns it.
     pub(super) async fn read_bucket_policy(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<String>, CloudError> {
-        let asked = self.account.s3(region).get_bucket_policy().bucket(name);
-        let answer = asked
+        let request = self.account.s3(region).get_bucket_policy().bucket(name);
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
-        let doing = format!("read the policy of bucket {name}");
-        Ok(absent_as_none(&doing, answer, &["NoSuchBucketPolicy"])?
-            .and_then(|answer| answer.policy))
+        let operation = format!("read the policy of bucket {name}");
+        Ok(
+            absent_as_none(&operation, response, &["NoSuchBucketPolicy"])?
+                .and_then(|response| response.policy),
+        )
     }
 
-    /// A bucket's tags.
+    /// The tags of a bucket.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn read_bucket_tags(
         &self,
         name: &str,
         region: &str,
     ) -> Result<BTreeMap<String, String>, CloudError> {
-        let asked = self.account.s3(region).get_bucket_tagging().bucket(name);
-        let answer = asked
+        let request = self.account.s3(region).get_bucket_tagging().bucket(name);
+        let response = request
             .expected_bucket_owner(self.expected_bucket_owner())
             .send()
             .await;
-        let doing = format!("read the tags of bucket {name}");
-        let answer = absent_as_none(&doing, answer, &["NoSuchTagSet"])?;
-        Ok(answer
-            .map(|answer| convert::tags_from_sdk(answer.tag_set))
+        let operation = format!("read the tags of bucket {name}");
+        let response = absent_as_none(&operation, response, &["NoSuchTagSet"])?;
+        Ok(response
+            .map(|response| convert::tags_from_sdk(response.tag_set))
             .unwrap_or_default())
     }
 
-    /// The account's buckets whose names begin so, with their regions; a store that does not tell the region leaves it
-    /// empty.
+    /// The names and regions of the account's buckets with this name prefix. The region is empty if
+    /// the server does not report it.
     ///
     /// # Errors
-    /// As every request; `None` when these credentials may not list.
+    /// When a request fails. Missing permission to list is not an error: the result is `None`.
     pub async fn list_buckets(
         &self,
         prefix: &str,
     ) -> Result<Option<Vec<(String, String)>>, CloudError> {
         let client = self.account.s3(&self.account.settings().region);
         let mut pages = client.list_buckets().prefix(prefix).into_paginator().send();
-        let mut out = Vec::new();
+        let mut results = Vec::new();
         while let Some(page) = pages.next().await {
             let page = match page {
                 Err(error) if http_status(&error) == Some(403) => return Ok(None),
                 other => other
                     .map_err(|error| to_cloud_error("list the buckets of the account", &error))?,
             };
-            let named = page.buckets.unwrap_or_default().into_iter();
-            let named = named.map(|one| {
+            let buckets = page.buckets.unwrap_or_default().into_iter();
+            let buckets = buckets.map(|bucket| {
                 (
-                    one.name.unwrap_or_default(),
-                    one.bucket_region.unwrap_or_default(),
+                    bucket.name.unwrap_or_default(),
+                    bucket.bucket_region.unwrap_or_default(),
                 )
             });
-            // A store that does not know the prefix gives all.
-            out.extend(named.filter(|(name, _)| name.starts_with(prefix)));
+            // Some S3-compatible servers ignore the prefix.
+            results.extend(buckets.filter(|(name, _)| name.starts_with(prefix)));
         }
-        Ok(Some(out))
+        Ok(Some(results))
     }
 
-    /// The first key of a bucket, or version of one, beside `own`; nothing when there is none.
+    /// Any object (or old version, or delete marker) of a bucket whose key is not `own_key`; `None`
+    /// if there is none.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn find_other_key(
         &self,
         name: &str,
         region: &str,
-        own: &str,
+        own_key: &str,
     ) -> Result<Option<String>, CloudError> {
-        let doing = format!("look whether bucket {name} holds anything");
-        // A list begins after its marker.
-        for marker in [None, Some(own.to_owned())] {
-            let asked = self
+        let operation = format!("look whether bucket {name} holds anything");
+        // A listing starts after its key marker: if the first entry is our own key, the second
+        // request starts behind it.
+        for marker in [None, Some(own_key.to_owned())] {
+            let request = self
                 .account
                 .s3(region)
                 .list_object_versions()
                 .bucket(name)
                 .max_keys(1);
-            let asked = asked
+            let request = request
                 .expected_bucket_owner(self.expected_bucket_owner())
                 .set_key_marker(marker);
-            let answer = asked
+            let response = request
                 .send()
                 .await
-                .map_err(|error| to_cloud_error(&doing, &error))?;
-            let versions = answer
+                .map_err(|error| to_cloud_error(&operation, &error))?;
+            let versions = response
                 .versions
                 .unwrap_or_default()
                 .into_iter()
                 .map(|version| version.key);
-            let markers = answer
+            let markers = response
                 .delete_markers
                 .unwrap_or_default()
                 .into_iter()
                 .map(|marker| marker.key);
             match versions.chain(markers).flatten().next() {
                 None => return Ok(None),
-                Some(key) if key != own => return Ok(Some(key)),
+                Some(key) if key != own_key => return Ok(Some(key)),
                 Some(_) => {}
             }
         }
         Ok(None)
     }
 
-    /// An OpenID Connect provider.
+    /// Checks that the credentials belong to the manifest's account.
     ///
     /// # Errors
-    /// As every request.
-    pub async fn read_oidc_provider(
-        &self,
-        arn: &str,
-    ) -> Result<Option<OidcProviderDescription>, CloudError> {
-        let answer = self
-            .account
-            .iam()
-            .get_open_id_connect_provider()
-            .open_id_connect_provider_arn(arn)
-            .send();
-        let doing = format!("look up the identity provider {arn}");
-        let answer = absent_as_none(&doing, answer.await, &["NoSuchEntity"])?;
-        Ok(answer.map(|answer| OidcProviderDescription {
-            arn: arn.to_owned(),
-            audiences: answer.client_id_list.unwrap_or_default(),
-            tags: iam_tags_from_sdk(answer.tags.unwrap_or_default()),
-        }))
-    }
-
-    /// A role with its own policies and what is attached to it: three requests at once, and one for each policy.
-    ///
-    /// # Errors
-    /// As every request.
-    pub async fn read_role(&self, name: &str) -> Result<Option<RoleDescription>, CloudError> {
-        let doing = format!("look up role {name}");
-        let (role, inline, attached) = tokio::join!(
-            self.account.iam().get_role().role_name(name).send(),
-            self.read_inline_policies(name),
-            self.list_attached_policies(name),
-        );
-        let Some(role) =
-            absent_as_none(&doing, role, &["NoSuchEntity"])?.and_then(|answer| answer.role)
-        else {
-            return Ok(None);
-        };
-        Ok(Some(RoleDescription {
-            name: role.role_name,
-            arn: role.arn,
-            path: role.path,
-            trust_policy: role.assume_role_policy_document.unwrap_or_default(),
-            description: role.description.unwrap_or_default(),
-            max_session_duration: role.max_session_duration.unwrap_or(3600),
-            permissions_boundary: role
-                .permissions_boundary
-                .and_then(|boundary| boundary.permissions_boundary_arn),
-            tags: iam_tags_from_sdk(role.tags.unwrap_or_default()),
-            inline_policies: inline?,
-            attached_policies: attached?,
-        }))
-    }
-
-    async fn read_inline_policies(
-        &self,
-        role: &str,
-    ) -> Result<BTreeMap<String, String>, CloudError> {
-        let doing = format!("list the policies of role {role}");
-        let mut pages = self
-            .account
-            .iam()
-            .list_role_policies()
-            .role_name(role)
-            .into_paginator()
-            .send();
-        let mut names = Vec::new();
-        while let Some(page) = pages.next().await {
-            match absent_as_none(&doing, page, &["NoSuchEntity"])? {
-                Some(page) => names.extend(page.policy_names),
-                None => return Ok(BTreeMap::new()),
-            }
-        }
-        let read = async |policy: String| {
-            let doing = format!("read the policy {policy} of role {role}");
-            let asked = self
-                .account
-                .iam()
-                .get_role_policy()
-                .role_name(role)
-                .policy_name(&policy);
-            let answer = absent_as_none(&doing, asked.send().await, &["NoSuchEntity"])?;
-            Ok::<_, CloudError>(answer.map(|answer| (policy, answer.policy_document)))
-        };
-        let all = futures_util::future::try_join_all(names.into_iter().map(read)).await?;
-        Ok(all.into_iter().flatten().collect())
-    }
-
-    async fn list_attached_policies(&self, role: &str) -> Result<Vec<String>, CloudError> {
-        let doing = format!("list what is attached to role {role}");
-        let mut pages = self
-            .account
-            .iam()
-            .list_attached_role_policies()
-            .role_name(role)
-            .into_paginator()
-            .send();
-        let mut arns = Vec::new();
-        while let Some(page) = pages.next().await {
-            let Some(page) = absent_as_none(&doing, page, &["NoSuchEntity"])? else {
-                break;
-            };
-            arns.extend(
-                page.attached_policies
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|one| one.policy_arn),
-            );
-        }
-        arns.sort();
-        Ok(arns)
-    }
-
-    /// The account's roles below a path; `/` is all of them.
-    ///
-    /// # Errors
-    /// As every request.
-    pub async fn list_roles(&self, path: &str) -> Result<Vec<RoleSummary>, CloudError> {
-        let mut pages = self
-            .account
-            .iam()
-            .list_roles()
-            .path_prefix(path)
-            .into_paginator()
-            .send();
-        let mut out = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page
-                .map_err(|error| to_cloud_error(&format!("list the roles below {path}"), &error))?;
-            out.extend(page.roles.into_iter().map(|role| RoleSummary {
-                name: role.role_name,
-                path: role.path,
-                trust_policy: role.assume_role_policy_document.unwrap_or_default(),
-            }));
-        }
-        Ok(out)
-    }
-
-    /// That the credentials are those of the manifest's account.
-    ///
-    /// # Errors
-    /// When they are for another account, with both.
+    /// When they belong to another account; the message names both.
     pub async fn check_account(&self) -> Result<CallerIdentity, CloudError> {
         let caller = self.caller_identity().await?;
         if caller.account == self.expected_bucket_owner() {
             return Ok(caller);
         }
-        let (doing, CallerIdentity { account, arn }) = ("check the AWS account", &caller);
-        let answer = format!(
+        let (operation, CallerIdentity { account, arn }) = ("check the AWS account", &caller);
+        let response = format!(
             "the manifest says {}, and the credentials are for {account} ({arn}); nothing was changed",
             self.expected_bucket_owner()
         );
         Err(CloudError::new_aws(
-            doing,
+            operation,
             ErrorKind::PermissionDenied,
-            answer,
+            response,
         ))
     }
 }
 
-/// Where a bucket is.
+/// Where a bucket was found.
 enum BucketLocation {
     NotFound,
     AccessDenied,
     SameRegion,
     OtherRegion(String),
-}
-
-fn iam_tags_from_sdk(tags: Vec<aws_sdk_iam::types::Tag>) -> BTreeMap<String, String> {
-    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }

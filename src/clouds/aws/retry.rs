@@ -1,5 +1,5 @@
-//! The SDK's errors in our words, and what is tried again beyond what the SDK itself does: AWS's answers that mean "not
-//! yet".
+//! Translates SDK errors to [`CloudError`], and retries what the SDK does not retry: errors that
+//! AWS returns because a change has not reached all of its servers yet.
 
 use std::time::Duration;
 
@@ -17,27 +17,30 @@ use crate::{
     model::redact,
 };
 
-/// How long "not yet" is borne, and the pauses between tries. Bucket settings and roles spread over AWS within seconds,
-/// sometimes within a minute; Terraform's AWS provider gives both two minutes.
+/// How long such errors are retried, and the delays between attempts. Bucket settings and roles
+/// usually spread within seconds, sometimes within a minute; Terraform's AWS provider allows two
+/// minutes for both.
 const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Answers of S3 to a write of a bucket's settings that mean "not yet": another such write is under way, or the bucket
-/// is so new that not every server has heard of it.
+/// Errors of a write of bucket settings that pass: another such write is in progress, or the bucket
+/// is so new that not every server knows it. An entry is an error code, or `code:text` where the
+/// message must contain the text as well.
 pub(crate) const RETRYABLE_ON_BUCKET_SETTINGS: &[&str] = &[
     "OperationAborted",
     "ConditionalRequestConflict",
     "NoSuchBucket",
 ];
-/// The same for a bucket's policy, which may name a role that was just made.
+/// Errors of `PutBucketPolicy` that pass: also that the policy names a role which was just created.
 pub(crate) const RETRYABLE_ON_BUCKET_POLICY: &[&str] = &[
     "OperationAborted",
     "ConditionalRequestConflict",
     "NoSuchBucket",
     "MalformedPolicy:Invalid principal",
 ];
-/// The same where the bucket is open to the public: that it is may not have reached every server either.
+/// The same for a bucket without `BlockPublicPolicy`: a public access block that was just lifted
+/// may still be in force on some servers.
 pub(crate) const RETRYABLE_ON_PUBLIC_BUCKET_POLICY: &[&str] = &[
     "OperationAborted",
     "ConditionalRequestConflict",
@@ -45,83 +48,87 @@ pub(crate) const RETRYABLE_ON_PUBLIC_BUCKET_POLICY: &[&str] = &[
     "MalformedPolicy:Invalid principal",
     "AccessDenied:BlockPublicPolicy",
 ];
-/// The same where the bucket must be there: it is no longer new, or is to go.
+/// Errors that pass on a bucket that is known to exist, or that is being deleted: `NoSuchBucket` is
+/// final here.
 pub(crate) const RETRYABLE_ON_EXISTING_BUCKET: &[&str] =
     &["OperationAborted", "ConditionalRequestConflict"];
-/// Answers of IAM that mean "not yet": a role that was just made, another change that is under way, or a policy that names
-/// a principal which was just made (`Invalid principal in policy`).
+/// Errors of a change of a role that pass: the role was just created, another change is in
+/// progress, or the policy names a principal that was just created (`Invalid principal in policy`).
 pub(crate) const RETRYABLE_ON_NEW_ROLE: &[&str] = &[
     "NoSuchEntity",
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
     "MalformedPolicyDocument:Invalid principal",
 ];
-/// The same where a policy is named as well, which may be missing for good.
+/// The same for a request that also names a managed policy. If that one does not exist, the error
+/// is final, so `NoSuchEntity` counts only for the role.
 pub(crate) const RETRYABLE_ON_POLICY_ATTACHMENT: &[&str] = &[
     "NoSuchEntity:The role with name",
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
 ];
-/// The same of a role that is to go: what it held a moment ago counts for some seconds more.
+/// Errors of `DeleteRole` that pass: a policy that was just detached still counts for some seconds.
 pub(crate) const RETRYABLE_ON_ROLE_DELETION: &[&str] = &[
     "DeleteConflict",
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
 ];
-/// The same where the role need not be there.
+/// Errors of IAM writes that pass, where `NoSuchEntity` is final or means success.
 pub(crate) const RETRYABLE_ON_IAM_WRITE: &[&str] = &[
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
     "MalformedPolicyDocument:Invalid principal",
 ];
 
-/// An error of any operation.
-pub(crate) trait OperationError:
+/// The error type of any SDK operation.
+pub(crate) trait SdkServiceError:
     ProvideErrorMetadata + std::error::Error + Send + Sync + 'static
 {
 }
-impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> OperationError for E {}
+impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> SdkServiceError for E {}
 
-/// The code that AWS gives an error, such as `NoSuchBucket`; an answer without a body has none.
-pub(crate) fn error_code<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+/// AWS's error code, such as `NoSuchBucket`. A response without a body (to a `HEAD` request) has
+/// none.
+pub(crate) fn error_code<E: SdkServiceError>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     error.as_service_error()?.code()
 }
 
-/// The status of the answer, when there was one.
+/// The HTTP status, if there was a response.
 pub(crate) fn http_status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error
         .raw_response()
         .map(|response| response.status().as_u16())
 }
 
-/// An error in our words.
-pub(crate) fn to_cloud_error<E: OperationError>(
-    doing: &str,
+/// Translates an SDK error. `operation` says what was being done, for the message.
+pub(crate) fn to_cloud_error<E: SdkServiceError>(
+    operation: &str,
     error: &SdkError<E, HttpResponse>,
 ) -> CloudError {
     let Some(response) = error.raw_response() else {
-        let error = no_response_error(doing, error);
+        let error = no_response_error(operation, error);
         return CloudError {
             message: redact(&error.message),
             ..error
         };
     };
     let status = response.status().as_u16();
-    let id = ["x-amzn-requestid", "x-amz-request-id"]
+    let request_id = ["x-amzn-requestid", "x-amz-request-id"]
         .iter()
         .find_map(|name| response.headers().get(*name));
-    let said = error.as_service_error();
-    let code = said
+    let service_error = error.as_service_error();
+    let code = service_error
         .and_then(ProvideErrorMetadata::code)
         .unwrap_or_default();
-    let message = said
+    let message = service_error
         .and_then(ProvideErrorMetadata::message)
         .unwrap_or_default();
-    // Of a wrong signature, what follows the first paragraph is the request as AWS signs it, session token included.
+    // For a signature mismatch, AWS repeats the request as it was signed after the first paragraph,
+    // including the session token. That must not be shown.
     let message = message.split("\n\n").next().unwrap_or_default();
-    let answer = match (said, code.is_empty()) {
+    let message = match (service_error, code.is_empty()) {
         (None, _) => format!(
-            "{status}, and the answer cannot be read: {}",
+            "{status}, and the response cannot be read: {}",
             to_single_line(&redact(&format_error_chain(error)))
         ),
         (Some(_), true) => status.to_string(),
@@ -129,22 +136,23 @@ pub(crate) fn to_cloud_error<E: OperationError>(
             .trim_end_matches([':', ' '])
             .to_owned(),
     };
-    let trouble = if said.is_none() && status < 300 {
+    let kind = if service_error.is_none() && status < 300 {
         ErrorKind::InvalidResponse
     } else {
         classify_error(status, code)
     };
     CloudError {
-        operation: doing.to_owned(),
-        message: redact(&answer),
-        kind: trouble,
+        operation: operation.to_owned(),
+        message: redact(&message),
+        kind,
         status: Some(status),
-        request_id: id.map(redact),
+        request_id: request_id.map(redact),
         cloud: CloudProvider::Aws,
     }
 }
 
-/// The trouble that a status and a code mean. Some of AWS's codes come with statuses of their own.
+/// Classifies an error by its code, and otherwise by its HTTP status. Some codes come with a status
+/// that would be misleading.
 fn classify_error(status: u16, code: &str) -> ErrorKind {
     match code {
         "SlowDown"
@@ -157,7 +165,7 @@ fn classify_error(status: u16, code: &str) -> ErrorKind {
         | "InvalidIdentityToken"
         | "InvalidClientTokenId" => ErrorKind::PermissionDenied,
         "RequestTimeout" => ErrorKind::Ambiguous,
-        // Their status is that of a conflict, and waiting does not help.
+        // These come with status 409, but retrying does not help.
         "BucketAlreadyExists"
         | "BucketAlreadyOwnedByYou"
         | "BucketNotEmpty"
@@ -168,61 +176,66 @@ fn classify_error(status: u16, code: &str) -> ErrorKind {
     }
 }
 
-/// No answer: no credentials, no connection, or nobody knows what happened.
-fn no_response_error<E: OperationError>(
-    doing: &str,
+/// The error when there was no response: no credentials, no connection, or the outcome is unknown.
+fn no_response_error<E: SdkServiceError>(
+    operation: &str,
     error: &SdkError<E, HttpResponse>,
 ) -> CloudError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
-        if let Some(ours) = cause.downcast_ref::<CloudError>() {
+        // The interceptor fails with a `CloudError` of its own (a simulated crash, say): keep its
+        // kind.
+        if let Some(cloud_error) = cause.downcast_ref::<CloudError>() {
             return CloudError {
-                operation: doing.to_owned(),
-                ..ours.clone()
+                operation: operation.to_owned(),
+                ..cloud_error.clone()
             };
         }
         if cause.is::<CredentialsError>() {
-            if let Some(ours) = cause
+            // The GitHub provider fails with a `CloudError`, which says more than the SDK's wrapper.
+            if let Some(cloud_error) = cause
                 .source()
-                .and_then(|why| why.downcast_ref::<CloudError>())
+                .and_then(|source_error| source_error.downcast_ref::<CloudError>())
             {
-                let answer = format!(
+                let message = format!(
                     "no credentials for AWS: {}: {}",
-                    ours.operation, ours.message
+                    cloud_error.operation, cloud_error.message
                 );
                 return CloudError {
-                    operation: doing.to_owned(),
-                    message: answer,
-                    ..ours.clone()
+                    operation: operation.to_owned(),
+                    message,
+                    ..cloud_error.clone()
                 };
             }
-            let why = cause
+            let source_error = cause
                 .source()
-                .map(|why| format!(" ({})", format_error_chain(why)))
+                .map(|source_error| format!(" ({})", format_error_chain(source_error)))
                 .unwrap_or_default();
-            let what = format!(
+            let message = format!(
                 "no credentials for AWS: not in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in a profile, and none \
-                 from a role{why}"
+                 from a role{source_error}"
             );
-            return CloudError::new_aws(doing, ErrorKind::PermissionDenied, what);
+            return CloudError::new_aws(operation, ErrorKind::PermissionDenied, message);
         }
         source = cause.source();
     }
     match error {
         SdkError::TimeoutError(_) => {
-            CloudError::new_aws(doing, ErrorKind::Ambiguous, "no answer in time")
+            CloudError::new_aws(operation, ErrorKind::Ambiguous, "no answer in time")
         }
         SdkError::DispatchFailure(failure) => {
             let connector = failure.as_connector_error();
-            let never = connector.is_some_and(|error| error.is_io() || error.is_user());
-            let trouble = if never {
+            // An I/O error of the connector is treated as "never sent", so the request may be
+            // repeated. After any other dispatch error the outcome is unknown.
+            let was_never_sent = connector.is_some_and(|error| error.is_io() || error.is_user());
+            let kind = if was_never_sent {
                 ErrorKind::Unreachable
             } else {
                 ErrorKind::Ambiguous
             };
             CloudError::new_aws(
-                doing,
-                trouble,
+                operation,
+                kind,
                 connector.map_or_else(
                     || format_error_chain(error),
                     |error| format_error_chain(error),
@@ -230,28 +243,36 @@ fn no_response_error<E: OperationError>(
             )
         }
         SdkError::ConstructionFailure(_) => {
-            CloudError::new_aws(doing, ErrorKind::Rejected, format_error_chain(error))
+            CloudError::new_aws(operation, ErrorKind::Rejected, format_error_chain(error))
         }
-        _ => CloudError::new_aws(doing, ErrorKind::Ambiguous, format_error_chain(error)),
+        _ => CloudError::new_aws(operation, ErrorKind::Ambiguous, format_error_chain(error)),
     }
 }
 
-/// Whether an error is one of these: codes, or a code and words of its message.
-fn matches_any<E: OperationError>(error: &SdkError<E, HttpResponse>, these: &[&str]) -> bool {
-    let Some(said) = error.as_service_error() else {
+/// Whether an error matches one of the entries: `code`, or `code:text`.
+fn matches_any<E: SdkServiceError>(
+    error: &SdkError<E, HttpResponse>,
+    retryable_errors: &[&str],
+) -> bool {
+    let Some(service_error) = error.as_service_error() else {
         return false;
     };
     let (code, message) = (
-        said.code().unwrap_or_default(),
-        said.message().unwrap_or_default(),
+        service_error.code().unwrap_or_default(),
+        service_error.message().unwrap_or_default(),
     );
-    these.iter().any(|one| match one.split_once(':') {
-        None => *one == code,
-        Some((only, words)) => only == code && message.contains(words),
-    })
+    retryable_errors
+        .iter()
+        .any(|pattern| match pattern.split_once(':') {
+            None => *pattern == code,
+            Some((expected_code, expected_text)) => {
+                expected_code == code && message.contains(expected_text)
+            }
+        })
 }
 
-/// Pauses that double, until patience ends. Scaled by the speed of an imitation.
+/// Delays that double up to [`MAX_DELAY`] until [`PROPAGATION_TIMEOUT`] is used up. Against a
+/// sandbox they are shortened by its speed.
 pub(crate) struct PropagationBackoff {
     speed: f64,
     next_delay: Duration,
@@ -267,38 +288,73 @@ impl PropagationBackoff {
         }
     }
 
-    /// Waits for the next try; false when patience is over.
+    /// Waits before the next attempt. Returns false, without waiting, when the time is used up.
     pub(crate) async fn wait(&mut self) -> bool {
         if self.remaining.is_zero() {
             return false;
         }
-        let pause = self.next_delay.min(self.remaining);
-        tokio::time::sleep(pause.div_f64(self.speed)).await;
-        self.remaining -= pause;
+        let delay = self.next_delay.min(self.remaining);
+        tokio::time::sleep(delay.div_f64(self.speed)).await;
+        self.remaining -= delay;
         self.next_delay = (self.next_delay * 2).min(MAX_DELAY);
         true
     }
 }
 
-/// Carries a call out, and again while the answer is one of these.
+/// Sends a request, and sends it again while it fails with one of `retryable_errors` and the time
+/// is not used up.
 pub(crate) async fn retry<
     T,
-    E: OperationError,
+    E: SdkServiceError,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 >(
     speed: f64,
-    doing: &str,
-    these: &[&str],
+    operation: &str,
+    retryable_errors: &[&str],
     call: impl Fn() -> F,
 ) -> Result<T, CloudError> {
-    let mut pauses = PropagationBackoff::new(speed);
+    let mut backoff = PropagationBackoff::new(speed);
     loop {
         match call().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if matches_any(&error, these) && pauses.wait().await => {
-                tracing::debug!(doing, code = error_code(&error), "not yet, trying again");
+            Ok(message) => return Ok(message),
+            Err(error) if matches_any(&error, retryable_errors) && backoff.wait().await => {
+                tracing::debug!(
+                    operation,
+                    code = error_code(&error),
+                    "not visible everywhere yet, retrying"
+                );
             }
-            Err(error) => return Err(to_cloud_error(doing, &error)),
+            Err(error) => return Err(to_cloud_error(operation, &error)),
+        }
+    }
+}
+
+/// Reads until a change is visible. Errors that may pass count as "not visible yet". After
+/// [`PROPAGATION_TIMEOUT`] this gives up without an error: the change was accepted, and if it was
+/// lost, the next plan shows it.
+pub(super) async fn wait_until<F: Future<Output = Result<bool, CloudError>>>(
+    speed: f64,
+    operation: &str,
+    is_visible: impl Fn() -> F,
+) -> Result<(), CloudError> {
+    let mut backoff = PropagationBackoff::new(speed);
+    loop {
+        match is_visible().await {
+            Ok(true) => return Ok(()),
+            // Waiting does not help against these.
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::PermissionDenied | ErrorKind::Rejected
+                ) =>
+            {
+                return Err(error);
+            }
+            _ => {}
+        }
+        if !backoff.wait().await {
+            tracing::warn!(operation, "the change is not visible after two minutes");
+            return Ok(());
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The writes to a bucket. AWS refuses two at a time with `OperationAborted`, so the caller makes one after another; a
-//! write is done when reading shows it, because the settings of a bucket spread with a delay.
+//! Write operations on buckets. S3 refuses concurrent changes of one bucket with
+//! `OperationAborted`, so the caller makes one change at a time. Settings spread with a delay, so
+//! every write returns only when reading shows it.
 //!
-//! Facts are from the S3 user guide and from what Terraform's AWS provider waits for.
+//! Sources: the S3 User Guide, and what Terraform's AWS provider waits for.
 
 use std::collections::BTreeMap;
 
@@ -20,117 +21,107 @@ use crate::{
     model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
 };
 
-/// Where a bucket is: its name and its region.
+/// The name and region of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct BucketRef<'a> {
     /// The name, unique in all of AWS.
     pub name: &'a str,
-    /// The region.
+    /// The region, such as `eu-west-1`.
     pub region: &'a str,
 }
 
 impl AwsWriter {
-    fn speed(&self) -> f64 {
+    pub(super) fn speed(&self) -> f64 {
         self.settings().speed
     }
 
-    /// Reads until the value is the one that was written. After two minutes the write counts all the same: the next plan
-    /// tells whether it was lost.
+    /// Waits until reading returns what was written, see [`retry::wait_until`].
     async fn wait_until_visible<T: PartialEq, F: Future<Output = Result<T, CloudError>>>(
         &self,
-        doing: &str,
-        wanted: T,
+        operation: &str,
+        expected: T,
         read: impl Fn() -> F,
     ) -> Result<(), CloudError> {
-        let mut pauses = PropagationBackoff::new(self.speed());
-        loop {
-            match read().await {
-                Ok(there) if there == wanted => return Ok(()),
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::PermissionDenied | ErrorKind::Rejected
-                    ) =>
-                {
-                    return Err(error);
-                }
-                _ => {}
-            }
-            if !pauses.wait().await {
-                tracing::warn!(doing, "written, and not visible after two minutes");
-                return Ok(());
-            }
-        }
+        let (read, expected) = (&read, &expected);
+        let is_visible = || async move { Ok::<_, CloudError>(read().await? == *expected) };
+        retry::wait_until(self.speed(), operation, is_visible).await
     }
 
-    /// Makes a bucket with its tags and without ACLs, in one call: there is no moment in which it bears no mark. One that
-    /// this account has already is no error, and is not touched: says whether it was made. In us-east-1 S3 does not tell.
+    /// Creates a bucket with its tags and without ACLs. It is one request, so the bucket never
+    /// exists without our tags. A bucket that this account owns already is left alone and is not an
+    /// error. Returns whether the bucket was created; in us-east-1, S3 does not tell and the result
+    /// is always true.
     ///
     /// # Errors
-    /// As every request; a name that somebody else has is a conflict.
+    /// When a request fails, or the name is taken by another account.
     pub async fn create_bucket(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         ownership: &str,
         tags: &BTreeMap<String, String>,
     ) -> Result<bool, CloudError> {
-        let doing = format!("make bucket {} in {}", at.name, at.region);
-        let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
-        // us-east-1 is where a bucket is when nothing is said, and saying so is refused.
-        let place =
-            (at.region != "us-east-1").then(|| sdk::BucketLocationConstraint::from(at.region));
+        let operation = format!("make bucket {} in {}", bucket.name, bucket.region);
+        let invalid = |why: String| CloudError::new_aws(&operation, ErrorKind::Rejected, why);
+        // us-east-1 is the default location, and S3 rejects it as an explicit one.
+        let location = (bucket.region != "us-east-1")
+            .then(|| sdk::BucketLocationConstraint::from(bucket.region));
         let config = sdk::CreateBucketConfiguration::builder()
-            .set_location_constraint(place)
-            .set_tags(Some(convert::tags_to_sdk(tags).map_err(unfit)?))
+            .set_location_constraint(location)
+            .set_tags(Some(convert::tags_to_sdk(tags).map_err(invalid)?))
             .build();
-        let client = self.account.s3(at.region);
-        let made = retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
-            let ownership = sdk::ObjectOwnership::from(ownership);
-            let asked = client
-                .create_bucket()
-                .bucket(at.name)
-                .object_ownership(ownership);
-            asked.create_bucket_configuration(config.clone()).send()
-        });
-        let is_new = match made.await {
+        let client = self.account.s3(bucket.region);
+        let result = retry(
+            self.speed(),
+            &operation,
+            RETRYABLE_ON_EXISTING_BUCKET,
+            || {
+                let ownership = sdk::ObjectOwnership::from(ownership);
+                let request = client
+                    .create_bucket()
+                    .bucket(bucket.name)
+                    .object_ownership(ownership);
+                request.create_bucket_configuration(config.clone()).send()
+            },
+        );
+        let is_new = match result.await {
             Ok(_) => true,
             Err(error) if error.message.contains("BucketAlreadyOwnedByYou") => false,
             Err(error) => return Err(error),
         };
-        self.wait_until_visible(&doing, true, || async {
-            let asked = client
+        self.wait_until_visible(&operation, true, || async {
+            let request = client
                 .head_bucket()
-                .bucket(at.name)
+                .bucket(bucket.name)
                 .expected_bucket_owner(self.expected_bucket_owner());
-            match asked.send().await {
+            match request.send().await {
                 Ok(_) => Ok(true),
                 Err(error) if retry::http_status(&error) == Some(404) => Ok(false),
-                Err(error) => Err(to_cloud_error(&doing, &error)),
+                Err(error) => Err(to_cloud_error(&operation, &error)),
             }
         })
         .await?;
         Ok(is_new)
     }
 
-    /// A bucket that was just made: read until every server has heard of it.
+    /// Reads a bucket that was just created, as soon as every server knows it.
     ///
     /// # Errors
-    /// As every request, or when it does not show within two minutes.
+    /// When a request fails, or the bucket is not visible within two minutes.
     pub async fn read_new_bucket(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
     ) -> Result<BucketDescription, CloudError> {
-        let mut pauses = PropagationBackoff::new(self.speed());
+        let mut backoff = PropagationBackoff::new(self.speed());
         loop {
-            match self.read_bucket(at.name, at.region).await {
+            match self.read_bucket(bucket.name, bucket.region).await {
                 Ok(BucketLookup::Found(bucket)) => return Ok(*bucket),
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}
             }
-            if !pauses.wait().await {
-                let doing = format!("make bucket {}", at.name);
+            if !backoff.wait().await {
+                let operation = format!("make bucket {}", bucket.name);
                 return Err(CloudError::new_aws(
-                    doing,
+                    operation,
                     ErrorKind::Ambiguous,
                     "it was made, and does not show",
                 ));
@@ -138,145 +129,172 @@ impl AwsWriter {
         }
     }
 
-    /// Sets all tags of a bucket. S3 replaces the whole set and keeps AWS's own by itself.
+    /// Replaces all tags of a bucket. S3 keeps AWS's own tags (`aws:…`), and rejects requests that
+    /// contain them.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_bucket_tags(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         to: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the tags of bucket {}", at.name);
-        let own = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            let own = tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
-            own.map(|(key, value)| (key.clone(), value.clone()))
+        let operation = format!("set the tags of bucket {}", bucket.name);
+        let without_aws_tags = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            tags.iter()
+                .filter(|(key, _)| !key.starts_with("aws:"))
+                .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
         };
-        let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
-        let list = convert::tags_to_sdk(&own(to)).map_err(unfit)?;
+        let invalid = |why: String| CloudError::new_aws(&operation, ErrorKind::Rejected, why);
+        let list = convert::tags_to_sdk(&without_aws_tags(to)).map_err(invalid)?;
         let tagging = sdk::Tagging::builder().set_tag_set(Some(list)).build();
-        let tagging = tagging.map_err(|error| unfit(error.to_string()))?;
-        let client = self.account.s3(at.region);
-        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
-            let asked = client
-                .put_bucket_tagging()
-                .bucket(at.name)
-                .expected_bucket_owner(self.expected_bucket_owner());
-            asked.tagging(tagging.clone()).send()
-        })
+        let tagging = tagging.map_err(|error| invalid(error.to_string()))?;
+        let client = self.account.s3(bucket.region);
+        retry(
+            self.speed(),
+            &operation,
+            RETRYABLE_ON_BUCKET_SETTINGS,
+            || {
+                let request = client
+                    .put_bucket_tagging()
+                    .bucket(bucket.name)
+                    .expected_bucket_owner(self.expected_bucket_owner());
+                request.tagging(tagging.clone()).send()
+            },
+        )
         .await?;
-        self.wait_until_visible(&doing, own(to), async || {
-            Ok(own(&self.read_bucket_tags(at.name, at.region).await?))
+        self.wait_until_visible(&operation, without_aws_tags(to), async || {
+            Ok(without_aws_tags(
+                &self.read_bucket_tags(bucket.name, bucket.region).await?,
+            ))
         })
         .await
     }
 
-    /// Sets the public access block.
+    /// Sets the public access block of a bucket.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_public_access_block(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         to: PublicAccessBlock,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the public access block of bucket {}", at.name);
-        let client = self.account.s3(at.region);
-        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
-            let asked = client
-                .put_public_access_block()
-                .bucket(at.name)
-                .expected_bucket_owner(self.expected_bucket_owner());
-            asked
-                .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
-                .send()
-        })
+        let operation = format!("set the public access block of bucket {}", bucket.name);
+        let client = self.account.s3(bucket.region);
+        retry(
+            self.speed(),
+            &operation,
+            RETRYABLE_ON_BUCKET_SETTINGS,
+            || {
+                let request = client
+                    .put_public_access_block()
+                    .bucket(bucket.name)
+                    .expected_bucket_owner(self.expected_bucket_owner());
+                request
+                    .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
+                    .send()
+            },
+        )
         .await?;
-        self.wait_until_visible(&doing, Some(to), || {
-            self.read_public_access_block(at.name, at.region)
+        self.wait_until_visible(&operation, Some(to), || {
+            self.read_public_access_block(bucket.name, bucket.region)
         })
         .await
     }
 
-    /// Sets who owns what others write.
+    /// Sets the object ownership of a bucket.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_ownership_controls(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         to: &str,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the ownership of bucket {}", at.name);
-        let unfit = |error: aws_sdk_s3::error::BuildError| {
-            CloudError::new_aws(&doing, ErrorKind::Rejected, error.to_string())
+        let operation = format!("set the ownership of bucket {}", bucket.name);
+        let invalid = |error: aws_sdk_s3::error::BuildError| {
+            CloudError::new_aws(&operation, ErrorKind::Rejected, error.to_string())
         };
         let rule = sdk::OwnershipControlsRule::builder();
         let rule = rule
             .object_ownership(sdk::ObjectOwnership::from(to))
             .build()
-            .map_err(unfit)?;
+            .map_err(invalid)?;
         let controls = sdk::OwnershipControls::builder()
             .rules(rule)
             .build()
-            .map_err(unfit)?;
-        let client = self.account.s3(at.region);
-        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
-            let asked = client.put_bucket_ownership_controls().bucket(at.name);
-            asked
-                .expected_bucket_owner(self.expected_bucket_owner())
-                .ownership_controls(controls.clone())
-                .send()
-        })
+            .map_err(invalid)?;
+        let client = self.account.s3(bucket.region);
+        retry(
+            self.speed(),
+            &operation,
+            RETRYABLE_ON_BUCKET_SETTINGS,
+            || {
+                let request = client.put_bucket_ownership_controls().bucket(bucket.name);
+                request
+                    .expected_bucket_owner(self.expected_bucket_owner())
+                    .ownership_controls(controls.clone())
+                    .send()
+            },
+        )
         .await?;
-        self.wait_until_visible(&doing, Some(to.to_owned()), || {
-            self.read_bucket_ownership(at.name, at.region)
+        self.wait_until_visible(&operation, Some(to.to_owned()), || {
+            self.read_bucket_ownership(bucket.name, bucket.region)
         })
         .await
     }
 
-    /// Sets the default encryption, and keeps blocked what is blocked.
+    /// Sets the default encryption, and keeps the encryption types in `blocked` blocked.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_bucket_encryption(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         to: &Encryption,
         blocked: &[String],
     ) -> Result<(), CloudError> {
-        let doing = format!("set the encryption of bucket {}", at.name);
+        let operation = format!("set the encryption of bucket {}", bucket.name);
         let config = convert::encryption_to_sdk(to, blocked)
-            .map_err(|why| CloudError::new_aws(&doing, ErrorKind::Rejected, why))?;
-        let client = self.account.s3(at.region);
-        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
-            let asked = client
-                .put_bucket_encryption()
-                .bucket(at.name)
-                .expected_bucket_owner(self.expected_bucket_owner());
-            asked
-                .server_side_encryption_configuration(config.clone())
-                .send()
-        })
+            .map_err(|why| CloudError::new_aws(&operation, ErrorKind::Rejected, why))?;
+        let client = self.account.s3(bucket.region);
+        retry(
+            self.speed(),
+            &operation,
+            RETRYABLE_ON_BUCKET_SETTINGS,
+            || {
+                let request = client
+                    .put_bucket_encryption()
+                    .bucket(bucket.name)
+                    .expected_bucket_owner(self.expected_bucket_owner());
+                request
+                    .server_side_encryption_configuration(config.clone())
+                    .send()
+            },
+        )
         .await?;
-        let wanted = Some(to.clone());
-        self.wait_until_visible(&doing, wanted, async || {
-            Ok(self.read_bucket_encryption(at.name, at.region).await?.0)
+        let expected = Some(to.clone());
+        self.wait_until_visible(&operation, expected, async || {
+            Ok(self
+                .read_bucket_encryption(bucket.name, bucket.region)
+                .await?
+                .0)
         })
         .await
     }
 
-    /// Turns versioning on, or suspends it; it cannot be taken back to "never".
+    /// Enables or suspends versioning; a bucket cannot return to "never enabled".
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_bucket_versioning(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         on: bool,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the versioning of bucket {}", at.name);
+        let operation = format!("set the versioning of bucket {}", bucket.name);
         let status = if on {
             sdk::BucketVersioningStatus::Enabled
         } else {
@@ -285,111 +303,139 @@ impl AwsWriter {
         let config = sdk::VersioningConfiguration::builder()
             .status(status.clone())
             .build();
-        let client = self.account.s3(at.region);
-        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
-            let asked = client
-                .put_bucket_versioning()
-                .bucket(at.name)
-                .expected_bucket_owner(self.expected_bucket_owner());
-            asked.versioning_configuration(config.clone()).send()
-        })
+        let client = self.account.s3(bucket.region);
+        retry(
+            self.speed(),
+            &operation,
+            RETRYABLE_ON_BUCKET_SETTINGS,
+            || {
+                let request = client
+                    .put_bucket_versioning()
+                    .bucket(bucket.name)
+                    .expected_bucket_owner(self.expected_bucket_owner());
+                request.versioning_configuration(config.clone()).send()
+            },
+        )
         .await?;
-        let wanted = Some(status.as_str().to_owned());
-        self.wait_until_visible(&doing, wanted, || {
-            self.read_bucket_versioning(at.name, at.region)
+        let expected = Some(status.as_str().to_owned());
+        self.wait_until_visible(&operation, expected, || {
+            self.read_bucket_versioning(bucket.name, bucket.region)
         })
         .await
     }
 
-    /// Sets all lifecycle rules; none takes the configuration away.
+    /// Replaces all lifecycle rules. An empty list deletes the configuration.
     ///
     /// # Errors
-    /// As every request.
+    /// When a request fails.
     pub async fn put_lifecycle_rules(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         to: &[LifecycleRule],
     ) -> Result<(), CloudError> {
-        let doing = format!("set the lifecycle of bucket {}", at.name);
-        let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
-        let client = self.account.s3(at.region);
+        let operation = format!("set the lifecycle of bucket {}", bucket.name);
+        let invalid = |why: String| CloudError::new_aws(&operation, ErrorKind::Rejected, why);
+        let client = self.account.s3(bucket.region);
         if to.is_empty() {
-            retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
-                client
-                    .delete_bucket_lifecycle()
-                    .bucket(at.name)
-                    .expected_bucket_owner(self.expected_bucket_owner())
-                    .send()
-            })
+            retry(
+                self.speed(),
+                &operation,
+                RETRYABLE_ON_EXISTING_BUCKET,
+                || {
+                    client
+                        .delete_bucket_lifecycle()
+                        .bucket(bucket.name)
+                        .expected_bucket_owner(self.expected_bucket_owner())
+                        .send()
+                },
+            )
             .await?;
         } else {
             let rules: Vec<_> = to
                 .iter()
                 .map(convert::lifecycle_rule_to_sdk)
                 .collect::<Result<_, _>>()
-                .map_err(unfit)?;
+                .map_err(invalid)?;
             let config = sdk::BucketLifecycleConfiguration::builder()
                 .set_rules(Some(rules))
                 .build();
-            let config = config.map_err(|error| unfit(error.to_string()))?;
-            // A write that does not say it sets it to S3's default, and small objects no longer move.
-            let least = self
-                .read_transition_minimum_size(at.name, at.region)
+            let config = config.map_err(|error| invalid(error.to_string()))?;
+            // The request would reset the minimum transition size to S3's default if it left it
+            // out, and small objects would no longer move.
+            let minimum_size = self
+                .read_transition_minimum_size(bucket.name, bucket.region)
                 .await?;
-            retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
-                let asked = client.put_bucket_lifecycle_configuration().bucket(at.name);
-                let asked = asked.set_transition_default_minimum_object_size(least.clone());
-                asked
-                    .expected_bucket_owner(self.expected_bucket_owner())
-                    .lifecycle_configuration(config.clone())
-                    .send()
-            })
+            retry(
+                self.speed(),
+                &operation,
+                RETRYABLE_ON_BUCKET_SETTINGS,
+                || {
+                    let request = client
+                        .put_bucket_lifecycle_configuration()
+                        .bucket(bucket.name);
+                    let request =
+                        request.set_transition_default_minimum_object_size(minimum_size.clone());
+                    request
+                        .expected_bucket_owner(self.expected_bucket_owner())
+                        .lifecycle_configuration(config.clone())
+                        .send()
+                },
+            )
             .await?;
         }
         let sorted = |mut rules: Vec<LifecycleRule>| {
             rules.sort_by(|a, b| a.id.cmp(&b.id));
             rules
         };
-        self.wait_until_visible(&doing, sorted(to.to_vec()), async || {
-            Ok(sorted(self.read_lifecycle_rules(at.name, at.region).await?))
+        self.wait_until_visible(&operation, sorted(to.to_vec()), async || {
+            Ok(sorted(
+                self.read_lifecycle_rules(bucket.name, bucket.region)
+                    .await?,
+            ))
         })
         .await
     }
 
-    /// Sets the policy, or takes it away. `is_open` says that nothing forbids public ones here, `same` whether what S3 returns means what was written: it may be written
-    /// otherwise.
+    /// Sets the bucket policy, or deletes it if `to` is `None`. `is_open` says that the public
+    /// access block allows public policies. `is_equivalent` compares what S3 returns with what was
+    /// written, since S3 may return it in another form.
     ///
     /// # Errors
-    /// As every request; a public policy is refused while the public access block forbids it.
+    /// When a request fails. S3 rejects a public policy while the public access block forbids it.
     pub async fn put_bucket_policy(
         &self,
-        at: BucketRef<'_>,
+        bucket: BucketRef<'_>,
         to: Option<&str>,
         is_open: bool,
-        same: impl Fn(&str) -> bool,
+        is_equivalent: impl Fn(&str) -> bool,
     ) -> Result<(), CloudError> {
-        let doing = format!("set the policy of bucket {}", at.name);
-        let client = self.account.s3(at.region);
-        let not_yet = if is_open {
+        let operation = format!("set the policy of bucket {}", bucket.name);
+        let client = self.account.s3(bucket.region);
+        let retryable_errors = if is_open {
             RETRYABLE_ON_PUBLIC_BUCKET_POLICY
         } else {
             RETRYABLE_ON_BUCKET_POLICY
         };
         match to {
             None => {
-                retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
-                    client
-                        .delete_bucket_policy()
-                        .bucket(at.name)
-                        .expected_bucket_owner(self.expected_bucket_owner())
-                        .send()
-                })
+                retry(
+                    self.speed(),
+                    &operation,
+                    RETRYABLE_ON_EXISTING_BUCKET,
+                    || {
+                        client
+                            .delete_bucket_policy()
+                            .bucket(bucket.name)
+                            .expected_bucket_owner(self.expected_bucket_owner())
+                            .send()
+                    },
+                )
                 .await?;
             }
             Some(text) => {
-                retry(self.speed(), &doing, not_yet, || {
-                    let asked = client.put_bucket_policy().bucket(at.name);
-                    asked
+                retry(self.speed(), &operation, retryable_errors, || {
+                    let request = client.put_bucket_policy().bucket(bucket.name);
+                    request
                         .expected_bucket_owner(self.expected_bucket_owner())
                         .policy(text)
                         .send()
@@ -397,101 +443,10 @@ impl AwsWriter {
                 .await?;
             }
         }
-        self.wait_until_visible(&doing, true, async || {
-            let there = self.read_bucket_policy(at.name, at.region).await?;
-            Ok(there.as_deref().map_or(to.is_none(), &same))
+        self.wait_until_visible(&operation, true, async || {
+            let there = self.read_bucket_policy(bucket.name, bucket.region).await?;
+            Ok(there.as_deref().map_or(to.is_none(), &is_equivalent))
         })
         .await
-    }
-
-    /// Removes what an object of our own has left behind: the versions before the current one, and all marks of removals.
-    /// The object as it is now stays. Nothing else is ever removed from a bucket.
-    ///
-    /// # Errors
-    /// As every request.
-    pub async fn delete_old_versions(
-        &self,
-        at: BucketRef<'_>,
-        own: &str,
-    ) -> Result<(), CloudError> {
-        let doing = format!("remove old versions of {own} from bucket {}", at.name);
-        let client = self.account.s3(at.region);
-        loop {
-            let asked = client.list_object_versions().bucket(at.name).prefix(own);
-            let page = asked
-                .expected_bucket_owner(self.expected_bucket_owner())
-                .send()
-                .await;
-            let page = page.map_err(|error| to_cloud_error(&doing, &error))?;
-            let versions = page.versions.unwrap_or_default().into_iter();
-            let old = versions
-                .filter(|one| !one.is_latest.unwrap_or(true))
-                .map(|one| (one.key, one.version_id));
-            let marks = page
-                .delete_markers
-                .unwrap_or_default()
-                .into_iter()
-                .map(|one| (one.key, one.version_id));
-            // A prefix is also the beginning of other keys.
-            let ours = old
-                .chain(marks)
-                .filter(|(key, _)| key.as_deref() == Some(own));
-            let unfit = |error: aws_sdk_s3::error::BuildError| {
-                CloudError::new_aws(&doing, ErrorKind::Rejected, error.to_string())
-            };
-            let one = |(key, version)| {
-                sdk::ObjectIdentifier::builder()
-                    .set_key(key)
-                    .set_version_id(version)
-                    .build()
-                    .map_err(unfit)
-            };
-            let ours: Vec<_> = ours.map(one).collect::<Result<_, _>>()?;
-            if ours.is_empty() {
-                return Ok(());
-            }
-            let all = sdk::Delete::builder()
-                .set_objects(Some(ours))
-                .quiet(true)
-                .build()
-                .map_err(unfit)?;
-            let asked = client.delete_objects().bucket(at.name).delete(all);
-            let gone = asked
-                .expected_bucket_owner(self.expected_bucket_owner())
-                .send()
-                .await;
-            let gone = gone.map_err(|error| to_cloud_error(&doing, &error))?;
-            if let Some(wrong) = gone.errors.unwrap_or_default().first() {
-                let said = |text: &Option<String>| text.clone().unwrap_or_default();
-                let what = format!("{}: {}", said(&wrong.code), said(&wrong.message));
-                let denied = wrong.code.as_deref() == Some("AccessDenied");
-                let trouble = if denied {
-                    ErrorKind::PermissionDenied
-                } else {
-                    ErrorKind::Ambiguous
-                };
-                return Err(CloudError::new_aws(&doing, trouble, what));
-            }
-        }
-    }
-
-    /// Removes a bucket that holds nothing; it is no error when it is gone already.
-    ///
-    /// # Errors
-    /// As every request; one that holds something is a conflict.
-    pub async fn delete_bucket(&self, at: BucketRef<'_>) -> Result<(), CloudError> {
-        let doing = format!("remove bucket {}", at.name);
-        let client = self.account.s3(at.region);
-        let gone = retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
-            client
-                .delete_bucket()
-                .bucket(at.name)
-                .expected_bucket_owner(self.expected_bucket_owner())
-                .send()
-        });
-        match gone.await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
     }
 }

@@ -1,101 +1,101 @@
-//! What the reads give: plain values, free of the SDK's types.
+//! What the read operations return: plain values without the SDK's types.
 
 use std::collections::BTreeMap;
 
 use crate::model::s3::{Encryption, LifecycleRule, PublicAccessBlock};
 
-/// Who the credentials belong to.
+/// Whom the credentials belong to (`sts:GetCallerIdentity`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerIdentity {
-    /// The account, twelve digits.
+    /// The account ID, twelve digits.
     pub account: String,
-    /// The user, or the role and its session.
+    /// The ARN of the user, or of the role session.
     pub arn: String,
 }
 
-/// What a look at a bucket's name found.
+/// Whether a bucket of a given name exists.
 #[derive(Clone, Debug)]
 pub enum BucketLookup {
-    /// The name is free.
+    /// No bucket has this name.
     NotFound,
-    /// It is there and not for us: another account's, or these credentials may not see it.
+    /// The bucket exists, but belongs to another account or these credentials may not see it.
     AccessDenied,
-    /// It is there.
+    /// The bucket exists and was read.
     Found(Box<BucketDescription>),
 }
 
-/// A bucket.
+/// A bucket and its settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketDescription {
-    /// Where it is.
+    /// The region, such as `eu-west-1`.
     pub region: String,
-    /// Its default encryption.
+    /// The default encryption.
     pub encryption: Option<Encryption>,
-    /// Ways of encryption that writers may not use, such as `SSE-C`.
+    /// Encryption types that writers may not use, such as `SSE-C`.
     pub blocked_encryption: Vec<String>,
-    /// The public access block; nothing is blocked where there is none.
+    /// The public access block. A bucket without one blocks nothing.
     pub public_access: Option<PublicAccessBlock>,
-    /// Who owns what others write, such as `BucketOwnerEnforced`.
+    /// The object ownership setting, such as `BucketOwnerEnforced`.
     pub ownership: Option<String>,
-    /// `Enabled` or `Suspended`; nothing if it was never on.
+    /// `Enabled` or `Suspended`; `None` if versioning was never enabled.
     pub versioning: Option<String>,
-    /// The rules, in no order.
+    /// The lifecycle rules, in no particular order.
     pub lifecycle: Vec<LifecycleRule>,
-    /// The policy as S3 returns it.
+    /// The bucket policy as S3 returns it: JSON.
     pub policy: Option<String>,
-    /// All tags, AWS's own included.
+    /// All tags, including those that AWS sets itself (`aws:…`).
     pub tags: BTreeMap<String, String>,
 }
 
 /// An OpenID Connect provider of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OidcProviderDescription {
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// The audiences that its tokens may be for.
+    /// The audiences (client IDs) that it accepts.
     pub audiences: Vec<String>,
-    /// Its tags.
+    /// The tags.
     pub tags: BTreeMap<String, String>,
 }
 
 /// A role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleDescription {
-    /// Its name, as it was first written.
+    /// The name in the spelling with which the role was created.
     pub name: String,
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// Its path, with a slash at both ends.
+    /// The path, with a slash at both ends.
     pub path: String,
-    /// Who may take it: a policy document, percent-encoded as IAM returns it.
+    /// The trust policy, percent-encoded as IAM returns it.
     pub trust_policy: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// The longest session, in seconds.
+    /// The longest session, in seconds (3600 to 43200).
     pub max_session_duration: i32,
-    /// The ARN of its permissions boundary.
+    /// The ARN of the permissions boundary.
     pub permissions_boundary: Option<String>,
-    /// Its tags.
+    /// The tags.
     pub tags: BTreeMap<String, String>,
-    /// Its own policies by name, percent-encoded as IAM returns them.
+    /// The inline policies by name, percent-encoded as IAM returns them.
     pub inline_policies: BTreeMap<String, String>,
-    /// The ARNs of the policies attached to it.
+    /// The ARNs of the attached managed policies.
     pub attached_policies: Vec<String>,
 }
 
-/// A role as a list shows it.
+/// A role as `ListRoles` returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleSummary {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its path.
+    /// The path, with a slash at both ends.
     pub path: String,
-    /// Who may take it.
+    /// The trust policy, percent-encoded as IAM returns it.
     pub trust_policy: String,
 }
 
 impl RoleDescription {
-    /// The role as a list shows it.
+    /// The same role as `ListRoles` would return it.
     #[must_use]
     pub fn summary(&self) -> RoleSummary {
         RoleSummary {
@@ -107,18 +107,19 @@ impl RoleDescription {
 }
 
 impl RoleSummary {
-    /// Whether a provider's ARN stands in who may take it. IAM percent-encodes the document, some imitations do not, and
-    /// an ARN holds nothing else that would be encoded.
+    /// Whether the trust policy names the provider with this ARN. IAM percent-encodes the document
+    /// and some emulators do not; colon and slash are the only characters of an ARN that are ever
+    /// encoded.
     #[must_use]
     pub fn trusts(&self, arn: &str) -> bool {
         let encoded = arn.replace(':', "%3A").replace('/', "%2F");
         let half = arn.replace(':', "%3A");
-        [arn, &encoded, &half].iter().any(|form| {
-            // The next character ends it: `…/acme` is not `…/acme-staging`.
-            let ends = |rest: &str| rest.starts_with('"') || rest.starts_with("%22");
+        [arn, &encoded, &half].iter().any(|spelling| {
+            // The quote after it must follow, or `…/acme` would match `…/acme-staging`.
+            let ends_arn = |rest: &str| rest.starts_with('"') || rest.starts_with("%22");
             self.trust_policy
-                .match_indices(*form)
-                .any(|(at, _)| ends(&self.trust_policy[at + form.len()..]))
+                .match_indices(*spelling)
+                .any(|(at, _)| ends_arn(&self.trust_policy[at + spelling.len()..]))
         })
     }
 }
@@ -128,19 +129,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_trusts_a_provider_however_the_document_is_written() {
-        let brief = |trust: &str| RoleSummary {
+    fn finds_the_provider_in_any_encoding_of_the_trust_policy() {
+        let summary = |trust: &str| RoleSummary {
             name: "r".into(),
             path: "/".into(),
             trust_policy: trust.into(),
         };
         let arn = "arn:aws:iam::123456789012:oidc-provider/oidc.fly.io/acme";
-        assert!(brief(&format!("{{\"Federated\":\"{arn}\"}}")).trusts(arn));
-        assert!(brief("%7B%22Federated%22%3A%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider%2Foidc.fly.io%2Facme%22%7D").trusts(arn));
+        assert!(summary(&format!("{{\"Federated\":\"{arn}\"}}")).trusts(arn));
+        assert!(summary("%7B%22Federated%22%3A%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider%2Foidc.fly.io%2Facme%22%7D").trusts(arn));
         assert!(
-            brief("%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider/oidc.fly.io/acme%22")
+            summary("%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider/oidc.fly.io/acme%22")
                 .trusts(arn)
         );
-        assert!(!brief(&format!("\"{arn}-staging\"")).trusts(arn));
+        assert!(!summary(&format!("\"{arn}-staging\"")).trusts(arn));
     }
 }

@@ -1,102 +1,111 @@
-//! Machines that run one command and end: how they are waited for, and how they ended.
+//! Machines that run a single command, such as a release command: waiting for them, and how they
+//! ended.
 
 use std::time::Duration;
 
 use super::{FlyReader, exit_diagnosis, wire};
 use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink, RateLimitedAction};
 
-/// How often a running command is looked at. Fly allows five such looks a second; nobody waits for a migration that
-/// closely.
+/// How often a running command is checked. Fly allows five reads per second, but the end of a
+/// migration need not be noticed that quickly.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl wire::MachineResponse {
-    /// How its command ended, once it has.
+    /// The exit code of the machine's command, once it has exited.
     #[must_use]
     pub fn exit_code(&self) -> Option<i64> {
-        let newest = |kind: &str| self.events.iter().find(|event| event.kind == kind);
-        let exit = newest("exit")?;
-        let began = newest("start").map_or(0, |start| start.timestamp);
+        let newest_event = |kind: &str| self.events.iter().find(|event| event.kind == kind);
+        let exit = newest_event("exit")?;
+        let started_at = newest_event("start").map_or(0, |start| start.timestamp);
         let code = exit.exit_event()?.get("exit_code")?.as_i64()?;
-        (exit.timestamp >= began).then_some(code)
+        (exit.timestamp >= started_at).then_some(code)
     }
 
-    /// Whether it is gone, or about to be.
+    /// Whether the machine is destroyed or being destroyed.
     #[must_use]
     pub fn is_destroyed(&self) -> bool {
         matches!(self.state.as_str(), "destroyed" | "destroying")
     }
 
-    /// Whether its command has ended, and nothing more happens by itself.
+    /// Whether the machine's command has ended and the machine will not start again by itself.
     #[must_use]
     pub fn has_finished(&self) -> bool {
-        let failed = matches!(self.state.as_str(), "failed" | "launch_failed");
-        self.is_destroyed() || failed || self.state == "stopped" && self.exit_code().is_some()
+        let has_failed = matches!(self.state.as_str(), "failed" | "launch_failed");
+        self.is_destroyed() || has_failed || self.state == "stopped" && self.exit_code().is_some()
     }
 }
 
 impl FlyReader {
-    /// The machines of an app with those that are gone, as far as Fly still knows them, newest first.
+    /// Lists the machines of an app, newest first, including the destroyed machines that Fly still
+    /// knows.
     ///
     /// # Errors
-    /// As every request.
+    /// When the request fails.
     pub async fn list_machines_with_deleted(
         &self,
         app: &str,
     ) -> Result<Vec<wire::MachineResponse>, CloudError> {
-        let doing = format!("list the machines of {app}");
+        let operation = format!("list the machines of {app}");
         let path = format!("/v1/apps/{app}/machines?include_deleted=true");
-        let all: Option<Vec<wire::MachineResponse>> = self
-            .get(RateLimitedAction::Other("machine list"), app, path, doing)
+        let machines: Option<Vec<wire::MachineResponse>> = self
+            .get(
+                RateLimitedAction::Other("machine list"),
+                app,
+                path,
+                operation,
+            )
             .await?;
-        let mut all = all.unwrap_or_default();
-        all.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
-        Ok(all)
+        let mut machines = machines.unwrap_or_default();
+        machines.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
+        Ok(machines)
     }
 
-    /// Waits until a machine's command has ended; `None` sets no limit. A machine that destroys itself can still be read
-    /// for a while, which is how its exit code is known (flyctl, `machines_releasecommand.go`).
+    /// Waits until a machine's command has ended; without `limit_secs` there is no time limit. A
+    /// machine that destroys itself can still be read for a while, which is how its exit code is
+    /// found (flyctl, `machines_releasecommand.go`).
     ///
     /// # Errors
-    /// [`Trouble::Failed`] when it has not ended within `limit_secs`, with its last lines.
+    /// [`ErrorKind::Failed`] with the last log lines, if the command has not ended within
+    /// `limit_secs` seconds.
     pub async fn wait_until_finished(
         &self,
         app: &str,
         id: &str,
         limit_secs: Option<u64>,
-        voice: &ProgressSink,
+        progress: &ProgressSink,
     ) -> Result<wire::MachineResponse, CloudError> {
         let deadline = limit_secs.map(|limit| (limit, self.http.deadline_in(limit)));
-        let mut told = None;
+        let mut last_status = None;
         loop {
             let machine = self.get_machine(app, id).await?;
-            voice.report_change(&mut told, exit_diagnosis::machine_status(&machine));
+            progress.report_change(&mut last_status, exit_diagnosis::machine_status(&machine));
             if machine.has_finished() {
                 return Ok(machine);
             }
             if let Some((limit, _)) =
                 deadline.filter(|(_, deadline)| deadline.remaining_secs() == 0)
             {
-                let doing = format!("wait until the command of machine {id} of {app} ends");
-                let why = self.describe_failure(app, &machine).await;
-                let what = format!("it has not ended within {limit} seconds; {why}");
-                return Err(CloudError::new(doing, ErrorKind::Failed, what));
+                let operation = format!("wait until the command of machine {id} of {app} ends");
+                let diagnosis = self.describe_failure(app, &machine).await;
+                let message = format!("it has not ended within {limit} seconds; {diagnosis}");
+                return Err(CloudError::new(operation, ErrorKind::Failed, message));
             }
             self.http.sleep_scaled(POLL_INTERVAL).await;
         }
     }
 
-    /// Tells what a command that succeeded printed last, as far as it can be read.
+    /// Reports the output of a command that succeeded, if it can be read.
     pub async fn report_output(
         &self,
         app: &str,
         machine: &wire::MachineResponse,
-        voice: &ProgressSink,
+        progress: &ProgressSink,
     ) {
         let lines = self
             .read_logs_since(app, &machine.id, exit_diagnosis::run_started_at(machine))
             .await;
         if !lines.is_empty() {
-            voice.report_change(
+            progress.report_change(
                 &mut None,
                 MachineStatus {
                     output: lines,
@@ -106,17 +115,17 @@ impl FlyReader {
         }
     }
 
-    /// The error of a command that did not succeed: how it ended, and the last lines it wrote.
+    /// The error of a command that failed: how it ended, and its last log lines.
     pub async fn command_error(
         &self,
-        doing: String,
+        operation: String,
         app: &str,
         machine: &wire::MachineResponse,
     ) -> CloudError {
-        let how = match machine.exit_code() {
+        let message = match machine.exit_code() {
             Some(_) => self.describe_failure(app, machine).await,
             None => "nobody can tell how it ended".to_owned(),
         };
-        CloudError::new(doing, ErrorKind::Failed, how)
+        CloudError::new(operation, ErrorKind::Failed, message)
     }
 }

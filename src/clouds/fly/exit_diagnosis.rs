@@ -1,12 +1,12 @@
-//! What became of a machine since somebody last changed it, read from its events: whether its program keeps crashing,
-//! and how it ended. It asks nobody; the waits and their errors are built on it.
+//! Diagnoses a machine from its events since it was last changed or started: whether its program
+//! keeps crashing, and how it exited. Pure functions; the waits and their errors use them.
 
 use serde_json::Value;
 
 use super::wire;
 use crate::clouds::MachineStatus;
 
-/// Names of the signals that programs die of, as on Linux.
+/// The names of the signals that terminate programs, with Linux's numbers.
 const SIGNAL_NAMES: [(i64, &str); 14] = [
     (1, "SIGHUP"),
     (2, "SIGINT"),
@@ -23,13 +23,13 @@ const SIGNAL_NAMES: [(i64, &str); 14] = [
     (15, "SIGTERM"),
     (31, "SIGSYS"),
 ];
-/// A shell, and Fly's init, report death by a signal as an exit code that is so much greater.
+/// Shells and Fly's init report a process killed by signal N as exit code 128 + N.
 const SIGNAL_EXIT_CODE_BASE: i64 = 128;
-/// From this restart on, a program that fails is taken for one that will go on failing; flyctl's smoke checks use the
-/// same number (`isConstantlyRestarting`).
+/// More restarts than this are a crash loop; flyctl's smoke checks use the same number
+/// (`isConstantlyRestarting`).
 const CRASH_LOOP_RESTARTS: i64 = 1;
 
-/// The last end of a machine's program.
+/// The last exit of a machine's program.
 #[derive(Clone, Copy, Debug)]
 struct ProgramExit<'a> {
     exit: &'a Value,
@@ -46,14 +46,14 @@ impl ProgramExit<'_> {
     }
 
     fn signal(self) -> Option<i64> {
-        let named = ["guest_signal", "signal"]
+        let reported = ["guest_signal", "signal"]
             .into_iter()
             .filter_map(|key| self.int_field(key));
-        let coded = self
+        let from_exit_code = self
             .int_field("exit_code")
             .map(|code| code - SIGNAL_EXIT_CODE_BASE);
-        named
-            .chain(coded.filter(|signal| signal_name(*signal).is_some()))
+        reported
+            .chain(from_exit_code.filter(|signal| signal_name(*signal).is_some()))
             .find(|signal| *signal > 0)
     }
 }
@@ -65,35 +65,36 @@ fn signal_name(signal: i64) -> Option<&'static str> {
         .map(|(_, name)| *name)
 }
 
-/// Whether somebody changed or started the machine: what is older is about an earlier run.
+/// Whether an event starts a new run, because somebody changed or started the machine. Older events
+/// belong to an earlier run.
 fn begins_new_run(event: &wire::MachineEvent) -> bool {
     match event.kind.as_str() {
         "launch" | "update" | "restart" => true,
-        // A host that starts it again after a crash is no new beginning.
+        // A restart by the host after a crash does not start a new run.
         "start" => !matches!(event.source.as_str(), "" | "flyd"),
         _ => false,
     }
 }
 
-/// When the present run began, in Unix milliseconds.
+/// When the current run started, in Unix milliseconds.
 pub(super) fn run_started_at(machine: &wire::MachineResponse) -> i64 {
-    let beginnings = machine.events.iter().filter(|event| begins_new_run(event));
-    beginnings
+    let run_starts = machine.events.iter().filter(|event| begins_new_run(event));
+    run_starts
         .map(|event| event.timestamp)
         .max()
         .unwrap_or(i64::MIN)
 }
 
-/// The newest end of its program in the present run. Events come newest first, which also tells what came first in one
-/// millisecond.
+/// The newest exit of the program in the current run. Events are sorted newest first, which also
+/// orders events of the same millisecond.
 fn last_exit(machine: &wire::MachineResponse) -> Option<ProgramExit<'_>> {
-    let since = run_started_at(machine);
+    let run_start = run_started_at(machine);
     let run = machine
         .events
         .iter()
-        .take_while(|event| !(begins_new_run(event) && event.timestamp == since));
+        .take_while(|event| !(begins_new_run(event) && event.timestamp == run_start));
     let event = run
-        .filter(|event| event.timestamp >= since)
+        .filter(|event| event.timestamp >= run_start)
         .find(|event| event.kind == "exit")?;
     let restarts = event
         .request
@@ -105,7 +106,7 @@ fn last_exit(machine: &wire::MachineResponse) -> Option<ProgramExit<'_>> {
         .map(|exit| ProgramExit { exit, restarts })
 }
 
-/// Whether its program fails again and again.
+/// Whether the program is in a crash loop.
 pub(super) fn is_crash_looping(machine: &wire::MachineResponse) -> bool {
     last_exit(machine).is_some_and(|exit| {
         !exit.bool_field("requested_stop")
@@ -115,19 +116,19 @@ pub(super) fn is_crash_looping(machine: &wire::MachineResponse) -> bool {
     })
 }
 
-/// Whether its program has begun again and again in the present run, as far as it is known.
+/// Whether the program has restarted repeatedly in the current run, whatever its exit codes.
 pub(super) fn is_restarting_repeatedly(machine: &wire::MachineResponse) -> bool {
     last_exit(machine).is_some_and(|exit| {
         exit.restarts > CRASH_LOOP_RESTARTS && !exit.bool_field("requested_stop")
     })
 }
 
-/// Whether its program ended in the present run and the machine rests since.
+/// Whether the program exited in the current run and was not restarted.
 pub(super) fn has_exited(machine: &wire::MachineResponse) -> bool {
     is_inactive(machine) && (last_exit(machine).is_some() || machine.state == "failed")
 }
 
-/// Whether a machine stays in its state by itself.
+/// Whether the machine is in a state that it does not leave by itself.
 pub(super) fn is_inactive(machine: &wire::MachineResponse) -> bool {
     matches!(
         machine.state.as_str(),
@@ -135,42 +136,44 @@ pub(super) fn is_inactive(machine: &wire::MachineResponse) -> bool {
     )
 }
 
-/// When its program last began or ended, in Unix milliseconds. Not how often: only the newest events are told.
+/// When the program last started or exited, in Unix milliseconds. The number of restarts would not
+/// do, because the API only returns the newest events.
 pub(super) fn last_start_or_exit(machine: &wire::MachineResponse) -> Option<i64> {
-    let turns = machine
+    let changes = machine
         .events
         .iter()
         .filter(|event| matches!(event.kind.as_str(), "start" | "exit"));
-    turns.map(|event| event.timestamp).max()
+    changes.map(|event| event.timestamp).max()
 }
 
-/// What a wait tells of it.
+/// The status that waits report.
 pub(super) fn machine_status(machine: &wire::MachineResponse) -> MachineStatus {
-    let passing = machine
+    let checks_passing = machine
         .checks
         .iter()
         .filter(|check| check.status == "passing")
         .count();
     MachineStatus {
         state: machine.state.clone(),
-        checks_passing: passing,
+        checks_passing,
         checks_total: machine.checks.len(),
         output: Vec::new(),
     }
 }
 
-/// What became of it in one line: its state, how its program ended, how often it was restarted, and the check that
-/// does not pass.
+/// Describes the machine in one line: its state, how its program exited, how often it was
+/// restarted, and its failing check.
 pub(super) fn describe_outcome(machine: &wire::MachineResponse) -> String {
     let mut text = format!("it is {}", machine.state);
     if let Some(exit) = last_exit(machine) {
-        // In a crash loop the state is chance, and a command's machine is gone when it ends.
-        let going = matches!(
+        // In a crash loop the state depends on timing, and the machine of a command is destroyed
+        // when the command ends. Show the state only if it means something.
+        let is_ending = matches!(
             machine.state.as_str(),
             "stopping" | "destroying" | "destroyed"
         );
-        let tells = !going && !is_restarting_repeatedly(machine);
-        let state = if tells {
+        let shows_state = !is_ending && !is_restarting_repeatedly(machine);
+        let state = if shows_state {
             format!("{text}; ")
         } else {
             String::new()
@@ -179,7 +182,7 @@ pub(super) fn describe_outcome(machine: &wire::MachineResponse) -> String {
         match exit.restarts {
             ..1 => {}
             1 => text.push_str("; it was restarted once"),
-            more => text = format!("{text}; it was restarted {more} times"),
+            count => text = format!("{text}; it was restarted {count} times"),
         }
     }
     let failing = machine
@@ -205,10 +208,10 @@ fn describe_exit(exit: ProgramExit<'_>) -> String {
         .map(|code| format!("its program exited with code {code}"));
     match (exit.signal(), code) {
         (Some(signal), _) => {
-            let named = signal_name(signal)
+            let reported = signal_name(signal)
                 .map(|name| format!(" ({name})"))
                 .unwrap_or_default();
-            format!("its program was ended by signal {signal}{named}")
+            format!("its program was ended by signal {signal}{reported}")
         }
         (None, Some(code)) => code,
         (None, None) => "its program ended".to_owned(),
@@ -245,27 +248,34 @@ mod tests {
     fn what_an_earlier_version_did_does_not_count() {
         let update = json!({ "type": "update", "timestamp": 5, "source": "user" });
         let start = json!({ "type": "start", "timestamp": 5, "source": "user" });
-        let again = json!({ "type": "start", "timestamp": 5, "source": "flyd" });
+        let host_restart = json!({ "type": "start", "timestamp": 5, "source": "flyd" });
         assert!(!is_crash_looping(&machine(&json!([update, exit(3, 1, 4)]))));
         assert!(!is_crash_looping(&machine(&json!([update, exit(5, 1, 4)]))));
         assert!(is_crash_looping(&machine(&json!([exit(5, 1, 4), update]))));
         assert!(!is_crash_looping(&machine(&json!([start, exit(3, 1, 4)]))));
-        assert!(is_crash_looping(&machine(&json!([again, exit(3, 1, 4)]))));
+        assert!(is_crash_looping(&machine(&json!([
+            host_restart,
+            exit(3, 1, 4)
+        ]))));
     }
 
     #[test]
     fn one_more_end_is_seen_however_many_there_were() {
-        let of = |newest: i64| machine(&(0..20).map(|at| exit(newest - at, 1, 1)).collect());
-        assert_ne!(last_start_or_exit(&of(100)), last_start_or_exit(&of(101)));
+        let machine_with =
+            |newest: i64| machine(&(0..20).map(|at| exit(newest - at, 1, 1)).collect());
+        assert_ne!(
+            last_start_or_exit(&machine_with(100)),
+            last_start_or_exit(&machine_with(101))
+        );
     }
 
     #[test]
     fn an_end_is_told_with_the_signal_s_name() {
-        let told = |code| describe_outcome(&machine(&json!([exit(2, code, 3)])));
+        let description = |code| describe_outcome(&machine(&json!([exit(2, code, 3)])));
         let text = "its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
-        assert_eq!(told(139), text);
+        assert_eq!(description(139), text);
         assert_eq!(
-            told(3),
+            description(3),
             "its program exited with code 3; it was restarted 3 times"
         );
     }

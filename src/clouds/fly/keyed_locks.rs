@@ -1,28 +1,29 @@
-//! Creations that take turns: what bears no mark, such as a volume, can only be told from its like by who made it, so of
-//! those that are alike a run makes one after the other and remembers which are its own.
+//! Locks that serialize the creation of indistinguishable objects. A volume has no metadata, so
+//! after an ambiguous create it can only be recognized by name and region. Creating such volumes
+//! one after the other, and remembering the ids created in this run, makes that unambiguous.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// What a run has made so far, by what is alike. Clones share it.
+/// The locks and the ids created so far in this run, by key. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyedLocks(Arc<Mutex<BTreeMap<String, LockedIds>>>);
 
-/// The ids of those that are alike.
-type LockedIds = Arc<Turn<BTreeSet<String>>>;
+/// The ids of the objects created under one key.
+type LockedIds = Arc<AsyncMutex<BTreeSet<String>>>;
 
 impl KeyedLocks {
-    /// Waits until no other creation of the same is under way. The turn ends with what is returned: the ids that were
-    /// made so far, to which the new one is added.
-    pub(super) async fn lock(&self, alike: String) -> OwnedMutexGuard<BTreeSet<String>> {
-        let made = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(alike).or_default())
+    /// Waits until no other creation under `key` is in progress. The guard holds the lock and the
+    /// ids created so far; the caller adds the new id.
+    pub(super) async fn lock(&self, key: String) -> OwnedMutexGuard<BTreeSet<String>> {
+        let created_ids = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(locks.entry(key).or_default())
         };
-        made.lock_owned().await
+        created_ids.lock_owned().await
     }
 }

@@ -1,8 +1,10 @@
-//! Leases on machines: while a run holds one, nobody else changes the machine, and two runs never do it at once.
+//! Leases on machines. While a run holds a machine's lease, nobody else can change the machine, so
+//! two runs never do so at once.
 //!
-//! Facts are from Fly's documentation of the Machines API ("Leases") and from flyctl: a lease is taken for some seconds,
-//! refreshed under the same nonce, and given back; every write on a leased machine must carry the nonce, and is refused
-//! with 409 otherwise. Metadata can be written without one, and flyctl sends none there.
+//! Sources: Fly's documentation of the Machines API ("Leases") and flyctl. A lease is acquired for
+//! some seconds, refreshed with the same nonce, and released. Every write on a leased machine must
+//! carry the nonce and is rejected with 409 otherwise. Metadata can be written without a nonce, and
+//! flyctl sends none there.
 
 use std::{
     collections::BTreeMap,
@@ -21,17 +23,19 @@ use crate::clouds::{
     http::{ApiRequest, Idempotency},
 };
 
-/// How long a lease lasts unless it is refreshed, in seconds. After a run that was killed, the next one waits this long
-/// at most, so it is not much; and two refreshes in a row may fail before it is lost, so it is not less: flyctl takes
-/// 13 for a deployment, which a proxy that restarts, or a request that runs into its time limit, can outlast.
+/// The TTL of a lease, in seconds. After a crash, the next run waits up to this long, so it should
+/// not be long. Two refreshes in a row may fail before a lease is lost, so it should not be short
+/// either: flyctl's 13 seconds for a deployment can be outlasted by a restarting proxy or by a
+/// request that times out.
 const TTL_SECS: u64 = 60;
-/// How long a lease lasts at least on our own clock, in seconds: an imitation that runs faster than Fly would otherwise
-/// end it before a busy machine gets round to refreshing it.
+/// The minimum TTL on our own clock, in seconds. With a sandbox that runs faster than Fly, leases
+/// would otherwise expire before a busy computer gets round to refreshing them.
 const MIN_LOCAL_TTL_SECS: f64 = 2.0;
-/// How long to wait between two tries for a lease that another holds: half as often as the limit allows.
+/// The interval between attempts to acquire a lease that somebody else holds: half the rate that
+/// Fly's limit allows.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// How long giving back may take. It is not scaled: a network takes its time at any speed. What is not given back by
-/// then runs out by itself.
+/// The time limit for releasing leases. It is not scaled by the sandbox's speed, since network
+/// latency is not. Leases that are not released by then expire.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The leases of one run. Clones share them.
@@ -41,16 +45,16 @@ pub struct Leases(Arc<LeasesInner>);
 #[derive(Debug, Default)]
 struct LeasesInner {
     description: String,
-    /// Set by the writer that owns the leases.
+    /// Set by the first writer that uses the leases.
     client: OnceLock<ApiClient>,
     state: Mutex<MachineLeaseState>,
 }
 
 #[derive(Debug, Default)]
 struct MachineLeaseState {
-    /// By machine. Ids of machines are unique on all of Fly.
+    /// By machine id. Machine ids are unique across Fly.
     held: BTreeMap<String, HeldMachineLease>,
-    /// The task that refreshes; it ends when nothing is held any more.
+    /// The task that refreshes the leases. It ends when none is held.
     refresh_task: Option<AbortHandle>,
 }
 
@@ -58,23 +62,25 @@ struct MachineLeaseState {
 struct HeldMachineLease {
     app: String,
     nonce: String,
-    /// The machine's version when we last heard of it.
+    /// The machine's last known version (`instance_id`).
     version: String,
-    /// The server does not know it any more.
+    /// Whether the server no longer accepts the lease.
     lost: bool,
 }
 
-/// A lease that was taken.
+/// The result of acquiring a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcquiredLease {
-    /// The machine's version (`instance_id`) at that moment, so that a caller sees whether its plan is still true.
+    /// The machine's version (`instance_id`) when the lease was acquired, so that the caller can
+    /// check whether its plan is still valid.
     pub version: String,
-    /// Whether somebody else held it first, and so may have changed the machine.
+    /// Whether somebody else held the lease first, and may have changed the machine.
     pub had_to_wait: bool,
 }
 
 impl Leases {
-    /// No leases yet; those to come tell others who holds them, such as `trimtab apply draft/staging by ci@host`.
+    /// Creates an empty set. `description` tells others who holds the leases, such as `trimtab
+    /// apply draft/staging by ci@host`.
     #[must_use]
     pub fn new(description: impl Into<String>) -> Self {
         Self(Arc::new(LeasesInner {
@@ -83,40 +89,42 @@ impl Leases {
         }))
     }
 
-    /// Gives them the client to speak through; the first stays.
-    pub(super) fn set_client(&self, http: &ApiClient) {
-        self.0.client.get_or_init(|| http.clone());
+    /// Sets the client for lease requests. Later calls have no effect.
+    pub(super) fn set_client(&self, client: &ApiClient) {
+        self.0.client.get_or_init(|| client.clone());
     }
 
-    /// Takes the lease of a machine, or extends ours.
+    /// Acquires the lease of a machine, or refreshes ours.
     ///
     /// # Flow
-    /// Ask; while another holds it, ask again every two seconds of the server's time until `budget` is over. After an
-    /// answer that was lost, the lease may be ours under a nonce that nobody knows: it runs out like another's.
+    /// Request the lease; while somebody else holds it, retry every two seconds of the server's
+    /// clock until `budget` is over. After a lost response the lease may be ours under an unknown
+    /// nonce; it expires like anybody else's.
     ///
     /// # Errors
-    /// [`Trouble::Conflict`] with the holder and the end of its lease when it did not come free, or as every request.
+    /// [`ErrorKind::Conflict`] with the lease holder and the expiry, if the lease was not released
+    /// in time; or when the request fails.
     pub async fn acquire(
         &self,
         app: &str,
         id: &str,
         budget: Duration,
     ) -> Result<AcquiredLease, CloudError> {
-        let http = self.client(app, id)?;
-        let deadline = http.deadline_in(budget.as_secs());
-        let mut waited = false;
+        let client = self.client(app, id)?;
+        let deadline = client.deadline_in(budget.as_secs());
+        let mut had_to_wait = false;
         loop {
             let nonce = self.valid_nonce(id);
-            let error = match self.request_lease(http, app, id, nonce.as_deref()).await {
+            let error = match self.request_lease(client, app, id, nonce.as_deref()).await {
                 Ok(lease) => {
                     let version = lease.version.clone();
                     self.insert(app, id, lease.nonce, lease.version);
                     return Ok(AcquiredLease {
                         version,
-                        had_to_wait: waited,
+                        had_to_wait,
                     });
                 }
-                // Our own lease ran out; the next try asks for a new one.
+                // Our own lease has expired, so request a new one.
                 Err(error)
                     if nonce.is_some()
                         && matches!(error.kind, ErrorKind::NotFound | ErrorKind::Conflict) =>
@@ -130,57 +138,62 @@ impl Leases {
                 return Err(error);
             }
             if deadline.remaining_secs() == 0 {
-                return Err(self.holder_error(http, app, id, budget, error).await);
+                return Err(self.holder_error(client, app, id, budget, error).await);
             }
-            waited = true;
-            http.sleep_scaled(RETRY_INTERVAL).await;
+            // From here on somebody else may have changed the machine, so the caller must compare its
+            // version with the plan.
+            had_to_wait = true;
+            client.sleep_scaled(RETRY_INTERVAL).await;
         }
     }
 
-    /// Gives one lease back. One that is gone already is no error.
+    /// Releases a lease. It is no error if it has already expired.
     ///
     /// # Errors
-    /// As every request.
+    /// When the request fails.
     pub async fn release(&self, id: &str) -> Result<(), CloudError> {
         let lease = self.state().held.remove(id);
         match (lease, self.0.client.get()) {
-            (Some(lease), Some(http)) => release_lease(http, id, &lease).await,
+            (Some(lease), Some(client)) => release_lease(client, id, &lease).await,
             _ => Ok(()),
         }
     }
 
-    /// Gives everything back at once, within three seconds: fit for a run that is being cancelled. What cannot be given
-    /// back in that time runs out by itself.
+    /// Releases all leases concurrently, within three seconds, so that a cancelled run ends
+    /// quickly. Leases that are not released by then expire.
     pub async fn release_all(&self) {
         let held = std::mem::take(&mut self.state().held);
-        let Some(http) = self.0.client.get() else {
+        let Some(client) = self.0.client.get() else {
             return;
         };
-        let all = join_all(held.iter().map(|(id, lease)| async move {
-            if let Err(error) = release_lease(http, id, lease).await {
+        let releases = join_all(held.iter().map(|(id, lease)| async move {
+            if let Err(error) = release_lease(client, id, lease).await {
                 tracing::warn!(%error, "a lease was not given back and will run out by itself");
             }
         }));
-        if tokio::time::timeout(RELEASE_TIMEOUT, all).await.is_err() {
+        if tokio::time::timeout(RELEASE_TIMEOUT, releases)
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 "some leases were not given back in time and will run out by themselves"
             );
         }
     }
 
-    /// The machines that are held now.
+    /// The ids of the machines whose leases are held.
     #[must_use]
     pub fn leased_machines(&self) -> Vec<String> {
         self.state().held.keys().cloned().collect()
     }
 
-    /// The nonce that a write on this machine must carry. A lease that was lost keeps its nonce, so that the server
-    /// refuses what believes to be alone.
+    /// The nonce that a write on this machine must carry. A lost lease keeps its nonce, so that the
+    /// server rejects the write of a run that believes it still holds the lease.
     pub(super) fn nonce(&self, id: &str) -> Option<String> {
         self.state().held.get(id).map(|lease| lease.nonce.clone())
     }
 
-    /// Remembers a lease, and keeps it alive from now on.
+    /// Adds a lease, and starts the refresh task if it is not running.
     pub(super) fn insert(&self, app: &str, id: &str, nonce: String, version: String) {
         let mut state = self.state();
         state.held.insert(
@@ -202,45 +215,48 @@ impl Leases {
         }
     }
 
-    /// The machine has this version since a write of ours.
+    /// Records the version that a write of ours produced.
     pub(super) fn record_version(&self, id: &str, version: &str) {
         if let Some(lease) = self.state().held.get_mut(id) {
             version.clone_into(&mut lease.version);
         }
     }
 
-    /// The machine is gone, and its lease with it.
+    /// Forgets the lease of a destroyed machine.
     pub(super) fn remove(&self, id: &str) {
         self.state().held.remove(id);
     }
 
-    /// Tries to get a lease back that ran out, as when a laptop slept: only when nobody else has it, and the machine is
-    /// as we left it. Says whether it worked.
+    /// Tries to reacquire an expired lease, for example after a laptop has slept. Succeeds only if
+    /// nobody else holds the lease and the machine is unchanged.
     pub(super) async fn reacquire(&self, id: &str) -> bool {
-        let (Some(old), Some(http)) = (self.state().held.get(id).cloned(), self.0.client.get())
+        let (Some(expired), Some(client)) =
+            (self.state().held.get(id).cloned(), self.0.client.get())
         else {
             return false;
         };
-        let Ok(new) = self.request_lease(http, &old.app, id, None).await else {
+        let Ok(renewed) = self.request_lease(client, &expired.app, id, None).await else {
             return false;
         };
-        let same = new.version == old.version;
+        // The version only stays the same if nobody updated the machine while the lease was expired.
+        let unchanged = renewed.version == expired.version;
         tracing::warn!(
             machine = id,
-            same,
+            unchanged,
             "a lease had run out and was taken again"
         );
-        if same {
-            self.insert(&old.app, id, new.nonce, new.version);
+        if unchanged {
+            self.insert(&expired.app, id, renewed.nonce, renewed.version);
         } else {
             let lease = HeldMachineLease {
-                nonce: new.nonce,
-                ..old
+                nonce: renewed.nonce,
+                ..expired
             };
-            // If this fails, it runs out by itself.
-            drop(release_lease(http, id, &lease).await);
+            // Somebody changed the machine in between, so the new lease is of no use. If releasing
+            // it fails, it expires.
+            drop(release_lease(client, id, &lease).await);
         }
-        same
+        unchanged
     }
 
     fn state(&self) -> MutexGuard<'_, MachineLeaseState> {
@@ -262,50 +278,52 @@ impl Leases {
     }
 
     fn client(&self, app: &str, id: &str) -> Result<&ApiClient, CloudError> {
-        let unowned = || {
+        let no_client = || {
             CloudError::new(
                 lease_operation(app, id),
                 ErrorKind::Failed,
                 "these leases belong to no client",
             )
         };
-        self.0.client.get().ok_or_else(unowned)
+        self.0.client.get().ok_or_else(no_client)
     }
 
-    /// Takes a lease, or with its nonce extends it.
+    /// Requests a new lease, or refreshes the one with `nonce`.
     async fn request_lease(
         &self,
-        http: &ApiClient,
+        client: &ApiClient,
         app: &str,
         id: &str,
         nonce: Option<&str>,
     ) -> Result<wire::MachineLease, CloudError> {
-        let body = json!({ "ttl": lease_ttl(http).as_secs(), "description": self.0.description });
-        let call = ApiRequest {
+        let body = json!({ "ttl": lease_ttl(client).as_secs(), "description": self.0.description });
+        let request = ApiRequest {
             body: Some(body),
             ..lease_request(Method::POST, app, id, lease_operation(app, id))
         };
-        // Extending twice is the same as extending once; taking twice is not.
-        let repeat = if nonce.is_some() {
+        // Refreshing twice is the same as refreshing once. Acquiring twice is not: the second
+        // request would conflict with the first.
+        let idempotency = if nonce.is_some() {
             Idempotency::Idempotent
         } else {
             Idempotency::NotIdempotent
         };
-        http.send_with_nonce(
-            &ApiRequest {
-                idempotency: repeat,
-                ..call
-            },
-            nonce,
-        )
-        .await
-        .map(wire::LeaseResponse::into_lease)
+        client
+            .send_with_nonce(
+                &ApiRequest {
+                    idempotency,
+                    ..request
+                },
+                nonce,
+            )
+            .await
+            .map(wire::LeaseResponse::into_lease)
     }
 
-    /// The error of a lease that did not come free: who holds it, until when, and what to do.
+    /// The error of a lease that was not released in time: who holds it and until when.
     async fn holder_error(
         &self,
-        http: &ApiClient,
+        client: &ApiClient,
         app: &str,
         id: &str,
         budget: Duration,
@@ -314,43 +332,42 @@ impl Leases {
         if error.kind != ErrorKind::Conflict {
             return error;
         }
-        let show = ApiRequest {
+        let get_request = ApiRequest {
             idempotency: Idempotency::Idempotent,
             ..lease_request(Method::GET, app, id, lease_operation(app, id))
         };
-        let Ok(holder) = http
-            .send::<wire::LeaseResponse>(&show)
+        let Ok(holder) = client
+            .send::<wire::LeaseResponse>(&get_request)
             .await
             .map(wire::LeaseResponse::into_lease)
         else {
             return error;
         };
-        let until = jiff::Timestamp::from_second(holder.expires_at).map(|at| at.to_string());
-        let until = until.unwrap_or_else(|_| holder.expires_at.to_string());
-        let what = match holder.description.trim() {
+        let expiry = jiff::Timestamp::from_second(holder.expires_at).map(|at| at.to_string());
+        let expiry = expiry.unwrap_or_else(|_| holder.expires_at.to_string());
+        let holder_note = match holder.description.trim() {
             "" => String::new(),
             description => format!(" ({description})"),
         };
-        let answer = format!(
-            "{}{what} holds it until {until}, and did not let go within {} s; a run that is dead loses it at that time",
+        let message = format!(
+            "{}{holder_note} holds it until {expiry}, and did not let go within {} s; a run that is dead loses it at that time",
             holder.owner,
             budget.as_secs(),
         );
-        CloudError {
-            message: answer,
-            ..error
-        }
+        CloudError { message, ..error }
     }
 
-    /// Extends one lease. A server that does not know it any more has given it up; anything else is tried again.
-    async fn refresh(&self, http: &ApiClient, id: &str, lease: &HeldMachineLease) {
-        // Not longer than until the next refresh: a request that hangs would take the others with it.
-        let answer = self.request_lease(http, &lease.app, id, Some(&lease.nonce));
+    /// Refreshes one lease. If the server no longer knows it, it is lost; after any other error the
+    /// next refresh tries again.
+    async fn refresh(&self, client: &ApiClient, id: &str, lease: &HeldMachineLease) {
+        // Wait no longer than until the next refresh: a hanging request would delay the refresh of
+        // all other leases.
+        let response = self.request_lease(client, &lease.app, id, Some(&lease.nonce));
         tokio::select! {
-            answer = answer => match answer {
+            response = response => match response {
                 Ok(_) => {}
                 Err(error) if error.is_not_found() => {
-                    // Most often the machine has just been destroyed by ourselves.
+                    // Usually the machine has just been destroyed by this run.
                     tracing::debug!(%error, "there is nothing to hold any more");
                     self.mark_lost(id);
                 }
@@ -360,29 +377,29 @@ impl Leases {
                 }
                 Err(error) => tracing::warn!(%error, "the lease was not refreshed"),
             },
-            () = http.sleep_scaled(lease_ttl(http) / 3) => tracing::warn!(machine = id, "refreshing the lease hangs"),
+            () = client.sleep_scaled(lease_ttl(client) / 3) => tracing::warn!(machine = id, "refreshing the lease hangs"),
         }
     }
 }
 
-/// How long a lease of this client lasts.
-fn lease_ttl(http: &ApiClient) -> Duration {
+/// The TTL of leases taken with this client.
+fn lease_ttl(client: &ApiClient) -> Duration {
     Duration::from_secs(TTL_SECS)
-        .max(Duration::from_secs_f64(MIN_LOCAL_TTL_SECS).mul_f64(http.speed()))
+        .max(Duration::from_secs_f64(MIN_LOCAL_TTL_SECS).mul_f64(client.speed()))
 }
 
-/// Refreshes what is held until nothing is, or nobody is left who could use it.
-async fn refresh_until_released(shared: Weak<LeasesInner>) {
+/// Refreshes all held leases until none is held or all clones of the leases are dropped.
+async fn refresh_until_released(inner: Weak<LeasesInner>) {
     loop {
-        let Some(http) = shared
+        let Some(client) = inner
             .upgrade()
-            .and_then(|shared| shared.client.get().cloned())
+            .and_then(|inner| inner.client.get().cloned())
         else {
             return;
         };
-        // Of two refreshes the second may fail.
-        http.sleep_scaled(lease_ttl(&http) / 3).await;
-        let Some(leases) = shared.upgrade().map(Leases) else {
+        // Refresh at a third of the TTL, so that two refreshes in a row may fail.
+        client.sleep_scaled(lease_ttl(&client) / 3).await;
+        let Some(leases) = inner.upgrade().map(Leases) else {
             return;
         };
         let held = {
@@ -393,8 +410,8 @@ async fn refresh_until_released(shared: Weak<LeasesInner>) {
             }
             state.held.clone()
         };
-        let live = held.iter().filter(|(_, lease)| !lease.lost);
-        join_all(live.map(|(id, lease)| leases.refresh(&http, id, lease))).await;
+        let valid = held.iter().filter(|(_, lease)| !lease.lost);
+        join_all(valid.map(|(id, lease)| leases.refresh(&client, id, lease))).await;
     }
 }
 
@@ -402,8 +419,9 @@ fn lease_operation(app: &str, id: &str) -> String {
     format!("lease machine {id} of {app}")
 }
 
-/// Fly counts requests by endpoint, so that taking and extending share a limit.
-fn lease_request<'a>(method: Method, app: &str, id: &'a str, doing: String) -> ApiRequest<'a> {
+/// A request to the lease endpoint of a machine. Acquiring and refreshing share a rate limit, since
+/// Fly counts by endpoint.
+fn lease_request<'a>(method: Method, app: &str, id: &'a str, operation: String) -> ApiRequest<'a> {
     let action = match method {
         Method::GET => "lease get",
         Method::DELETE => "lease release",
@@ -416,26 +434,26 @@ fn lease_request<'a>(method: Method, app: &str, id: &'a str, doing: String) -> A
         action: RateLimitedAction::Other(action),
         identifier: id,
         idempotency: Idempotency::NotIdempotent,
-        operation: doing,
+        operation,
     }
 }
 
 async fn release_lease(
-    http: &ApiClient,
+    client: &ApiClient,
     id: &str,
     lease: &HeldMachineLease,
 ) -> Result<(), CloudError> {
     let app = &lease.app;
-    let doing = format!("give back the lease of machine {id} of {app}");
-    let call = ApiRequest {
+    let operation = format!("give back the lease of machine {id} of {app}");
+    let request = ApiRequest {
         idempotency: Idempotency::Idempotent,
-        ..lease_request(Method::DELETE, app, id, doing)
+        ..lease_request(Method::DELETE, app, id, operation)
     };
-    match http
-        .send_with_nonce::<serde::de::IgnoredAny>(&call, Some(&lease.nonce))
+    match client
+        .send_with_nonce::<serde::de::IgnoredAny>(&request, Some(&lease.nonce))
         .await
     {
         Err(error) if error.is_not_found() => Ok(()),
-        other => other.map(drop),
+        result => result.map(drop),
     }
 }

@@ -1,5 +1,5 @@
-//! The last lines that a machine printed, for the error of one that does not come up. They come from another API than
-//! everything else, and missing them never hides the error that they would explain.
+//! The last log lines of a machine, for the error of one that does not start. They come from
+//! another API than the rest; if they cannot be read, the error is reported without them.
 
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use crate::{
     model::{is_unprintable, redact},
 };
 
-/// How many lines are shown: a stack trace's end, and not a screenful for each of twenty machines.
+/// How many lines are shown: enough for the end of a stack trace, little enough for twenty
+/// machines.
 const MAX_LINES: usize = 10;
 /// How many characters of a line are shown.
 const MAX_LINE_CHARS: usize = 200;
-/// How long to try. It is not scaled, since a network takes its time at any speed.
+/// The time limit for reading logs. It is not scaled by the sandbox's speed, since network latency
+/// is not.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET /api/v1/apps/{app}/logs` (fly-go's `GetAppLogs`), oldest line first.
@@ -40,14 +42,14 @@ struct LogAttributes {
 }
 
 impl FlyReader {
-    /// The last lines that a machine printed, at most ten, each without control characters and cut to 200 characters.
-    /// None when they cannot be read in five seconds.
+    /// The last log lines of a machine: at most ten, without control characters, and truncated to
+    /// 200 characters each. Empty if they cannot be read within five seconds.
     pub async fn read_logs(&self, app: &str, id: &str) -> Vec<String> {
         let mut lines = self.read_logs_since(app, id, i64::MIN).await;
         lines.split_off(lines.len().saturating_sub(MAX_LINES))
     }
 
-    /// What became of a machine, with the last lines of its present run.
+    /// Describes why a machine failed, with the last log lines of its current run.
     pub(super) async fn describe_failure(
         &self,
         app: &str,
@@ -72,40 +74,46 @@ impl FlyReader {
         text
     }
 
-    /// The lines since a moment, in Unix milliseconds.
+    /// The log lines since a time in Unix milliseconds. Empty if they cannot be read.
     pub(super) async fn read_logs_since(&self, app: &str, id: &str, since: i64) -> Vec<String> {
         let Some(http) = &self.logs_client else {
             return Vec::new();
         };
         // flyctl sends an empty token for the first page.
         let path = format!("/api/v1/apps/{app}/logs?next_token=&instance={id}");
-        let doing = format!("read the logs of machine {id} of {app}");
-        let answer =
-            Self::get_from::<LogsResponse>(http, RateLimitedAction::Other("logs"), id, path, doing);
-        let answer = match tokio::time::timeout(READ_TIMEOUT, answer).await {
-            Ok(Ok(answer)) => answer,
+        let operation = format!("read the logs of machine {id} of {app}");
+        let response = Self::get_from::<LogsResponse>(
+            http,
+            RateLimitedAction::Other("logs"),
+            id,
+            path,
+            operation,
+        );
+        let response = match tokio::time::timeout(READ_TIMEOUT, response).await {
+            Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no logs");
                 return Vec::new();
             }
             Err(_) => return Vec::new(),
         };
-        let recent = |line: &LogAttributes| {
-            let at = line
+        let is_recent = |line: &LogAttributes| {
+            let timestamp = line
                 .timestamp
                 .as_ref()
                 .and_then(|text| text.parse::<jiff::Timestamp>().ok());
-            at.is_none_or(|at| at.as_millisecond() >= since)
+            timestamp.is_none_or(|timestamp| timestamp.as_millisecond() >= since)
         };
-        let lines = answer
+        let lines = response
             .data
             .unwrap_or_default()
             .into_iter()
             .map(|entry| entry.attributes)
-            .filter(recent);
+            .filter(is_recent);
         lines
             .filter_map(|line| line.message)
-            // Programs print their environment. A secret goes before a line of it is cut in two.
+            // Programs may print their environment. Redact before splitting and truncating lines,
+            // so that no part of a secret is left.
             .flat_map(|message| {
                 redact(&message)
                     .lines()
@@ -117,44 +125,48 @@ impl FlyReader {
     }
 }
 
-/// Of a program that begins again and again, the last run that is told to its end: the same lines over and over, cut
-/// off somewhere, hide the one that matters.
+/// The last complete run of a program that restarts repeatedly. A tail of the log would cut a run
+/// off at an arbitrary point, and might miss the line that matters.
 fn last_complete_run(lines: &[String]) -> &[String] {
-    let begins = |line: &String| line.contains("Starting init (commit");
-    let ended = lines
+    let starts_run = |line: &String| line.contains("Starting init (commit");
+    let last_exit = lines
         .iter()
         .rposition(|line| line.contains("Main child exited"));
-    let Some(end) = ended else { return lines };
-    let from = lines[..end].iter().rposition(begins).unwrap_or(0);
-    let over = |line: &String| begins(line) || line.contains("max restart count");
-    let to = lines[end..]
+    let Some(exit_index) = last_exit else {
+        return lines;
+    };
+    let start = lines[..exit_index]
         .iter()
-        .position(over)
-        .map_or(lines.len(), |next| end + next);
-    &lines[from..to]
+        .rposition(starts_run)
+        .unwrap_or(0);
+    let ends_run = |line: &String| starts_run(line) || line.contains("max restart count");
+    let end = lines[exit_index..]
+        .iter()
+        .position(ends_run)
+        .map_or(lines.len(), |next| exit_index + next);
+    &lines[start..end]
 }
 
-/// A foreign text as one line for a terminal: without escapes and control characters, and not too wide.
+/// Makes a line of foreign text safe for a terminal: without escape sequences and control
+/// characters, and truncated.
 pub(super) fn sanitize_line(text: &str) -> String {
-    let mut out = String::new();
-    let mut characters = text.chars().peekable();
-    while let Some(c) = characters.next() {
+    let mut sanitized = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
-            // A sequence such as a colour ends with a letter, or `~`.
-            '\u{1b}' if characters.peek() == Some(&'[') => {
-                characters.next();
-                characters
-                    .by_ref()
-                    .find(|c| ('\u{40}'..='\u{7e}').contains(c));
+            // A control sequence, such as a colour, ends with a byte from `@` to `~`.
+            '\u{1b}' if chars.peek() == Some(&'[') => {
+                chars.next();
+                chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
             }
-            c if is_unprintable(c) => out.push(' '),
-            c => out.push(c),
+            c if is_unprintable(c) => sanitized.push(' '),
+            c => sanitized.push(c),
         }
     }
-    let out = out.trim();
-    match out.char_indices().nth(MAX_LINE_CHARS) {
-        Some((end, _)) => format!("{}…", &out[..end]),
-        None => out.to_owned(),
+    let sanitized = sanitized.trim();
+    match sanitized.char_indices().nth(MAX_LINE_CHARS) {
+        Some((end, _)) => format!("{}…", &sanitized[..end]),
+        None => sanitized.to_owned(),
     }
 }
 

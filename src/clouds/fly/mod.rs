@@ -1,6 +1,8 @@
-//! The Machines API of Fly.io (`/v1`), as two clients: one that can only read, and one that can write as well.
+//! The clients of the Machines API of Fly.io (`/v1`): one that can only read, and one that can also
+//! write.
 //!
-//! `plan`, `drift` and `status` hold a [`Reader`]; only `apply` and `destroy` hold a [`Writer`].
+//! `plan`, `drift` and `status` hold a [`FlyReader`]; only operations that change something hold a
+//! [`FlyWriter`].
 
 mod command;
 mod exit_diagnosis;
@@ -12,6 +14,7 @@ mod requests;
 mod wait;
 pub mod wire;
 mod write;
+mod write_app_resources;
 
 pub use lease::{AcquiredLease, Leases};
 pub use read::FlyReader;

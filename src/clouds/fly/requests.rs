@@ -1,28 +1,28 @@
-//! What is asked for: machines and volumes to make.
+//! Request bodies of creates and updates of machines and volumes.
 
 use serde_json::{Value, json};
 
-/// A machine to make.
+/// The body of a request that creates or updates a machine.
 #[derive(Clone, Debug, Default)]
 pub struct MachineRequest {
-    /// Its name; Fly makes one up when absent.
+    /// The machine's name; Fly generates one if absent.
     pub name: Option<String>,
     /// Where.
     pub region: String,
-    /// Its configuration, metadata included.
+    /// The configuration (`config` in the API), including metadata.
     pub config: Value,
-    /// The version of the secrets that it must start with.
+    /// The minimum version of the app's secrets that the machine must start with.
     pub min_secrets_version: Option<u64>,
-    /// Whether it is made without being started.
+    /// Whether to create the machine without starting it.
     pub skip_launch: bool,
-    /// Whether it is made cordoned: Fly's proxy does not see it until `uncordon`.
+    /// Whether to create the machine cordoned: Fly's proxy does not route to it until `uncordon`.
     pub skip_service_registration: bool,
-    /// For how many seconds it is leased to us from its first moment.
+    /// Takes a lease on the machine for this many seconds, effective from its creation.
     pub lease_ttl: Option<u64>,
 }
 
 impl MachineRequest {
-    /// What a creation and an update have in common. What is not asked for is not sent.
+    /// The JSON body that creates and updates share. Absent options are not sent.
     pub(super) fn to_json(&self) -> Value {
         let Self {
             name: _,
@@ -47,18 +47,18 @@ impl MachineRequest {
     }
 }
 
-/// A volume to make.
+/// The body of a request that creates a volume.
 #[derive(Clone, Debug)]
 pub struct CreateVolumeRequest {
-    /// Its name.
+    /// The volume's name; several volumes may share one.
     pub name: String,
     /// Where.
     pub region: String,
-    /// Its size.
+    /// The size in GiB.
     pub size_gb: u32,
-    /// Whether it is encrypted; Fly's default is yes.
+    /// Whether to encrypt the volume; Fly's default is yes.
     pub encrypted: Option<bool>,
-    /// For how many days snapshots are kept.
+    /// How many days snapshots are kept.
     pub snapshot_retention: Option<u32>,
     /// Whether snapshots are taken daily.
     pub auto_backup_enabled: Option<bool>,

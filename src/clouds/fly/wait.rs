@@ -1,5 +1,5 @@
-//! Waiting for a machine: for a state by the API's own long poll, for its checks, and for staying up. All waiting is
-//! here, with one limit each, one explanation, and an eye on programs that crash.
+//! Waits for machines: for a state (with the API's long poll), for passing checks, and for staying
+//! up. Every wait has a timeout, detects crashing programs early, and explains its failure.
 
 use std::time::Duration;
 
@@ -14,32 +14,36 @@ use crate::{
     model::fly_limits::SMOKE_CHECK_SECS,
 };
 
-/// How waiting ended.
+/// The result of [`FlyReader::wait_for_state`].
 #[derive(Clone, Debug)]
 pub enum WaitOutcome {
-    /// The machine is in the state.
+    /// The machine has reached the state.
     Reached,
-    /// It is gone.
+    /// The machine no longer exists.
     Gone,
 }
 
-/// The longest single poll, in seconds. Fly's proxy cuts at 60, and what it cuts reads as a lost connection.
+/// The longest single poll, in seconds. Fly's proxy closes requests after 60 seconds, which would
+/// look like a lost connection.
 const MAX_POLL_SECS: u64 = 55;
-/// How often a machine that starts is looked at beside the long poll, which does not tell that its program crashes.
+/// How often a starting machine is read during the long poll, which does not report that the
+/// program crashes.
 const START_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often checks are looked at: reading a machine is limited to five a second.
+/// How often checks are read. Fly allows five reads of a machine per second.
 const CHECKS_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 impl FlyReader {
-    /// Waits until a machine is in a state, in this version of its configuration when one is named.
+    /// Waits until a machine has reached a state. If `version` is given, the machine must run this
+    /// version of its configuration (its `instance_id`).
     ///
     /// # Flow
-    /// Poll until the server says so or the limit is over. Look at the machine after each poll that timed out, and
-    /// while it starts once a second as well: one whose program crashes, or that has come to rest elsewhere, will not
-    /// get there by waiting.
+    /// Poll until the server reports the state or the time is over. Read the machine after each
+    /// poll that timed out, and every second while it starts: if its program crashes, or it has
+    /// settled in another state, waiting longer is no use.
     ///
     /// # Errors
-    /// [`Trouble::Failed`] with what became of it when it does not get there within `limit_secs`.
+    /// [`ErrorKind::Failed`] with a diagnosis if the machine does not reach the state within
+    /// `limit_secs` seconds.
     pub async fn wait_for_state(
         &self,
         app: &str,
@@ -47,27 +51,21 @@ impl FlyReader {
         version: Option<&str>,
         state: &str,
         limit_secs: u64,
-        voice: &ProgressSink,
+        progress: &ProgressSink,
     ) -> Result<WaitOutcome, CloudError> {
         let version = version
             .map(|version| format!("&version={version}"))
             .unwrap_or_default();
-        let doing = format!("wait until machine {id} of {app} is {state}");
-        let mut watch = MachineWait {
-            reader: self,
-            app,
-            id,
-            operation: doing,
-            progress: voice,
-            last_status: None,
-        };
+        let operation = format!("wait until machine {id} of {app} is {state}");
+        let mut wait = MachineWait::new(self, app, id, operation, progress);
         let deadline = self.http.deadline_in(limit_secs);
         loop {
-            let left = deadline.remaining_secs();
-            let poll = left.clamp(1, MAX_POLL_SECS);
-            let path =
-                format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
-            let Err(error) = watch.long_poll(path, state == "started").await? else {
+            let remaining = deadline.remaining_secs();
+            let poll_secs = remaining.clamp(1, MAX_POLL_SECS);
+            let path = format!(
+                "/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll_secs}{version}"
+            );
+            let Err(error) = wait.long_poll(path, state == "started").await? else {
                 return Ok(WaitOutcome::Reached);
             };
             match error.kind {
@@ -75,106 +73,95 @@ impl FlyReader {
                 ErrorKind::NotFound | ErrorKind::Ambiguous | ErrorKind::Conflict => {}
                 _ => return Err(error),
             }
-            // A machine that was just made may not be known everywhere yet, so it is looked at before it counts as gone.
-            let Some(machine) = watch.read_machine().await? else {
+            // A new machine may not be known everywhere yet, so a 404 of the poll does not prove
+            // that it is gone; reading it does.
+            let Some(machine) = wait.read_machine().await? else {
                 return Ok(WaitOutcome::Gone);
             };
             if machine.state == state {
                 return Ok(WaitOutcome::Reached);
             }
             if exit_diagnosis::is_inactive(&machine) {
-                return Err(watch.failure_error(&machine).await);
+                return Err(wait.failure_error(&machine).await);
             }
-            if left == 0 {
-                return Err(watch.timeout_error(&machine, limit_secs).await);
+            if remaining == 0 {
+                return Err(wait.timeout_error(&machine, limit_secs).await);
             }
             self.http.sleep_scaled(START_POLL_INTERVAL).await;
         }
     }
 
-    /// Waits until every check of a running machine passes. One that does not pass yet is no failure until the limit is
-    /// over; a program that crashes, or has ended, is one at once.
+    /// Waits until all checks of a running machine pass. A failing check is not an error until the
+    /// time is over, but a program that crashes or exits is an error at once.
     ///
     /// # Errors
-    /// [`Trouble::Failed`] with how the program ended, or what the first failing check said.
+    /// [`ErrorKind::Failed`] with how the program exited, or the output of the first failing check.
     pub async fn wait_until_checks_pass(
         &self,
         app: &str,
         id: &str,
         limit_secs: u64,
-        voice: &ProgressSink,
+        progress: &ProgressSink,
     ) -> Result<wire::MachineResponse, CloudError> {
-        let doing = format!("wait until the checks of machine {id} of {app} pass");
-        let mut watch = MachineWait {
-            reader: self,
-            app,
-            id,
-            operation: doing,
-            progress: voice,
-            last_status: None,
-        };
+        let operation = format!("wait until the checks of machine {id} of {app} pass");
+        let mut wait = MachineWait::new(self, app, id, operation, progress);
         let deadline = self.http.deadline_in(limit_secs);
         loop {
-            let machine = watch.read_running_machine().await?;
-            let sign = exit_diagnosis::machine_status(&machine);
-            if sign.state == "started"
-                && sign.checks_total > 0
-                && sign.checks_passing == sign.checks_total
+            let machine = wait.read_running_machine().await?;
+            let status = exit_diagnosis::machine_status(&machine);
+            if status.state == "started"
+                && status.checks_total > 0
+                && status.checks_passing == status.checks_total
             {
                 return Ok(machine);
             }
             if deadline.remaining_secs() == 0 {
-                return Err(watch.timeout_error(&machine, limit_secs).await);
+                return Err(wait.timeout_error(&machine, limit_secs).await);
             }
             self.http.sleep_scaled(CHECKS_POLL_INTERVAL).await;
         }
     }
 
-    /// Waits until a machine without checks has stayed up for ten seconds, as flyctl's smoke checks do. A restart in
-    /// between begins them anew.
+    /// Waits until a machine without checks has stayed up for ten seconds, as flyctl's smoke checks
+    /// do. A restart in between starts the ten seconds again.
     ///
     /// # Errors
-    /// [`Trouble::Failed`] with how its program ended when it crashes or ends, or does not stay up within `limit_secs`.
+    /// [`ErrorKind::Failed`] with how the program exited, if it crashes, exits, or does not stay up
+    /// within `limit_secs` seconds.
     pub async fn wait_until_stable(
         &self,
         app: &str,
         id: &str,
         limit_secs: u64,
-        voice: &ProgressSink,
+        progress: &ProgressSink,
     ) -> Result<wire::MachineResponse, CloudError> {
-        let doing = format!("wait until machine {id} of {app} stays up");
-        let mut watch = MachineWait {
-            reader: self,
-            app,
-            id,
-            operation: doing,
-            progress: voice,
-            last_status: None,
-        };
+        let operation = format!("wait until machine {id} of {app} stays up");
+        let mut wait = MachineWait::new(self, app, id, operation, progress);
         let deadline = self.http.deadline_in(limit_secs);
-        let smoke = SMOKE_CHECK_SECS.min(limit_secs);
-        let mut steady = self.http.deadline_in(smoke);
-        let mut turn = None;
+        let smoke_secs = SMOKE_CHECK_SECS.min(limit_secs);
+        let mut stable_at = self.http.deadline_in(smoke_secs);
+        let mut last_change = None;
         loop {
-            // What a look tells is as old as the question.
-            let is_over = steady.has_passed();
-            let machine = watch.read_running_machine().await?;
-            let seen = exit_diagnosis::last_start_or_exit(&machine);
-            if machine.state != "started" || turn != Some(seen) {
-                steady = self.http.deadline_in(smoke);
-                turn = Some(seen);
-            } else if is_over {
+            // Check the time before reading the machine: the status is only known to be current as
+            // of the request, so a later time would overstate how long it stayed up.
+            let was_stable = stable_at.has_passed();
+            let machine = wait.read_running_machine().await?;
+            let change = exit_diagnosis::last_start_or_exit(&machine);
+            if machine.state != "started" || last_change != Some(change) {
+                stable_at = self.http.deadline_in(smoke_secs);
+                last_change = Some(change);
+            } else if was_stable {
                 return Ok(machine);
             }
             if deadline.remaining_secs() == 0 {
-                return Err(watch.timeout_error(&machine, limit_secs).await);
+                return Err(wait.timeout_error(&machine, limit_secs).await);
             }
             self.http.sleep_scaled(START_POLL_INTERVAL).await;
         }
     }
 }
 
-/// One wait for one machine.
+/// The context of one wait for one machine.
 struct MachineWait<'a> {
     reader: &'a FlyReader,
     app: &'a str,
@@ -184,32 +171,50 @@ struct MachineWait<'a> {
     last_status: Option<MachineStatus>,
 }
 
-impl MachineWait<'_> {
-    /// One long poll; the inner result is its answer. It is never repeated blindly: 408 is an answer here, not a
-    /// failure. A machine that starts is looked at meanwhile, and the outer error is one whose program crashes.
+impl<'a> MachineWait<'a> {
+    fn new(
+        reader: &'a FlyReader,
+        app: &'a str,
+        id: &'a str,
+        operation: String,
+        progress: &'a ProgressSink,
+    ) -> Self {
+        Self {
+            reader,
+            app,
+            id,
+            operation,
+            progress,
+            last_status: None,
+        }
+    }
+
+    /// One long poll. The inner result is its response; it is never retried blindly, since 408 is a
+    /// regular response here. While a starting machine is polled it is also read regularly; the
+    /// outer error is that its program crashes.
     async fn long_poll(
         &mut self,
         path: String,
-        starts: bool,
+        is_starting: bool,
     ) -> Result<Result<(), CloudError>, CloudError> {
-        let (reader, id, doing) = (self.reader, self.id, self.operation.clone());
-        let call = ApiRequest {
+        let (reader, id, operation) = (self.reader, self.id, self.operation.clone());
+        let request = ApiRequest {
             method: Method::GET,
             path,
             body: None,
             action: RateLimitedAction::Other("wait"),
             identifier: id,
             idempotency: Idempotency::NotIdempotent,
-            operation: doing,
+            operation,
         };
-        let answer = reader.http.send::<serde::de::IgnoredAny>(&call);
-        tokio::pin!(answer);
+        let response = reader.http.send::<serde::de::IgnoredAny>(&request);
+        tokio::pin!(response);
         loop {
             tokio::select! {
-                answer = &mut answer => return Ok(answer.map(drop)),
-                () = reader.http.sleep_scaled(START_POLL_INTERVAL), if starts => {}
+                response = &mut response => return Ok(response.map(drop)),
+                () = reader.http.sleep_scaled(START_POLL_INTERVAL), if is_starting => {}
             }
-            // What cannot be read now is looked at after the poll.
+            // Ignore read errors here: the caller reads the machine again after the poll.
             if let Ok(Some(machine)) = self.read_machine().await
                 && (exit_diagnosis::is_crash_looping(&machine)
                     || exit_diagnosis::has_exited(&machine))
@@ -219,10 +224,10 @@ impl MachineWait<'_> {
         }
     }
 
-    /// Looks at the machine, and tells what is seen; nothing when it is gone.
+    /// Reads the machine and reports its status. `None` if it is gone.
     async fn read_machine(&mut self) -> Result<Option<wire::MachineResponse>, CloudError> {
         match self.reader.get_machine(self.app, self.id).await {
-            Err(gone) if gone.is_not_found() => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
             Ok(machine) => {
                 self.progress.report_change(
@@ -234,7 +239,7 @@ impl MachineWait<'_> {
         }
     }
 
-    /// The same of a machine that should be up: gone, crashing or at rest is an error.
+    /// Reads a machine that should be running. It is an error if it is gone, crashing or inactive.
     async fn read_running_machine(&mut self) -> Result<wire::MachineResponse, CloudError> {
         let Some(machine) = self.read_machine().await? else {
             return Err(CloudError::new(
@@ -249,7 +254,7 @@ impl MachineWait<'_> {
         Ok(machine)
     }
 
-    /// The same when the time is over, and nothing else is wrong with it.
+    /// The error of a wait whose time is over.
     async fn timeout_error(&self, machine: &wire::MachineResponse, limit_secs: u64) -> CloudError {
         let error = self.failure_error(machine).await;
         CloudError {
@@ -259,13 +264,14 @@ impl MachineWait<'_> {
     }
 
     async fn failure_error(&self, machine: &wire::MachineResponse) -> CloudError {
-        // What it was waited for is chance, too.
-        let doing = match exit_diagnosis::is_restarting_repeatedly(machine) {
+        // In a crash loop it depends on timing which wait notices the failure, so report it as a
+        // failed start.
+        let operation = match exit_diagnosis::is_restarting_repeatedly(machine) {
             true => format!("start machine {} of {}", self.id, self.app),
             false => self.operation.clone(),
         };
         CloudError::new(
-            doing,
+            operation,
             ErrorKind::Failed,
             self.reader.describe_failure(self.app, machine).await,
         )

@@ -1,12 +1,13 @@
-//! What the Machines API says, as its OpenAPI document and flyctl's client describe it. Only what we read; a field
-//! that may be missing has a default, because answers differ between endpoints.
+//! The response types of the Machines API, after its OpenAPI document and flyctl's client. Only the
+//! fields that are used. A field that may be missing has a default, because responses differ
+//! between endpoints.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Go writes `null` for empty lists and maps.
+/// Deserializes `null` as the default: Go serializes empty lists and maps as `null`.
 fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     from: D,
 ) -> Result<T, D::Error> {
@@ -17,82 +18,82 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AppResponse {
-    /// Fly's id.
+    /// Fly's id of the app.
     #[serde(deserialize_with = "null_as_default")]
     pub id: String,
-    /// Its name.
+    /// The app's name.
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
     /// `pending`, `deployed`, `suspended`.
     #[serde(deserialize_with = "null_as_default")]
     pub status: String,
-    /// Its 6PN network.
+    /// The app's 6PN network.
     #[serde(deserialize_with = "null_as_default")]
     pub network: String,
-    /// Its organization.
+    /// The organization that the app belongs to.
     #[serde(deserialize_with = "null_as_default")]
     pub organization: Organization,
 }
 
-/// An organization.
+/// The organization of an app.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Organization {
-    /// Its slug.
+    /// The slug; for a personal organization the alias `personal`.
     #[serde(deserialize_with = "null_as_default")]
     pub slug: String,
 }
 
-/// A machine, as lists and single reads give it.
+/// A machine, as returned by lists, reads and writes.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MachineResponse {
-    /// Fly's id.
+    /// Fly's id of the machine.
     pub id: String,
-    /// Its name.
+    /// The machine's name.
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
-    /// Its state.
+    /// The state, such as `started`.
     #[serde(deserialize_with = "null_as_default")]
     pub state: String,
-    /// Its region.
+    /// The region code.
     #[serde(deserialize_with = "null_as_default")]
     pub region: String,
-    /// When it was made, in RFC 3339.
+    /// The time of creation, in RFC 3339.
     #[serde(deserialize_with = "null_as_default")]
     pub created_at: String,
-    /// The version of its configuration.
+    /// The id of the current version of the configuration.
     #[serde(deserialize_with = "null_as_default")]
     pub instance_id: String,
-    /// What it runs.
+    /// The image that the machine runs.
     #[serde(deserialize_with = "null_as_default")]
     pub image_ref: ImageRef,
-    /// Its configuration; missing while the host cannot be reached.
+    /// The configuration; missing while the host is unreachable.
     #[serde(deserialize_with = "null_as_default")]
     pub config: Value,
-    /// What is known of the configuration while the host cannot be reached.
+    /// The known part of the configuration while the host is unreachable.
     #[serde(deserialize_with = "null_as_default")]
     pub incomplete_config: Value,
-    /// `ok`, `unknown` or `unreachable`; taken for `ok` when absent.
+    /// `ok`, `unknown` or `unreachable`; `ok` if absent.
     pub host_status: Option<String>,
-    /// Whether the proxy leaves it out.
+    /// Whether Fly's proxy does not route to the machine.
     #[serde(deserialize_with = "null_as_default")]
     pub cordoned: bool,
-    /// Its checks.
+    /// The status of the machine's checks.
     #[serde(deserialize_with = "null_as_default")]
     pub checks: Vec<CheckStatus>,
-    /// What happened to it, newest first.
+    /// The machine's events, newest first. Fly returns only the latest.
     #[serde(deserialize_with = "null_as_default")]
     pub events: Vec<MachineEvent>,
-    /// The nonce of its lease, when it was made with one.
+    /// The nonce of the lease that the machine was created with, if any.
     pub nonce: Option<String>,
 }
 
-/// A configuration that a machine has or had (`MachineVersion` in the OpenAPI document).
+/// A current or former configuration of a machine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MachineVersion {
-    /// The `instance_id` of that time.
+    /// The `instance_id` of this version.
     #[serde(deserialize_with = "null_as_default")]
     pub version: String,
     /// The configuration as it was sent.
@@ -100,7 +101,8 @@ pub struct MachineVersion {
     pub user_config: Value,
 }
 
-/// A lease. The documentation and the service put it into an envelope; the OpenAPI document does not.
+/// The response to a lease request. The documentation and the service wrap the lease in an
+/// envelope; the OpenAPI document does not.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LeaseResponse {
@@ -110,27 +112,27 @@ pub struct LeaseResponse {
 }
 
 impl LeaseResponse {
-    /// The lease itself.
+    /// The lease, from whichever place the response has it in.
     #[must_use]
     pub fn into_lease(self) -> MachineLease {
         self.data.unwrap_or(self.bare)
     }
 }
 
-/// Who may change a machine, and until when.
+/// A lease on a machine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MachineLease {
-    /// What a write must carry; only whoever took the lease sees it.
+    /// The nonce that a write must carry. Only the lease holder gets it.
     #[serde(deserialize_with = "null_as_default")]
     pub nonce: String,
-    /// When it ends, in Unix seconds.
+    /// The expiry, in Unix seconds.
     #[serde(deserialize_with = "null_as_default")]
     pub expires_at: i64,
-    /// Whose token took it.
+    /// The identity whose token acquired the lease.
     #[serde(deserialize_with = "null_as_default")]
     pub owner: String,
-    /// What they said about it.
+    /// The description that the lease holder gave.
     #[serde(deserialize_with = "null_as_default")]
     pub description: String,
     /// The machine's `instance_id`.
@@ -146,44 +148,44 @@ pub struct ImageRef {
     pub digest: Option<String>,
 }
 
-/// The state of a check.
+/// The status of a check.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CheckStatus {
-    /// Its name.
+    /// The check's name.
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
     /// `passing`, `warning`, `critical`.
     #[serde(deserialize_with = "null_as_default")]
     pub status: String,
-    /// What it said.
+    /// The output of the latest run.
     #[serde(deserialize_with = "null_as_default")]
     pub output: String,
 }
 
-/// Something that happened to a machine.
+/// An event of a machine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MachineEvent {
     /// `launch`, `start`, `exit`, …
     #[serde(rename = "type", deserialize_with = "null_as_default")]
     pub kind: String,
-    /// The state it led to.
+    /// The state that the event led to.
     #[serde(deserialize_with = "null_as_default")]
     pub status: String,
-    /// Who did it: `user`, `proxy`, or `flyd`, which is the host.
+    /// The actor: `user`, `proxy`, or `flyd`, which is the host.
     #[serde(deserialize_with = "null_as_default")]
     pub source: String,
-    /// When, in Unix milliseconds.
+    /// The time, in Unix milliseconds.
     #[serde(deserialize_with = "null_as_default")]
     pub timestamp: i64,
-    /// Details, by sort of event.
+    /// Details that depend on the event type.
     #[serde(deserialize_with = "null_as_default")]
     pub request: Value,
 }
 
 impl MachineEvent {
-    /// The details of an exit, at either place where the API puts them.
+    /// The details of an `exit` event, from either place where the API puts them.
     #[must_use]
     pub fn exit_event(&self) -> Option<&Value> {
         self.request
@@ -192,182 +194,182 @@ impl MachineEvent {
     }
 }
 
-/// `GET /orgs/{slug}/machines`: an overview, enough to find what bears our mark.
+/// A machine in the list of an organization's machines (`GET /orgs/{slug}/machines`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OrgMachine {
-    /// Fly's id.
+    /// Fly's id of the machine.
     pub id: String,
-    /// The app it belongs to.
+    /// The name of the machine's app.
     #[serde(deserialize_with = "null_as_default")]
     pub app_name: String,
-    /// Part of its configuration.
+    /// The part of the configuration that the list contains.
     #[serde(deserialize_with = "null_as_default")]
     pub config: OrgMachineConfig,
 }
 
-/// Part of a configuration.
+/// The part of a machine's configuration in the list of an organization.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OrgMachineConfig {
-    /// Its metadata.
+    /// The machine's metadata.
     #[serde(deserialize_with = "null_as_default")]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A page of [`OrgMachine`].
+/// A page of an organization's machines.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OrgMachinesResponse {
-    /// The machines.
+    /// The machines of this page.
     #[serde(deserialize_with = "null_as_default")]
     pub machines: Vec<OrgMachine>,
-    /// Where the next page begins.
+    /// The cursor of the next page; empty on the last page.
     #[serde(deserialize_with = "null_as_default")]
     pub next_cursor: String,
-    /// Regions that did not answer: the list is not complete.
+    /// Regions that did not respond, so that the list is incomplete.
     #[serde(deserialize_with = "null_as_default")]
     pub error_regions: Vec<String>,
 }
 
-/// A volume.
+/// A volume, as returned by lists, creates and updates.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeResponse {
-    /// Fly's id.
+    /// Fly's id of the volume.
     pub id: String,
-    /// Its name; several share one.
+    /// The name; several volumes may share one.
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
-    /// Its state.
+    /// The state, such as `created`.
     #[serde(deserialize_with = "null_as_default")]
     pub state: String,
-    /// Its size.
+    /// The size in GiB.
     #[serde(deserialize_with = "null_as_default")]
     pub size_gb: u32,
-    /// Its region.
+    /// The region code.
     #[serde(deserialize_with = "null_as_default")]
     pub region: String,
-    /// Whether it is encrypted.
+    /// Whether the volume is encrypted.
     #[serde(deserialize_with = "null_as_default")]
     pub encrypted: bool,
-    /// When it was made, as RFC 3339.
+    /// The time of creation, in RFC 3339.
     #[serde(deserialize_with = "null_as_default")]
     pub created_at: String,
-    /// The machine that holds it.
+    /// The id of the machine that has the volume attached.
     pub attached_machine_id: Option<String>,
-    /// For how many days snapshots are kept.
+    /// How many days snapshots are kept.
     pub snapshot_retention: Option<u32>,
-    /// Whether snapshots are taken daily.
+    /// Whether daily snapshots are taken.
     pub auto_backup_enabled: Option<bool>,
-    /// How much of it is used, in bytes; told of a volume that a machine holds.
+    /// The used space in bytes; only set while the volume is attached.
     #[serde(deserialize_with = "null_as_default")]
     pub bytes_used: u64,
-    /// How much it can hold, in bytes.
+    /// The capacity in bytes; only set while the volume is attached.
     #[serde(deserialize_with = "null_as_default")]
     pub bytes_total: u64,
-    /// Whether its host answers.
+    /// `ok`, `unknown` or `unreachable`; `ok` if absent.
     pub host_status: Option<String>,
 }
 
-/// `PUT …/extend`.
+/// The response to extending a volume (`PUT …/extend`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ExtendVolumeResponse {
-    /// The volume as it is now.
+    /// The extended volume.
     pub volume: VolumeResponse,
-    /// Whether the machine must restart to see it.
+    /// Whether the machine must restart to see the new size.
     #[serde(deserialize_with = "null_as_default")]
     pub needs_restart: bool,
 }
 
-/// A list of secrets, and the version after a write.
+/// A list of secrets, or the response to a write of secrets.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AppSecrets {
-    /// The secrets.
+    /// The app's secrets.
     #[serde(deserialize_with = "null_as_default")]
     pub secrets: Vec<AppSecret>,
-    /// Only in the answer to a write.
+    /// The version of the app's secrets; only set in the response to a write.
     pub version: Option<u64>,
 }
 
-/// A secret: never its value.
+/// A secret of an app, without its value.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AppSecret {
-    /// Its name.
+    /// The name.
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
-    /// An opaque digest.
+    /// An opaque digest of the value.
     #[serde(deserialize_with = "null_as_default")]
     pub digest: String,
 }
 
-/// A list of addresses.
+/// The list of an app's IP addresses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct IpAssignmentsResponse {
-    /// The addresses.
+    /// The assigned addresses.
     #[serde(deserialize_with = "null_as_default")]
     pub ips: Vec<IpAssignment>,
 }
 
-/// An address.
+/// An IP address that is assigned to an app.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct IpAssignment {
-    /// The address itself.
+    /// The address.
     #[serde(deserialize_with = "null_as_default")]
     pub ip: String,
-    /// Its region.
+    /// The region code, if the address is regional.
     #[serde(deserialize_with = "null_as_default")]
     pub region: String,
-    /// Whether it is shared.
+    /// Whether the address is shared with other apps.
     #[serde(deserialize_with = "null_as_default")]
     pub shared: bool,
-    /// When it was assigned, as RFC 3339.
+    /// The time of assignment, in RFC 3339.
     #[serde(deserialize_with = "null_as_default")]
     pub created_at: String,
-    /// Whether it is for outgoing connections only.
+    /// Whether the address is used for outgoing connections only.
     #[serde(deserialize_with = "null_as_default")]
     pub egress: bool,
 }
 
-/// A page of certificates.
+/// A page of an app's certificates.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CertificatesResponse {
-    /// The certificates.
+    /// The certificates of this page.
     #[serde(deserialize_with = "null_as_default")]
     pub certificates: Vec<CertificateSummary>,
-    /// Where the next page begins.
+    /// The cursor of the next page; empty on the last page.
     #[serde(deserialize_with = "null_as_default")]
     pub next_cursor: String,
 }
 
-/// A certificate.
+/// A certificate in a list.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CertificateSummary {
-    /// Its host.
+    /// The host name.
     #[serde(deserialize_with = "null_as_default")]
     pub hostname: String,
-    /// Whether DNS points here.
+    /// Whether the host name's DNS records point to the app.
     #[serde(deserialize_with = "null_as_default")]
     pub configured: bool,
 }
 
-/// An organization, wrapped as the API answers.
+/// The response to reading an organization.
 #[derive(Clone, Debug, Deserialize)]
 pub struct OrganizationResponse {
-    /// It.
+    /// The organization.
     pub organization: OrganizationDetails,
 }
 
-/// What we need of an organization.
+/// The fields of an organization that are used.
 #[derive(Clone, Debug, Deserialize)]
 pub struct OrganizationDetails {
-    /// Its own slug, never an alias.
+    /// The canonical slug, never the alias `personal`.
     pub raw_slug: String,
 }

@@ -1,18 +1,18 @@
-//! The challenge of a registry that hands out tokens: where to ask for one, and for what.
+//! The bearer challenge by which a registry says where to request a token, and for what.
 
 /// `Bearer realm="…",service="…",scope="…"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BearerChallenge {
-    /// Where tokens are given out.
+    /// The URL of the token endpoint.
     pub(super) realm: String,
-    /// For whom the token is meant.
+    /// The service that the token is for.
     pub(super) service: Option<String>,
-    /// What it is to allow.
+    /// The requested permissions.
     pub(super) scope: Option<String>,
 }
 
 impl BearerChallenge {
-    /// Reads a `WWW-Authenticate` header; `None` when it asks for no token.
+    /// Parses a `WWW-Authenticate` header. `None` if it has no bearer challenge.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let at = header.to_ascii_lowercase().find("bearer ")?;
         let mut challenge = Self {
@@ -20,29 +20,30 @@ impl BearerChallenge {
             service: None,
             scope: None,
         };
-        let mut rest = &header[at + "bearer ".len()..];
-        while let Some((name, value, after)) = parse_parameter(rest) {
+        let mut remaining = &header[at + "bearer ".len()..];
+        while let Some((name, value, after)) = parse_parameter(remaining) {
             match name {
                 "realm" => challenge.realm = value.to_owned(),
                 "service" => challenge.service = Some(value.to_owned()),
                 "scope" => challenge.scope = Some(value.to_owned()),
                 _ => {}
             }
-            rest = after;
+            remaining = after;
         }
         (!challenge.realm.is_empty()).then_some(challenge)
     }
 }
 
-/// The first `name="value"` or `name=value`, and what follows. A value in quotes may hold commas.
+/// Parses the first `name="value"` or `name=value`, and returns what follows. A quoted value may
+/// contain commas.
 fn parse_parameter(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, rest) = text.trim_start_matches([' ', ',']).split_once('=')?;
-    if let Some(quoted) = rest.strip_prefix('"') {
-        let (value, rest) = quoted.split_once('"')?;
-        return Some((name.trim(), value, rest));
+    let (name, remaining) = text.trim_start_matches([' ', ',']).split_once('=')?;
+    if let Some(quoted) = remaining.strip_prefix('"') {
+        let (value, remaining) = quoted.split_once('"')?;
+        return Some((name.trim(), value, remaining));
     }
-    let end = rest.find(',').unwrap_or(rest.len());
-    Some((name.trim(), rest[..end].trim(), &rest[end..]))
+    let end = remaining.find(',').unwrap_or(remaining.len());
+    Some((name.trim(), remaining[..end].trim(), &remaining[end..]))
 }
 
 #[cfg(test)]

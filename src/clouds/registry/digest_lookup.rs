@@ -1,4 +1,5 @@
-//! One look at one manifest: the redirects, the challenge, and the digest in the answer.
+//! The lookup of one image's digest: follows redirects, authenticates if the registry asks for it,
+//! and reads the digest from the response.
 
 use std::sync::atomic::Ordering;
 
@@ -13,34 +14,37 @@ use super::{RegistryClientInner, challenge::BearerChallenge};
 use crate::clouds::{
     CloudError, ErrorKind,
     endpoint::{self, is_loopback},
-    http::connection_error,
+    http_errors::connection_error,
 };
 
-/// What a manifest may be. A registry that is not told would answer with a form that has another digest.
+/// The accepted media types. Without them, a registry may return an older manifest format, which
+/// has another digest.
 const MANIFEST_MEDIA_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
-/// Where registries put the digest of what they answer with.
+/// The response header with the digest of the manifest.
 const DIGEST_HEADER: &str = "docker-content-digest";
-/// Redirects and challenges before a registry counts as broken. The longest known way is a redirect to a region and
-/// a challenge there.
+/// The most redirects and challenges of one lookup. The longest known chain is a redirect to a
+/// region and a challenge there.
 const MAX_HOPS: usize = 5;
-/// The largest manifest that registries take (distribution specification, "pushing manifests").
+/// The largest manifest that registries accept, in bytes (distribution specification, "pushing
+/// manifests").
 const MAX_MANIFEST_BYTES: usize = 4 << 20;
 
-/// One look.
+/// The lookup of one digest.
 pub(super) struct DigestLookup<'a> {
     client: &'a RegistryClientInner,
     operation: &'a str,
     manifest_url: &'a Url,
-    /// For where it may be sent, and for nowhere else.
+    /// The `Authorization` header, and the only origin that it may be sent to.
     authorization: Option<(Url, HeaderValue)>,
-    /// The same as it was at first: a token may be asked for with it, at the same place.
+    /// The credentials for the registry itself. They may also be used to request a token at the
+    /// same origin.
     registry_credentials: Option<&'a HeaderValue>,
     has_authenticated: bool,
 }
 
-/// What a realm gives out; registries differ in the key.
+/// The response of a token endpoint; registries differ in the key.
 #[derive(Deserialize)]
 struct TokenResponse {
     token: Option<String>,
@@ -49,81 +53,84 @@ struct TokenResponse {
 
 impl<'a> DigestLookup<'a> {
     pub(super) fn new(
-        inner: &'a RegistryClientInner,
-        doing: &'a str,
-        home: &'a Url,
-        account: Option<&'a HeaderValue>,
+        client: &'a RegistryClientInner,
+        operation: &'a str,
+        manifest_url: &'a Url,
+        credentials: Option<&'a HeaderValue>,
     ) -> Self {
-        let authorization = account.map(|header| (home.clone(), header.clone()));
+        let authorization = credentials.map(|header| (manifest_url.clone(), header.clone()));
         Self {
-            client: inner,
-            operation: doing,
-            manifest_url: home,
+            client,
+            operation,
+            manifest_url,
             authorization,
-            registry_credentials: account,
+            registry_credentials: credentials,
             has_authenticated: false,
         }
     }
 
-    /// The digest: from the header, or of the manifest itself where a registry sends no header.
+    /// Resolves the digest: from the response header, or by hashing the manifest if a registry
+    /// sends no header.
     pub(super) async fn resolve(mut self) -> Result<String, CloudError> {
-        let answer = self.send_following(&Method::HEAD).await?;
-        let headless = matches!(
-            answer.status(),
+        let response = self.send_following(&Method::HEAD).await?;
+        // HEAD does not count against Docker Hub's pull limit (Docker's documentation), but some registries
+        // do not support it.
+        let head_unsupported = matches!(
+            response.status(),
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
         );
-        if !headless {
-            let answer = self.require_success(answer)?;
-            if let Some(digest) = digest_from_headers(answer.headers()) {
+        if !head_unsupported {
+            let response = self.require_success(response)?;
+            if let Some(digest) = digest_from_headers(response.headers()) {
                 return Ok(digest);
             }
         }
-        let answer = self.send_following(&Method::GET).await?;
-        let answer = self.require_success(answer)?;
-        match digest_from_headers(answer.headers()) {
+        let response = self.send_following(&Method::GET).await?;
+        let response = self.require_success(response)?;
+        match digest_from_headers(response.headers()) {
             Some(digest) => Ok(digest),
-            None => self.hash_manifest(answer).await,
+            None => self.hash_manifest(response).await,
         }
     }
 
-    async fn hash_manifest(&self, mut answer: Response) -> Result<String, CloudError> {
+    async fn hash_manifest(&self, mut response: Response) -> Result<String, CloudError> {
         let (mut hash, mut size) = (Sha256::new(), 0);
-        while let Some(part) = answer
+        while let Some(chunk) = response
             .chunk()
             .await
             .map_err(|error| connection_error(self.operation, &error))?
         {
-            size += part.len();
+            size += chunk.len();
             if size > MAX_MANIFEST_BYTES {
                 return Err(self.error(
                     ErrorKind::InvalidResponse,
                     "the answer is too large for a manifest",
                 ));
             }
-            hash.update(&part);
+            hash.update(&chunk);
         }
-        let digits: String = hash
+        let digest: String = hash
             .finalize()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Ok(format!("sha256:{digits}"))
+        Ok(format!("sha256:{digest}"))
     }
 
-    /// Sends a request, goes where it is pointed to, and gets a token where one is asked for.
+    /// Sends a request, follows redirects, and authenticates if the registry asks for it.
     async fn send_following(&mut self, method: &Method) -> Result<Response, CloudError> {
         let mut url = self.manifest_url.clone();
         for _ in 0..MAX_HOPS {
-            let answer = self
+            let response = self
                 .send_once(method, &url, self.authorization_for(&url))
                 .await?;
-            if let Some(next) = self.redirect_target(&answer, &url)? {
+            if let Some(next) = self.redirect_target(&response, &url)? {
                 url = next;
                 continue;
             }
-            match bearer_challenge(&answer).filter(|_| !self.has_authenticated) {
+            match bearer_challenge(&response).filter(|_| !self.has_authenticated) {
                 Some(challenge) => self.authenticate(&challenge, &url).await?,
-                None => return Ok(answer),
+                None => return Ok(response),
             }
         }
         Err(self.error(
@@ -133,11 +140,11 @@ impl<'a> DigestLookup<'a> {
     }
 
     fn authorization_for(&self, url: &Url) -> Option<HeaderValue> {
-        let here = self
+        let matching = self
             .authorization
             .as_ref()
-            .filter(|(place, _)| place.origin() == url.origin());
-        here.map(|(_, header)| header.clone())
+            .filter(|(origin_url, _)| origin_url.origin() == url.origin());
+        matching.map(|(_, header)| header.clone())
     }
 
     async fn send_once(
@@ -156,32 +163,32 @@ impl<'a> DigestLookup<'a> {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let answer = request
+        let response = request
             .send()
             .await
             .map_err(|error| connection_error(self.operation, &error))?;
-        tracing::debug!(%method, host = url.host_str(), path = url.path(), status = answer.status().as_u16());
-        Ok(answer)
+        tracing::debug!(%method, host = url.host_str(), path = url.path(), status = response.status().as_u16());
+        Ok(response)
     }
 
-    /// Where a redirect points.
-    fn redirect_target(&self, answer: &Response, from: &Url) -> Result<Option<Url>, CloudError> {
-        let location = answer
+    /// The target of a redirect, if the response is one.
+    fn redirect_target(&self, response: &Response, from: &Url) -> Result<Option<Url>, CloudError> {
+        let location = response
             .headers()
             .get(LOCATION)
             .and_then(|location| location.to_str().ok());
-        match location.filter(|_| answer.status().is_redirection()) {
+        match location.filter(|_| response.status().is_redirection()) {
             None => Ok(None),
             Some(location) => self.require_safe_url(from.join(location).ok()).map(Some),
         }
     }
 
-    /// An address that may be asked: over TLS, or on this machine where the registry itself is.
+    /// Requires TLS, or plain HTTP on this machine if the registry itself is there.
     fn require_safe_url(&self, url: Option<Url>) -> Result<Url, CloudError> {
-        let local = |url: &Url| {
+        let is_local = |url: &Url| {
             url.scheme() == "http" && is_loopback(url) && is_loopback(self.manifest_url)
         };
-        url.filter(|url| url.scheme() == "https" || local(url))
+        url.filter(|url| url.scheme() == "https" || is_local(url))
             .ok_or_else(|| {
                 self.error(
                     ErrorKind::Rejected,
@@ -190,11 +197,12 @@ impl<'a> DigestLookup<'a> {
             })
     }
 
-    /// Gets the token that a challenge asks for; it counts where the challenge came from.
+    /// Requests the token that a challenge asks for. The token is only sent to the origin of the
+    /// challenge.
     async fn authenticate(
         &mut self,
         challenge: &BearerChallenge,
-        at: &Url,
+        challenged_url: &Url,
     ) -> Result<(), CloudError> {
         self.has_authenticated = true;
         let mut realm = self.require_safe_url(Url::parse(&challenge.realm).ok())?;
@@ -203,19 +211,27 @@ impl<'a> DigestLookup<'a> {
                 realm.query_pairs_mut().append_pair(name, value);
             }
         }
-        let at_home = at.origin() == self.manifest_url.origin()
+        // The Fly token may only be presented to a token endpoint of the registry itself.
+        let is_same_origin = challenged_url.origin() == self.manifest_url.origin()
             && realm.origin() == self.manifest_url.origin();
-        let account = self.registry_credentials.filter(|_| at_home).cloned();
-        let answer = self.send_once(&Method::GET, &realm, account).await?;
-        let answer = self.require_success(answer)?;
-        let given = endpoint::read_body(self.operation, answer).await?;
-        let given: TokenResponse = serde_json::from_slice(&given).map_err(|_| {
-            self.error(
-                ErrorKind::InvalidResponse,
-                "the registry gave no token where it points to",
-            )
-        })?;
-        let token = given.token.or(given.access_token).unwrap_or_default();
+        let credentials = self
+            .registry_credentials
+            .filter(|_| is_same_origin)
+            .cloned();
+        let response = self.send_once(&Method::GET, &realm, credentials).await?;
+        let response = self.require_success(response)?;
+        let token_response = endpoint::read_body(self.operation, response).await?;
+        let token_response: TokenResponse =
+            serde_json::from_slice(&token_response).map_err(|_| {
+                self.error(
+                    ErrorKind::InvalidResponse,
+                    "the registry gave no token where it points to",
+                )
+            })?;
+        let token = token_response
+            .token
+            .or(token_response.access_token)
+            .unwrap_or_default();
         let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
             self.error(
                 ErrorKind::InvalidResponse,
@@ -223,18 +239,18 @@ impl<'a> DigestLookup<'a> {
             )
         })?;
         header.set_sensitive(true);
-        self.authorization = Some((at.clone(), header));
+        self.authorization = Some((challenged_url.clone(), header));
         Ok(())
     }
 
-    /// An answer that says yes.
-    fn require_success(&self, answer: Response) -> Result<Response, CloudError> {
-        let status = answer.status();
+    /// Turns a response with an error status into an error.
+    fn require_success(&self, response: Response) -> Result<Response, CloudError> {
+        let status = response.status();
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let words = status.canonical_reason().unwrap_or_default().to_lowercase();
-        let request_id = answer
+        let reason = status.canonical_reason().unwrap_or_default().to_lowercase();
+        let request_id = response
             .headers()
             .get("fly-request-id")
             .and_then(|id| id.to_str().ok());
@@ -244,13 +260,13 @@ impl<'a> DigestLookup<'a> {
             cloud: crate::clouds::CloudProvider::Fly,
             ..self.error(
                 ErrorKind::from_status(status.as_u16()),
-                format!("{} {words}", status.as_u16()).trim_end(),
+                format!("{} {reason}", status.as_u16()).trim_end(),
             )
         })
     }
 
-    fn error(&self, trouble: ErrorKind, what: &str) -> CloudError {
-        CloudError::new(self.operation, trouble, what)
+    fn error(&self, kind: ErrorKind, message: &str) -> CloudError {
+        CloudError::new(self.operation, kind, message)
     }
 }
 
@@ -261,11 +277,11 @@ fn digest_from_headers(headers: &HeaderMap) -> Option<String> {
         .map(|_| digest.to_owned())
 }
 
-fn bearer_challenge(answer: &Response) -> Option<BearerChallenge> {
-    if answer.status() != StatusCode::UNAUTHORIZED {
+fn bearer_challenge(response: &Response) -> Option<BearerChallenge> {
+    if response.status() != StatusCode::UNAUTHORIZED {
         return None;
     }
-    let headers = answer.headers().get_all(WWW_AUTHENTICATE).into_iter();
+    let headers = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
     headers
         .filter_map(|header| header.to_str().ok())
         .find_map(BearerChallenge::parse)

@@ -1,7 +1,7 @@
-//! The client of image registries (the distribution API of the OCI): which image a reference means now.
+//! The client of image registries (OCI distribution API): resolves image references to digests.
 //!
-//! It asks every registry as somebody without an account, except Fly's own, which gets the Fly token as flyctl's
-//! Docker configuration has it. That token goes to no other host: not along a redirect, and not where a challenge points.
+//! Requests are anonymous except to Fly's own registry, which gets the Fly token as from flyctl. The token
+//! is sent to no other host: not along a redirect, and not to a token endpoint elsewhere.
 
 mod challenge;
 mod digest_lookup;
@@ -23,103 +23,109 @@ use crate::model::Image;
 
 /// Fly's own registry.
 const FLY_REGISTRY: &str = "registry.fly.io";
-/// Where Docker Hub serves what is named `docker.io`.
+/// The registry name of Docker Hub in references, and the host that serves it.
 const DOCKER_HUB_HOST: (&str, &str) = ("docker.io", "registry-1.docker.io");
-/// The user that flyctl names beside the token; the registry looks at the token only.
+/// The user name of the basic authentication, as in flyctl. The registry only checks the token.
 const BASIC_AUTH_USER: &str = "x";
 
-/// A client of every registry there is.
+/// A client of all image registries.
 #[derive(Clone, Debug)]
 pub struct RegistryClient(Arc<RegistryClientInner>);
 
 #[derive(Debug)]
 struct RegistryClientInner {
     clients: HttpClients,
-    /// Where all registries are asked instead of at their own addresses.
+    /// Where a sandbox serves all registries; `None` for their own addresses.
     base_url: Option<String>,
-    /// For Fly's own registry.
+    /// The `Authorization` header for Fly's own registry.
     authorization: HeaderValue,
     speed: f64,
     requests: AtomicU64,
 }
 
 impl RegistryClient {
-    /// A client with the token of the Machines API.
+    /// A client that uses the Machines API token at Fly's registry.
     ///
     /// # Errors
-    /// When the address of an imitation is one that no token may be sent to, or TLS cannot be set up.
-    pub fn new(settings: &ClientConfig) -> Result<Self, CloudError> {
-        let wrong = |why: String| {
+    /// When a token must not be sent to the sandbox's address, or TLS cannot be set up.
+    pub fn new(config: &ClientConfig) -> Result<Self, CloudError> {
+        let rejected = |reason: String| {
             CloudError::new(
                 "set up the client of the registries",
                 ErrorKind::Rejected,
-                why,
+                reason,
             )
         };
-        if let Some(base) = &settings.registry_url {
-            endpoint::parse_token_url(base).map_err(wrong)?;
+        if let Some(base) = &config.registry_url {
+            endpoint::parse_token_url(base).map_err(rejected)?;
         }
-        let token = strip_auth_scheme(settings.token.expose());
+        let token = strip_auth_scheme(config.token.expose());
         let basic =
             base64::engine::general_purpose::STANDARD.encode(format!("{BASIC_AUTH_USER}:{token}"));
         let mut authorization = HeaderValue::from_str(&format!("Basic {basic}"))
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| rejected(error.to_string()))?;
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(RegistryClientInner {
-            // A registry without a place is asked at its own.
-            clients: HttpClients::new([settings.registry_url.as_deref().unwrap_or("https://")])
-                .map_err(wrong)?,
-            base_url: settings
+            // Without a sandbox, registries are reached over TLS.
+            clients: HttpClients::new([config.registry_url.as_deref().unwrap_or("https://")])
+                .map_err(rejected)?,
+            base_url: config
                 .registry_url
                 .as_ref()
                 .map(|base| base.trim_end_matches('/').to_owned()),
             authorization,
-            speed: http::clamp_speed(settings.speed),
+            speed: http::clamp_speed(config.speed),
             requests: AtomicU64::new(0),
         })))
     }
 
-    /// How many requests were sent so far.
+    /// The number of requests sent so far.
     #[must_use]
     pub fn request_count(&self) -> u64 {
         self.0.requests.load(Ordering::Relaxed)
     }
 
-    /// The digest that a reference means now. A reference with a digest is looked up by it.
+    /// Resolves a reference to its digest. A reference with a digest is looked up by it.
     ///
     /// # Errors
-    /// [`Trouble::NotFound`] when there is no such image, and as every request.
+    /// [`ErrorKind::NotFound`] if there is no such image; otherwise as for every request.
     pub async fn resolve_digest(&self, image: &Image) -> Result<String, CloudError> {
-        let doing = format!("look up the image {image}");
-        let home = self
+        let operation = format!("look up the image {image}");
+        let manifest_url = self
             .manifest_url(image)
-            .map_err(|why| CloudError::new(&doing, ErrorKind::Rejected, why))?;
+            .map_err(|reason| CloudError::new(&operation, ErrorKind::Rejected, reason))?;
         let authorization = (image.registry() == FLY_REGISTRY).then_some(&self.0.authorization);
-        let once = || DigestLookup::new(&self.0, &doing, &home, authorization).resolve();
-        let digest = http::retry_with_backoff(self.0.speed, Idempotency::Idempotent, once).await?;
+        let attempt =
+            || DigestLookup::new(&self.0, &operation, &manifest_url, authorization).resolve();
+        let digest =
+            http::retry_with_backoff(self.0.speed, Idempotency::Idempotent, attempt).await?;
         match image.digest() {
-            Some(asked) if asked != digest => {
-                let what = format!("the registry answered with another image, {digest}");
-                Err(CloudError::new(doing, ErrorKind::InvalidResponse, what))
+            Some(requested) if requested != digest => {
+                let message = format!("the registry answered with another image, {digest}");
+                Err(CloudError::new(
+                    operation,
+                    ErrorKind::InvalidResponse,
+                    message,
+                ))
             }
             _ => Ok(digest),
         }
     }
 
-    /// Where an image's manifest is. An imitation is told the registry's name as containerd tells a mirror.
+    /// The URL of an image's manifest. A sandbox gets the registry's name in `ns`, like a mirror.
     fn manifest_url(&self, image: &Image) -> Result<Url, String> {
         let (registry, repository) = (image.registry(), image.repository());
         let reference = image.digest().or_else(|| image.tag()).unwrap_or_default();
         let path = format!("v2/{repository}/manifests/{reference}");
-        let address = match &self.0.base_url {
+        let url = match &self.0.base_url {
             Some(base) => format!("{base}/{path}?ns={registry}"),
             None => format!("{}/{path}", registry_url(registry)),
         };
-        Url::parse(&address).map_err(|error| error.to_string())
+        Url::parse(&url).map_err(|error| error.to_string())
     }
 }
 
-/// The address of a registry: plain HTTP for what runs on this machine only, as Docker does it.
+/// The URL of a registry: plain HTTP only for registries on this machine, as in Docker.
 fn registry_url(registry: &str) -> String {
     let host = if registry == DOCKER_HUB_HOST.0 {
         DOCKER_HUB_HOST.1
@@ -132,7 +138,7 @@ fn registry_url(registry: &str) -> String {
     }
 }
 
-/// The token without the scheme that it may have been pasted with.
+/// The token without an authorization scheme that was pasted along.
 fn strip_auth_scheme(token: &str) -> &str {
     let token = token.trim();
     ["FlyV1 ", "Bearer "]
@@ -148,7 +154,7 @@ mod tests {
     use crate::model::Secret;
 
     fn registry(base: Option<&str>) -> RegistryClient {
-        let settings = ClientConfig {
+        let config = ClientConfig {
             logs_url: None,
             uiex_url: None,
             public_url: None,
@@ -158,18 +164,18 @@ mod tests {
             crash_point: None,
             registry_url: base.map(str::to_owned),
         };
-        RegistryClient::new(&settings).expect("the settings are sound")
+        RegistryClient::new(&config).expect("the settings are sound")
     }
 
     #[test]
     fn every_registry_has_its_address_and_an_imitation_has_them_all() {
-        let at = |base, image: &str| {
+        let url_of = |base, image: &str| {
             registry(base)
                 .manifest_url(&Image::new(image))
                 .map(|url| url.to_string())
         };
         let digest = format!("sha256:{}", "ab".repeat(32));
-        for (image, address) in [
+        for (image, url) in [
             (
                 "registry.fly.io/web:v1",
                 "https://registry.fly.io/v2/web/manifests/v1".to_owned(),
@@ -187,11 +193,11 @@ mod tests {
                 format!("https://ghcr.io/v2/a/b/manifests/{digest}"),
             ),
         ] {
-            assert_eq!(at(None, image), Ok(address), "{image}");
+            assert_eq!(url_of(None, image), Ok(url), "{image}");
         }
         let mirrored = "http://127.0.0.1:7/v2/library/nginx/manifests/1?ns=docker.io";
         assert_eq!(
-            at(Some("http://127.0.0.1:7/"), "nginx:1"),
+            url_of(Some("http://127.0.0.1:7/"), "nginx:1"),
             Ok(mirrored.to_owned())
         );
     }

@@ -1,5 +1,6 @@
-//! The difference of two documents as lines: a value that changed is one line; a statement that comes or goes is one
-//! line with its meaning in words, since its JSON may be too long for the terminal.
+//! The difference of two policies as lines. A changed value is one line. A statement that is added
+//! or removed is one line with a description in words, because its JSON may be too long for a
+//! terminal.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::model::{DiffLine, DisplayValue};
 
-/// The lines from one document to the other; nothing when both are equal.
+/// The lines of the change from one document to the other; none if they are equal.
 pub(super) fn diff_lines(
     path: &str,
     from: Option<&PolicyDocument>,
@@ -21,181 +22,194 @@ pub(super) fn diff_lines(
     match (from, to) {
         (None, None) => Vec::new(),
         (Some(from), Some(to)) => changed_document_lines(path, from, to),
-        (Some(whole), None) => {
-            whole_document_lines(path, whole, &|path, value| DiffLine::remove(path, value))
+        (Some(document), None) => {
+            whole_document_lines(path, document, &|path, value| DiffLine::remove(path, value))
         }
-        (None, Some(whole)) => {
-            whole_document_lines(path, whole, &|path, value| DiffLine::add(path, value))
+        (None, Some(document)) => {
+            whole_document_lines(path, document, &|path, value| DiffLine::add(path, value))
         }
     }
 }
 
-/// A document that comes or goes as a whole. Today's version of the language goes without saying.
+/// The lines of a document that is added or removed as a whole. The current version of the language
+/// is not mentioned.
 fn whole_document_lines(
     path: &str,
-    whole: &PolicyDocument,
+    document: &PolicyDocument,
     line: &dyn Fn(String, Value) -> DiffLine,
 ) -> Vec<DiffLine> {
     let PolicyDocument {
         version,
         statements,
-        other_elements: rest,
-    } = whole;
-    let mut out = Vec::new();
+        other_elements,
+    } = document;
+    let mut lines = Vec::new();
     if statements.is_empty() {
-        return vec![line(path.to_owned(), whole.to_json())];
+        return vec![line(path.to_owned(), document.to_json())];
     }
     if version == DEFAULT_VERSION {
-        out.push(line(format!("{path}.Version"), version.as_str().into()));
+        lines.push(line(format!("{path}.Version"), version.as_str().into()));
     }
-    out.extend(
-        rest.iter()
+    lines.extend(
+        other_elements
+            .iter()
             .map(|(key, value)| line(format!("{path}.{key}"), value.clone())),
     );
-    let one = |at| {
+    let statement_line = |index| {
         line(
-            statement_path(path, statements, at),
-            statements[at].to_json(),
+            statement_path(path, statements, index),
+            statements[index].to_json(),
         )
-        .with_note(statements[at].describe())
+        .with_note(statements[index].describe())
     };
-    out.extend((0..statements.len()).map(one));
-    out
+    lines.extend((0..statements.len()).map(statement_line));
+    lines
 }
 
 fn changed_document_lines(path: &str, from: &PolicyDocument, to: &PolicyDocument) -> Vec<DiffLine> {
-    let mut out = Vec::new();
+    let mut lines = Vec::new();
     if from.version != to.version {
-        out.push(DiffLine::change(
+        lines.push(DiffLine::change(
             format!("{path}.Version"),
             from.version.as_str(),
             to.version.as_str(),
         ));
     }
-    diff_other_elements(&mut out, path, &from.other_elements, &to.other_elements);
-    for pair in matching::match_statements(&from.statements, &to.statements) {
-        match pair {
-            StatementChange::Changed(there, wanted) => {
-                let path = statement_path(path, &to.statements, wanted);
+    diff_other_elements(&mut lines, path, &from.other_elements, &to.other_elements);
+    for change in matching::match_statements(&from.statements, &to.statements) {
+        match change {
+            StatementChange::Changed(old, new) => {
+                let path = statement_path(path, &to.statements, new);
                 diff_statement(
-                    &mut out,
+                    &mut lines,
                     &path,
-                    &from.statements[there],
-                    &to.statements[wanted],
+                    &from.statements[old],
+                    &to.statements[new],
                 );
             }
-            StatementChange::Added(at) => {
-                let new = &to.statements[at];
-                out.push(
-                    DiffLine::add(statement_path(path, &to.statements, at), new.to_json())
+            StatementChange::Added(index) => {
+                let new = &to.statements[index];
+                lines.push(
+                    DiffLine::add(statement_path(path, &to.statements, index), new.to_json())
                         .with_note(new.describe()),
                 );
             }
-            StatementChange::Removed(at) => {
-                let gone = &from.statements[at];
-                out.push(
-                    DiffLine::remove(statement_path(path, &from.statements, at), gone.to_json())
-                        .with_note(gone.describe()),
+            StatementChange::Removed(index) => {
+                let removed = &from.statements[index];
+                lines.push(
+                    DiffLine::remove(
+                        statement_path(path, &from.statements, index),
+                        removed.to_json(),
+                    )
+                    .with_note(removed.describe()),
                 );
             }
         }
     }
-    out
+    lines
 }
 
-/// Where a statement is: by its name when it has one that no other has and that no element of a document has.
-fn statement_path(path: &str, all: &[Statement], at: usize) -> String {
-    let plain = |sid: &&str| {
+/// The path of a statement: by its `Sid`, if it is unique and cannot be mistaken for an element of
+/// the document, or else by its index.
+fn statement_path(path: &str, all: &[Statement], index: usize) -> String {
+    let is_usable = |sid: &&str| {
         sid.bytes().all(|byte| byte.is_ascii_alphanumeric())
             && !["Version", "Id", "Statement"].contains(sid)
     };
-    match all[at].sid().filter(plain) {
-        Some(sid) if all.iter().filter(|one| one.sid() == Some(sid)).count() == 1 => {
+    match all[index].sid().filter(is_usable) {
+        Some(sid)
+            if all
+                .iter()
+                .filter(|statement_line| statement_line.sid() == Some(sid))
+                .count()
+                == 1 =>
+        {
             format!("{path}.{sid}")
         }
-        _ => format!("{path}[{at}]"),
+        _ => format!("{path}[{index}]"),
     }
 }
 
-/// What differs in one statement.
-fn diff_statement(out: &mut Vec<DiffLine>, path: &str, from: &Statement, to: &Statement) {
-    let (there, wanted) = (from.value_sets(), to.value_sets());
-    let keys: BTreeSet<_> = there.keys().chain(wanted.keys()).collect();
+/// The lines of one changed statement.
+fn diff_statement(lines: &mut Vec<DiffLine>, path: &str, from: &Statement, to: &Statement) {
+    let (old, new) = (from.value_sets(), to.value_sets());
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     for key in keys {
-        let (there, wanted) = (there.get(key), wanted.get(key));
-        let Some((spelt, _)) = wanted.or(there) else {
+        let (old, new) = (old.get(key), new.get(key));
+        let Some((path_suffix, _)) = new.or(old) else {
             continue;
         };
         diff_set(
-            out,
-            &format!("{path}.{spelt}"),
-            there.map(|(_, set)| set),
-            wanted.map(|(_, set)| set),
+            lines,
+            &format!("{path}.{path_suffix}"),
+            old.map(|(_, set)| set),
+            new.map(|(_, set)| set),
         );
     }
-    diff_other_elements(out, path, &from.other_elements, &to.other_elements);
+    diff_other_elements(lines, path, &from.other_elements, &to.other_elements);
 }
 
-/// One line for each value that comes or goes; one that takes the place of one other is a change.
+/// One line for each value that is added or removed. If exactly one value replaces one other, it is
+/// shown as a change.
 fn diff_set(
-    out: &mut Vec<DiffLine>,
+    lines: &mut Vec<DiffLine>,
     path: &str,
     from: Option<&BTreeSet<PolicyString>>,
     to: Option<&BTreeSet<PolicyString>>,
 ) {
-    let shown = |word: &PolicyString| DisplayValue::Value(word.original().into());
-    let without = |side: Option<&BTreeSet<PolicyString>>,
+    let display = |value: &PolicyString| DisplayValue::Value(value.original().into());
+    let without = |values: Option<&BTreeSet<PolicyString>>,
                    other: Option<&BTreeSet<PolicyString>>|
      -> Vec<DisplayValue> {
-        let other = |word: &&PolicyString| other.is_some_and(|other| other.contains(*word));
-        side.into_iter()
+        let other = |value: &&PolicyString| other.is_some_and(|other| other.contains(*value));
+        values
+            .into_iter()
             .flatten()
-            .filter(|word| !other(word))
-            .map(shown)
+            .filter(|value| !other(value))
+            .map(display)
             .collect()
     };
-    // A list without values is not the same as no list.
-    let empty = |side: Option<&BTreeSet<PolicyString>>| {
-        side.filter(|members| members.is_empty())
+    // An empty list is not the same as a missing element.
+    let empty = |values: Option<&BTreeSet<PolicyString>>| {
+        values
+            .filter(|values| values.is_empty())
             .map(|_| DisplayValue::Value(Value::Array(Vec::new())))
     };
     match (&*without(from, to), &*without(to, from)) {
-        ([there], [wanted]) => out.push(DiffLine::new(
-            path,
-            Some(there.clone()),
-            Some(wanted.clone()),
-        )),
+        ([old], [new]) => lines.push(DiffLine::new(path, Some(old.clone()), Some(new.clone()))),
         ([], []) if from.is_some() != to.is_some() => {
-            out.push(DiffLine::new(path, empty(from), empty(to)));
+            lines.push(DiffLine::new(path, empty(from), empty(to)));
         }
-        (gone, new) => {
-            out.extend(
-                gone.iter()
-                    .map(|there| DiffLine::new(path, Some(there.clone()), None)),
+        (removed, new) => {
+            lines.extend(
+                removed
+                    .iter()
+                    .map(|old| DiffLine::new(path, Some(old.clone()), None)),
             );
-            out.extend(
+            lines.extend(
                 new.iter()
-                    .map(|wanted| DiffLine::new(path, None, Some(wanted.clone()))),
+                    .map(|new| DiffLine::new(path, None, Some(new.clone()))),
             );
         }
     }
 }
 
-/// What we do not know, key by key.
+/// The lines of unknown elements, key by key.
 fn diff_other_elements(
-    out: &mut Vec<DiffLine>,
+    lines: &mut Vec<DiffLine>,
     path: &str,
     from: &Map<String, Value>,
     to: &Map<String, Value>,
 ) {
     let keys: BTreeSet<_> = from.keys().chain(to.keys()).collect();
     for key in keys {
-        let shown = |side: &Map<String, Value>| side.get(key).cloned().map(DisplayValue::Value);
+        let display =
+            |values: &Map<String, Value>| values.get(key).cloned().map(DisplayValue::Value);
         if from.get(key) != to.get(key) {
-            out.push(DiffLine::new(
+            lines.push(DiffLine::new(
                 format!("{path}.{key}"),
-                shown(from),
-                shown(to),
+                display(from),
+                display(to),
             ));
         }
     }

@@ -1,8 +1,8 @@
-//! A policy document of AWS as a value that can be compared: AWS gives back other text than it was given, and a plan
-//! must neither see a change where there is none nor miss one.
+//! A policy document as a value that can be compared. AWS returns other text than it was given, and
+//! a plan must neither show a change where there is none nor miss one.
 //!
-//! Facts are from the IAM User Guide ("IAM JSON policy elements", "Grammar of the IAM JSON policy language") and from its
-//! policy checks ("Access Analyzer policy check reference"), which say that empty lists are accepted.
+//! Sources: IAM User Guide ("IAM JSON policy elements", "Grammar of the IAM JSON policy language")
+//! and "Access Analyzer policy check reference", which says that empty lists are accepted.
 
 mod describe;
 mod diff;
@@ -24,42 +24,45 @@ pub use validate::PolicyUse;
 
 use crate::model::DiffLine;
 
-/// The version of the language when a document does not say it (IAM User Guide, "Version").
+/// The version of the policy language if a document does not state it (IAM User Guide, "Version").
 const DEFAULT_VERSION: &str = "2008-10-17";
 
-/// A policy document in canonical form: two that mean the same are equal.
+/// A policy document. Two documents that mean the same are equal.
 ///
-/// Spelling stays as the author chose it and counts for nothing in comparisons where AWS ignores it. What is equal:
+/// The author's spelling is kept, but where AWS ignores it, it does not count in comparisons. These
+/// are equal:
 ///
-/// - one value and a list of one; lists in any order and with repetitions; statements in any order;
+/// - a value and a list of one; lists in any order and with repetitions; statements in any order;
 /// - actions, condition operators and condition keys in upper or lower case;
-/// - booleans and numbers in conditions, and the same as text;
-/// - an account's id as a principal and the ARN of its root, in any partition: an account is in one partition only, and
-///   nobody can name another's;
-/// - everyone as `"*"` and as `{"AWS": "*"}`, which the guide calls equivalent ("Principal", "All principals"). Services
-///   store either, so that telling them apart would show a change that an apply cannot end;
+/// - booleans and numbers in conditions, and the same as strings;
+/// - an account ID as a principal and the ARN of its root, in any partition: an account belongs to
+///   one partition only, so nobody else can be meant;
+/// - everyone as `"*"` and as `{"AWS": "*"}`, which the guide calls equivalent ("Principal", "All
+///   principals"). Services store either one, so a difference would be a change that no apply can
+///   finish;
 /// - an empty `Sid` and none, an empty condition and none, no `Version` and 2008-10-17.
 ///
-/// Whatever is not known is kept, compared and shown.
+/// Unknown elements are kept, compared and shown.
 #[derive(Clone)]
 pub struct PolicyDocument {
     version: String,
     statements: Vec<Statement>,
-    /// `Id`, and whatever else stands beside the statements.
+    /// `Id`, and unknown elements beside the statements.
     other_elements: Map<String, Value>,
 }
 
 impl PolicyDocument {
-    /// Reads a document as AWS returns it, plain or percent-encoded (RFC 3986, so that `+` stays `+`), or as a user
-    /// writes it.
+    /// Parses a document as AWS returns it, plain or percent-encoded (RFC 3986, so `+` stays `+`),
+    /// or as a user writes it.
     ///
     /// # Errors
-    /// When it is not a policy document, says something twice, or is longer than any that AWS takes.
+    /// When it is not a policy document, an element appears twice, or it is longer than any that
+    /// AWS accepts.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         parse::parse_text(text)
     }
 
-    /// Reads a document that is JSON already.
+    /// Converts a JSON value.
     ///
     /// # Errors
     /// As [`Self::parse`].
@@ -67,14 +70,14 @@ impl PolicyDocument {
         parse::parse_document(document)
     }
 
-    /// The document as a value, with scalars where there is one value. The order of its keys is that of
-    /// [`serde_json::Map`]; [`Self::text`] has the readable one.
+    /// The document as a JSON value, with a scalar instead of a list of one. Keys are in the order
+    /// of [`serde_json::Map`]; see [`Self::to_json_string`] for the usual order.
     #[must_use]
     pub fn to_json(&self) -> Value {
         Value::Object(self.fields().into_iter().collect())
     }
 
-    /// The document as text in the order in which people write it, without spaces: what is sent.
+    /// The document as compact JSON with its elements in the usual order: what is sent to AWS.
     #[must_use]
     pub fn to_json_string(&self) -> String {
         serde_json::to_string(self)
@@ -86,15 +89,16 @@ impl PolicyDocument {
         self.statements.iter()
     }
 
-    /// The difference, statement by statement; empty exactly when both are equal. Statements are named by their `Sid`,
-    /// or by their place, counted from 0, in the document that has them (in `to`, when both do).
+    /// The difference, statement by statement; empty if and only if both are equal. A statement is
+    /// named by its `Sid`, or by its index (from 0) in the document that has it (in `to`, if both
+    /// do).
     #[must_use]
     pub fn diff_lines(path: &str, from: Option<&Self>, to: Option<&Self>) -> Vec<DiffLine> {
         diff::diff_lines(path, from, to)
     }
 
-    /// What it grants or denies, in words a newcomer understands: one sentence for each statement. What these words do
-    /// not know is said as the document has it.
+    /// What the policy grants or denies in plain words, one sentence for each statement. What
+    /// cannot be expressed in words is quoted from the document.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         self.statements.iter().map(Statement::describe).collect()
@@ -102,8 +106,8 @@ impl PolicyDocument {
 
     fn fields(&self) -> Vec<(String, Value)> {
         let statements = match &*self.statements {
-            [one] => one.to_json(),
-            several => several.iter().map(Statement::to_json).collect(),
+            [statement] => statement.to_json(),
+            statements => statements.iter().map(Statement::to_json).collect(),
         };
         let mut fields = vec![("Version".to_owned(), self.version.clone().into())];
         fields.extend(self.other_elements.clone());
@@ -111,15 +115,15 @@ impl PolicyDocument {
         fields
     }
 
-    /// The statements as canonical text, sorted: equal for documents whose statements are.
+    /// The canonical texts of the statements, sorted: equal if and only if the statements are.
     fn canonical_statements(&self) -> Vec<String> {
-        let mut all: Vec<String> = self
+        let mut texts: Vec<String> = self
             .statements
             .iter()
             .map(Statement::canonical_text)
             .collect();
-        all.sort_unstable();
-        all
+        texts.sort_unstable();
+        texts
     }
 }
 
@@ -128,10 +132,10 @@ impl PartialEq for PolicyDocument {
         let Self {
             version,
             statements: _,
-            other_elements: rest,
+            other_elements,
         } = self;
         *version == other.version
-            && *rest == other.other_elements
+            && *other_elements == other.other_elements
             && self.canonical_statements() == other.canonical_statements()
     }
 }
@@ -145,29 +149,29 @@ impl fmt::Debug for PolicyDocument {
 }
 
 impl Serialize for PolicyDocument {
-    /// As [`Policy::json`], in the readable order.
+    /// As [`PolicyDocument::to_json`], with the elements in the usual order.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self {
             version,
             statements,
-            other_elements: rest,
+            other_elements,
         } = self;
-        let id = rest
+        let others = other_elements
             .iter()
             .map(|(key, value)| (key.as_str(), DocumentField::Plain(value)));
         let statements = match &**statements {
-            [one] => DocumentField::One(one),
-            several => DocumentField::Several(several),
+            [statement] => DocumentField::One(statement),
+            statements => DocumentField::Several(statements),
         };
-        let parts = [("Version", DocumentField::Text(version))]
+        let entries = [("Version", DocumentField::Text(version))]
             .into_iter()
-            .chain(id)
+            .chain(others)
             .chain([("Statement", statements)]);
-        serializer.collect_map(parts)
+        serializer.collect_map(entries)
     }
 }
 
-/// What can stand under a key of a document.
+/// The value of a top-level element.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum DocumentField<'a> {

@@ -1,10 +1,11 @@
-//! A text as its author spelt it, beside what AWS takes it for: one is shown and sent, the other compared.
+//! A string in the author's spelling, together with the normalized spelling by which AWS would
+//! compare it. The first is shown and sent, the second compared.
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
 use serde_json::Value;
 
-/// A text that is equal to every other spelling of the same.
+/// A string that is equal to every equivalent spelling.
 #[derive(Clone, Debug)]
 pub(super) struct PolicyString {
     original: String,
@@ -12,7 +13,7 @@ pub(super) struct PolicyString {
 }
 
 impl PolicyString {
-    /// A text in which every character counts.
+    /// A string that is compared exactly.
     pub(super) fn case_sensitive(text: &str) -> Self {
         Self {
             original: text.to_owned(),
@@ -20,7 +21,7 @@ impl PolicyString {
         }
     }
 
-    /// A text in which upper and lower case are the same.
+    /// A string that is compared without regard to (ASCII) case.
     pub(super) fn case_insensitive(text: &str) -> Self {
         Self {
             original: text.to_owned(),
@@ -28,22 +29,22 @@ impl PolicyString {
         }
     }
 
-    /// A principal of the type `AWS`: an account by its id is the same as by the ARN of its root. An id that IAM put in
-    /// the place of somebody deleted (`AROA…`, `AIDA…`) is equal to itself only.
+    /// A principal of the type `AWS`: an account ID equals the ARN of the account's root. A unique
+    /// ID that IAM put in place of a deleted principal (`AROA…`, `AIDA…`) equals only itself.
     pub(super) fn aws_principal(text: &str) -> Self {
-        let key = principal_account(text).unwrap_or(text).to_owned();
+        let normalized = principal_account(text).unwrap_or(text).to_owned();
         Self {
             original: text.to_owned(),
-            normalized: key,
+            normalized,
         }
     }
 
-    /// As the author spelt it.
+    /// The author's spelling.
     pub(super) fn original(&self) -> &str {
         &self.original
     }
 
-    /// What it is compared by.
+    /// The spelling that is compared.
     pub(super) fn normalized(&self) -> &str {
         &self.normalized
     }
@@ -69,16 +70,16 @@ impl Ord for PolicyString {
     }
 }
 
-/// The partitions of AWS whose ARNs are read; in any other an ARN is a text.
+/// The partitions whose ARNs are understood. An ARN of any other partition is just a string.
 const KNOWN_PARTITIONS: [&str; 3] = ["aws", "aws-cn", "aws-us-gov"];
 
-/// What follows the partition of an ARN.
+/// What follows the partition of an ARN, if the partition is known.
 pub(super) fn strip_partition(arn: &str) -> Option<&str> {
     let (partition, rest) = arn.strip_prefix("arn:")?.split_once(':')?;
     KNOWN_PARTITIONS.contains(&partition).then_some(rest)
 }
 
-/// The id of an account that a principal names as a whole.
+/// The account ID, if the principal stands for a whole account.
 pub(super) fn principal_account(principal: &str) -> Option<&str> {
     let root = || {
         strip_partition(principal)?
@@ -88,17 +89,23 @@ pub(super) fn principal_account(principal: &str) -> Option<&str> {
     Some(root().unwrap_or(principal)).filter(|id| is_account_id(id))
 }
 
-/// Whether it is the id of an account: twelve digits.
+/// Whether this is an account ID: twelve digits.
 pub(super) fn is_account_id(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Which side of a [`Word`] is wanted.
+/// Selects the original or the normalized spelling.
 pub(super) type SelectSpelling = fn(&PolicyString) -> &str;
 
-/// One value as itself, any other number as a list.
-pub(super) fn values_to_json(members: &BTreeSet<PolicyString>, side: SelectSpelling) -> Value {
-    let mut all: Vec<Value> = members.iter().map(|word| side(word).into()).collect();
+/// A single value as a scalar, any other number of values as a list.
+pub(super) fn values_to_json(
+    values: &BTreeSet<PolicyString>,
+    select_spelling: SelectSpelling,
+) -> Value {
+    let mut all: Vec<Value> = values
+        .iter()
+        .map(|value| select_spelling(value).into())
+        .collect();
     if all.len() == 1 {
         all.remove(0)
     } else {

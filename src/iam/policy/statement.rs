@@ -1,4 +1,4 @@
-//! One statement: who may or may not do what, to what, and when.
+//! A statement of a policy: who may or may not do what, on which resources, and when.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +16,9 @@ use super::{
 /// Whether a statement grants or denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It grants.
+    /// Grants access.
     Allow,
-    /// It denies, whatever another statement grants.
+    /// Denies access, whatever another statement grants.
     Deny,
 }
 
@@ -31,7 +31,7 @@ impl Effect {
     }
 }
 
-/// One statement of a [`super::Policy`]; equal to another that means the same.
+/// A statement of a [`super::PolicyDocument`]. Two statements that mean the same are equal.
 #[derive(Clone)]
 pub struct Statement {
     pub(super) sid: Option<String>,
@@ -40,28 +40,28 @@ pub struct Statement {
     pub(super) actions: ElementValues,
     pub(super) resources: Option<ElementValues>,
     pub(super) conditions: Conditions,
-    /// What we do not know.
+    /// Unknown elements.
     pub(super) other_elements: Map<String, Value>,
 }
 
-/// Operators, their keys, and the values that each key is compared with.
+/// Condition operators, their keys, and the values of each key.
 pub(super) type Conditions = BTreeMap<PolicyString, BTreeMap<PolicyString, BTreeSet<PolicyString>>>;
 
-/// The sets of a statement, see [`Statement::sets`].
+/// The value sets of a statement, see [`Statement::value_sets`].
 pub(super) type ValueSets = BTreeMap<(u8, Vec<String>), (String, BTreeSet<PolicyString>)>;
 
-/// Actions or resources.
+/// The values of `Action` or `Resource`.
 #[derive(Clone)]
 pub(super) struct ElementValues {
-    /// Whether it is everything but these.
+    /// Whether it is `NotAction` or `NotResource`: everything except these.
     pub(super) negated: bool,
     pub(super) values: BTreeSet<PolicyString>,
 }
 
-/// Principals, by their type.
+/// Principals, by type.
 #[derive(Clone)]
 pub(super) struct PrincipalSet {
-    /// Whether it is everyone but these.
+    /// Whether it is `NotPrincipal`: everyone except these.
     pub(super) negated: bool,
     pub(super) by_type: BTreeMap<String, BTreeSet<PolicyString>>,
 }
@@ -70,20 +70,20 @@ impl PrincipalSet {
     /// The type of accounts, roles and users.
     pub(super) const AWS: &'static str = "AWS";
 
-    /// Whether the principals are everyone there is.
+    /// Whether the only principal is `*` of the type `AWS`.
     pub(super) fn is_everyone(&self) -> bool {
         let mut all = self
             .by_type
             .iter()
-            .flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
-        matches!((all.next(), all.next()), (Some((kind, one)), None) if kind == Self::AWS && one.normalized() == "*")
+            .flat_map(|(kind, values)| values.iter().map(move |single| (kind, single)));
+        matches!((all.next(), all.next()), (Some((kind, single)), None) if kind == Self::AWS && single.normalized() == "*")
             && self.by_type.len() == 1
     }
 }
 
 /// The name of an element, or of its negation.
-fn element_name(but: bool, name: &str) -> String {
-    if but {
+fn element_name(negated: bool, name: &str) -> String {
+    if negated {
         format!("Not{name}")
     } else {
         name.to_owned()
@@ -91,39 +91,39 @@ fn element_name(but: bool, name: &str) -> String {
 }
 
 impl Statement {
-    /// Its name within the document, when it has one.
+    /// The statement's `Sid`, if it has one.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
         self.sid.as_deref()
     }
 
-    /// Whether it grants or denies.
+    /// Whether the statement grants or denies.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// As a value, with scalars where there is one value.
+    /// The statement as a JSON value, with a scalar instead of a list of one.
     #[must_use]
     pub fn to_json(&self) -> Value {
         Value::Object(self.fields(PolicyString::original).into_iter().collect())
     }
 
-    /// What it grants or denies, in one sentence.
+    /// What the statement grants or denies, in one sentence.
     #[must_use]
     pub fn describe(&self) -> String {
         describe::describe_statement(self)
     }
 
-    /// Text that is the same for all statements that mean the same.
+    /// Text that is equal for all statements that mean the same.
     pub(super) fn canonical_text(&self) -> String {
         let fields: Map<String, Value> =
             self.fields(PolicyString::normalized).into_iter().collect();
         Value::Object(fields).to_string()
     }
 
-    /// In the order in which people write them.
-    fn fields(&self, side: SelectSpelling) -> Vec<(String, Value)> {
+    /// The elements in the usual order, in the original or the normalized spelling.
+    fn fields(&self, select_spelling: SelectSpelling) -> Vec<(String, Value)> {
         let Self {
             sid,
             effect,
@@ -133,39 +133,42 @@ impl Statement {
             conditions: condition,
             other_elements: rest,
         } = self;
-        let mut out = Vec::new();
-        out.extend(sid.iter().map(|sid| ("Sid".to_owned(), json!(sid))));
-        out.push(("Effect".to_owned(), effect.as_str().into()));
-        out.extend(principal.iter().map(|who| {
-            let kind = |(kind, members): (&String, &_)| {
-                (kind.clone(), policy_string::values_to_json(members, side))
+        let mut elements = Vec::new();
+        elements.extend(sid.iter().map(|sid| ("Sid".to_owned(), json!(sid))));
+        elements.push(("Effect".to_owned(), effect.as_str().into()));
+        elements.extend(principal.iter().map(|principals| {
+            let kind = |(kind, values): (&String, &_)| {
+                (
+                    kind.clone(),
+                    policy_string::values_to_json(values, select_spelling),
+                )
             };
             let everyone = || json!("*");
-            let named_ones = || Value::Object(who.by_type.iter().map(kind).collect());
+            let by_type = || Value::Object(principals.by_type.iter().map(kind).collect());
             (
-                element_name(who.negated, "Principal"),
-                if who.is_everyone() {
+                element_name(principals.negated, "Principal"),
+                if principals.is_everyone() {
                     everyone()
                 } else {
-                    named_ones()
+                    by_type()
                 },
             )
         }));
-        out.push((
+        elements.push((
             element_name(action.negated, "Action"),
-            policy_string::values_to_json(&action.values, side),
+            policy_string::values_to_json(&action.values, select_spelling),
         ));
-        out.extend(resource.iter().map(|listed| {
+        elements.extend(resource.iter().map(|element| {
             (
-                element_name(listed.negated, "Resource"),
-                policy_string::values_to_json(&listed.values, side),
+                element_name(element.negated, "Resource"),
+                policy_string::values_to_json(&element.values, select_spelling),
             )
         }));
         if !condition.is_empty() {
             let key = |(key, values): (&PolicyString, &_)| {
                 (
-                    side(key).to_owned(),
-                    policy_string::values_to_json(values, side),
+                    select_spelling(key).to_owned(),
+                    policy_string::values_to_json(values, select_spelling),
                 )
             };
             let operator = |(operator, keys): (
@@ -173,21 +176,21 @@ impl Statement {
                 &BTreeMap<PolicyString, BTreeSet<PolicyString>>,
             )| {
                 (
-                    side(operator).to_owned(),
+                    select_spelling(operator).to_owned(),
                     Value::Object(keys.iter().map(key).collect()),
                 )
             };
-            out.push((
+            elements.push((
                 "Condition".to_owned(),
                 Value::Object(condition.iter().map(operator).collect()),
             ));
         }
-        out.extend(rest.clone());
-        out
+        elements.extend(rest.clone());
+        elements
     }
 
-    /// Every set of texts in it, in the order in which people write them. The key tells sets apart; the text beside the
-    /// set is its path as the author spelt it.
+    /// Every set of values of the statement, in the usual order of elements. The key identifies the
+    /// set; beside the set is its path in the author's spelling.
     pub(super) fn value_sets(&self) -> ValueSets {
         let Self {
             sid,
@@ -198,50 +201,44 @@ impl Statement {
             conditions: condition,
             other_elements: _,
         } = self;
-        let mut out = ValueSets::new();
-        let mut put = |rank: u8, key: &[&str], path: String, members: BTreeSet<PolicyString>| {
-            out.insert(
+        let mut elements = ValueSets::new();
+        let mut insert = |rank: u8, key: &[&str], path: String, values: BTreeSet<PolicyString>| {
+            elements.insert(
                 (rank, key.iter().map(|part| (*part).to_owned()).collect()),
-                (path, members),
+                (path, values),
             );
         };
-        let one = |text: &str| BTreeSet::from([PolicyString::case_sensitive(text)]);
+        let single = |text: &str| BTreeSet::from([PolicyString::case_sensitive(text)]);
         if let Some(sid) = sid {
-            put(0, &[], "Sid".to_owned(), one(sid));
+            insert(0, &[], "Sid".to_owned(), single(sid));
         }
-        put(1, &[], "Effect".to_owned(), one(effect.as_str()));
-        if let Some(who) = principal {
-            let name = element_name(who.negated, "Principal");
-            if who.is_everyone() || who.by_type.is_empty() {
-                put(
+        insert(1, &[], "Effect".to_owned(), single(effect.as_str()));
+        if let Some(principals) = principal {
+            let name = element_name(principals.negated, "Principal");
+            if principals.is_everyone() || principals.by_type.is_empty() {
+                insert(
                     2,
                     &[&name],
                     name.clone(),
-                    who.by_type.values().flatten().cloned().collect(),
+                    principals.by_type.values().flatten().cloned().collect(),
                 );
             } else {
-                for (kind, members) in &who.by_type {
-                    put(2, &[&name, kind], format!("{name}.{kind}"), members.clone());
+                for (kind, values) in &principals.by_type {
+                    insert(2, &[&name, kind], format!("{name}.{kind}"), values.clone());
                 }
             }
         }
-        let resource = resource.iter().map(|listed| (4, "Resource", listed));
-        for (
-            rank,
-            name,
-            ElementValues {
-                negated: but,
-                values: members,
-            },
-        ) in [(3, "Action", action)].into_iter().chain(resource)
+        let resource = resource.iter().map(|element| (4, "Resource", element));
+        for (rank, name, ElementValues { negated, values }) in
+            [(3, "Action", action)].into_iter().chain(resource)
         {
-            let name = element_name(*but, name);
-            put(rank, &[&name], name.clone(), members.clone());
+            let name = element_name(*negated, name);
+            insert(rank, &[&name], name.clone(), values.clone());
         }
         for (operator, keys) in condition {
             for (key, values) in keys {
                 let path = format!("Condition.{}.{}", operator.original(), key.original());
-                put(
+                insert(
                     5,
                     &[operator.normalized(), key.normalized()],
                     path,
@@ -249,7 +246,7 @@ impl Statement {
                 );
             }
         }
-        out
+        elements
     }
 }
 
@@ -268,7 +265,7 @@ impl fmt::Debug for Statement {
 }
 
 impl Serialize for Statement {
-    /// As [`Statement::json`], in the order in which people write it.
+    /// As [`Statement::to_json`], with the elements in the usual order.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.fields(PolicyString::original))
     }

@@ -1,5 +1,5 @@
-//! JSON in which no key stands twice in one object. The usual reader takes the last one and is silent, so that a document
-//! could say another thing than the one that a reviewer read first.
+//! JSON in which no key may appear twice in one object. `serde_json` silently keeps the last one,
+//! so a document could mean something else than what a reviewer read first.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// A value that was read so.
+/// A JSON value that was checked for duplicate keys.
 pub(super) struct UniqueKeysJson(pub(super) Value);
 
 impl<'de> Deserialize<'de> for UniqueKeysJson {
@@ -51,24 +51,26 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
         Ok(value.into())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut out = Vec::new();
-        while let Some(UniqueKeysJson(value)) = list.next_element()? {
-            out.push(value);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut result = Vec::new();
+        while let Some(UniqueKeysJson(value)) = items.next_element()? {
+            result.push(value);
         }
-        Ok(Value::Array(out))
+        Ok(Value::Array(result))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut out = Map::new();
-        while let Some((key, UniqueKeysJson(value))) = map.next_entry::<String, UniqueKeysJson>()? {
-            if out.contains_key(&key) {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut result = Map::new();
+        while let Some((key, UniqueKeysJson(value))) =
+            entries.next_entry::<String, UniqueKeysJson>()?
+        {
+            if result.contains_key(&key) {
                 return Err(A::Error::custom(format!(
-                    "`{key}` stands twice in one object"
+                    "`{key}` appears twice in one object"
                 )));
             }
-            out.insert(key, value);
+            result.insert(key, value);
         }
-        Ok(Value::Object(out))
+        Ok(Value::Object(result))
     }
 }

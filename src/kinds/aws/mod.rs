@@ -1,4 +1,4 @@
-//! The kinds of AWS: what an app on Fly needs there to keep backups without a static key.
+//! The AWS kinds: what an app on Fly needs in AWS to keep backups without a static key.
 
 pub mod bucket;
 pub mod oidc_provider;

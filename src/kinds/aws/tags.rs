@@ -1,22 +1,29 @@
-//! Tags: our mark, and what the manifest says. Tags that somebody else put there stay; those that we put there and that
-//! have left the manifest go, so their names are remembered in a tag.
+//! Tags of AWS resources: the ownership mark and the tags of the manifest. Tags that others added
+//! stay. Tags that were removed from the manifest are removed, so the keys that came from it are
+//! recorded in a tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{DiffLine, Name, OwnershipMark};
 
-/// A table of tags.
+/// A map of tags.
 pub type Tags = BTreeMap<String, String>;
 
-/// Which tags the manifest put there: their names, separated by spaces, as no name holds one.
+/// The tag that records which tags came from the manifest: their keys, separated by spaces, since
+/// no key contains one.
 pub const MANAGED_KEYS_TAG: &str = "trimtab_tags";
-/// A resource that must not be removed. It stays when the block leaves the manifest.
+/// The tag of a resource that must not be deleted, even if its block is removed from the manifest.
 pub const PROTECTED_TAG: &str = "trimtab_protected";
 
-/// Everything that a resource shall bear.
+/// All tags that a resource should have.
 #[must_use]
-pub fn desired_tags(mark: &OwnershipMark, name: &Name, own: &Tags, protected: bool) -> Tags {
-    let mut tags = own.clone();
+pub fn desired_tags(
+    mark: &OwnershipMark,
+    name: &Name,
+    manifest_tags: &Tags,
+    protected: bool,
+) -> Tags {
+    let mut tags = manifest_tags.clone();
     tags.insert(OwnershipMark::PROJECT_KEY.to_owned(), mark.project.clone());
     tags.insert(
         OwnershipMark::ENVIRONMENT_KEY.to_owned(),
@@ -26,93 +33,96 @@ pub fn desired_tags(mark: &OwnershipMark, name: &Name, own: &Tags, protected: bo
     if protected {
         tags.insert(PROTECTED_TAG.to_owned(), "true".to_owned());
     }
-    if !own.is_empty() {
+    if !manifest_tags.is_empty() {
         tags.insert(
             MANAGED_KEYS_TAG.to_owned(),
-            own.keys().map(String::as_str).collect::<Vec<_>>().join(" "),
+            manifest_tags
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
         );
     }
     tags
 }
 
-/// Whether a live resource is protected.
+/// Whether a live resource is protected against deletion.
 #[must_use]
 pub fn is_protected(live: &Tags) -> bool {
     live.get(PROTECTED_TAG).is_some_and(|value| value == "true")
 }
 
-/// What a plan says of the tags of something new: those that the manifest states, and that it is protected.
-pub(super) fn tag_lines(wanted: &Tags) -> impl Iterator<Item = DiffLine> + '_ {
-    let protected = is_protected(wanted).then(|| DiffLine::add("protected", true));
-    let own = wanted
+/// The lines of a plan about the tags of a new resource: those of the manifest, and whether it is
+/// protected.
+pub(super) fn tag_lines(desired: &Tags) -> impl Iterator<Item = DiffLine> + '_ {
+    let protected = is_protected(desired).then(|| DiffLine::add("protected", true));
+    let manifest_tags = desired
         .iter()
         .filter(|(key, _)| !key.starts_with(OwnershipMark::METADATA_PREFIX));
-    own.map(|(key, value)| DiffLine::add(format!("tags.{key}"), value.clone()))
+    manifest_tags
+        .map(|(key, value)| DiffLine::add(format!("tags.{key}"), value.clone()))
         .chain(protected)
 }
 
-/// One change of tags.
+/// A change of tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagChange {
-    /// What is there, for the names below.
+    /// The old values of the changed keys, if they had one.
     pub from: Tags,
-    /// What is set.
+    /// Tags to set.
     pub set: Tags,
-    /// What goes.
+    /// Keys to remove.
     pub removed: Vec<String>,
 }
 
 impl TagChange {
-    /// What makes the live tags right, as S3 keeps them; nothing when they are.
+    /// The change that brings the live tags to the desired ones by the rules of S3, where keys are
+    /// case-sensitive. `None` if nothing differs.
     #[must_use]
-    pub fn diff(wanted: &Tags, live: &Tags) -> Option<Self> {
-        Self::diff_by_key(wanted, live, str::to_owned)
+    pub fn diff(desired: &Tags, live: &Tags) -> Option<Self> {
+        Self::diff_by_key(desired, live, str::to_owned)
     }
 
-    /// The same as IAM keeps tags: `Team` and `team` are one tag, which has the spelling of whoever set it ("Tags for IAM
-    /// resources", "Case sensitivity"). Another spelling is taken off before ours is put there, so that it does not matter
-    /// whether IAM would have changed it.
+    /// The same by the rules of IAM, where `Team` and `team` are the same key in the spelling of
+    /// whoever set it ("Tags for IAM resources", "Case sensitivity"). A key in another spelling is
+    /// removed before ours is set, so it does not matter whether IAM would change the spelling.
     #[must_use]
-    pub fn diff_ignoring_case(wanted: &Tags, live: &Tags) -> Option<Self> {
-        Self::diff_by_key(wanted, live, str::to_lowercase)
+    pub fn diff_ignoring_case(desired: &Tags, live: &Tags) -> Option<Self> {
+        Self::diff_by_key(desired, live, str::to_lowercase)
     }
 
-    /// `same` gives one text for all names that are one tag.
-    fn diff_by_key(wanted: &Tags, live: &Tags, same: fn(&str) -> String) -> Option<Self> {
-        let remembered = live
+    /// `canonical_key` gives one text for all names that are one tag.
+    fn diff_by_key(desired: &Tags, live: &Tags, canonical_key: fn(&str) -> String) -> Option<Self> {
+        let recorded_keys = live
             .get(MANAGED_KEYS_TAG)
             .map(String::as_str)
             .unwrap_or_default();
-        let ours = remembered
+        let managed = recorded_keys
             .split(' ')
             .chain([MANAGED_KEYS_TAG, PROTECTED_TAG]);
-        let ours: BTreeSet<String> = ours
-            .chain(wanted.keys().map(String::as_str))
-            .map(same)
+        let managed: BTreeSet<String> = managed
+            .chain(desired.keys().map(String::as_str))
+            .map(canonical_key)
             .collect();
-        let gone: Vec<String> = live
+        let removed: Vec<String> = live
             .keys()
-            .filter(|key| ours.contains(&same(key)) && !wanted.contains_key(*key))
+            .filter(|key| managed.contains(&canonical_key(key)) && !desired.contains_key(*key))
             .cloned()
             .collect();
-        let differs = |(key, value): &(&String, &String)| live.get(*key) != Some(*value);
-        let set: Tags = wanted
+        let is_different = |(key, value): &(&String, &String)| live.get(*key) != Some(*value);
+        let set: Tags = desired
             .iter()
-            .filter(differs)
+            .filter(is_different)
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        let touched = set.keys().chain(&gone);
-        let from = touched
+        let changed_keys = set.keys().chain(&removed);
+        let from = changed_keys
             .filter_map(|key| Some((key.clone(), live.get(key)?.clone())))
             .collect();
-        (!set.is_empty() || !gone.is_empty()).then_some(Self {
-            from,
-            set,
-            removed: gone,
-        })
+        (!set.is_empty() || !removed.is_empty()).then_some(Self { from, set, removed })
     }
 
-    /// The tags afterwards.
+    /// The tags after the change.
     #[must_use]
     pub fn apply_to(&self, live: &Tags) -> Tags {
         let mut tags = live.clone();
@@ -121,35 +131,36 @@ impl TagChange {
         tags
     }
 
-    /// The lines of the difference. Which tags are ours changes with them, and is told only where nothing else does.
+    /// The lines of the change. The record of managed keys changes together with other tags, so it
+    /// is shown only if nothing else changes.
     #[must_use]
     pub fn lines(&self) -> Vec<DiffLine> {
         let all = self.all_lines();
-        let told: Vec<DiffLine> = all
+        let other_lines: Vec<DiffLine> = all
             .iter()
             .filter(|line| line.path != format!("tags.{MANAGED_KEYS_TAG}"))
             .cloned()
             .collect();
-        if told.is_empty() { all } else { told }
+        if other_lines.is_empty() {
+            all
+        } else {
+            other_lines
+        }
     }
 
     fn all_lines(&self) -> Vec<DiffLine> {
-        let Self {
-            from,
-            set,
-            removed: gone,
-        } = self;
+        let Self { from, set, removed } = self;
         let set = set.iter().map(|(key, to)| match from.get(key) {
             Some(from) => DiffLine::change(format!("tags.{key}"), from.clone(), to.clone()),
             None => DiffLine::add(format!("tags.{key}"), to.clone()),
         });
-        let gone = gone.iter().filter_map(|key| {
+        let removed = removed.iter().filter_map(|key| {
             Some(DiffLine::remove(
                 format!("tags.{key}"),
                 from.get(key)?.clone(),
             ))
         });
-        set.chain(gone).collect()
+        set.chain(removed).collect()
     }
 }
 
@@ -165,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_the_manifest_goes_and_what_others_put_stays() {
+    fn removes_own_tags_and_keeps_foreign_ones() {
         let live = tags(&[
             ("team", "x"),
             ("cost", "1"),
@@ -188,21 +199,21 @@ mod tests {
     }
 
     #[test]
-    fn to_iam_a_tag_in_other_letters_is_the_same_tag() {
+    fn iam_keys_are_compared_without_case() {
         let live = tags(&[
             ("Team", "x"),
             ("Cost", "1"),
             ("audit", "y"),
             (MANAGED_KEYS_TAG, "Team cost"),
         ]);
-        let wanted = tags(&[
+        let desired = tags(&[
             ("team", "x"),
             ("cost", "1"),
             (MANAGED_KEYS_TAG, "cost team"),
         ]);
-        let change = TagChange::diff_ignoring_case(&wanted, &live).unwrap();
+        let change = TagChange::diff_ignoring_case(&desired, &live).unwrap();
         assert_eq!(change.removed, ["Cost", "Team"], "whoever spelt it so");
-        assert_eq!(change.set, wanted);
+        assert_eq!(change.set, desired);
         let after = change.apply_to(&live);
         assert_eq!(
             after,
@@ -213,11 +224,11 @@ mod tests {
                 ("audit", "y")
             ])
         );
-        assert_eq!(TagChange::diff_ignoring_case(&wanted, &after), None);
+        assert_eq!(TagChange::diff_ignoring_case(&desired, &after), None);
         let lines: Vec<String> = change.lines().into_iter().map(|line| line.path).collect();
         assert_eq!(lines, ["tags.cost", "tags.team", "tags.Cost", "tags.Team"]);
 
-        // One that we put there and somebody spelt anew goes with the manifest's.
+        // A tag of ours whose spelling somebody changed is removed together with the manifest's.
         let change = TagChange::diff_ignoring_case(
             &Tags::new(),
             &tags(&[("TEAM", "x"), (MANAGED_KEYS_TAG, "team")]),
@@ -225,7 +236,7 @@ mod tests {
         .unwrap();
         assert_eq!(change.removed, ["TEAM", MANAGED_KEYS_TAG]);
 
-        // To S3 they are two, and the other one may be somebody else's.
+        // In S3 these are two tags, and the other one may belong to somebody else.
         let change = TagChange::diff(&tags(&[("team", "x")]), &tags(&[("Team", "x")])).unwrap();
         assert_eq!(
             (change.set, change.removed),
@@ -234,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_was_removed_is_missed_and_protection_can_be_lifted() {
+    fn restores_missing_tags_and_lifts_protection() {
         let mark = OwnershipMark {
             project: "harbor".to_owned(),
             environment: "production".to_owned(),
@@ -242,8 +253,8 @@ mod tests {
         let name = Name::parse("backups").unwrap();
         let protected = desired_tags(&mark, &name, &Tags::new(), true);
         let open = desired_tags(&mark, &name, &Tags::new(), false);
-        let paths = |wanted: &Tags, live: &Tags| -> Vec<String> {
-            let change = TagChange::diff(wanted, live);
+        let paths = |desired: &Tags, live: &Tags| -> Vec<String> {
+            let change = TagChange::diff(desired, live);
             change
                 .map(|change| change.lines())
                 .unwrap_or_default()

@@ -1,19 +1,22 @@
-//! Of two things that were made for one slot the later one goes: a request that a proxy delivers twice makes two, and so
-//! do two first applies at once.
+//! Duplicates: two objects that were created for one slot. It happens when a proxy delivers a request twice, and when two first
+//! applies run at the same time. The older object is kept.
 
-/// The one to keep in place of what was just made: the first of those that are no younger. At the same moment, which Fly
-/// tells in seconds, what we made gives way: of a request that was delivered twice it is the second, and nobody else would
-/// take it away. Two runs that both give way leave none, and the next apply makes one.
+/// The object to keep instead of the one that this process has just created; `None` when its own is the oldest.
+/// `created_at_and_id` returns the creation time and the id of an object.
+///
+/// Fly's creation times have a resolution of one second, so two can be equal. Then the own object is given up: after a request
+/// that was delivered twice, no other process would delete either of them. If two processes both give up their own, none
+/// is left, and the next apply creates one.
 pub(super) fn keep_oldest<T>(
-    made: &T,
+    created: &T,
     others: Vec<T>,
-    born: impl Fn(&T) -> (&str, &str),
+    created_at_and_id: impl Fn(&T) -> (&str, &str),
 ) -> Option<T> {
-    let (now, own) = born(made);
-    let before = others
-        .into_iter()
-        .filter(|other| born(other).0 <= now && born(other).1 != own);
-    before.min_by(|a, b| born(a).cmp(&born(b)))
+    let (own_time, own_id) = created_at_and_id(created);
+    let older = others.into_iter().filter(|other| {
+        created_at_and_id(other).0 <= own_time && created_at_and_id(other).1 != own_id
+    });
+    older.min_by(|a, b| created_at_and_id(a).cmp(&created_at_and_id(b)))
 }
 
 #[cfg(test)]
@@ -21,21 +24,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_stays_and_what_was_made_in_the_same_moment_gives_way() {
+    fn oldest_is_kept_and_own_one_yields_at_equal_time() {
         let all = [
             ("12:00", "b"),
             ("12:01", "a"),
             ("12:01", "c"),
             ("12:02", "d"),
         ];
-        for (made, kept) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
-            let elder = keep_oldest(&all[made], all.to_vec(), |one| *one);
-            assert_eq!(elder, kept.map(|at: usize| all[at]), "{made}");
+        for (created, kept) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
+            let oldest = keep_oldest(&all[created], all.to_vec(), |one| *one);
+            assert_eq!(oldest, kept.map(|at: usize| all[at]), "{created}");
         }
         let twins = [("12:00", "a"), ("12:00", "b")];
-        for made in twins {
+        for created in twins {
             assert!(
-                keep_oldest(&made, twins.to_vec(), |one| *one).is_some_and(|kept| kept != made)
+                keep_oldest(&created, twins.to_vec(), |one| *one)
+                    .is_some_and(|kept| kept != created)
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The kinds on Fly.io. Everything lives inside an app, so every name begins with the app's key in the manifest.
+//! The kinds on Fly.io. All of them live inside an app, so the first segment of every name is the key of the app.
 
 pub mod app;
 pub mod certificate;
@@ -11,6 +11,9 @@ pub mod secrets;
 pub mod volume;
 pub mod workload;
 
+use super::RolloutGroup;
+use crate::model::Name;
+
 pub use app::App;
 pub use certificate::Certificate;
 pub use cron::Cron;
@@ -19,3 +22,8 @@ pub use machine::Machine;
 pub use release::{Release, ReleaseCommand};
 pub use secrets::Secrets;
 pub use volume::Volume;
+
+/// The group of a slot: app and process group or volume, such as `web/app` for `web/app/ewr/0`.
+fn slot_group(name: &Name) -> Option<RolloutGroup> {
+    Name::parse(&name.segments().take(2).collect::<Vec<_>>().join("/")).ok()
+}

@@ -1,4 +1,4 @@
-//! How a lock is taken, whatever happens to the requests.
+//! Acquiring a lock, with every kind of request failure.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,11 +9,11 @@ use super::{
 use crate::clouds::ErrorKind;
 
 #[tokio::test]
-async fn a_free_lock_is_taken_and_counted() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    let lease = acquire_or_panic(&node, "ann").await;
-    let record = world.record();
+async fn acquires_a_free_lock_and_increments_the_generation() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    let lease = acquire_or_panic(&client, "ann").await;
+    let record = simulation.record();
     assert_eq!(lease.record(), record);
     assert_eq!((record.generation, record.released), (1, false));
     assert!(
@@ -24,15 +24,15 @@ async fn a_free_lock_is_taken_and_counted() {
             == 90
     );
     assert_eq!(
-        node.request_count(),
+        client.request_count(),
         4,
         "a look, a write, and two writes that must be refused"
     );
-    assert_eq!(world.writes().len(), 1, "which they were");
-    world.run_to_completion(lease.release()).await.unwrap();
-    let record = world.record();
+    assert_eq!(simulation.writes().len(), 1, "which they were");
+    simulation.run_to_completion(lease.release()).await.unwrap();
+    let record = simulation.record();
     assert_eq!((record.generation, record.released), (1, true));
-    let lease = acquire_or_panic(&node, "bob").await;
+    let lease = acquire_or_panic(&client, "bob").await;
     assert_eq!(
         (lease.record().generation, lease.record().holder.as_str()),
         (2, "bob")
@@ -40,32 +40,36 @@ async fn a_free_lock_is_taken_and_counted() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_our_own_write_is_found_out() {
+async fn detects_its_own_write_after_a_lost_response() {
     for (fault, writes) in [
         (RequestFault::ResponseLost, 1),
         (RequestFault::RequestLost, 1),
     ] {
         for released in [false, true] {
-            let world = Simulation::default();
+            let simulation = Simulation::default();
             if released {
-                world
-                    .run_to_completion(acquire_or_panic(&world.new_client(), "old").await.release())
+                simulation
+                    .run_to_completion(
+                        acquire_or_panic(&simulation.new_client(), "old")
+                            .await
+                            .release(),
+                    )
                     .await
                     .unwrap();
             }
-            let before = world.writes().len();
-            let node = world.new_client();
-            node.queue_faults(&[RequestFault::None, fault]);
-            let lease = acquire_or_panic(&node, "ann").await;
+            let before = simulation.writes().len();
+            let client = simulation.new_client();
+            client.queue_faults(&[RequestFault::None, fault]);
+            let lease = acquire_or_panic(&client, "ann").await;
             assert!(lease.is_held_for(secs(60)));
-            assert_eq!(lease.record(), world.record());
+            assert_eq!(lease.record(), simulation.record());
             assert_eq!(
                 lease.record().generation,
                 1 + u64::from(released),
                 "{fault:?}"
             );
             assert_eq!(
-                world.writes().len() - before,
+                simulation.writes().len() - before,
                 writes,
                 "{fault:?} {released}"
             );
@@ -74,38 +78,39 @@ async fn a_lost_answer_to_our_own_write_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_sent_twice_does_not_lose_to_itself() {
-    // The SDK sends a request again whose answer was lost, and gets 412 for the second: as if somebody had been first.
-    let world = Simulation::default();
-    let node = world.new_client();
+async fn recognizes_its_own_write_when_it_was_sent_twice() {
+    // If a response is lost, the SDK sends the request again and gets 412, as if another run had
+    // been first.
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
     let mine = LockRecord::new(
         &test_holder("ann"),
         1,
         "2026-11-21T12:00:00Z".parse().unwrap(),
         secs(90),
     );
-    let early = node
+    let early = client
         .clone()
         .acquirer(test_holder("ann"), timings_with_timeout(0));
-    node.queue_faults(&[RequestFault::None, RequestFault::Slow(1)]);
+    client.queue_faults(&[RequestFault::None, RequestFault::Slow(1)]);
     let taking = async {
         let taking = early.acquire(|_, _| {});
         tokio::join!(taking, async {
-            world.run_ready_tasks().await;
-            world.set_object(Some(&mine.to_json()));
+            simulation.run_ready_tasks().await;
+            simulation.set_object(Some(&mine.to_json()));
         })
     };
-    let (lease, ()) = world.run_to_completion(taking).await;
+    let (lease, ()) = simulation.run_to_completion(taking).await;
     assert_eq!(lease.unwrap().record(), mine);
-    assert!(world.writes().is_empty());
+    assert!(simulation.writes().is_empty());
 }
 
 #[tokio::test]
-async fn of_two_at_once_one_has_it() {
+async fn one_of_two_concurrent_runs_acquires_it() {
     for first in ["ann", "bob"] {
-        let world = Simulation::default();
-        let (a, b) = (world.new_client(), world.new_client());
-        // Both look before either writes.
+        let simulation = Simulation::default();
+        let (a, b) = (simulation.new_client(), simulation.new_client());
+        // Both read before either writes.
         let slow = if first == "ann" { &b } else { &a };
         slow.queue_faults(&[RequestFault::None, RequestFault::Slow(1)]);
         let both = async {
@@ -114,7 +119,7 @@ async fn of_two_at_once_one_has_it() {
                 acquire(&b, "bob", timings_with_timeout(0))
             )
         };
-        let (ann, bob) = world.run_to_completion(both).await;
+        let (ann, bob) = simulation.run_to_completion(both).await;
         let (winner, loser) = if first == "ann" {
             (ann, bob)
         } else {
@@ -129,110 +134,120 @@ async fn of_two_at_once_one_has_it() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_has_it() {
-    let world = Simulation::default();
+async fn one_of_many_concurrent_runs_acquires_it() {
+    let simulation = Simulation::default();
     let names = ["ann", "bob", "cyd", "dan", "eve", "flo", "gus", "hal"];
-    let nodes = names.map(|_| world.new_client());
+    let clients = names.map(|_| simulation.new_client());
     let all = futures_util::future::join_all(
-        nodes
+        clients
             .iter()
             .zip(names)
-            .map(|(node, name)| acquire(node, name, timings_with_timeout(0))),
+            .map(|(client, name)| acquire(client, name, timings_with_timeout(0))),
     );
-    let all = world.run_to_completion(all).await;
+    let all = simulation.run_to_completion(all).await;
     assert_eq!(all.iter().filter(|lease| lease.is_ok()).count(), 1);
-    assert_eq!(world.writes().len(), 1);
+    assert_eq!(simulation.writes().len(), 1);
 }
 
 #[tokio::test]
-async fn a_conflict_is_looked_at_again() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    node.queue_faults(&[
+async fn reads_again_after_a_conflict() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    client.queue_faults(&[
         RequestFault::None,
         RequestFault::Conflict,
         RequestFault::None,
         RequestFault::Conflict,
     ]);
-    assert_eq!(acquire_or_panic(&node, "ann").await.record().generation, 1);
-    let world = Simulation::default();
-    let node = world.new_client();
-    node.set_permanent_fault(RequestFault::Conflict);
-    let why = acquire_error(&node, "ann").await;
-    assert!(matches!(why, LockErrorKind::Contended(8)), "{why}");
-    assert!(world.object().is_none());
+    assert_eq!(
+        acquire_or_panic(&client, "ann").await.record().generation,
+        1
+    );
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    client.set_permanent_fault(RequestFault::Conflict);
+    let error_kind = acquire_error(&client, "ann").await;
+    assert!(
+        matches!(error_kind, LockErrorKind::Contended(8)),
+        "{error_kind}"
+    );
+    assert!(simulation.object().is_none());
 }
 
 #[tokio::test]
-async fn what_was_deleted_since_the_look_is_taken_anew() {
-    let world = Simulation::default();
-    world
-        .run_to_completion(acquire_or_panic(&world.new_client(), "old").await.release())
+async fn acquires_a_lock_that_was_deleted_after_the_read() {
+    let simulation = Simulation::default();
+    simulation
+        .run_to_completion(
+            acquire_or_panic(&simulation.new_client(), "old")
+                .await
+                .release(),
+        )
         .await
         .unwrap();
-    let node = world.new_client();
-    node.queue_faults(&[RequestFault::None, RequestFault::Slow(2)]);
+    let client = simulation.new_client();
+    client.queue_faults(&[RequestFault::None, RequestFault::Slow(2)]);
     let taking = async {
-        tokio::join!(acquire(&node, "ann", timings_with_timeout(0)), async {
-            world.run_ready_tasks().await;
-            world.set_object(None);
+        tokio::join!(acquire(&client, "ann", timings_with_timeout(0)), async {
+            simulation.run_ready_tasks().await;
+            simulation.set_object(None);
         })
     };
-    let (lease, ()) = world.run_to_completion(taking).await;
+    let (lease, ()) = simulation.run_to_completion(taking).await;
     assert_eq!(lease.unwrap().record().generation, 1);
 }
 
 #[tokio::test]
-async fn who_waits_is_told_once_who_has_it_and_gets_it_when_it_is_given_back() {
-    let world = Simulation::default();
-    let (a, b) = (world.new_client(), world.new_client());
+async fn a_waiting_run_is_told_the_holder_once_and_acquires_it_after_release() {
+    let simulation = Simulation::default();
+    let (a, b) = (simulation.new_client(), simulation.new_client());
     let lease = acquire_or_panic(&a, "ann").await;
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let heard = told.clone();
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let reports = reported.clone();
     let waiting = tokio::spawn(
         b.acquirer(test_holder("bob"), timings_with_timeout(1000))
             .acquire(move |record, until| {
-                heard
+                reports
                     .lock()
                     .unwrap()
                     .push((record.holder.clone(), until.to_string()));
             }),
     );
-    world.advance(secs(200)).await;
+    simulation.advance(secs(200)).await;
     assert!(!waiting.is_finished());
     assert_eq!(
-        *told.lock().unwrap(),
+        *reported.lock().unwrap(),
         [("ann".to_owned(), "2026-11-21T12:01:46Z".to_owned())]
     );
-    world.run_to_completion(lease.release()).await.unwrap();
-    world.advance(LockTimings::AWS.poll_interval).await;
+    simulation.run_to_completion(lease.release()).await.unwrap();
+    simulation.advance(LockTimings::AWS.poll_interval).await;
     assert!(waiting.is_finished());
     assert_eq!(waiting.await.unwrap().unwrap().record().generation, 2);
 }
 
 #[tokio::test]
-async fn what_fails_now_and_then_does_not_add_up_while_somebody_waits() {
-    let world = Simulation::default();
-    let (a, b) = (world.new_client(), world.new_client());
+async fn occasional_failures_do_not_add_up_while_waiting() {
+    let simulation = Simulation::default();
+    let (a, b) = (simulation.new_client(), simulation.new_client());
     let lease = acquire_or_panic(&a, "ann").await;
     b.queue_faults(&[RequestFault::None, RequestFault::RequestLost].repeat(40));
     let waiting = tokio::spawn(
         b.acquirer(test_holder("bob"), timings_with_timeout(1000))
             .acquire(|_, _| {}),
     );
-    world.advance(secs(300)).await;
+    simulation.advance(secs(300)).await;
     assert!(!waiting.is_finished());
-    world.run_to_completion(lease.release()).await.unwrap();
-    world.advance(secs(10)).await;
+    simulation.run_to_completion(lease.release()).await.unwrap();
+    simulation.advance(secs(10)).await;
     assert!(waiting.await.unwrap().is_ok());
 }
 
 #[tokio::test]
-async fn patience_ends() {
-    let world = Simulation::default();
-    let _lease = acquire_or_panic(&world.new_client(), "ann").await;
-    let begun = world.now();
-    let error = acquire(&world.new_client(), "bob", timings_with_timeout(150))
+async fn gives_up_after_the_acquire_timeout() {
+    let simulation = Simulation::default();
+    let _lease = acquire_or_panic(&simulation.new_client(), "ann").await;
+    let started = simulation.now();
+    let error = acquire(&simulation.new_client(), "bob", timings_with_timeout(150))
         .await
         .expect_err("ann has it");
     let LockErrorKind::Held { record, waited, .. } = error.kind else {
@@ -240,20 +255,20 @@ async fn patience_ends() {
     };
     assert_eq!(record.holder, "ann");
     assert!((150..152).contains(&waited.as_secs()), "{waited:?}");
-    assert!((150..152).contains(&(world.now() - begun).as_secs()));
+    assert!((150..152).contains(&(simulation.now() - started).as_secs()));
 }
 
 #[tokio::test]
-async fn a_dead_run_loses_it_after_its_time_and_the_margin() {
-    let world = Simulation::default();
-    let lease = acquire_or_panic(&world.new_client(), "ann").await;
+async fn lock_of_a_dead_run_is_available_after_ttl_and_margin() {
+    let simulation = Simulation::default();
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
     let ends = lease.record().expires_at;
     drop(lease);
-    let error = acquire(&world.new_client(), "bob", timings_with_timeout(100))
+    let error = acquire(&simulation.new_client(), "bob", timings_with_timeout(100))
         .await
         .expect_err("it has not run out for sure");
     assert!(matches!(error.kind, LockErrorKind::Held { .. }), "{error}");
-    let lease = acquire(&world.new_client(), "bob", timings_with_timeout(10))
+    let lease = acquire(&simulation.new_client(), "bob", timings_with_timeout(10))
         .await
         .unwrap();
     assert_eq!(lease.record().generation, 2);
@@ -262,78 +277,81 @@ async fn a_dead_run_loses_it_after_its_time_and_the_margin() {
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_conditions_is_refused_and_left_as_it_was_found() {
-    for (ignored, told) in [
+async fn rejects_a_store_that_ignores_conditions_and_releases_the_lock() {
+    for (ignored, reported) in [
         (&["If-None-Match"][..], "If-None-Match: *"),
         (&["If-Match"][..], "If-Match"),
         (&["If-None-Match", "If-Match"][..], "If-None-Match: *"),
     ] {
-        let world = Simulation::default();
-        world.ignore_conditions(ignored);
-        let why = acquire_error(&world.new_client(), "ann").await;
+        let simulation = Simulation::default();
+        simulation.ignore_conditions(ignored);
+        let error_kind = acquire_error(&simulation.new_client(), "ann").await;
         assert!(
-            matches!(why, LockErrorKind::ConditionalWritesIgnored(name) if name == told),
-            "{why}"
+            matches!(error_kind, LockErrorKind::ConditionalWritesIgnored(name) if name == reported),
+            "{error_kind}"
         );
-        assert!(world.record().released, "nobody believes to hold it");
-        // Nor is the next run fooled by what the first one left.
-        let why = acquire_error(&world.new_client(), "bob").await;
+        assert!(simulation.record().released, "nobody believes to hold it");
+        // What the first run left does not mislead the next one either.
+        let error_kind = acquire_error(&simulation.new_client(), "bob").await;
         assert!(
-            matches!(why, LockErrorKind::ConditionalWritesIgnored(name) if name == told),
-            "{why}"
+            matches!(error_kind, LockErrorKind::ConditionalWritesIgnored(name) if name == reported),
+            "{error_kind}"
         );
     }
 }
 
 #[tokio::test]
-async fn the_proof_bears_what_a_network_does() {
+async fn verification_survives_network_failures() {
     for fault in [
         RequestFault::RequestLost,
         RequestFault::ResponseLost,
         RequestFault::Conflict,
         RequestFault::Slow(5),
     ] {
-        let world = Simulation::default();
-        let node = world.new_client();
-        node.queue_faults(&[RequestFault::None, RequestFault::None, fault, fault]);
+        let simulation = Simulation::default();
+        let client = simulation.new_client();
+        client.queue_faults(&[RequestFault::None, RequestFault::None, fault, fault]);
         assert!(
-            acquire_or_panic(&node, "ann").await.is_held_for(secs(60)),
+            acquire_or_panic(&client, "ann").await.is_held_for(secs(60)),
             "{fault:?}"
         );
-        assert_eq!(world.writes().len(), 1, "{fault:?}");
+        assert_eq!(simulation.writes().len(), 1, "{fault:?}");
     }
-    let world = Simulation::default();
-    let node = world.new_client();
-    node.queue_faults(&[
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    client.queue_faults(&[
         RequestFault::None,
         RequestFault::None,
         RequestFault::AccessDenied,
     ]);
-    let why = acquire_error(&node, "ann").await;
+    let error_kind = acquire_error(&client, "ann").await;
     assert!(
-        matches!(&why, LockErrorKind::Cloud(error) if error.kind == ErrorKind::PermissionDenied),
-        "{why}"
+        matches!(&error_kind, LockErrorKind::Cloud(error) if error.kind == ErrorKind::PermissionDenied),
+        "{error_kind}"
     );
-    assert!(world.record().released, "what is not proven is given back");
+    assert!(
+        simulation.record().released,
+        "what is not proven is given back"
+    );
 }
 
 #[tokio::test]
-async fn without_the_servers_time_nothing_is_taken() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    node.omit_date();
+async fn does_not_acquire_without_server_time() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    client.omit_date();
     assert!(matches!(
-        acquire_error(&node, "ann").await,
+        acquire_error(&client, "ann").await,
         LockErrorKind::MissingDateHeader
     ));
-    assert!(world.object().is_none());
+    assert!(simulation.object().is_none());
 }
 
 #[tokio::test]
-async fn what_is_no_lock_is_left_alone() {
-    let world = Simulation::default();
-    world.set_object(Some(b"{\"somebody\": \"elses\"}"));
-    let error = acquire(&world.new_client(), "ann", timings_with_timeout(500))
+async fn leaves_an_object_alone_that_is_not_a_lock() {
+    let simulation = Simulation::default();
+    simulation.set_object(Some(b"{\"somebody\": \"elses\"}"));
+    let error = acquire(&simulation.new_client(), "ann", timings_with_timeout(500))
         .await
         .expect_err("it is no lock");
     assert!(
@@ -341,63 +359,64 @@ async fn what_is_no_lock_is_left_alone() {
             .to_string()
             .contains("s3://harbor-locks/.trimtab/locks/harbor/production.json is not a lock")
     );
-    let hint = "look at it, and if nothing needs it: `aws s3 rm s3://harbor-locks/.trimtab/locks/harbor/production.json`";
+    let hint = "look at the object, and if nothing needs it: `aws s3 rm s3://harbor-locks/.trimtab/locks/harbor/production.json`";
     assert_eq!(error.hint().as_deref(), Some(hint));
-    assert!(world.writes().is_empty());
+    assert!(simulation.writes().is_empty());
 }
 
 #[tokio::test]
-async fn what_cannot_be_mended_is_not_tried_again() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    node.set_permanent_fault(RequestFault::AccessDenied);
+async fn does_not_retry_permanent_errors() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    client.set_permanent_fault(RequestFault::AccessDenied);
     assert!(matches!(
-        acquire_error(&node, "ann").await,
+        acquire_error(&client, "ann").await,
         LockErrorKind::Cloud(_)
     ));
-    assert_eq!(node.request_count(), 1);
-    let node = world.new_client();
-    world.delete_bucket();
-    let why = acquire_error(&node, "ann").await;
+    assert_eq!(client.request_count(), 1);
+    let client = simulation.new_client();
+    simulation.delete_bucket();
+    let error_kind = acquire_error(&client, "ann").await;
     assert!(
-        matches!(&why, LockErrorKind::BucketNotFound(name) if name == "harbor-locks"),
-        "{why}"
+        matches!(&error_kind, LockErrorKind::BucketNotFound(name) if name == "harbor-locks"),
+        "{error_kind}"
     );
-    let world = Simulation::default();
-    let node = world.new_client();
-    node.set_permanent_fault(RequestFault::RequestLost);
-    let why = acquire_error(&node, "ann").await;
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    client.set_permanent_fault(RequestFault::RequestLost);
+    let error_kind = acquire_error(&client, "ann").await;
     assert!(
-        matches!(&why, LockErrorKind::Cloud(error) if error.is_ambiguous()),
-        "{why}"
+        matches!(&error_kind, LockErrorKind::Cloud(error) if error.is_ambiguous()),
+        "{error_kind}"
     );
-    assert_eq!(node.request_count(), 8);
+    assert_eq!(client.request_count(), 8);
 }
 
 #[tokio::test]
-async fn a_local_clock_takes_nothing_from_anybody() {
-    let world = Simulation::default();
-    let lease = acquire_or_panic(&world.new_client(), "ann").await;
-    let node = world.new_client();
-    node.set_forward(secs(86_400));
-    let error = acquire(&node, "bob", timings_with_timeout(30))
+async fn a_wrong_local_clock_never_takes_over_a_lock() {
+    let simulation = Simulation::default();
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
+    let client = simulation.new_client();
+    client.set_forward(secs(86_400));
+    let error = acquire(&client, "bob", timings_with_timeout(30))
         .await
         .expect_err("ann has it");
     assert!(matches!(error.kind, LockErrorKind::Held { .. }), "{error}");
-    node.set_forward(secs(86_400));
+    client.set_forward(secs(86_400));
     assert!(matches!(
-        acquire_error(&node, "bob").await,
+        acquire_error(&client, "bob").await,
         LockErrorKind::Held { .. }
     ));
     assert!(lease.is_held_for(secs(0)));
 }
 
 #[tokio::test]
-async fn servers_whose_clocks_differ_take_nothing_from_anybody() {
-    // Ann's server is behind and she dies; Bob's is ahead: together less than the margin.
+async fn server_clock_skew_never_takes_over_a_lock() {
+    // Ann's server is behind and Ann dies; Bob's server is ahead. Together the difference is less
+    // than the margin.
     for (behind, ahead) in [(-6, 6), (6, -6)] {
-        let world = Simulation::default();
-        let (a, b) = (world.new_client(), world.new_client());
+        let simulation = Simulation::default();
+        let (a, b) = (simulation.new_client(), simulation.new_client());
         a.set_server_skew(behind);
         b.set_server_skew(ahead);
         let lease = acquire_or_panic(&a, "ann").await;
@@ -407,7 +426,7 @@ async fn servers_whose_clocks_differ_take_nothing_from_anybody() {
                 .acquire(|_, _| {}),
         );
         for _ in 0..200 {
-            world.advance(secs(1)).await;
+            simulation.advance(secs(1)).await;
             assert!(
                 !(waiting.is_finished() && lease.is_held_for(secs(0))),
                 "both have it"

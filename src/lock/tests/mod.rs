@@ -1,5 +1,5 @@
-//! The protocol against a store in memory whose answers are scripted, and a clock that moves only when told: whatever a
-//! network can do to two requests, no two runs have the lock at once.
+//! The protocol against a simulated store with scripted failures and a simulated clock: whatever a
+//! network does to the requests, two runs never hold the lock at the same time.
 
 mod acquisition;
 mod properties;
@@ -48,7 +48,7 @@ fn test_holder(name: &str) -> LockHolder {
     }
 }
 
-/// Terms with this patience.
+/// The usual timings with another acquire timeout, in seconds.
 fn timings_with_timeout(secs: u64) -> LockTimings {
     LockTimings {
         acquire_timeout: Duration::from_secs(secs),
@@ -56,38 +56,40 @@ fn timings_with_timeout(secs: u64) -> LockTimings {
     }
 }
 
-/// Takes the lock, with as much time as it wants.
+/// Acquires the lock, and lets simulated time pass as long as it takes.
 async fn acquire(
-    node: &SimulatedClient,
+    client: &SimulatedClient,
     name: &str,
     terms: LockTimings,
 ) -> Result<TestLease, LockError> {
-    node.simulation()
+    client
+        .simulation()
         .run_to_completion(
-            node.clone()
+            client
+                .clone()
                 .acquirer(test_holder(name), terms)
                 .acquire(|_, _| {}),
         )
         .await
 }
 
-async fn acquire_or_panic(node: &SimulatedClient, name: &str) -> TestLease {
-    acquire(node, name, timings_with_timeout(0))
+async fn acquire_or_panic(client: &SimulatedClient, name: &str) -> TestLease {
+    acquire(client, name, timings_with_timeout(0))
         .await
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Why somebody else does not get it, when they ask once.
-async fn acquire_error(node: &SimulatedClient, name: &str) -> LockErrorKind {
-    acquire(node, name, timings_with_timeout(0))
+/// Why another run does not acquire the lock in one attempt.
+async fn acquire_error(client: &SimulatedClient, name: &str) -> LockErrorKind {
+    acquire(client, name, timings_with_timeout(0))
         .await
         .err()
         .unwrap_or_else(|| panic!("{name} got it"))
         .kind
 }
 
-fn expect_loss(why: LockErrorKind) -> LockLoss {
-    match why {
+fn expect_loss(kind: LockErrorKind) -> LockLoss {
+    match kind {
         LockErrorKind::Lost(loss) => loss,
         other => panic!("{other}"),
     }

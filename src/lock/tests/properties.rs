@@ -1,5 +1,5 @@
-//! Any number of runs, any faults, any order: never do two believe to have the lock at once, and nobody overwrites what is
-//! another's.
+//! Several runs, any faults, in any order: two runs never believe to hold the lock at the same
+//! time, and no run overwrites the lock of another.
 
 use std::collections::VecDeque;
 
@@ -18,17 +18,17 @@ use crate::lock::unlock::unlock;
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// A run begins to want it.
+    /// A run starts to acquire the lock.
     Start(usize),
-    /// It gives it back, or is killed.
+    /// A run releases the lock (true) or is killed.
     Stop(usize, bool),
-    /// It makes sure that it has it.
+    /// A run confirms that it holds the lock.
     Confirm(usize),
-    /// Somebody believes that whoever holds it is dead.
+    /// Somebody runs `trimtab unlock`.
     Unlock,
-    /// What happens to its next requests.
+    /// What happens to the next requests of a run.
     NextFaults(usize, Vec<RequestFault>),
-    /// From now on every request of it fails so.
+    /// What happens to all later requests of a run.
     PermanentFault(usize, RequestFault),
     Sleep(usize),
     Wake(usize),
@@ -38,25 +38,25 @@ enum Event {
 }
 
 const RUNS: usize = 4;
-/// How many cases a run of all tests has time for.
+/// How many cases fit into an ordinary test run.
 const CASES: u32 = 48;
 
-/// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
+/// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` select others.
 fn proptest_config() -> Config {
-    let asked = Config::default();
+    let requested = Config::default();
     Config {
-        cases: if asked.cases == 256 {
+        cases: if requested.cases == 256 {
             CASES
         } else {
-            asked.cases
+            requested.cases
         },
-        rng_seed: if asked.rng_seed == RngSeed::Random {
+        rng_seed: if requested.rng_seed == RngSeed::Random {
             RngSeed::Fixed(5)
         } else {
-            asked.rng_seed
+            requested.rng_seed
         },
         failure_persistence: None,
-        ..asked
+        ..requested
     }
 }
 
@@ -76,7 +76,7 @@ fn arbitrary_event() -> impl Strategy<Value = Event> {
     let run = 0..RUNS;
     prop_oneof![
         3 => run.clone().prop_map(Event::Start),
-        2 => (run.clone(), any::<bool>()).prop_map(|(run, kindly)| Event::Stop(run, kindly)),
+        2 => (run.clone(), any::<bool>()).prop_map(|(run, with_release)| Event::Stop(run, with_release)),
         1 => run.clone().prop_map(Event::Confirm),
         1 => Just(Event::Unlock),
         3 => (run.clone(), vec(arbitrary_fault(), 1..6)).prop_map(|(run, faults)| Event::NextFaults(run, faults)),
@@ -88,12 +88,12 @@ fn arbitrary_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A run, as far as it is.
+/// The state of a run.
 enum RunState {
     Idle,
     Acquiring(JoinHandle<Result<TestLease, LockError>>),
     Holding(TestLease),
-    /// It makes sure, and then has it or not.
+    /// It confirms the lock, which may fail.
     Confirming(JoinHandle<TestLease>),
 }
 
@@ -106,14 +106,14 @@ struct Scenario {
 
 impl Scenario {
     fn new() -> Self {
-        let world = Simulation::default();
-        // The servers' clocks differ, together by less than the margin.
-        let nodes: Vec<SimulatedClient> = (0..RUNS).map(|_| world.new_client()).collect();
-        for (node, skew) in nodes.iter().zip([0, 3, -3, 5]) {
-            node.set_server_skew(skew);
+        let simulation = Simulation::default();
+        // The servers' clocks differ, by less than the margin.
+        let nodes: Vec<SimulatedClient> = (0..RUNS).map(|_| simulation.new_client()).collect();
+        for (client, skew) in nodes.iter().zip([0, 3, -3, 5]) {
+            client.set_server_skew(skew);
         }
         Self {
-            simulation: world,
+            simulation,
             clients: nodes,
             runs: (0..RUNS).map(|_| RunState::Idle).collect(),
             started: 0,
@@ -125,14 +125,14 @@ impl Scenario {
             Event::Start(at) if matches!(self.runs[at], RunState::Idle) => {
                 self.started += 1;
                 let name = format!("run{}", self.started);
-                let taker = self.clients[at]
+                let acquirer = self.clients[at]
                     .clone()
                     .acquirer(test_holder(&name), timings_with_timeout(400));
-                self.runs[at] = RunState::Acquiring(tokio::spawn(taker.acquire(|_, _| {})));
+                self.runs[at] = RunState::Acquiring(tokio::spawn(acquirer.acquire(|_, _| {})));
             }
-            Event::Stop(at, kindly) => {
+            Event::Stop(at, with_release) => {
                 match std::mem::replace(&mut self.runs[at], RunState::Idle) {
-                    RunState::Holding(lease) if kindly => {
+                    RunState::Holding(lease) if with_release => {
                         drop(tokio::spawn(async move { lease.release().await }));
                     }
                     RunState::Acquiring(task) => task.abort(),
@@ -143,7 +143,7 @@ impl Scenario {
             Event::Confirm(at) => match std::mem::replace(&mut self.runs[at], RunState::Idle) {
                 RunState::Holding(lease) => {
                     self.runs[at] = RunState::Confirming(tokio::spawn(async move {
-                        // Whether it was confirmed shows in `is_mine`.
+                        // The result shows in `is_held_for`.
                         drop(lease.ensure_held_for(secs(20)).await);
                         lease
                     }));
@@ -151,14 +151,14 @@ impl Scenario {
                 other => self.runs[at] = other,
             },
             Event::Unlock => {
-                let (node, place) = (self.simulation.new_client(), test_location());
+                let (client, place) = (self.simulation.new_client(), test_location());
                 if let Some(object) = self.simulation.object() {
                     let id = LockRecord::parse(&object).unwrap().short_id();
-                    // Nobody may hold it by now.
-                    let clock = node.clock();
+                    // It fails if nobody holds the lock any more, which is fine.
+                    let clock = client.clock();
                     drop(
                         self.simulation
-                            .run_to_completion(unlock(&node, &clock, &place, &id))
+                            .run_to_completion(unlock(&client, &clock, &place, &id))
                             .await,
                     );
                 }
@@ -168,7 +168,7 @@ impl Scenario {
             Event::Sleep(at) => self.clients[at].fall_asleep(),
             Event::Wake(at) => self.clients[at].wake_up(),
             Event::SetClock(at, true) => self.clients[at].set_forward(secs(500)),
-            // A machine that is set back while it sleeps cannot know that it slept.
+            // A machine whose clock is set back while it sleeps cannot know that it slept.
             Event::SetClock(at, false) if !self.clients[at].is_asleep() => {
                 self.clients[at].set_back(secs(500));
             }
@@ -184,7 +184,7 @@ impl Scenario {
         self.check_invariants().await;
     }
 
-    /// At most one has it, and what it has is what stands there.
+    /// At most one run holds the lock, and its record is the one in the store.
     async fn check_invariants(&mut self) {
         for run in &mut self.runs {
             *run = match std::mem::replace(run, RunState::Idle) {
@@ -213,9 +213,10 @@ impl Scenario {
     }
 }
 
-/// Every write follows the one before it: the same taking renewed or given back, or the next one of what was over.
-fn assert_writes_in_order(world: &Simulation) {
-    let written = world.writes();
+/// Every write continues the one before it: the same acquisition, renewed or released, or the next
+/// acquisition of a lock that was over.
+fn assert_writes_in_order(simulation: &Simulation) {
+    let written = simulation.writes();
     for pair in written.windows(2) {
         let (before, after) = (&pair[0], &pair[1]);
         if after.is_same_acquisition(before) {
@@ -242,7 +243,7 @@ proptest! {
     #![proptest_config(proptest_config())]
 
     #[test]
-    fn never_do_two_have_it(events in vec(arbitrary_event(), 1..60)) {
+    fn two_runs_never_hold_it(events in vec(arbitrary_event(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut story = Scenario::new();
@@ -250,9 +251,9 @@ proptest! {
                 story.apply_event(event).await;
             }
             assert_writes_in_order(&story.simulation);
-            // Whatever was, a run without faults gets it in the end.
-            for node in &story.clients {
-                node.set_permanent_fault(RequestFault::None);
+            // Whatever happened, a run without faults acquires the lock in the end.
+            for client in &story.clients {
+                client.set_permanent_fault(RequestFault::None);
             }
             for at in 0..RUNS {
                 story.apply_event(Event::Stop(at, false)).await;

@@ -1,4 +1,4 @@
-//! What a record means, and how it is told: pure tables.
+//! The meaning of a record and the error messages: tables without requests.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn time_on_test_day(text: &str) -> Timestamp {
     format!("2026-11-21T{text}Z").parse().unwrap()
 }
 
-/// Taken at noon by `a`, for 90 seconds.
+/// Acquired at noon by `ann`, for 90 seconds.
 fn record_acquired_at_noon() -> LockRecord {
     LockRecord::new(
         &test_holder("ann"),
@@ -26,15 +26,27 @@ fn record_acquired_at_noon() -> LockRecord {
     )
 }
 
+/// A record, the nonce of the run that asks, the time, and the status that must come out.
+type StatusCase<'a> = (&'a str, Option<LockRecord>, &'a str, &'a str, LockStatus);
+
+fn check_statuses(cases: Vec<StatusCase<'_>>) {
+    for (name, record, nonce, now, expected) in cases {
+        assert_eq!(
+            determine_status(record.as_ref(), nonce, time_on_test_day(now), secs(15)),
+            expected,
+            "{name}"
+        );
+    }
+}
+
 #[test]
-fn a_record_is_judged_by_the_servers_time() {
+fn determines_status_by_server_time() {
     let other = &test_holder("bob").nonce;
-    let own = &test_holder("ann").nonce;
     let held = LockStatus::Held {
-        until: time_on_test_day("12:01:45"),
+        available_at: time_on_test_day("12:01:45"),
     };
     let released = record_acquired_at_noon().to_released();
-    for (name, record, nonce, now, expected) in [
+    check_statuses(vec![
         ("nothing there", None, other, "12:00:00", LockStatus::Absent),
         (
             "just taken",
@@ -85,6 +97,18 @@ fn a_record_is_judged_by_the_servers_time() {
             "12:00:01",
             LockStatus::Available,
         ),
+    ]);
+}
+
+#[test]
+fn determines_status_of_released_and_renewed_locks() {
+    let other = &test_holder("bob").nonce;
+    let own = &test_holder("ann").nonce;
+    let held = LockStatus::Held {
+        available_at: time_on_test_day("12:01:45"),
+    };
+    let released = record_acquired_at_noon().to_released();
+    check_statuses(vec![
         (
             "given back by ourselves",
             Some(released),
@@ -147,20 +171,14 @@ fn a_record_is_judged_by_the_servers_time() {
             other,
             "12:02:40",
             LockStatus::Held {
-                until: time_on_test_day("12:02:45"),
+                available_at: time_on_test_day("12:02:45"),
             },
         ),
-    ] {
-        assert_eq!(
-            determine_status(record.as_ref(), nonce, time_on_test_day(now), secs(15)),
-            expected,
-            "{name}"
-        );
-    }
+    ]);
 }
 
 #[test]
-fn time_does_not_overflow() {
+fn timestamps_saturate() {
     let mut record = record_acquired_at_noon();
     record.expires_at = Timestamp::MAX;
     let verdict = determine_status(
@@ -172,7 +190,7 @@ fn time_does_not_overflow() {
     assert_eq!(
         verdict,
         LockStatus::Held {
-            until: Timestamp::MAX
+            available_at: Timestamp::MAX
         }
     );
     assert_eq!(
@@ -184,7 +202,7 @@ fn time_does_not_overflow() {
 }
 
 #[test]
-fn a_record_is_stored_in_the_open_and_read_back() {
+fn record_round_trips_through_json() {
     let body = String::from_utf8(record_acquired_at_noon().to_json()).unwrap();
     assert_eq!(
         body,
@@ -202,7 +220,7 @@ fn a_record_is_stored_in_the_open_and_read_back() {
         ..record_acquired_at_noon()
     };
     assert_eq!(LockRecord::parse(&without.to_json()), Ok(without));
-    // What a later version adds is no reason to call it broken.
+    // Fields that a later version adds are ignored.
     assert_eq!(
         LockRecord::parse(body.replacen('{', r#"{"future":[1],"#, 1).as_bytes()),
         Ok(record_acquired_at_noon())
@@ -223,7 +241,7 @@ fn a_record_is_stored_in_the_open_and_read_back() {
 }
 
 #[test]
-fn what_others_wrote_cannot_reach_the_terminal() {
+fn control_characters_are_removed() {
     let record = LockRecord {
         holder: "a\u{1b}[31mb\n".to_owned() + &"x".repeat(10_000),
         ..record_acquired_at_noon()
@@ -237,7 +255,7 @@ fn what_others_wrote_cannot_reach_the_terminal() {
 }
 
 #[test]
-fn a_holder_answers_to_the_beginning_of_its_nonce() {
+fn an_id_matches_a_prefix_of_the_nonce() {
     let record = record_acquired_at_noon();
     assert_eq!(record.short_id(), "ann-0123");
     for (id, answers) in [
@@ -260,11 +278,11 @@ fn a_holder_answers_to_the_beginning_of_its_nonce() {
 }
 
 #[test]
-fn an_error_says_who_where_since_when_and_what_to_do() {
+fn errors_name_the_holder_and_the_next_step() {
     let record = Box::new(record_acquired_at_noon());
     let held = LockErrorKind::Held {
         record: record.clone(),
-        until: time_on_test_day("12:01:45"),
+        available_at: time_on_test_day("12:01:45"),
         waited: secs(150),
     };
     let passing = CloudError::new_aws(
@@ -273,18 +291,18 @@ fn an_error_says_who_where_since_when_and_what_to_do() {
         "403 AccessDenied",
     );
     let unlock = "`trimtab unlock production --id ann-0123`";
-    for (why, text, hint) in [
+    for (kind, text, hint) in [
         (
             held,
             "ann on host-of-ann (process 42, `trimtab apply production`, https://ci.example/ann) has held it since \
              2026-11-21T12:00:00Z, until 2026-11-21T12:01:30Z unless it is renewed, and did not let go within 150 s",
-            Some(format!("wait for it; a run that is dead loses the lock at 2026-11-21T12:01:45Z; one that you know to have stopped: {unlock}")),
+            Some(format!("wait for it; a run that is dead loses the lock at 2026-11-21T12:01:45Z; if you know that it has stopped: {unlock}")),
         ),
         (
-            LockErrorKind::WrongHolder { asked: "bob-0123".to_owned(), record },
+            LockErrorKind::WrongHolder { requested_id: "bob-0123".to_owned(), record },
             "`bob-0123` does not hold it: ann on host-of-ann (process 42, `trimtab apply production`, \
              https://ci.example/ann) does, since 2026-11-21T12:00:00Z",
-            Some(format!("if that is the one, and you know it to have stopped: {unlock}")),
+            Some(format!("if you mean that one, and know that it has stopped: {unlock}")),
         ),
         (
             LockErrorKind::Lost(LockLoss::Unlocked),
@@ -293,9 +311,9 @@ fn an_error_says_who_where_since_when_and_what_to_do() {
         ),
         (
             LockErrorKind::ConditionalWritesIgnored("If-Match"),
-            "this store ignores conditional writes (a write with `If-Match` was carried out and had to be refused with 412), \
-             so two runs would both believe to hold the lock",
-            Some("name a bucket of S3 itself, or of a store that honours `If-Match` and `If-None-Match` on PUT".to_owned()),
+            "this store ignores conditional writes (a write with `If-Match` was carried out instead of rejected with 412), \
+             so two runs could both believe that they hold the lock",
+            Some("name a bucket of S3 itself, or of a store that supports `If-Match` and `If-None-Match` on PUT".to_owned()),
         ),
         (LockErrorKind::NotHeld, "nobody holds it", None),
         (
@@ -304,7 +322,7 @@ fn an_error_says_who_where_since_when_and_what_to_do() {
             passing.hint().map(str::to_owned),
         ),
     ] {
-        let error = LockError { target: test_location().display_name(), kind: why };
+        let error = LockError { target: test_location().display_name(), kind };
         assert_eq!(error.to_string(), format!("lock harbor/production: {text}"));
         assert_eq!(error.hint(), hint);
         let cloud = CloudError::from(error.clone());
@@ -313,7 +331,7 @@ fn an_error_says_who_where_since_when_and_what_to_do() {
 }
 
 #[test]
-fn a_place_has_a_key_of_its_own() {
+fn location_has_a_key_and_a_url() {
     assert_eq!(
         test_location().object_key(),
         ".trimtab/locks/harbor/production.json"
@@ -325,7 +343,7 @@ fn a_place_has_a_key_of_its_own() {
 }
 
 #[test]
-fn a_faster_imitation_leaves_time_for_renewals() {
+fn fast_sandbox_clocks_leave_time_for_renewals() {
     assert_eq!(LockTimings::at_speed(1.0), LockTimings::AWS);
     let fast = LockTimings::at_speed(1000.0);
     assert_eq!(fast.ttl, secs(3000));

@@ -1,4 +1,4 @@
-//! How a lock is given back: by its holder, and by somebody else for a holder that cannot.
+//! Releasing a lock, and ending it for a holder that cannot release it.
 
 use super::{
     LockError, LockErrorKind, LockLoss, LockRecord, RequestFault, Simulation, acquire,
@@ -7,26 +7,26 @@ use super::{
 use crate::lock::unlock::{delete_lock, find_holder, unlock};
 
 async fn run_unlock(
-    world: &Simulation,
-    node: &super::SimulatedClient,
+    simulation: &Simulation,
+    client: &super::SimulatedClient,
     id: &str,
 ) -> Result<LockRecord, LockError> {
-    world
-        .run_to_completion(unlock(node, &node.clock(), &test_location(), id))
+    simulation
+        .run_to_completion(unlock(client, &client.clock(), &test_location(), id))
         .await
 }
 
-async fn current_holder(world: &Simulation) -> Option<String> {
-    let node = world.new_client();
-    world
-        .run_to_completion(find_holder(&node, &node.clock(), &test_location()))
+async fn current_holder(simulation: &Simulation) -> Option<String> {
+    let client = simulation.new_client();
+    simulation
+        .run_to_completion(find_holder(&client, &client.clock(), &test_location()))
         .await
         .unwrap()
         .map(|record| record.holder)
 }
 
 #[tokio::test]
-async fn it_is_given_back_whatever_happens_to_the_requests() {
+async fn releases_despite_request_failures() {
     for fault in [
         RequestFault::None,
         RequestFault::RequestLost,
@@ -36,94 +36,101 @@ async fn it_is_given_back_whatever_happens_to_the_requests() {
         RequestFault::AppliedLate(3),
     ] {
         for after in [RequestFault::None, RequestFault::RequestLost] {
-            let world = Simulation::default();
-            let node = world.new_client();
-            let lease = acquire_or_panic(&node, "ann").await;
-            assert_eq!(current_holder(&world).await.as_deref(), Some("ann"));
-            node.queue_faults(&[fault, after]);
-            world.run_to_completion(lease.release()).await.unwrap();
-            let record = world.record();
+            let simulation = Simulation::default();
+            let client = simulation.new_client();
+            let lease = acquire_or_panic(&client, "ann").await;
+            assert_eq!(current_holder(&simulation).await.as_deref(), Some("ann"));
+            client.queue_faults(&[fault, after]);
+            simulation.run_to_completion(lease.release()).await.unwrap();
+            let record = simulation.record();
             assert!(record.released, "{fault:?} {after:?}");
             assert_eq!((record.generation, record.holder.as_str()), (1, "ann"));
-            assert_eq!(current_holder(&world).await, None);
-            let before = world.writes().len();
-            world.advance(secs(200)).await;
-            assert_eq!(world.writes().len(), before, "nothing is renewed any more");
+            assert_eq!(current_holder(&simulation).await, None);
+            let before = simulation.writes().len();
+            simulation.advance(secs(200)).await;
+            assert_eq!(
+                simulation.writes().len(),
+                before,
+                "nothing is renewed any more"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn a_renewal_whose_answer_was_lost_is_given_back_too() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    let lease = acquire_or_panic(&node, "ann").await;
-    node.queue_faults(&[RequestFault::ResponseLost, RequestFault::RequestLost]);
-    world.advance(secs(31)).await;
+async fn releases_after_a_renewal_with_a_lost_response() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    let lease = acquire_or_panic(&client, "ann").await;
+    client.queue_faults(&[RequestFault::ResponseLost, RequestFault::RequestLost]);
+    simulation.advance(secs(31)).await;
     assert_ne!(
         lease.record(),
-        world.record(),
+        simulation.record(),
         "the holder does not know what it wrote"
     );
-    world.run_to_completion(lease.release()).await.unwrap();
-    assert!(world.record().released);
+    simulation.run_to_completion(lease.release()).await.unwrap();
+    assert!(simulation.record().released);
 }
 
 #[tokio::test]
-async fn a_renewal_that_arrives_late_takes_nothing_back() {
+async fn a_late_renewal_does_not_undo_the_release() {
     for late in [1, 3, 20] {
-        let world = Simulation::default();
-        let node = world.new_client();
-        let lease = acquire_or_panic(&node, "ann").await;
-        // It arrives before the lock is given back, or after it.
-        node.queue_faults(&[RequestFault::AppliedLate(late), RequestFault::RequestLost]);
-        world.advance(secs(32)).await;
-        world.run_to_completion(lease.release()).await.unwrap();
-        world.advance(secs(60)).await;
-        assert!(world.record().released, "{late}");
+        let simulation = Simulation::default();
+        let client = simulation.new_client();
+        let lease = acquire_or_panic(&client, "ann").await;
+        // The renewal arrives before or after the release.
+        client.queue_faults(&[RequestFault::AppliedLate(late), RequestFault::RequestLost]);
+        simulation.advance(secs(32)).await;
+        simulation.run_to_completion(lease.release()).await.unwrap();
+        simulation.advance(secs(60)).await;
+        assert!(simulation.record().released, "{late}");
     }
 }
 
 #[tokio::test]
-async fn a_renewal_that_is_under_way_is_not_waited_for() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    let lease = acquire_or_panic(&node, "ann").await;
-    node.queue_faults(&[RequestFault::Hangs]);
-    world.advance(secs(31)).await;
-    let begun = world.now();
-    world.run_to_completion(lease.release()).await.unwrap();
-    assert!(world.record().released && world.now() - begun < secs(2));
+async fn release_does_not_wait_for_a_renewal() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    let lease = acquire_or_panic(&client, "ann").await;
+    client.queue_faults(&[RequestFault::Hangs]);
+    simulation.advance(secs(31)).await;
+    let started = simulation.now();
+    simulation.run_to_completion(lease.release()).await.unwrap();
+    assert!(simulation.record().released && simulation.now() - started < secs(2));
 }
 
 #[tokio::test]
-async fn what_is_gone_already_is_no_error() {
+async fn releasing_a_deleted_lock_is_no_error() {
     for what in ["object", "bucket"] {
-        let world = Simulation::default();
-        let lease = acquire_or_panic(&world.new_client(), "ann").await;
+        let simulation = Simulation::default();
+        let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
         if what == "bucket" {
-            world.delete_bucket();
+            simulation.delete_bucket();
         } else {
-            world.set_object(None);
+            simulation.set_object(None);
         }
-        world.run_to_completion(lease.release()).await.unwrap();
-        assert!(world.object().is_none(), "{what}: nothing is made anew");
+        simulation.run_to_completion(lease.release()).await.unwrap();
+        assert!(
+            simulation.object().is_none(),
+            "{what}: nothing is made anew"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_told() {
+async fn release_reports_a_failing_store() {
     for (fault, least) in [
         (RequestFault::AccessDenied, 1),
         (RequestFault::RequestLost, 8),
         (RequestFault::Hangs, 1),
     ] {
-        let world = Simulation::default();
-        let node = world.new_client();
-        let lease = acquire_or_panic(&node, "ann").await;
-        let before = node.request_count();
-        node.set_permanent_fault(fault);
-        let error = world
+        let simulation = Simulation::default();
+        let client = simulation.new_client();
+        let lease = acquire_or_panic(&client, "ann").await;
+        let before = client.request_count();
+        client.set_permanent_fault(fault);
+        let error = simulation
             .run_to_completion(lease.release())
             .await
             .expect_err("it was not given back");
@@ -134,10 +141,10 @@ async fn a_store_that_fails_is_told() {
             ),
             "{error}"
         );
-        assert!(node.request_count() - before >= least, "{fault:?}");
-        // It runs out by itself.
+        assert!(client.request_count() - before >= least, "{fault:?}");
+        // The lock expires by itself.
         assert!(
-            acquire(&world.new_client(), "bob", timings_with_timeout(110))
+            acquire(&simulation.new_client(), "bob", timings_with_timeout(110))
                 .await
                 .is_ok()
         );
@@ -145,21 +152,28 @@ async fn a_store_that_fails_is_told() {
 }
 
 #[tokio::test]
-async fn the_one_who_is_named_is_unlocked() {
-    let world = Simulation::default();
-    let lease = acquire_or_panic(&world.new_client(), "ann").await;
-    let node = world.new_client();
+async fn unlocks_only_the_named_holder() {
+    let simulation = Simulation::default();
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
+    let client = simulation.new_client();
     for wrong in ["bob-0123", "", "ann", "ann-9"] {
-        let error = run_unlock(&world, &node, wrong)
+        let error = run_unlock(&simulation, &client, wrong)
             .await
             .expect_err("that is not its name");
-        let LockErrorKind::WrongHolder { record, asked } = &error.kind else {
+        let LockErrorKind::WrongHolder {
+            record,
+            requested_id,
+        } = &error.kind
+        else {
             panic!("{error}")
         };
-        assert_eq!((record.holder.as_str(), asked.as_str()), ("ann", wrong));
-        assert_eq!(world.record(), lease.record(), "nothing was done");
+        assert_eq!(
+            (record.holder.as_str(), requested_id.as_str()),
+            ("ann", wrong)
+        );
+        assert_eq!(simulation.record(), lease.record(), "nothing was done");
     }
-    let ended = run_unlock(&world, &node, &lease.record().short_id())
+    let ended = run_unlock(&simulation, &client, &lease.record().short_id())
         .await
         .unwrap();
     assert_eq!(
@@ -169,17 +183,17 @@ async fn the_one_who_is_named_is_unlocked() {
             ..lease.record()
         }
     );
-    assert_eq!(world.record(), ended);
+    assert_eq!(simulation.record(), ended);
     assert_eq!(
-        run_unlock(&world, &node, &lease.record().short_id())
+        run_unlock(&simulation, &client, &lease.record().short_id())
             .await
             .unwrap(),
         ended,
         "once more is no error"
     );
-    // She lives after all, notices, and gives it back: bob has it long before its end.
-    let bob = world.new_client();
-    let (bob, ()) = world
+    // Ann is alive, notices, and releases the lock, so Bob acquires it long before its expiry.
+    let bob = simulation.new_client();
+    let (bob, ()) = simulation
         .run_to_completion(async {
             tokio::join!(
                 bob.acquirer(test_holder("bob"), timings_with_timeout(40))
@@ -192,21 +206,21 @@ async fn the_one_who_is_named_is_unlocked() {
         })
         .await;
     assert_eq!(bob.unwrap().record().generation, 2);
-    assert!(world.now() < secs(60), "{:?}", world.now());
+    assert!(simulation.now() < secs(60), "{:?}", simulation.now());
 }
 
 #[tokio::test]
-async fn a_holder_that_is_cut_off_has_it_to_its_end_although_it_is_unlocked() {
-    let world = Simulation::default();
-    let node = world.new_client();
-    let lease = acquire_or_panic(&node, "ann").await;
-    node.set_permanent_fault(RequestFault::Hangs);
-    run_unlock(&world, &world.new_client(), "ann-0123")
+async fn an_unreachable_holder_keeps_an_unlocked_lock_until_expiry() {
+    let simulation = Simulation::default();
+    let client = simulation.new_client();
+    let lease = acquire_or_panic(&client, "ann").await;
+    client.set_permanent_fault(RequestFault::Hangs);
+    run_unlock(&simulation, &simulation.new_client(), "ann-0123")
         .await
         .unwrap();
-    assert_eq!(current_holder(&world).await.as_deref(), Some("ann"));
-    let bob = world.new_client();
-    let (bob, ()) = world
+    assert_eq!(current_holder(&simulation).await.as_deref(), Some("ann"));
+    let bob = simulation.new_client();
+    let (bob, ()) = simulation
         .run_to_completion(async {
             tokio::join!(
                 bob.acquirer(test_holder("bob"), timings_with_timeout(200))
@@ -214,7 +228,7 @@ async fn a_holder_that_is_cut_off_has_it_to_its_end_although_it_is_unlocked() {
                 async {
                     lease.cancellation_token().cancelled().await;
                     assert_eq!(
-                        world.record().generation,
+                        simulation.record().generation,
                         1,
                         "nobody has it before ann knows"
                     );
@@ -222,37 +236,41 @@ async fn a_holder_that_is_cut_off_has_it_to_its_end_although_it_is_unlocked() {
             )
         })
         .await;
-    assert!(bob.is_ok() && world.now() > secs(100), "{:?}", world.now());
+    assert!(
+        bob.is_ok() && simulation.now() > secs(100),
+        "{:?}",
+        simulation.now()
+    );
 }
 
 #[tokio::test]
-async fn a_lock_that_nobody_holds_can_be_removed_with_its_bucket() {
-    let world = Simulation::default();
+async fn deletes_only_a_lock_that_nobody_holds() {
+    let simulation = Simulation::default();
     let remove = async || {
-        let node = world.new_client();
-        world
+        let client = simulation.new_client();
+        simulation
             .run_to_completion(delete_lock(
-                &node,
-                &node.clock(),
+                &client,
+                &client.clock(),
                 &test_location(),
                 secs(15),
             ))
             .await
     };
     remove().await.unwrap();
-    let lease = acquire_or_panic(&world.new_client(), "ann").await;
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
     assert!(matches!(
         remove().await.unwrap_err().kind,
         LockErrorKind::Held { .. }
     ));
-    assert_eq!(world.record(), lease.record());
-    world.run_to_completion(lease.release()).await.unwrap();
+    assert_eq!(simulation.record(), lease.record());
+    simulation.run_to_completion(lease.release()).await.unwrap();
     remove().await.unwrap();
-    assert!(world.object().is_none());
+    assert!(simulation.object().is_none());
 }
 
 #[tokio::test]
-async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
+async fn a_run_can_delete_its_own_lock_with_the_bucket() {
     for fault in [
         RequestFault::None,
         RequestFault::RequestLost,
@@ -260,14 +278,14 @@ async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
         RequestFault::AppliedLate(3),
         RequestFault::Slow(4),
     ] {
-        let world = Simulation::default();
-        let node = world.new_client();
-        let lease = acquire_or_panic(&node, "ann").await;
-        // A renewal is under way.
-        node.queue_faults(&[fault]);
-        world.advance(secs(31)).await;
-        node.queue_faults(&[RequestFault::None, fault]);
-        world
+        let simulation = Simulation::default();
+        let client = simulation.new_client();
+        let lease = acquire_or_panic(&client, "ann").await;
+        // A renewal is in progress.
+        client.queue_faults(&[fault]);
+        simulation.advance(secs(31)).await;
+        client.queue_faults(&[RequestFault::None, fault]);
+        simulation
             .run_to_completion(lease.delete_object())
             .await
             .unwrap();
@@ -275,27 +293,27 @@ async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
             !lease.cancellation_token().is_cancelled(),
             "{fault:?}: the run goes on"
         );
-        world.advance(secs(30)).await;
+        simulation.advance(secs(30)).await;
         assert!(
-            world.object().is_none() && !lease.cancellation_token().is_cancelled(),
+            simulation.object().is_none() && !lease.cancellation_token().is_cancelled(),
             "{fault:?}"
         );
-        world.delete_bucket();
-        world.run_to_completion(lease.release()).await.unwrap();
+        simulation.delete_bucket();
+        simulation.run_to_completion(lease.release()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_lock_that_is_not_ours_any_more_is_not_removed() {
-    let world = Simulation::default();
-    let lease = acquire_or_panic(&world.new_client(), "ann").await;
+async fn does_not_delete_a_lock_of_another_holder() {
+    let simulation = Simulation::default();
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
     let others = LockRecord {
         nonce: "bob-0123".to_owned(),
         generation: 2,
         ..lease.record()
     };
-    world.set_object(Some(&others.to_json()));
-    let error = world
+    simulation.set_object(Some(&others.to_json()));
+    let error = simulation
         .run_to_completion(lease.delete_object())
         .await
         .expect_err("it is bob's");
@@ -303,115 +321,122 @@ async fn a_lock_that_is_not_ours_any_more_is_not_removed() {
         matches!(&error.kind, LockErrorKind::Lost(LockLoss::TakenOver(record)) if record.nonce == "bob-0123"),
         "{error}"
     );
-    assert_eq!(world.record(), others);
+    assert_eq!(simulation.record(), others);
 }
 
 #[tokio::test]
-async fn a_lock_that_nobody_holds_cannot_be_unlocked() {
-    let world = Simulation::default();
+async fn cannot_unlock_a_lock_that_nobody_holds() {
+    let simulation = Simulation::default();
     assert!(matches!(
-        run_unlock(&world, &world.new_client(), "ann-0123")
+        run_unlock(&simulation, &simulation.new_client(), "ann-0123")
             .await
             .unwrap_err()
             .kind,
         LockErrorKind::NotHeld
     ));
-    world
-        .run_to_completion(acquire_or_panic(&world.new_client(), "ann").await.release())
+    simulation
+        .run_to_completion(
+            acquire_or_panic(&simulation.new_client(), "ann")
+                .await
+                .release(),
+        )
         .await
         .unwrap();
-    let before = world.writes().len();
+    let before = simulation.writes().len();
     assert!(matches!(
-        run_unlock(&world, &world.new_client(), "ann-0123")
+        run_unlock(&simulation, &simulation.new_client(), "ann-0123")
             .await
             .unwrap_err()
             .kind,
         LockErrorKind::NotHeld
     ));
-    assert_eq!(world.writes().len(), before);
-    assert_eq!(current_holder(&world).await, None);
+    assert_eq!(simulation.writes().len(), before);
+    assert_eq!(current_holder(&simulation).await, None);
 }
 
 #[tokio::test]
-async fn a_lock_that_has_run_out_can_be_unlocked_without_waiting_for_the_margin() {
-    let world = Simulation::default();
-    drop(acquire_or_panic(&world.new_client(), "ann").await);
-    world.advance(secs(95)).await;
-    assert_eq!(current_holder(&world).await, None);
-    run_unlock(&world, &world.new_client(), "ann-0123")
+async fn unlocking_an_expired_lock_skips_the_margin() {
+    let simulation = Simulation::default();
+    drop(acquire_or_panic(&simulation.new_client(), "ann").await);
+    simulation.advance(secs(95)).await;
+    assert_eq!(current_holder(&simulation).await, None);
+    run_unlock(&simulation, &simulation.new_client(), "ann-0123")
         .await
         .unwrap();
     assert!(
-        acquire(&world.new_client(), "bob", timings_with_timeout(0))
+        acquire(&simulation.new_client(), "bob", timings_with_timeout(0))
             .await
             .is_ok()
     );
 }
 
 #[tokio::test]
-async fn unlocking_bears_lost_answers() {
+async fn unlock_survives_lost_responses() {
     for fault in [
         RequestFault::RequestLost,
         RequestFault::ResponseLost,
         RequestFault::Conflict,
     ] {
-        let world = Simulation::default();
-        drop(acquire_or_panic(&world.new_client(), "ann").await);
-        let node = world.new_client();
-        node.queue_faults(&[RequestFault::RequestLost, RequestFault::None, fault, fault]);
+        let simulation = Simulation::default();
+        drop(acquire_or_panic(&simulation.new_client(), "ann").await);
+        let client = simulation.new_client();
+        client.queue_faults(&[RequestFault::RequestLost, RequestFault::None, fault, fault]);
         assert_eq!(
-            run_unlock(&world, &node, "ann-0123").await.unwrap().holder,
+            run_unlock(&simulation, &client, "ann-0123")
+                .await
+                .unwrap()
+                .holder,
             "ann",
             "{fault:?}"
         );
-        assert!(world.record().unlocked, "{fault:?}");
+        assert!(simulation.record().unlocked, "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn unlocking_a_holder_that_renews_meanwhile_unlocks_it_all_the_same() {
-    let world = Simulation::default();
-    let lease = acquire_or_panic(&world.new_client(), "ann").await;
-    world.advance(secs(28)).await;
-    let node = world.new_client();
+async fn unlock_survives_a_concurrent_renewal() {
+    let simulation = Simulation::default();
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
+    simulation.advance(secs(28)).await;
+    let client = simulation.new_client();
     // The write arrives after the renewal at 30 seconds.
-    node.queue_faults(&[RequestFault::None, RequestFault::Slow(4)]);
-    run_unlock(&world, &node, "ann-0123").await.unwrap();
-    let record = world.record();
+    client.queue_faults(&[RequestFault::None, RequestFault::Slow(4)]);
+    run_unlock(&simulation, &client, "ann-0123").await.unwrap();
+    let record = simulation.record();
     assert!(
         record.unlocked
             && record.expires_at > record.acquired_at + jiff::SignedDuration::from_secs(100)
     );
-    world.advance(secs(40)).await;
+    simulation.advance(secs(40)).await;
     assert!(
-        lease.cancellation_token().is_cancelled() && world.record() == record,
+        lease.cancellation_token().is_cancelled() && simulation.record() == record,
         "it is not renewed"
     );
 }
 
 #[tokio::test]
-async fn unlocking_never_hits_another_who_took_it_meanwhile() {
-    let world = Simulation::default();
-    let ann = acquire_or_panic(&world.new_client(), "ann").await;
-    let node = world.new_client();
-    node.queue_faults(&[RequestFault::None, RequestFault::Slow(4)]);
-    let (clock, place) = (node.clock(), test_location());
+async fn unlock_never_hits_a_new_holder() {
+    let simulation = Simulation::default();
+    let ann = acquire_or_panic(&simulation.new_client(), "ann").await;
+    let client = simulation.new_client();
+    client.queue_faults(&[RequestFault::None, RequestFault::Slow(4)]);
+    let (clock, place) = (client.clock(), test_location());
     let both = async {
-        tokio::join!(unlock(&node, &clock, &place, "ann-0123"), async {
-            world.run_ready_tasks().await;
+        tokio::join!(unlock(&client, &clock, &place, "ann-0123"), async {
+            simulation.run_ready_tasks().await;
             ann.release().await.unwrap();
-            world
+            simulation
                 .new_client()
                 .acquirer(test_holder("bob"), timings_with_timeout(0))
                 .acquire(|_, _| {})
                 .await
         })
     };
-    let (unlocked, bob) = world.run_to_completion(both).await;
+    let (unlocked, bob) = simulation.run_to_completion(both).await;
     let error = unlocked.expect_err("bob has it");
     assert!(
         matches!(&error.kind, LockErrorKind::WrongHolder { record, .. } if record.holder == "bob"),
         "{error}"
     );
-    assert_eq!(world.record(), bob.unwrap().record());
+    assert_eq!(simulation.record(), bob.unwrap().record());
 }

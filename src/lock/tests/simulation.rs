@@ -1,4 +1,5 @@
-//! A store in memory as S3 is, for as many clients as wanted, each with faults of its own and a time of its own.
+//! A simulated S3 object with conditional writes, and a simulated clock. Each client has its own
+//! faults and its own local clocks.
 
 use std::{
     collections::VecDeque,
@@ -22,27 +23,27 @@ use super::{
 };
 use crate::clouds::{CloudError, ErrorKind};
 
-/// In which steps time passes.
+/// The steps in which simulated time passes.
 const TIME_STEP: Duration = Duration::from_millis(500);
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestFault {
-    /// It is answered.
+    /// It succeeds.
     None,
-    /// It never arrives.
+    /// It never arrives, and the client gets an error.
     RequestLost,
-    /// It is done, and the answer is lost.
+    /// It is carried out, but the response is lost.
     ResponseLost,
-    /// 409.
+    /// Status 409.
     Conflict,
-    /// 403.
+    /// Status 403.
     AccessDenied,
-    /// It is done after so many seconds, and answered then.
+    /// It is carried out and answered after this many seconds.
     Slow(u64),
-    /// It is done after so many seconds, although the client was told long before that it failed.
+    /// It is carried out after this many seconds, long after the client got an error.
     AppliedLate(u64),
-    /// It never arrives, and nobody is told.
+    /// It never arrives, and the client gets no response.
     Hangs,
 }
 
@@ -52,7 +53,7 @@ struct ServerState {
     now: Duration,
     object: Option<Vec<u8>>,
     bucket_deleted: bool,
-    /// Conditions that are not looked at.
+    /// Conditions that the server ignores.
     ignored_conditions: Vec<&'static str>,
     writes: Vec<LockRecord>,
 }
@@ -63,7 +64,7 @@ pub(super) struct Simulation {
     time_advanced: Arc<Notify>,
 }
 
-/// As S3 makes them: of the content, so that the same content has the same.
+/// Computed from the content, as in S3: equal content has equal `ETag`s.
 fn etag(body: &[u8]) -> String {
     let digits = Sha256::digest(body)
         .iter()
@@ -74,7 +75,7 @@ fn etag(body: &[u8]) -> String {
 }
 
 impl Simulation {
-    /// Noon.
+    /// The server time at the start.
     const START: &str = "2026-11-21T12:00:00Z";
 
     fn server(&self) -> MutexGuard<'_, ServerState> {
@@ -85,7 +86,7 @@ impl Simulation {
         self.server().now
     }
 
-    /// A client whose time passes as the server's.
+    /// A client whose clocks run like the server's.
     pub(super) fn new_client(&self) -> SimulatedClient {
         SimulatedClient {
             simulation: self.clone(),
@@ -97,7 +98,7 @@ impl Simulation {
         self.server().object.clone()
     }
 
-    /// What stands there.
+    /// The stored record.
     pub(super) fn record(&self) -> LockRecord {
         LockRecord::parse(&self.object().expect("there is an object")).unwrap()
     }
@@ -115,7 +116,7 @@ impl Simulation {
         self.server().ignored_conditions = conditions.to_vec();
     }
 
-    /// Every write that was done.
+    /// Every write that was carried out.
     pub(super) fn writes(&self) -> Vec<LockRecord> {
         self.server().writes.clone()
     }
@@ -125,9 +126,9 @@ impl Simulation {
         self.time_advanced.notify_waiters();
     }
 
-    /// Waits by the server's time.
-    async fn wait_for(&self, length: Duration) {
-        let until = self.now() + length;
+    /// Waits by server time.
+    async fn wait_for(&self, duration: Duration) {
+        let until = self.now() + duration;
         loop {
             let moved = self.time_advanced.notified();
             if self.now() >= until {
@@ -137,7 +138,8 @@ impl Simulation {
         }
     }
 
-    /// Lets everybody who can go on do so. There is one thread, and nobody waits for anything but this clock.
+    /// Runs all tasks that can run. There is only one thread, and all tasks wait for this clock
+    /// only.
     pub(super) async fn run_ready_tasks(&self) {
         for _ in 0..40 {
             tokio::task::yield_now().await;
@@ -145,8 +147,8 @@ impl Simulation {
     }
 
     /// Lets time pass.
-    pub(super) async fn advance(&self, length: Duration) {
-        let until = self.now() + length;
+    pub(super) async fn advance(&self, duration: Duration) {
+        let until = self.now() + duration;
         self.run_ready_tasks().await;
         while self.now() < until {
             self.advance_clock((until - self.now()).min(TIME_STEP));
@@ -154,7 +156,7 @@ impl Simulation {
         }
     }
 
-    /// Runs something to its end; time passes whenever it waits.
+    /// Runs a future to completion, and lets time pass whenever it waits.
     pub(super) async fn run_to_completion<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         for _ in 0..100_000 {
@@ -168,24 +170,24 @@ impl Simulation {
     }
 }
 
-/// What one client has for itself.
+/// The state of one client.
 #[derive(Debug, Default)]
 struct ClientState {
     next_faults: VecDeque<RequestFault>,
     permanent_fault: Option<RequestFault>,
-    /// How long its machine slept, and its steady time stood still.
+    /// How long its machine has slept, while its monotonic clock stood still.
     total_sleep: Duration,
     asleep_since: Option<Duration>,
-    /// How far its local clock was set forward, and back.
+    /// How far its wall clock was set forward and back.
     wall_forward: Duration,
     wall_back: Duration,
-    /// How far the server that it talks to is from the others, in seconds.
+    /// How far its server's clock is ahead of the others, in seconds.
     server_skew_secs: i64,
     omits_date: bool,
     request_count: usize,
 }
 
-/// A client: its requests and its time.
+/// A client: its requests and its clocks.
 #[derive(Clone, Debug)]
 pub(super) struct SimulatedClient {
     simulation: Simulation,
@@ -209,12 +211,12 @@ impl SimulatedClient {
         Acquirer::new(self.clone(), self.clock(), test_location(), who, terms)
     }
 
-    /// What happens to the next requests.
+    /// Sets what happens to the next requests.
     pub(super) fn queue_faults(&self, faults: &[RequestFault]) {
         self.state().next_faults.extend(faults);
     }
 
-    /// What happens to every request after those.
+    /// Sets what happens to all later requests.
     pub(super) fn set_permanent_fault(&self, fault: RequestFault) {
         self.state().permanent_fault = Some(fault);
     }
@@ -223,7 +225,7 @@ impl SimulatedClient {
         self.state().request_count
     }
 
-    /// The server that it talks to is ahead of the others by so many seconds.
+    /// Sets how far this client's server is ahead of the others, in seconds.
     pub(super) fn set_server_skew(&self, secs: i64) {
         self.state().server_skew_secs = secs;
     }
@@ -232,17 +234,17 @@ impl SimulatedClient {
         self.state().omits_date = true;
     }
 
-    /// Its local clock is set forward.
+    /// Sets its wall clock forward.
     pub(super) fn set_forward(&self, by: Duration) {
         self.state().wall_forward += by;
     }
 
-    /// Its local clock is set back.
+    /// Sets its wall clock back.
     pub(super) fn set_back(&self, by: Duration) {
         self.state().wall_back += by;
     }
 
-    /// Its machine falls asleep: its steady time stands still.
+    /// Puts its machine to sleep: its monotonic clock stands still.
     pub(super) fn fall_asleep(&self) {
         self.state().asleep_since = Some(self.simulation.now());
     }
@@ -252,27 +254,28 @@ impl SimulatedClient {
     }
 
     pub(super) fn wake_up(&self) {
-        let mut own = self.state();
-        if let Some(since) = own.asleep_since.take() {
-            own.total_sleep += self.simulation.now() - since;
+        let mut state = self.state();
+        if let Some(since) = state.asleep_since.take() {
+            state.total_sleep += self.simulation.now() - since;
         }
     }
 
-    /// One request, with what happens to it; `what` is what the server does.
+    /// One request. `done` is what the server does, `busy` its response to a conflict.
     async fn request<T>(
         &self,
         done: impl Fn(&mut ServerState) -> T + Send + 'static,
         busy: Option<T>,
     ) -> Result<StoreResponse<T>, CloudError> {
         let fault = {
-            let mut own = self.state();
-            own.request_count += 1;
-            own.next_faults
+            let mut state = self.state();
+            state.request_count += 1;
+            state
+                .next_faults
                 .pop_front()
-                .or(own.permanent_fault)
+                .or(state.permanent_fault)
                 .unwrap_or(RequestFault::None)
         };
-        // Every request is a moment in which others go on.
+        // Other tasks may run before every request.
         tokio::task::yield_now().await;
         let error = |trouble| {
             Err(CloudError::new_aws(
@@ -311,18 +314,18 @@ impl SimulatedClient {
         })
     }
 
-    /// As a `Date` tells it: in whole seconds.
+    /// The `Date` header: whole seconds.
     fn server_date(&self) -> Option<Timestamp> {
-        let own = self.state();
+        let state = self.state();
         let start: Timestamp = Simulation::START.parse().unwrap();
-        let secs = i64::try_from(self.simulation.now().as_secs()).unwrap() + own.server_skew_secs;
-        (!own.omits_date).then(|| start + SignedDuration::from_secs(secs))
+        let secs = i64::try_from(self.simulation.now().as_secs()).unwrap() + state.server_skew_secs;
+        (!state.omits_date).then(|| start + SignedDuration::from_secs(secs))
     }
 }
 
 impl LockStore for SimulatedClient {
     async fn get(&self) -> Result<StoreResponse<GetOutcome>, CloudError> {
-        let look = |inner: &mut ServerState| match (&inner.object, inner.bucket_deleted) {
+        let read = |inner: &mut ServerState| match (&inner.object, inner.bucket_deleted) {
             (_, true) => GetOutcome::BucketNotFound,
             (None, false) => GetOutcome::ObjectNotFound,
             (Some(body), false) => GetOutcome::Found {
@@ -330,17 +333,17 @@ impl LockStore for SimulatedClient {
                 etag: etag(body),
             },
         };
-        self.request(look, None).await
+        self.request(read, None).await
     }
 
     async fn put(
         &self,
         body: Vec<u8>,
-        only: WriteCondition,
+        condition: WriteCondition,
     ) -> Result<StoreResponse<PutOutcome>, CloudError> {
         let put = move |inner: &mut ServerState| {
             let now = inner.object.as_deref().map(etag);
-            let (name, holds) = match &only {
+            let (name, holds) = match &condition {
                 WriteCondition::IfAbsent => ("If-None-Match", now.is_none()),
                 WriteCondition::IfMatch(etag) => ("If-Match", now.as_ref() == Some(etag)),
             };
@@ -359,10 +362,10 @@ impl LockStore for SimulatedClient {
         self.request(put, Some(PutOutcome::Conflict)).await
     }
 
-    async fn delete(&self, only: &str) -> Result<DeleteOutcome, CloudError> {
-        let only = only.to_owned();
+    async fn delete(&self, condition: &str) -> Result<DeleteOutcome, CloudError> {
+        let condition = condition.to_owned();
         let delete = move |inner: &mut ServerState| {
-            if inner.object.as_deref().map(etag).as_ref() != Some(&only) {
+            if inner.object.as_deref().map(etag).as_ref() != Some(&condition) {
                 return DeleteOutcome::PreconditionFailed;
             }
             inner.object = None;
@@ -374,18 +377,18 @@ impl LockStore for SimulatedClient {
 
 impl TimeSource for SimulatedClient {
     fn monotonic(&self) -> Duration {
-        let own = self.state();
-        own.asleep_since.unwrap_or_else(|| self.simulation.now()) - own.total_sleep
+        let state = self.state();
+        state.asleep_since.unwrap_or_else(|| self.simulation.now()) - state.total_sleep
     }
 
     fn wall_clock(&self) -> Duration {
-        let own = self.state();
-        // Long after the moment from which it counts, so that it can be set back.
-        Duration::from_secs(1 << 30) + self.simulation.now() + own.wall_forward - own.wall_back
+        let state = self.state();
+        // Starts late enough that it can be set back.
+        Duration::from_secs(1 << 30) + self.simulation.now() + state.wall_forward - state.wall_back
     }
 
-    async fn sleep(&self, length: Duration) {
-        let until = self.monotonic() + length;
+    async fn sleep(&self, duration: Duration) {
+        let until = self.monotonic() + duration;
         loop {
             let moved = self.simulation.time_advanced.notified();
             if self.monotonic() >= until {

@@ -1,4 +1,5 @@
-//! Checks every key and its type as flyctl's JSON decoder does, and keeps what the canonical form has.
+//! Checks every key and its type as flyctl's JSON decoder does, and keeps the keys of the canonical
+//! form.
 
 use std::collections::BTreeSet;
 
@@ -10,82 +11,85 @@ use super::{
 };
 use crate::manifest::syntax::node::{TomlEntry, TomlNode, TomlTable, TomlValue};
 
-/// Decodes a section.
+/// Decodes a section: checks its keys and values, and keeps those of the canonical form.
 pub(super) fn decode_section(
     section: &'static SectionSchema,
     table: TomlTable,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> TomlTable {
     let written: BTreeSet<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
     let mut kept = Vec::new();
     for entry in table.0 {
-        let Some(key) = find_key(section, &entry, &written, report) else {
+        let Some(key) = find_key(section, &entry, &written, diagnostics) else {
             continue;
         };
         let TomlEntry {
-            key_location: key_at,
-            node,
-            ..
+            key_location, node, ..
         } = entry;
         let Some(node) = decode_value(
             key.value_type,
             &qualified_key(key.name, section.name),
             node,
-            report,
+            diagnostics,
         ) else {
             continue;
         };
         match key.handling {
             KeyHandling::Keep => kept.push(TomlEntry {
                 key: key.name.to_owned(),
-                key_location: key_at,
+                key_location,
                 node,
             }),
             KeyHandling::Ignore => {}
-            KeyHandling::Warn(why) => {
+            KeyHandling::Warn(reason) => {
                 let message = format!(
                     "{} has no effect here",
                     qualified_key(key.name, section.name)
                 );
-                report.warn(&key_at, message, "left out", Some(why.to_owned()));
+                diagnostics.warn(&key_location, message, "left out", Some(reason.to_owned()));
             }
         }
     }
     TomlTable(kept)
 }
 
-/// The key of the section that an entry means. flyctl passes over what it does not know in silence.
+/// Finds the schema of an entry's key. Unknown keys get a warning, because flyctl ignores them
+/// silently.
 fn find_key(
     section: &SectionSchema,
     entry: &TomlEntry,
     written: &BTreeSet<String>,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Option<&'static KeySchema> {
     match section.find_key(&entry.key) {
         Some(key) if key.name == entry.key => Some(key),
-        // In other capitals it only counts when the usual spelling is absent.
+        // Different capitals only count when the usual spelling is absent.
         Some(key) if !written.contains(key.name) => {
             let help = format!("write `{}`", key.name);
             let message = format!(
                 "{} is spelled with other capitals",
                 qualified_key(&entry.key, section.name)
             );
-            report.warn(
+            diagnostics.warn(
                 &entry.key_location,
                 message,
-                "flyctl takes it all the same",
+                "flyctl accepts it anyway",
                 Some(help),
             );
             Some(key)
         }
         _ => {
-            warn_unknown_key(section, entry, report);
+            warn_unknown_key(section, entry, diagnostics);
             None
         }
     }
 }
 
-fn warn_unknown_key(section: &SectionSchema, entry: &TomlEntry, report: &mut FlyTomlDiagnostics) {
+fn warn_unknown_key(
+    section: &SectionSchema,
+    entry: &TomlEntry,
+    diagnostics: &mut FlyTomlDiagnostics,
+) {
     let nearest = || {
         section
             .nearest_key(&entry.key)
@@ -100,114 +104,122 @@ fn warn_unknown_key(section: &SectionSchema, entry: &TomlEntry, report: &mut Fly
         format!("in `{}`", section.name)
     };
     let message = format!("there is no key `{}` {place}", entry.key);
-    report.warn(&entry.key_location, message, "flyctl ignores it", help);
+    diagnostics.warn(&entry.key_location, message, "flyctl ignores it", help);
 }
 
-/// Decodes a value. `None` when it is wrong, which has been reported, or says nothing.
+/// Decodes a value. `None` when it is invalid, which has been reported, or empty.
 fn decode_value(
     shape: ValueType,
     name: &str,
     node: TomlNode,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Option<TomlNode> {
     let TomlNode {
-        location: at,
-        value: found,
+        location,
+        value: actual,
     } = node;
-    let kind = go_format::describe_type(&found);
+    let kind = go_format::describe_type(&actual);
     let decoded = match shape {
-        ValueType::Any => Ok(Some(found)),
-        ValueType::String => scalars::string(found),
-        ValueType::AnyTable => scalars::any_table(found),
-        ValueType::Command => scalars::command(found),
-        ValueType::UppercaseString => scalars::uppercase(found),
-        ValueType::OneOf(words) => scalars::one_of(words, found),
-        ValueType::Integer => scalars::integer_in_range(i64::MIN, i64::MAX, &found),
-        ValueType::NonZeroInteger => scalars::nonzero_integer(&found),
-        ValueType::IntegerRange(least, most) => scalars::integer_in_range(least, most, &found),
-        ValueType::Number => scalars::number(found),
-        ValueType::Boolean => scalars::boolean(found),
-        ValueType::Autostop => scalars::autostop(found),
-        ValueType::PersistRootfs => scalars::persist_rootfs(found),
-        ValueType::Duration => scalars::duration(name, &at, found, report),
-        ValueType::StringList => decode_string_list(name, found, report),
-        ValueType::StringMap => decode_string_map(name, found, report),
-        ValueType::Table(section) => decode_table(section, found, report),
-        ValueType::TableList(section) => decode_table_list(section, found, report),
-        ValueType::TableMap(section) => decode_table_map(section, found, report),
+        ValueType::Any => Ok(Some(actual)),
+        ValueType::String => scalars::string(actual),
+        ValueType::AnyTable => scalars::any_table(actual),
+        ValueType::Command => scalars::command(actual),
+        ValueType::UppercaseString => scalars::uppercase(actual),
+        ValueType::OneOf(words) => scalars::one_of(words, actual),
+        ValueType::Integer => scalars::integer_in_range(i64::MIN, i64::MAX, &actual),
+        ValueType::NonZeroInteger => scalars::nonzero_integer(&actual),
+        ValueType::IntegerRange(min, max) => scalars::integer_in_range(min, max, &actual),
+        ValueType::Number => scalars::number(actual),
+        ValueType::Boolean => scalars::boolean(actual),
+        ValueType::Autostop => scalars::autostop(actual),
+        ValueType::PersistRootfs => scalars::persist_rootfs(actual),
+        ValueType::Duration => scalars::duration(name, &location, actual, diagnostics),
+        ValueType::StringList => decode_string_list(name, actual, diagnostics),
+        ValueType::StringMap => decode_string_map(name, actual, diagnostics),
+        ValueType::Table(section) => decode_table(section, actual, diagnostics),
+        ValueType::TableList(section) => decode_table_list(section, actual, diagnostics),
+        ValueType::TableMap(section) => decode_table_map(section, actual, diagnostics),
     };
     match decoded {
-        Ok(value) => value.map(|value| TomlNode {
-            location: at,
-            value,
-        }),
-        Err(TypeMismatch {
-            expected: wanted,
-            help,
-        }) => {
-            report.error(&at, format!("{name} must be {wanted}"), kind, help);
+        Ok(value) => value.map(|value| TomlNode { location, value }),
+        Err(TypeMismatch { expected, help }) => {
+            diagnostics.error(&location, format!("{name} must be {expected}"), kind, help);
             None
         }
     }
 }
 
-/// An empty list says nothing.
+/// An empty list is the same as an absent one.
 fn list_or_none(items: Vec<TomlNode>) -> Decoded {
     Ok((!items.is_empty()).then_some(TomlValue::Array(items)))
 }
 
-fn decode_string_list(name: &str, found: TomlValue, report: &mut FlyTomlDiagnostics) -> Decoded {
-    let items = match found {
+fn decode_string_list(
+    name: &str,
+    actual: TomlValue,
+    diagnostics: &mut FlyTomlDiagnostics,
+) -> Decoded {
+    let items = match actual {
         TomlValue::Array(items) => items,
         TomlValue::String(text) => {
             return Err(TypeMismatch::with_help(
-                "a list of texts",
+                "a list of strings",
                 format!("write [{text:?}]"),
             ));
         }
-        _ => return Err(TypeMismatch::new("a list of texts")),
+        _ => return Err(TypeMismatch::new("a list of strings")),
     };
     let name = format!("an item of {name}");
     list_or_none(
         items
             .into_iter()
-            .filter_map(|item| decode_string_item(&name, item, report))
+            .filter_map(|item| decode_string_item(&name, item, diagnostics))
             .collect(),
     )
 }
 
-fn decode_string_map(name: &str, found: TomlValue, report: &mut FlyTomlDiagnostics) -> Decoded {
-    let TomlValue::Table(TomlTable(entries)) = found else {
-        return Err(TypeMismatch::new("a table of texts"));
+fn decode_string_map(
+    name: &str,
+    actual: TomlValue,
+    diagnostics: &mut FlyTomlDiagnostics,
+) -> Decoded {
+    let TomlValue::Table(TomlTable(entries)) = actual else {
+        return Err(TypeMismatch::new("a table of strings"));
     };
     let mut entry = |entry: TomlEntry| {
-        let node = decode_string_item(&format!("`{}` of {name}", entry.key), entry.node, report)?;
+        let node = decode_string_item(
+            &format!("`{}` of {name}", entry.key),
+            entry.node,
+            diagnostics,
+        )?;
         Some(TomlEntry { node, ..entry })
     };
     let entries: Vec<TomlEntry> = entries.into_iter().filter_map(&mut entry).collect();
     Ok((!entries.is_empty()).then_some(TomlValue::Table(TomlTable(entries))))
 }
 
-/// A text that stays although it may be empty, as a part of something.
+/// Decodes an item of a list or map, where an empty string is kept.
 fn decode_string_item(
     name: &str,
     node: TomlNode,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Option<TomlNode> {
     if node.as_str().is_some_and(str::is_empty) {
         return Some(node);
     }
-    decode_value(ValueType::String, name, node, report)
+    decode_value(ValueType::String, name, node, diagnostics)
 }
 
 fn decode_table(
     section: &'static SectionSchema,
-    found: TomlValue,
-    report: &mut FlyTomlDiagnostics,
+    actual: TomlValue,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Decoded {
-    match found {
-        TomlValue::Table(found) => Ok(Some(TomlValue::Table(decode_section(
-            section, found, report,
+    match actual {
+        TomlValue::Table(actual) => Ok(Some(TomlValue::Table(decode_section(
+            section,
+            actual,
+            diagnostics,
         )))),
         TomlValue::Array(_) => Err(TypeMismatch::with_help(
             "one table",
@@ -219,10 +231,10 @@ fn decode_table(
 
 fn decode_table_list(
     section: &'static SectionSchema,
-    found: TomlValue,
-    report: &mut FlyTomlDiagnostics,
+    actual: TomlValue,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Decoded {
-    let items = match found {
+    let items = match actual {
         TomlValue::Array(items) => items,
         TomlValue::Table(_) => {
             let help = format!("write double brackets: `[[{}]]`", section.name);
@@ -234,22 +246,22 @@ fn decode_table_list(
     list_or_none(
         items
             .into_iter()
-            .filter_map(|item| decode_value(ValueType::Table(section), &name, item, report))
+            .filter_map(|item| decode_value(ValueType::Table(section), &name, item, diagnostics))
             .collect(),
     )
 }
 
 fn decode_table_map(
     section: &'static SectionSchema,
-    found: TomlValue,
-    report: &mut FlyTomlDiagnostics,
+    actual: TomlValue,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Decoded {
-    let TomlValue::Table(TomlTable(entries)) = found else {
+    let TomlValue::Table(TomlTable(entries)) = actual else {
         return Err(TypeMismatch::new("a table of tables"));
     };
     let mut entry = |entry: TomlEntry| {
         let name = qualified_key(&entry.key, section.name);
-        let node = decode_value(ValueType::Table(section), &name, entry.node, report)?;
+        let node = decode_value(ValueType::Table(section), &name, entry.node, diagnostics)?;
         Some(TomlEntry { node, ..entry })
     };
     Ok(Some(TomlValue::Table(TomlTable(

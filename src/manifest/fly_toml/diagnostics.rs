@@ -1,13 +1,14 @@
-//! Collects what is wrong, so that a user sees everything at once and in the order of the file.
+//! Collects errors and warnings, so that a user sees all of them at once and in the order of the
+//! file.
 
 use crate::manifest::syntax::node::{Diagnostic, SourceLocation};
 
-/// Everything found so far.
+/// The errors and warnings found so far.
 #[derive(Debug, Default)]
 pub(super) struct FlyTomlDiagnostics {
     /// What flyctl would refuse.
     pub(super) errors: Vec<Diagnostic>,
-    /// What flyctl takes without doing what was meant.
+    /// What flyctl accepts but does not do as intended.
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -15,30 +16,35 @@ impl FlyTomlDiagnostics {
     /// Adds an error.
     pub(super) fn error(
         &mut self,
-        at: &SourceLocation,
+        location: &SourceLocation,
         message: impl Into<String>,
         label: impl Into<String>,
         help: Option<String>,
     ) {
         self.errors
-            .push(diagnostic(at, message.into(), label.into(), help));
+            .push(diagnostic(location, message.into(), label.into(), help));
     }
 
     /// Adds a warning.
     pub(super) fn warn(
         &mut self,
-        at: &SourceLocation,
+        location: &SourceLocation,
         message: impl Into<String>,
         label: impl Into<String>,
         help: Option<String>,
     ) {
         self.warnings
-            .push(diagnostic(at, message.into(), label.into(), help));
+            .push(diagnostic(location, message.into(), label.into(), help));
     }
 
-    /// In the order of the file rather than of the stages.
+    /// Sorts by position in the file instead of by validation stage.
     pub(super) fn sorted(mut self) -> Self {
-        let start = |problem: &Diagnostic| problem.location.as_ref().map(|at| at.span.start);
+        let start = |diagnostic: &Diagnostic| {
+            diagnostic
+                .location
+                .as_ref()
+                .map(|location| location.span.start)
+        };
         self.errors.sort_by_key(start);
         self.warnings.sort_by_key(start);
         self
@@ -46,20 +52,20 @@ impl FlyTomlDiagnostics {
 }
 
 fn diagnostic(
-    at: &SourceLocation,
+    location: &SourceLocation,
     message: String,
     label: String,
     help: Option<String>,
 ) -> Diagnostic {
     Diagnostic {
         message,
-        location: Some(at.clone()),
+        location: Some(location.clone()),
         label,
         help,
     }
 }
 
-/// A key and where it belongs, as messages name it: `port` in `services.ports`.
+/// A key and its section, as messages name them: `port` in `services.ports`.
 pub(super) fn qualified_key(key: &str, section: &str) -> String {
     if section.is_empty() {
         format!("`{key}`")

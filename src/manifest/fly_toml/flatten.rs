@@ -1,8 +1,9 @@
-//! Moves to the top level what flyctl nests only by history, and leaves out what says nothing.
+//! Moves keys to the top level that flyctl nests for historical reasons, and removes empty
+//! sections.
 
 use crate::manifest::syntax::node::{TomlEntry, TomlTable, TomlValue};
 
-/// Finishes the canonical form.
+/// Flattens nested keys and removes empty sections: the last step towards the canonical form.
 pub(super) fn flatten(root: &mut TomlTable) {
     if let Some(image) = root
         .remove("build")
@@ -15,12 +16,13 @@ pub(super) fn flatten(root: &mut TomlTable) {
         TomlValue::Table(table) => table.remove("machine_config"),
         _ => None,
     });
-    // flyctl prefers the nested one when both are there.
+    // flyctl prefers the nested one when both are set.
     if let Some(entry) = machine_config {
         root.remove("machine_config");
         root.0.push(entry);
     }
-    // `flyctl config save` writes `[[metrics]]` without a key for machines that show none, and means just that.
+    // `flyctl config save` writes `[[metrics]]` without keys for machines without metrics, which
+    // means none.
     let metrics = root.0.iter_mut().find(|entry| entry.key == "metrics");
     if let Some(TomlValue::Array(items)) = metrics.map(|entry| &mut entry.node.value) {
         items.retain(

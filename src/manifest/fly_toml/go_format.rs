@@ -1,12 +1,13 @@
-//! Values as flyctl's Go code prints and reads them: what becomes of `FOO = 1e6` in `[env]` is what the app will see.
+//! Formats and parses values as flyctl's Go code does: what Go prints for `FOO = 1e6` in `[env]` is
+//! what the app will see.
 
 use crate::manifest::syntax::node::{SourceLocation, TomlNode, TomlTable, TomlValue};
 
-/// What a value is, in words.
+/// Describes the type of a value, for labels.
 pub(super) fn describe_type(value: &TomlValue) -> &'static str {
     match value {
-        TomlValue::String(_) => "this is a text",
-        TomlValue::Integer(_) => "this is a whole number",
+        TomlValue::String(_) => "this is a string",
+        TomlValue::Integer(_) => "this is an integer",
         TomlValue::Float(_) => "this is a number",
         TomlValue::Boolean(_) => "this is true or false",
         TomlValue::Datetime(_) => "this is a date",
@@ -15,7 +16,7 @@ pub(super) fn describe_type(value: &TomlValue) -> &'static str {
     }
 }
 
-/// A text in place of a value that stood there.
+/// A string node at the location of the value it replaces.
 pub(super) fn string_node(at: &SourceLocation, text: impl Into<String>) -> TomlNode {
     TomlNode {
         location: at.clone(),
@@ -23,13 +24,13 @@ pub(super) fn string_node(at: &SourceLocation, text: impl Into<String>) -> TomlN
     }
 }
 
-/// Go's `%v`.
+/// Formats a value like Go's `%v`.
 pub(super) fn format_value(value: &TomlValue) -> String {
     match value {
         TomlValue::String(text) | TomlValue::Datetime(text) => text.clone(),
         TomlValue::Integer(number) => number.to_string(),
         TomlValue::Float(number) => format_float(*number),
-        TomlValue::Boolean(truth) => truth.to_string(),
+        TomlValue::Boolean(boolean) => boolean.to_string(),
         TomlValue::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| format_value(&item.value)).collect();
             format!("[{}]", items.join(" "))
@@ -49,7 +50,7 @@ pub(super) fn format_value(value: &TomlValue) -> String {
     }
 }
 
-/// Go switches to an exponent from one million on and below one in ten thousand.
+/// Formats a float like Go, which uses an exponent from 1e6 upwards and below 1e-4.
 fn format_float(number: f64) -> String {
     if !number.is_finite() {
         return match number {
@@ -68,9 +69,9 @@ fn format_float(number: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// A number that has no fraction, as Go's JSON reads it into an integer.
+/// The integer value of a float without a fraction, as Go's JSON decoder reads it.
 pub(super) fn exact_integer(number: f64) -> Option<i64> {
-    // Above 2^53 a float no longer tells neighbouring integers apart.
+    // Above 2^53 a float no longer distinguishes neighbouring integers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(
         clippy::cast_possible_truncation,
@@ -79,7 +80,7 @@ pub(super) fn exact_integer(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
-/// The seconds of a Go duration such as `1m30s`, or `None` when it is none.
+/// The seconds of a Go duration such as `1m30s`; `None` when it is not one.
 pub(super) fn parse_duration_secs(text: &str) -> Option<f64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
@@ -117,7 +118,8 @@ fn unit_secs(name: &str) -> Option<f64> {
     })
 }
 
-/// Whole gigabytes of a size such as `20gb`; a number alone counts gigabytes. Units are decimal, as in flyctl.
+/// The whole gigabytes of a size such as `20gb`; a bare number counts gigabytes. Units are decimal,
+/// as in flyctl.
 pub(super) fn parse_gigabytes(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Some(number);

@@ -1,5 +1,6 @@
-//! fly.json with places. serde_json judges the syntax, with line and column; then a walk over text that is known to be
-//! right finds where each value stands.
+//! Parses fly.json and keeps the location of every value. serde_json checks the syntax and reports
+//! the line and column; a second pass over the text, by then known to be valid, finds where each
+//! value is.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,13 @@ use crate::manifest::{
 
 /// Parses a fly.json: its tree, and the syntax error if there is one.
 ///
-/// A `null` counts as absent. Of a key that stands twice, the last one counts, as in Go.
+/// A `null` counts as absent. When a key appears twice the last one counts, as in Go.
 #[must_use]
 pub fn parse_json(files: &SourceFiles, file: FileId) -> (TomlNode, Vec<Diagnostic>) {
     let text = &files.get(file).text;
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let start = byte_offset(text, error.line(), error.column());
-        let problem = Diagnostic {
+        let diagnostic = Diagnostic {
             message: "this is not JSON".to_owned(),
             location: Some(SourceLocation {
                 file,
@@ -27,7 +28,7 @@ pub fn parse_json(files: &SourceFiles, file: FileId) -> (TomlNode, Vec<Diagnosti
             label: error.to_string(),
             help: None,
         };
-        return (empty_node(file), vec![problem]);
+        return (empty_node(file), vec![diagnostic]);
     }
     let mut walk = JsonParser {
         file,
@@ -40,10 +41,11 @@ pub fn parse_json(files: &SourceFiles, file: FileId) -> (TomlNode, Vec<Diagnosti
     (node, Vec::new())
 }
 
-/// serde_json itself refuses nesting beyond this; the walk says it again so that no text can exhaust the stack.
+/// serde_json refuses deeper nesting. The second pass has the same limit, so that no text can
+/// exhaust the stack.
 const MAX_DEPTH: usize = 129;
 
-/// Where a line and column stand in a text, both counted from one, the column in bytes.
+/// The byte offset of a line and column, both counted from one, the column in bytes.
 fn byte_offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text
         .split_inclusive('\n')
@@ -53,7 +55,7 @@ fn byte_offset(text: &str, line: usize, column: usize) -> usize {
     (start + column.saturating_sub(1)).min(text.len())
 }
 
-/// A position in a text that is known to be JSON.
+/// A recursive-descent parser over a text that is known to be valid JSON.
 struct JsonParser<'a> {
     file: FileId,
     text: &'a str,
@@ -61,7 +63,7 @@ struct JsonParser<'a> {
 }
 
 impl JsonParser<'_> {
-    /// The next value; `None` for `null` and where the text is no JSON after all.
+    /// The next value; `None` for `null`, and where the text is not JSON after all.
     fn parse_node(&mut self, depth: usize) -> Option<TomlNode> {
         self.skip_whitespace();
         let start = self.position;
@@ -83,7 +85,7 @@ impl JsonParser<'_> {
 
     fn parse_object(&mut self, depth: usize) -> TomlValue {
         let mut entries = Vec::new();
-        // The last one of a key counts, also when that is `null`.
+        // The last value of a key counts, even when it is `null`.
         let mut last = BTreeMap::new();
         self.position += 1;
         while self.advance_to_item(b'}') {
@@ -91,7 +93,7 @@ impl JsonParser<'_> {
             let Some(key) = self.parse_string() else {
                 break;
             };
-            let key_at = self.location_from(start);
+            let key_location = self.location_from(start);
             self.skip_whitespace();
             self.position += 1; // the colon
             last.insert(key.clone(), start);
@@ -100,7 +102,7 @@ impl JsonParser<'_> {
                     start,
                     TomlEntry {
                         key,
-                        key_location: key_at,
+                        key_location,
                         node,
                     },
                 ));
@@ -121,7 +123,7 @@ impl JsonParser<'_> {
         TomlValue::Array(items)
     }
 
-    /// Steps to the next item, or over the end.
+    /// Moves to the next item and returns true, or past the closing bracket and returns false.
     fn advance_to_item(&mut self, end: u8) -> bool {
         self.skip_whitespace();
         if self.peek() == Some(b',') {
@@ -151,7 +153,7 @@ impl JsonParser<'_> {
         let rest = self.text.get(self.position..)?;
         let end = rest.find([',', '}', ']', ' ', '\t', '\r', '\n']);
         let word = &rest[..end.unwrap_or(rest.len())];
-        // Always a step forward, so that no text can hold the walk in place.
+        // Always advance, so that no text can loop forever.
         self.position += word.len().max(1);
         match word {
             "null" => None,

@@ -1,35 +1,36 @@
-//! What to write instead of keys that people invent: names borrowed from other sections, from the Machines API or from
-//! command-line flags, which no distance between words would find.
+//! Hints for invented keys: names borrowed from other sections, from the Machines API or from
+//! command-line flags, which are too far from the right key to be found by edit distance.
 
-/// Why no key with "max" helps: the nearest word would be `min_machines_running`, which does the opposite.
+/// A key with "max" gets this instead of the nearest key, `min_machines_running`, which does the
+/// opposite.
 const NO_MAX_MACHINES_HELP: &str =
-    "the most that can run is as many machines as exist; the manifest says how many";
+    "no more machines run than exist; set their number in the manifest";
 
-/// Section, key that flyctl does not know there, and what was probably meant.
+/// Section, key that flyctl does not know there, and the hint.
 const KEY_HINTS: [(&str, &str, &str); 24] = [
     ("", "image", "write it into `[build]` as `image`"),
-    ("", "resources", "the size of machines goes into `[[vm]]`"),
-    ("", "machines", "the size of machines goes into `[[vm]]`"),
+    ("", "resources", "set the size of machines in `[[vm]]`"),
+    ("", "machines", "set the size of machines in `[[vm]]`"),
     (
         "",
         "scale",
-        "how many machines there are is not part of fly.toml; the manifest says it",
+        "the number of machines is not part of fly.toml; set it in the manifest",
     ),
     (
         "",
         "schedule",
-        "fly.toml has no schedules; the manifest says them as `cron`",
+        "fly.toml has no schedules; use `cron` in the manifest",
     ),
     (
         "",
         "secrets",
-        "fly.toml holds no secrets; the manifest says where they come from",
+        "fly.toml has no secrets; set their sources in the manifest",
     ),
     ("", "region", "did you mean `primary_region`?"),
     (
         "",
         "regions",
-        "fly.toml only has `primary_region`; the manifest says the others",
+        "fly.toml only has `primary_region`; set the others in the manifest",
     ),
     ("", "volumes", "did you mean `[[mounts]]`?"),
     ("processes", "cmd", "did you mean `command`?"),
@@ -85,10 +86,10 @@ const KEY_HINTS: [(&str, &str, &str); 24] = [
     ),
 ];
 
-/// What was probably meant by a key that is unknown in a section.
+/// The hint for a key that is unknown in a section.
 pub(super) fn key_hint(section: &str, key: &str) -> Option<&'static str> {
-    let found = KEY_HINTS
+    let actual = KEY_HINTS
         .iter()
         .find(|(place, wrong, _)| *place == section && *wrong == key);
-    found.map(|(_, _, help)| *help)
+    actual.map(|(_, _, help)| *help)
 }

@@ -1,54 +1,53 @@
-//! Single values as flyctl's types take them, each in its one modern spelling.
+//! Decodes single values as flyctl's types do, each to one canonical spelling.
 
 use super::{diagnostics::FlyTomlDiagnostics, go_format};
 use crate::manifest::syntax::node::{SourceLocation, TomlValue};
 
-/// A value in its canonical form, `None` when it says nothing.
+/// A value in its canonical form; `None` when it is empty.
 pub(super) type Decoded = Result<Option<TomlValue>, TypeMismatch>;
 
-/// What a value should have been.
+/// Describes what a value should have been.
 pub(super) struct TypeMismatch {
-    /// Fits after "must be".
+    /// Completes the sentence "… must be".
     pub(super) expected: String,
     /// What to write instead.
     pub(super) help: Option<String>,
 }
 
 impl TypeMismatch {
-    /// Without help.
-    pub(super) fn new(wanted: impl Into<String>) -> Self {
+    pub(super) fn new(expected: impl Into<String>) -> Self {
         Self {
-            expected: wanted.into(),
+            expected: expected.into(),
             help: None,
         }
     }
 
-    /// With help.
-    pub(super) fn with_help(wanted: impl Into<String>, help: String) -> Self {
+    pub(super) fn with_help(expected: impl Into<String>, help: String) -> Self {
         Self {
-            expected: wanted.into(),
+            expected: expected.into(),
             help: Some(help),
         }
     }
 }
 
-/// A text; flyctl cannot tell an empty one from none. Its TOML reader hands dates on as texts.
-pub(super) fn string(found: TomlValue) -> Decoded {
-    match found {
+/// Decodes a string. flyctl does not distinguish an empty string from none, and its TOML parser
+/// passes dates on as strings.
+pub(super) fn string(actual: TomlValue) -> Decoded {
+    match actual {
         TomlValue::String(text) | TomlValue::Datetime(text) => {
             Ok((!text.is_empty()).then_some(TomlValue::String(text)))
         }
         TomlValue::Integer(_) | TomlValue::Float(_) | TomlValue::Boolean(_) => {
-            let help = format!("write \"{}\", in quotes", go_format::format_value(&found));
-            Err(TypeMismatch::with_help("a text", help))
+            let help = format!("write \"{}\", in quotes", go_format::format_value(&actual));
+            Err(TypeMismatch::with_help("a string", help))
         }
-        TomlValue::Array(_) | TomlValue::Table(_) => Err(TypeMismatch::new("a text")),
+        TomlValue::Array(_) | TomlValue::Table(_) => Err(TypeMismatch::new("a string")),
     }
 }
 
-/// A text that splits into words as a shell would split it.
-pub(super) fn command(found: TomlValue) -> Decoded {
-    match string(found)? {
+/// Decodes a string that can be split into words like a shell command.
+pub(super) fn command(actual: TomlValue) -> Decoded {
+    match string(actual)? {
         Some(TomlValue::String(text)) if shell_words::split(&text).is_err() => {
             Err(TypeMismatch::new("a command whose quotes are closed"))
         }
@@ -56,23 +55,23 @@ pub(super) fn command(found: TomlValue) -> Decoded {
     }
 }
 
-/// A table of whatever.
-pub(super) fn any_table(found: TomlValue) -> Decoded {
-    match found {
-        TomlValue::Table(_) => Ok(Some(found)),
+/// Decodes a table of any content.
+pub(super) fn any_table(actual: TomlValue) -> Decoded {
+    match actual {
+        TomlValue::Table(_) => Ok(Some(actual)),
         _ => Err(TypeMismatch::new("a table")),
     }
 }
 
-/// A text in capitals.
-pub(super) fn uppercase(found: TomlValue) -> Decoded {
-    Ok(string(found)?
+/// Decodes a string to upper case.
+pub(super) fn uppercase(actual: TomlValue) -> Decoded {
+    Ok(string(actual)?
         .map(|value| TomlValue::String(go_format::format_value(&value).to_uppercase())))
 }
 
-/// One of several words.
-pub(super) fn one_of(words: &[&str], found: TomlValue) -> Decoded {
-    let value = string(found)?;
+/// Decodes a string out of a fixed list.
+pub(super) fn one_of(words: &[&str], actual: TomlValue) -> Decoded {
+    let value = string(actual)?;
     match &value {
         Some(TomlValue::String(word)) if !words.contains(&word.as_str()) => Err(TypeMismatch::new(
             format!("one of {}, not `{word}`", quoted(words)),
@@ -86,47 +85,45 @@ fn quoted(words: &[&str]) -> String {
     words.join(", ")
 }
 
-/// A whole number within bounds.
-pub(super) fn integer_in_range(least: i64, most: i64, found: &TomlValue) -> Decoded {
-    let number = match found {
+/// Decodes an integer between two bounds, both included.
+pub(super) fn integer_in_range(min: i64, max: i64, actual: &TomlValue) -> Decoded {
+    let number = match actual {
         TomlValue::Integer(number) => *number,
         TomlValue::Float(number) => {
-            go_format::exact_integer(*number).ok_or_else(|| TypeMismatch::new("a whole number"))?
+            go_format::exact_integer(*number).ok_or_else(|| TypeMismatch::new("an integer"))?
         }
         TomlValue::String(digits) if digits.parse::<i64>().is_ok() => {
             let help = format!("write {digits}, without quotes");
-            return Err(TypeMismatch::with_help("a whole number", help));
+            return Err(TypeMismatch::with_help("an integer", help));
         }
-        _ => return Err(TypeMismatch::new("a whole number")),
+        _ => return Err(TypeMismatch::new("an integer")),
     };
-    if (least..=most).contains(&number) {
+    if (min..=max).contains(&number) {
         Ok(Some(TomlValue::Integer(number)))
     } else {
-        Err(TypeMismatch::new(format!("between {least} and {most}")))
+        Err(TypeMismatch::new(format!("between {min} and {max}")))
     }
 }
 
-/// A whole number where flyctl cannot tell zero from none.
-pub(super) fn nonzero_integer(found: &TomlValue) -> Decoded {
-    Ok(
-        integer_in_range(i64::MIN, i64::MAX, found)?
-            .filter(|value| *value != TomlValue::Integer(0)),
-    )
+/// Decodes an integer in a field where flyctl does not distinguish zero from none.
+pub(super) fn nonzero_integer(actual: &TomlValue) -> Decoded {
+    Ok(integer_in_range(i64::MIN, i64::MAX, actual)?
+        .filter(|value| *value != TomlValue::Integer(0)))
 }
 
-/// A number.
-pub(super) fn number(found: TomlValue) -> Decoded {
-    match found {
-        TomlValue::Integer(_) => Ok(Some(found)),
-        TomlValue::Float(number) if number.is_finite() => Ok(Some(found)),
+/// Decodes an integer or float.
+pub(super) fn number(actual: TomlValue) -> Decoded {
+    match actual {
+        TomlValue::Integer(_) => Ok(Some(actual)),
+        TomlValue::Float(number) if number.is_finite() => Ok(Some(actual)),
         _ => Err(TypeMismatch::new("a number")),
     }
 }
 
-/// True or false.
-pub(super) fn boolean(found: TomlValue) -> Decoded {
-    match found {
-        TomlValue::Boolean(_) => Ok(Some(found)),
+/// Decodes a boolean.
+pub(super) fn boolean(actual: TomlValue) -> Decoded {
+    match actual {
+        TomlValue::Boolean(_) => Ok(Some(actual)),
         TomlValue::String(text) if text == "true" || text == "false" => Err(
             TypeMismatch::with_help("true or false", format!("write {text}, without quotes")),
         ),
@@ -134,12 +131,12 @@ pub(super) fn boolean(found: TomlValue) -> Decoded {
     }
 }
 
-/// Whether machines stop by themselves; older files only say whether.
-pub(super) fn autostop(found: TomlValue) -> Decoded {
+/// Decodes `auto_stop_machines`; older files have a boolean.
+pub(super) fn autostop(actual: TomlValue) -> Decoded {
     const WORDS: [&str; 3] = ["off", "stop", "suspend"];
-    match found {
-        TomlValue::Boolean(truth) => Ok(Some(TomlValue::String(
-            WORDS[usize::from(truth)].to_owned(),
+    match actual {
+        TomlValue::Boolean(boolean) => Ok(Some(TomlValue::String(
+            WORDS[usize::from(boolean)].to_owned(),
         ))),
         TomlValue::String(word) if WORDS.contains(&word.as_str()) => {
             Ok(Some(TomlValue::String(word)))
@@ -148,18 +145,18 @@ pub(super) fn autostop(found: TomlValue) -> Decoded {
     }
 }
 
-/// When a root file system persists: the word, or its number in the Machines API.
-pub(super) fn persist_rootfs(found: TomlValue) -> Decoded {
+/// Decodes when a root file system persists: the word, or its number in the Machines API.
+pub(super) fn persist_rootfs(actual: TomlValue) -> Decoded {
     const WORDS: [&str; 4] = ["", "never", "restart", "always"];
     let word = |number: i64| {
         usize::try_from(number)
             .ok()
             .and_then(|number| WORDS.get(number))
     };
-    let number = match found {
+    let number = match actual {
         TomlValue::Integer(number) => Some(number),
         TomlValue::Float(number) => go_format::exact_integer(number),
-        _ => return one_of(&WORDS, found),
+        _ => return one_of(&WORDS, actual),
     };
     let word = number
         .and_then(word)
@@ -167,35 +164,35 @@ pub(super) fn persist_rootfs(found: TomlValue) -> Decoded {
     string(TomlValue::String((*word).to_owned()))
 }
 
-/// A duration with its unit. What is still a bare number here, flyctl reads as nanoseconds, which nobody means.
+/// Decodes a duration with its unit. flyctl reads a number that is still bare at this stage as
+/// nanoseconds, which nobody intends.
 pub(super) fn duration(
     name: &str,
-    at: &SourceLocation,
-    found: TomlValue,
-    report: &mut FlyTomlDiagnostics,
+    location: &SourceLocation,
+    actual: TomlValue,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Decoded {
-    let nanoseconds = match found {
+    let nanoseconds = match actual {
         TomlValue::String(written) => return parse_duration(&written),
         TomlValue::Integer(number) => number,
         TomlValue::Float(number) => go_format::exact_integer(number.trunc())
             .ok_or_else(|| TypeMismatch::new(DURATION_DESCRIPTION))?,
         _ => return Err(TypeMismatch::new(DURATION_DESCRIPTION)),
     };
-    report.warn(
-        at,
+    diagnostics.warn(
+        location,
         format!("{name} is {nanoseconds} nanoseconds"),
-        "flyctl takes a bare number here as nanoseconds",
+        "flyctl reads a bare number here as nanoseconds",
         Some(format!("write \"{nanoseconds}s\" if seconds are meant")),
     );
     Ok(Some(TomlValue::String(format!("{nanoseconds}ns"))))
 }
 
-/// What a duration must be.
 const DURATION_DESCRIPTION: &str = "a duration such as \"15s\" or \"1m30s\"";
 
 fn parse_duration(written: &str) -> Decoded {
     if go_format::parse_duration_secs(written).is_some() {
-        // Go knows two signs for "micro"; the canonical form has neither.
+        // Go accepts two Unicode characters for "micro"; the canonical form has neither.
         return Ok(Some(TomlValue::String(written.replace(['µ', 'μ'], "u"))));
     }
     let bare = !written.is_empty() && written.chars().all(|c| c.is_ascii_digit());

@@ -1,37 +1,39 @@
-//! How a fly.toml is described: what a key holds and what becomes of it. The description itself is in `sections`.
+//! The vocabulary that describes fly.toml: what type a key has, and how it is handled. The
+//! description itself is in `sections`.
 
-/// What a key holds, as the types of flyctl's `Config` say it.
+/// The type of a key, as in flyctl's `Config`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ValueType {
-    /// A text.
+    /// A string.
     String,
-    /// A text that is split into words.
+    /// A string that is split into words.
     Command,
-    /// A text that flyctl writes in capitals.
+    /// A string that flyctl converts to upper case.
     UppercaseString,
-    /// One of several words.
+    /// One of a fixed list of strings.
     OneOf(&'static [&'static str]),
-    /// A whole number.
+    /// An integer.
     Integer,
-    /// A whole number where zero says nothing.
+    /// An integer for which zero is the same as absent.
     NonZeroInteger,
-    /// A whole number between two others.
+    /// An integer between two bounds, both included.
     IntegerRange(i64, i64),
-    /// A number.
+    /// An integer or float.
     Number,
-    /// True or false.
+    /// A boolean.
     Boolean,
-    /// A list of texts.
+    /// A list of strings.
     StringList,
-    /// A table of texts.
+    /// A table of strings.
     StringMap,
-    /// A table of whatever: flyctl passes it on.
+    /// A table of any content, which flyctl passes on.
     AnyTable,
-    /// Whatever: flyctl does not look.
+    /// Any value: flyctl does not check it.
     Any,
-    /// A duration. A bare integer counts nanoseconds: older spellings have been patched before.
+    /// A duration. A bare integer counts nanoseconds, because older spellings have been patched
+    /// already.
     Duration,
-    /// `off`, `stop` or `suspend`, or whether.
+    /// `off`, `stop` or `suspend`, or a boolean.
     Autostop,
     /// When the root file system persists: a word or its number.
     PersistRootfs,
@@ -39,70 +41,74 @@ pub(super) enum ValueType {
     Table(&'static SectionSchema),
     /// A list of tables.
     TableList(&'static SectionSchema),
-    /// A table of tables by name.
+    /// A table of tables, by name.
     TableMap(&'static SectionSchema),
 }
 
-/// What becomes of a key that is right.
+/// How a valid key is handled.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum KeyHandling {
-    /// It is part of the canonical form.
+    /// The key is part of the canonical form.
     Keep,
-    /// It has no effect on machines.
+    /// The key has no effect on machines and is removed silently.
     Ignore,
-    /// It has none here, and the user should know why.
+    /// The key has no effect here, and a warning says why.
     Warn(&'static str),
 }
 
 /// A key of a section.
 #[derive(Debug)]
 pub(super) struct KeySchema {
-    /// Its modern name.
+    /// Its current name.
     pub(super) name: &'static str,
-    /// What it holds.
+    /// The type of its value.
     pub(super) value_type: ValueType,
-    /// What becomes of it.
+    /// How it is handled when it is valid.
     pub(super) handling: KeyHandling,
 }
 
 /// A section with its keys.
 #[derive(Debug)]
 pub(super) struct SectionSchema {
-    /// How messages name it; empty for the top level.
+    /// Its name in messages; empty for the top level.
     pub(super) name: &'static str,
-    /// Its keys.
+    /// The keys that flyctl knows in it.
     pub(super) keys: &'static [KeySchema],
 }
 
 /// A key of the canonical form.
-pub(super) const fn keep(name: &'static str, shape: ValueType) -> KeySchema {
+pub(super) const fn keep(name: &'static str, value_type: ValueType) -> KeySchema {
     KeySchema {
         name,
-        value_type: shape,
+        value_type,
         handling: KeyHandling::Keep,
     }
 }
 
 /// A key without effect on machines.
-pub(super) const fn ignore(name: &'static str, shape: ValueType) -> KeySchema {
+pub(super) const fn ignore(name: &'static str, value_type: ValueType) -> KeySchema {
     KeySchema {
         name,
-        value_type: shape,
+        value_type,
         handling: KeyHandling::Ignore,
     }
 }
 
-/// A key without effect here, and why.
-pub(super) const fn warn(name: &'static str, shape: ValueType, why: &'static str) -> KeySchema {
+/// A key without effect here, and the reason.
+pub(super) const fn warn(
+    name: &'static str,
+    value_type: ValueType,
+    reason: &'static str,
+) -> KeySchema {
     KeySchema {
         name,
-        value_type: shape,
-        handling: KeyHandling::Warn(why),
+        value_type,
+        handling: KeyHandling::Warn(reason),
     }
 }
 
 impl SectionSchema {
-    /// The key of that name; flyctl's JSON decoder also takes it in other capitals.
+    /// Finds a key by name; like flyctl's JSON decoder it also accepts other capitals.
     pub(super) fn find_key(&self, name: &str) -> Option<&'static KeySchema> {
         let exact = self.keys.iter().find(|key| key.name == name);
         exact.or_else(|| {
@@ -112,12 +118,12 @@ impl SectionSchema {
         })
     }
 
-    /// The key that was probably meant.
+    /// The key nearest to an unknown one, if it is near enough.
     pub(super) fn nearest_key(&self, name: &str) -> Option<&'static str> {
         let name = name.to_ascii_lowercase();
         let distance = |key: &&KeySchema| strsim::damerau_levenshtein(key.name, &name);
         let nearest = self.keys.iter().min_by_key(distance)?;
-        // A third of the letters wrong is a slip; more is another word.
+        // Up to a third of the letters wrong is a typo; more is another word.
         (distance(&nearest) <= name.len() / 3).then_some(nearest.name)
     }
 }

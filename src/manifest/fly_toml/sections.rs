@@ -1,6 +1,7 @@
-//! Every key that flyctl knows in a fly.toml, with its type: `Config` and the types beneath it in flyctl's
-//! `internal/appconfig` and in `fly-go`, read at flyctl ad0172fa. Keys that old generators wrote and no flyctl reads any
-//! more are listed as dropped, because a warning for each generated file would teach users to skip warnings.
+//! Every key that flyctl knows in a fly.toml, with its type: `Config` and the types below it in
+//! flyctl's `internal/appconfig` and in `fly-go`, as of flyctl ad0172fa. Keys that old generators
+//! wrote and no flyctl reads any more are ignored silently, because a warning for each generated
+//! file would teach users to ignore warnings.
 
 use super::schema::{KeySchema, SectionSchema, ValueType, ignore, keep, warn};
 
@@ -56,11 +57,11 @@ static EXPERIMENTAL: SectionSchema = SectionSchema {
         ignore("enable_etcd", ValueType::Boolean),
         ignore("lazy_load_images", ValueType::Boolean),
         ignore("attached", ValueType::Table(&ATTACHED)),
-        // Moved elsewhere by the patches.
+        // The patches have moved these to other sections.
         ignore("kill_timeout", ValueType::Any),
         ignore("metrics_port", ValueType::Any),
         ignore("metrics_path", ValueType::Any),
-        // Written by generators of the Nomad days.
+        // Written by generators when Fly ran on Nomad.
         ignore("allowed_public_ports", ValueType::Any),
         ignore("private_network", ValueType::Any),
     ],
@@ -217,7 +218,7 @@ static HTTP_OPTIONS: SectionSchema = SectionSchema {
     ],
 };
 
-/// The largest number that flyctl reads into its unsigned fields.
+/// The largest number in flyctl's unsigned 32-bit fields.
 const U32_MAX: i64 = 4_294_967_295;
 
 static HTTP_RESPONSE: SectionSchema = SectionSchema {

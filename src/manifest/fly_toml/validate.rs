@@ -1,5 +1,6 @@
-//! The rules of `flyctl config validate`, with the place of each violation. Whether a machine of this size exists, or a
-//! check without a port has an `http_service` to take it from, is left to the lowering, which knows the groups.
+//! The rules of `flyctl config validate`, with the location of each violation. Whether a machine of
+//! some size exists, or whether a check without a port can take that of an `http_service`, is
+//! checked in lowering, which knows the groups.
 
 use super::{diagnostics::FlyTomlDiagnostics, go_format, mounts};
 use crate::manifest::syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
@@ -7,14 +8,15 @@ use crate::manifest::syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTab
 /// The process groups that sections may name.
 #[derive(Debug)]
 pub(super) enum DeclaredGroups {
-    /// `[processes]` is wrong, so nothing can be said about who names what.
+    /// `[processes]` is invalid, so references to groups cannot be checked.
     Unknown,
-    /// These, and `app` when there are none.
+    /// The declared groups; none declared means the implicit group `app`.
     Named(Vec<String>),
 }
 
 impl DeclaredGroups {
-    /// The groups of a patched tree; the patches have taken out what was `declared` but wrong.
+    /// Reads the groups of a patched tree. The patches have removed `processes` when it was
+    /// `declared` but invalid.
     pub(super) fn from_root(root: &TomlTable, declared: bool) -> Self {
         match root.get("processes").map(|node| &node.value) {
             None if !declared => Self::Named(Vec::new()),
@@ -38,20 +40,24 @@ impl DeclaredGroups {
     }
 }
 
-/// Applies the rules to a canonical tree.
-pub(super) fn validate(root: &TomlTable, groups: &DeclaredGroups, report: &mut FlyTomlDiagnostics) {
-    warn_placeholders(root, report);
-    validate_commands(root, report);
-    validate_strategy(root, report);
-    validate_checks(root, report);
-    validate_services(root, groups, report);
-    validate_restart(root, groups, report);
+/// Validates a canonical tree.
+pub(super) fn validate(
+    root: &TomlTable,
+    groups: &DeclaredGroups,
+    diagnostics: &mut FlyTomlDiagnostics,
+) {
+    warn_placeholders(root, diagnostics);
+    validate_commands(root, diagnostics);
+    validate_strategy(root, diagnostics);
+    validate_checks(root, diagnostics);
+    validate_services(root, groups, diagnostics);
+    validate_restart(root, groups, diagnostics);
     for mount in list_items(root, "mounts") {
-        mounts::validate_mount(mount, report);
+        mounts::validate_mount(mount, diagnostics);
     }
 }
 
-/// The tables of a list.
+/// The items of a list.
 fn list_items<'a>(table: &'a TomlTable, key: &str) -> Vec<&'a TomlNode> {
     match table.get(key).map(|node| &node.value) {
         Some(TomlValue::Array(items)) => items.iter().collect(),
@@ -59,7 +65,7 @@ fn list_items<'a>(table: &'a TomlTable, key: &str) -> Vec<&'a TomlNode> {
     }
 }
 
-/// The fields of a table at a key.
+/// The entries of a table at a key.
 fn table_entries<'a>(table: &'a TomlTable, key: &str) -> &'a [TomlEntry] {
     match table.get(key).map(|node| &node.value) {
         Some(TomlValue::Table(TomlTable(entries))) => entries,
@@ -67,8 +73,8 @@ fn table_entries<'a>(table: &'a TomlTable, key: &str) -> &'a [TomlEntry] {
     }
 }
 
-/// A template that was never filled in: flyctl would look for a region of that name.
-fn warn_placeholders(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
+/// Warns of templates that were never filled in: flyctl would look for a region of that name.
+fn warn_placeholders(root: &TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
     for key in ["app", "primary_region"] {
         let Some(node) = root.get(key) else { continue };
         if node
@@ -76,13 +82,13 @@ fn warn_placeholders(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
             .is_some_and(|text| text.contains(['{', '$', '<']))
         {
             let message = format!("`{key}` looks like a placeholder of a template");
-            report.warn(&node.location, message, "flyctl takes it literally", None);
+            diagnostics.warn(&node.location, message, "flyctl takes it literally", None);
         }
     }
 }
 
-/// What is split into words must split; the other commands have been decoded as such.
-fn validate_commands(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
+/// Commands in `processes` must be valid shell syntax; other commands are checked in decoding.
+fn validate_commands(root: &TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
     for TomlEntry { key, node, .. } in table_entries(root, "processes") {
         if node
             .as_str()
@@ -90,12 +96,12 @@ fn validate_commands(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
         {
             let message =
                 format!("the command of `{key}` in `processes` must have its quotes closed");
-            report.error(&node.location, message, "a quote is not closed", None);
+            diagnostics.error(&node.location, message, "a quote is not closed", None);
         }
     }
 }
 
-fn validate_strategy(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
+fn validate_strategy(root: &TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
     let deploy = root.get("deploy").and_then(TomlNode::as_table);
     let Some(strategy) = deploy.and_then(|deploy| deploy.get("strategy")) else {
         return;
@@ -103,7 +109,7 @@ fn validate_strategy(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
     if strategy.as_str() == Some("canary") && !list_items(root, "mounts").is_empty() {
         let help = "`rolling` works with volumes".to_owned();
         let message = "the strategy `canary` does not work with mounts";
-        report.error(
+        diagnostics.error(
             &strategy.location,
             message,
             "a canary would need the volume",
@@ -112,30 +118,30 @@ fn validate_strategy(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
     }
 }
 
-fn validate_checks(root: &TomlTable, report: &mut FlyTomlDiagnostics) {
+fn validate_checks(root: &TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
     for entry in table_entries(root, "checks") {
         let TomlValue::Table(check) = &entry.node.value else {
             continue;
         };
         let kind = check.get("type");
         if !matches!(kind.and_then(TomlNode::as_str), Some("http" | "tcp")) {
-            let at = kind.map_or(&entry.key_location, |kind| &kind.location);
+            let location = kind.map_or(&entry.key_location, |kind| &kind.location);
             let message = format!("the check `{}` needs a `type`", entry.key);
-            report.error(at, message, "neither `http` nor `tcp`", None);
+            diagnostics.error(location, message, "neither `http` nor `tcp`", None);
         }
         validate_time_bound(
             check,
             "interval",
             |seconds| seconds < 2.0,
             "at least 2 seconds",
-            report,
+            diagnostics,
         );
         validate_time_bound(
             check,
             "timeout",
             |seconds| seconds > 60.0,
             "at most 60 seconds",
-            report,
+            diagnostics,
         );
     }
 }
@@ -145,14 +151,14 @@ fn validate_time_bound(
     key: &str,
     outside: impl Fn(f64) -> bool,
     rule: &str,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) {
     let node = check.get(key);
     if let Some((node, seconds)) =
         node.and_then(|node| Some((node, go_format::parse_duration_secs(node.as_str()?)?)))
         && outside(seconds)
     {
-        report.error(
+        diagnostics.error(
             &node.location,
             format!("`{key}` in `checks` must be {rule}"),
             "Fly refuses this",
@@ -161,23 +167,27 @@ fn validate_time_bound(
     }
 }
 
-fn validate_services(root: &TomlTable, groups: &DeclaredGroups, report: &mut FlyTomlDiagnostics) {
+fn validate_services(
+    root: &TomlTable,
+    groups: &DeclaredGroups,
+    diagnostics: &mut FlyTomlDiagnostics,
+) {
     if let Some(node) = root.get("http_service")
         && let TomlValue::Table(service) = &node.value
     {
-        validate_service_processes(service, "http_service", &node.location, groups, report);
-        warn_clamped_times(service, "checks", report);
+        validate_service_processes(service, "http_service", &node.location, groups, diagnostics);
+        warn_clamped_times(service, "checks", diagnostics);
     }
     for node in list_items(root, "services") {
         let TomlValue::Table(service) = &node.value else {
             continue;
         };
-        validate_service_processes(service, "services", &node.location, groups, report);
-        warn_clamped_times(service, "tcp_checks", report);
-        warn_clamped_times(service, "http_checks", report);
+        validate_service_processes(service, "services", &node.location, groups, diagnostics);
+        warn_clamped_times(service, "tcp_checks", diagnostics);
+        warn_clamped_times(service, "http_checks", diagnostics);
         if service.get("ports").is_none() {
             let help = "add `[[services.ports]]`".to_owned();
-            report.warn(
+            diagnostics.warn(
                 &node.location,
                 "a service has no ports",
                 "nothing reaches it",
@@ -187,45 +197,50 @@ fn validate_services(root: &TomlTable, groups: &DeclaredGroups, report: &mut Fly
     }
 }
 
-/// With `[processes]`, a service must say to which group it belongs.
+/// With `[processes]` a service must name its groups.
 fn validate_service_processes(
     service: &TomlTable,
     section: &str,
-    at: &SourceLocation,
+    location: &SourceLocation,
     groups: &DeclaredGroups,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) {
     if groups.has_names() && service.get("processes").is_none() {
-        let message = format!("`{section}` must say its `processes`");
+        let message = format!("`{section}` must set `processes`");
         let help = "add `processes = [\"GROUP\"]` with a name of `[processes]`".to_owned();
-        report.error(at, message, "flyctl does not choose a group", Some(help));
+        diagnostics.error(
+            location,
+            message,
+            "flyctl does not choose a group",
+            Some(help),
+        );
     }
-    validate_group_names(service, section, groups, report);
+    validate_group_names(service, section, groups, diagnostics);
 }
 
 fn validate_group_names(
     table: &TomlTable,
     section: &str,
     groups: &DeclaredGroups,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) {
     for name in list_items(table, "processes") {
         if name.as_str().is_some_and(|name| !groups.contains(name)) {
             let message = format!("`{section}` names a process group that does not exist");
             let help = "add it to `[processes]`, or correct the name".to_owned();
-            report.error(&name.location, message, "no such group", Some(help));
+            diagnostics.error(&name.location, message, "no such group", Some(help));
         }
     }
 }
 
-/// Fly raises and lowers the times of service checks to between a second and a minute.
-fn warn_clamped_times(service: &TomlTable, checks: &str, report: &mut FlyTomlDiagnostics) {
+/// Fly silently clamps the times of service checks to between 1 second and 1 minute.
+fn warn_clamped_times(service: &TomlTable, checks: &str, diagnostics: &mut FlyTomlDiagnostics) {
     for check in list_items(service, checks) {
         for key in ["interval", "timeout", "grace_period"] {
             let Some(node) = check.as_table().and_then(|check| check.get(key)) else {
                 continue;
             };
-            // Nanoseconds have had their warning.
+            // Bare nanoseconds already had their own warning.
             let written = node.as_str().filter(|written| !written.ends_with("ns"));
             let Some(seconds) = written.and_then(go_format::parse_duration_secs) else {
                 continue;
@@ -238,24 +253,28 @@ fn warn_clamped_times(service: &TomlTable, checks: &str, report: &mut FlyTomlDia
             };
             let message =
                 format!("`{key}` of a service's check is outside of 1 second to 1 minute");
-            report.warn(&node.location, message, instead, None);
+            diagnostics.warn(&node.location, message, instead, None);
         }
     }
 }
 
-fn validate_restart(root: &TomlTable, groups: &DeclaredGroups, report: &mut FlyTomlDiagnostics) {
+fn validate_restart(
+    root: &TomlTable,
+    groups: &DeclaredGroups,
+    diagnostics: &mut FlyTomlDiagnostics,
+) {
     for node in list_items(root, "restart") {
         let TomlValue::Table(restart) = &node.value else {
             continue;
         };
-        validate_group_names(restart, "restart", groups, report);
+        validate_group_names(restart, "restart", groups, diagnostics);
         let policy = restart.get("policy");
         let word = policy.and_then(TomlNode::as_str);
         if !matches!(word, Some("always" | "never" | "on-failure")) {
-            let at = policy.map_or(&node.location, |policy| &policy.location);
+            let location = policy.map_or(&node.location, |policy| &policy.location);
             let help = (word == Some("no")).then(|| "fly.toml says \"never\"".to_owned());
             let message = "`policy` in `restart` must be one of `always`, `never`, `on-failure`";
-            report.error(at, message, "flyctl refuses this", help);
+            diagnostics.error(location, message, "flyctl refuses this", help);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A checked manifest to resources. Whatever Fly would refuse is refused here, before any request, and lowering goes on
-//! after a problem so that all of them are told at once.
+//! Lowers a validated manifest to resources. Whatever Fly or AWS would refuse is refused here,
+//! before any request. Lowering continues after an error, so that all errors are reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,11 +24,11 @@ mod names;
 
 pub(super) use names::default_app_name;
 
-/// What lowering looks at besides the document.
+/// The input of lowering, besides the manifest.
 pub(super) struct Context<'a> {
-    /// What was given from outside.
+    /// Variables, images and the environment of the command line.
     pub(super) inputs: &'a Inputs,
-    /// The files, for paths that are relative to them.
+    /// The source files, for paths that are relative to them.
     pub(super) files: &'a SourceFiles,
     /// The environment's name.
     pub(super) environment: String,
@@ -36,66 +36,65 @@ pub(super) struct Context<'a> {
     pub(super) vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     pub(super) app_names: BTreeMap<String, String>,
-    /// Names and ARNs on AWS.
+    /// The values of AWS references.
     pub(super) aws_references: AwsReferences,
-    /// What texts refer to.
+    /// The resources that strings refer to.
     pub(super) used_references: UsedReferences,
 }
 
-/// What lowering gives.
+/// The result of lowering.
 pub(super) struct Lowered {
-    /// The resources; complete only when nothing is wrong.
+    /// The resources; complete only when there are no errors.
     pub(super) desired: Desired,
-    /// Which place made which resource.
+    /// Where the manifest defines each resource.
     pub(super) locations: BTreeMap<Address, SourceLocation>,
-    /// Where an app or a cron machine names its image.
+    /// Where an app or a cron machine sets its image.
     pub(super) image_locations: BTreeMap<Name, SourceLocation>,
-    /// What is wrong.
     pub(super) errors: Vec<Diagnostic>,
 }
 
-/// Where problems and warnings go.
+/// Collects errors and warnings.
 #[derive(Default)]
 struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    /// How many bytes of local files were read.
+    /// The number of bytes read from local files so far.
     local_file_bytes: usize,
 }
 
 impl Diagnostics {
-    fn error(&mut self, problem: Diagnostic) {
-        self.errors.push(problem);
+    fn error(&mut self, diagnostic: Diagnostic) {
+        self.errors.push(diagnostic);
     }
 
-    fn warn(&mut self, problem: Diagnostic) {
-        self.warnings.push(problem);
+    fn warn(&mut self, diagnostic: Diagnostic) {
+        self.warnings.push(diagnostic);
     }
 }
 
 /// Lowers a whole environment.
 pub(super) fn lower(
-    document: &Manifest,
+    manifest: &Manifest,
     root: &TomlNode,
-    scene: &Context<'_>,
+    context: &Context<'_>,
     warnings: Vec<Diagnostic>,
 ) -> Lowered {
-    let at = Cursor::root(root);
-    let mut sink = Diagnostics {
+    let cursor = Cursor::root(root);
+    let mut diagnostics = Diagnostics {
         warnings,
         ..Diagnostics::default()
     };
-    let project = document.project.clone().unwrap_or_default();
-    let org = document
+    let project = manifest.project.clone().unwrap_or_default();
+    let org = manifest
         .fly
         .as_ref()
         .and_then(|fly| fly.org.clone())
         .unwrap_or_default();
-    names::check_environment_names(document, scene, at, &mut sink);
+    names::check_environment_names(manifest, context, cursor, &mut diagnostics);
     let meta = EnvironmentMeta {
         mark: OwnershipMark {
             project,
-            environment: scene.environment.clone(),
+            environment: context.environment.clone(),
         },
         org,
         aws: None,
@@ -109,49 +108,52 @@ pub(super) fn lower(
         image_locations: BTreeMap::new(),
         errors: Vec::new(),
     };
-    names::check_app_names(document, scene, at, &mut sink);
-    let for_apps = aws::lower(document, scene, at, &mut lowered, &mut sink);
-    let mut found =
-        fly::secret_sources::SecretReader::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
-    for (key, app) in &document.apps {
-        if names::check_app_key(key, at.key("apps").key(key), &mut sink) {
+    names::check_app_names(manifest, context, cursor, &mut diagnostics);
+    let for_apps = aws::lower(manifest, context, cursor, &mut lowered, &mut diagnostics);
+    let mut secret_reader = fly::secret_sources::SecretReader::new(
+        context,
+        manifest.dotenv.as_deref(),
+        cursor.key("dotenv"),
+    );
+    for (key, app) in &manifest.apps {
+        if names::check_app_key(key, cursor.key("apps").key(key), &mut diagnostics) {
             let app = fly::app::AppContext::new(
-                scene,
+                context,
                 key,
                 app,
-                at.key("apps").key(key),
+                cursor.key("apps").key(key),
                 &lowered.desired.meta,
                 &for_apps,
-                &mut sink,
+                &mut diagnostics,
             );
             if let Some(app) = app {
-                app.lower(&mut lowered, &mut found, &mut sink);
+                app.lower(&mut lowered, &mut secret_reader, &mut diagnostics);
             }
         }
     }
     fly::secrets::mark_used_secrets(&mut lowered.desired);
     fly::secrets::compute_fingerprints(&mut lowered.desired);
-    fly::depends_on::lower_depends_on(document, at, &mut lowered.desired, &mut sink);
-    lowered.desired.meta.warnings = format_warnings(scene.files, sink.warnings);
-    lowered.errors = sink.errors;
+    fly::depends_on::lower_depends_on(manifest, cursor, &mut lowered.desired, &mut diagnostics);
+    lowered.desired.meta.warnings = format_warnings(context.files, diagnostics.warnings);
+    lowered.errors = diagnostics.errors;
     lowered
 }
 
-/// Warnings as lines: where, what, and what to do.
+/// Formats warnings as lines: location, message and help. Repeated lines are dropped.
 fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String> {
-    let (mut lines, mut said) = (Vec::new(), BTreeSet::new());
+    let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
     for Diagnostic {
         message,
-        location: at,
+        location: cursor,
         label: _,
         help,
     } in warnings
     {
-        let place = at.map(|at| {
+        let place = cursor.map(|cursor| {
             format!(
                 "{}:{}: ",
-                files.get(at.file).path.display(),
-                files.line_column(&at).0
+                files.get(cursor.file).path.display(),
+                files.line_column(&cursor).0
             )
         });
         let help = help.map(|help| format!("; {help}"));
@@ -160,7 +162,7 @@ fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String
             place.unwrap_or_default(),
             help.unwrap_or_default()
         );
-        if said.insert(line.clone()) {
+        if seen.insert(line.clone()) {
             lines.push(line);
         }
     }

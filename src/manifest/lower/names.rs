@@ -1,4 +1,4 @@
-//! Names: of the project, the environment, the organization and the apps.
+//! Checks the names of the project, the environment, the organization and the apps.
 
 use std::collections::BTreeMap;
 
@@ -8,135 +8,139 @@ use crate::manifest::{
     syntax::{cursor::Cursor, secret_detection, suggest},
 };
 
-/// The name on Fly of an app that states none: `PROJECT-KEY-ENVIRONMENT`.
+/// The default name of an app on Fly: `PROJECT-KEY-ENVIRONMENT`.
 pub(in crate::manifest) fn default_app_name(project: &str, key: &str, environment: &str) -> String {
     format!("{project}-{key}-{environment}").replace('_', "-")
 }
 
-/// Lower-case letters, digits and dashes, with no dash at either end.
+/// Whether a text has only lower-case letters, digits and dashes, and no dash at either end.
 fn is_slug(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty() && text.chars().all(fits) && !text.starts_with('-') && !text.ends_with('-')
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty()
+        && text.chars().all(is_allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
-/// Names that marks are made of, and the organization.
+/// Checks the names that ownership marks contain, the organization and the token's variable.
 pub(super) fn check_environment_names(
-    document: &Manifest,
-    scene: &Context<'_>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    manifest: &Manifest,
+    context: &Context<'_>,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
-    if let Some(project) = document
+    if let Some(project) = manifest
         .project
         .as_deref()
         .filter(|project| !is_slug(project))
     {
-        let problem = at
+        let diagnostic = cursor
             .key("project")
             .diagnostic(format!("`{project}` cannot be a project's name"));
-        sink.error(problem.with_help("use lower-case letters, digits and dashes"));
+        diagnostics.error(diagnostic.with_help("use lower-case letters, digits and dashes"));
     }
-    if !is_slug(&scene.environment) {
-        let problem = at.key("name").diagnostic(format!(
+    if !is_slug(&context.environment) {
+        let diagnostic = cursor.key("name").diagnostic(format!(
             "`{}` cannot be an environment's name",
-            scene.environment
+            context.environment
         ));
-        sink.error(problem.with_help(
-            "use lower-case letters, digits and dashes; rename the file, or say `name`",
+        diagnostics.error(diagnostic.with_help(
+            "use lower-case letters, digits and dashes; rename the file, or set `name`",
         ));
     }
-    let org = document.fly.as_ref().and_then(|fly| fly.org.as_deref());
+    let org = manifest.fly.as_ref().and_then(|fly| fly.org.as_deref());
     if let Some(org) = org.filter(|org| !is_slug(org)) {
-        let problem = at
+        let diagnostic = cursor
             .key("fly")
             .key("org")
             .diagnostic(format!("`{org}` is not an organization's slug"));
-        sink.error(
-            problem.with_help("`fly orgs list` shows it: lower-case letters, digits and dashes"),
+        diagnostics.error(
+            diagnostic.with_help("`fly orgs list` shows it: lower-case letters, digits and dashes"),
         );
     }
-    let token = document
+    let token = manifest
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.as_deref());
     if let Some(token) = token.filter(|name| !secret_detection::is_variable_name(name)) {
-        // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
-        let problem = at
+        // The text is not repeated: somebody who put the token itself here would find it in a log.
+        let diagnostic = cursor
             .key("fly")
             .key("token")
             .key("env")
             .diagnostic("this is not the name of an environment variable");
-        sink.error(problem.with_help(format!(
-            "name the variable that holds the token ({} characters stand here)",
+        diagnostics.error(diagnostic.with_help(format!(
+            "name the variable that holds the token (found {} characters)",
             token.len()
         )));
     }
 }
 
-/// Whether an app's key can be used in addresses and references.
-pub(super) fn check_app_key(key: &str, at: Cursor<'_>, sink: &mut Diagnostics) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if !key.is_empty() && key.chars().all(fits) {
+/// Checks that an app's key can be used in addresses and references.
+pub(super) fn check_app_key(key: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) -> bool {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if !key.is_empty() && key.chars().all(is_allowed) {
         return true;
     }
-    let problem = at.diagnostic(format!("`{key}` cannot be the key of an app"));
-    sink.error(problem.with_help(
+    let diagnostic = cursor.diagnostic(format!("`{key}` cannot be the key of an app"));
+    diagnostics.error(diagnostic.with_help(
         "use lower-case letters, digits, dashes and underscores; the name on Fly is `name`",
     ));
     false
 }
 
-/// The apps' names on Fly: their form, and that no two are the same.
+/// Checks the apps' names on Fly: their form, and that they are unique.
 pub(super) fn check_app_names(
-    document: &Manifest,
-    scene: &Context<'_>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    manifest: &Manifest,
+    context: &Context<'_>,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
-    if document.apps.is_empty() && document.project.is_some() {
-        sink.warn(
-            at.key("apps")
+    if manifest.apps.is_empty() && manifest.project.is_some() {
+        diagnostics.warn(
+            cursor
+                .key("apps")
                 .diagnostic("this environment asks for no app"),
         );
     }
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    for key in document.apps.keys() {
-        let (Some(name), at) = (scene.app_names.get(key), at.key("apps").key(key)) else {
+    for key in manifest.apps.keys() {
+        let (Some(name), cursor) = (context.app_names.get(key), cursor.key("apps").key(key)) else {
             continue;
         };
-        let spot = at.key("name");
+        let field = cursor.key("name");
         let parts_fit =
-            is_slug(&scene.environment) && document.project.as_deref().is_some_and(is_slug);
-        if (spot.is_present() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
-            let problem = spot.diagnostic(format!("`{name}` cannot be an app's name on Fly"));
+            is_slug(&context.environment) && manifest.project.as_deref().is_some_and(is_slug);
+        if (field.is_present() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
+            let diagnostic = field.diagnostic(format!("`{name}` cannot be an app's name on Fly"));
             let rule = "names have fewer than 63 characters: lower-case letters, digits and dashes";
-            sink.error(problem.with_help(if spot.is_present() {
+            diagnostics.error(diagnostic.with_help(if field.is_present() {
                 rule.to_owned()
             } else {
-                format!("{rule}; say `name`")
+                format!("{rule}; set `name`")
             }));
         }
         if let Some(other) = taken.insert(name, key) {
-            let problem = spot.diagnostic(format!(
+            let diagnostic = field.diagnostic(format!(
                 "app `{key}` has the same name on Fly as app `{other}`: `{name}`"
             ));
-            sink.error(problem.with_help("names are unique over all of Fly"));
+            diagnostics.error(diagnostic.with_help("names are unique over all of Fly"));
         }
     }
-    for key in scene
+    for key in context
         .inputs
         .images
         .keys()
-        .filter(|key| !document.apps.contains_key(*key))
+        .filter(|key| !manifest.apps.contains_key(*key))
     {
-        let help = suggest::did_you_mean(key, document.apps.keys().map(String::as_str));
-        let mut problem = at
+        let help = suggest::did_you_mean(key, manifest.apps.keys().map(String::as_str));
+        let mut diagnostic = cursor
             .diagnostic(format!(
                 "--image {key}: this environment has no app `{key}`"
             ))
             .with_optional_help(help);
-        problem.location = None;
-        sink.error(problem);
+        diagnostic.location = None;
+        diagnostics.error(diagnostic);
     }
 }
 

@@ -1,4 +1,5 @@
-//! What stands in `[apps.KEY]`: the keys of fly.toml under fly.toml's names, and what fly.toml cannot say.
+//! The schema of `[apps.KEY]`: the keys of fly.toml under the same names, and what fly.toml cannot
+//! express.
 
 use std::collections::BTreeMap;
 
@@ -18,37 +19,40 @@ pub struct AppSection {
     /// The app's name on Fly, unique over all of Fly. Default: PROJECT-KEY-ENVIRONMENT, such as `harbor-web-staging`.
     #[schemars(example = &"draft-app-prod")]
     pub name: Option<String>,
-    /// Where machines run unless they say otherwise; the machines read it as `PRIMARY_REGION`.
+    /// Where machines run unless they set a region; they see it as `PRIMARY_REGION`.
     #[schemars(example = &"ewr")]
     pub primary_region: Option<RegionCode>,
-    /// The image that machines run: a reference, or `{ var = "image" }`. `--image KEY=REFERENCE` wins over both. Without
-    /// any, machines keep the image that they run. A plan looks up the digest of a tag, and that is what is applied.
+    /// The image that machines run: a reference, or `{ var = "image" }`. `--image KEY=REFERENCE`
+    /// overrides both. Without any, machines keep their current image. A plan resolves a tag to its
+    /// digest, and that digest is applied.
     #[schemars(example = &"registry.fly.io/draft-app:main")]
     pub image: Option<ImageSource>,
-    /// A fly.toml, relative to this file, whose keys apply wherever this table does not say otherwise.
+    /// A fly.toml, relative to this file; the keys of this table override its keys.
     #[schemars(example = &"../fly.production.toml")]
     pub config: Option<String>,
-    /// A private network of the app's own; fixed when the app is made.
+    /// The app's own private network; it cannot be changed later.
     pub network: Option<String>,
-    /// Refuses to destroy the app, its machines and its volumes, even after this block has left the manifest.
+    /// Refuses to destroy the app, its machines and its volumes, even after this block is removed
+    /// from the manifest.
     pub protected: Option<bool>,
-    /// Takes over an app of this name that was not made by trimtab.
+    /// Adopts an existing app of this name that trimtab did not create.
     pub adopt: Option<bool>,
     /// Apps, by key, whose machines must be up before this app's machines change.
     #[serde(default)]
     #[schemars(example = ["api"])]
     pub depends_on: Vec<String>,
-    /// Public and private addresses. Unstated: a shared IPv4 and an IPv6 when a service listens to the public; `[]`: none.
+    /// Public and private addresses. Default: a shared IPv4 and an IPv6 when a service is public;
+    /// `[]`: none.
     #[schemars(example = ["shared_v4", "v6"])]
     pub ips: Option<Vec<IpEntry>>,
-    /// Host names that the app answers to over TLS.
+    /// Host names with a TLS certificate for the app.
     #[serde(default)]
     #[schemars(example = ["example.com", "*.example.com"])]
     pub certificates: Vec<String>,
     /// Environment variables of all machines.
     #[serde(default)]
     pub env: BTreeMap<String, EnvValue>,
-    /// Secrets by name: where each value comes from. Values never stand in a manifest.
+    /// Secrets by name: where each value comes from. A manifest never contains the values.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
     /// The HTTP service on ports 80 and 443.
@@ -71,22 +75,22 @@ pub struct AppSection {
     /// Files written into the machines.
     #[serde(default)]
     pub files: Vec<FileSection>,
-    /// When a machine whose process ended is started again.
+    /// When a machine is restarted after its process ended.
     pub restart: Option<OneOrMany<RestartSection>>,
     /// Where Fly scrapes metrics.
     pub metrics: Option<OneOrMany<MetricsSection>>,
-    /// The signal that asks a machine to stop. Default: SIGINT.
+    /// The signal that stops a machine. Default: SIGINT.
     #[schemars(example = &"SIGTERM")]
     pub kill_signal: Option<Signal>,
-    /// How long a machine has between that signal and its end; at most 300 seconds, 5 unless stated.
+    /// How long a machine may take to stop after that signal, at most 300 seconds. Default: 5.
     #[schemars(example = &"30s")]
     pub kill_timeout: Option<DurationOrSeconds>,
     /// Swap, in megabytes.
     #[schemars(range(min = 0, max = 65536))]
     pub swap_size_mb: Option<u32>,
-    /// A dedicated host.
+    /// The id of a dedicated host.
     pub host_dedication_id: Option<String>,
-    /// How a new version is brought out.
+    /// How a new version is deployed.
     pub deploy: Option<DeploySection>,
     /// How many machines each process group has, where, and of which size.
     #[serde(default)]
@@ -94,28 +98,29 @@ pub struct AppSection {
     /// Machines that run on a schedule and stop when done. They follow the app's image.
     #[serde(default)]
     pub cron: BTreeMap<String, CronSection>,
-    /// A machine in the Machines API's own words, beneath everything else that stands here: JSON, or the name of a .json
-    /// file relative to this one. What it says of containers, DNS and other parts without a key here goes to Fly as it is.
+    /// A machine in the JSON of the Machines API, which the other keys of this app override: the
+    /// JSON itself, or the path of a .json file relative to this one. Containers, DNS and other
+    /// parts that have no key here are sent to Fly unchanged.
     #[schemars(example = &"machine.json")]
     pub machine_config: Option<String>,
     /// Which container of `machine_config` runs the app's image. Default: the one called `app`, else the first.
     #[schemars(example = &"web")]
     pub container: Option<String>,
-    /// fly.toml's way to replace the image's entrypoint and command.
+    /// fly.toml's keys to replace the image's entrypoint and command.
     pub experimental: Option<ExperimentalSection>,
 }
 
-/// A value of an environment variable; numbers and truth values are written out as text.
+/// A value of an environment variable; numbers and booleans are converted to strings.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EnvValue {
-    /// A text.
+    /// A string.
     Text(String),
-    /// A truth value.
+    /// A boolean.
     Boolean(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number.
+    /// A float.
     Float(f64),
 }
 
@@ -133,22 +138,23 @@ pub enum ImageSource {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageVar {
-    /// The variable, given with `--var`. Unlike others it need not be given: machines then keep their image.
+    /// The variable, given with `--var`. Unlike other variables it is optional: without a value
+    /// machines keep their image.
     #[schemars(required, example = &"image")]
     pub var: Option<String>,
 }
 
-/// An address: its sort, or a table.
+/// An IP address: its type, or a table.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum IpEntry {
-    /// Its sort.
+    /// Its type.
     Kind(IpType),
     /// In one region.
     Regional(RegionalIp),
 }
 
-/// The sorts of address.
+/// The types of IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IpType {
@@ -162,15 +168,15 @@ pub enum IpType {
     PrivateV6,
 }
 
-/// An address in one region.
+/// An IP address in one region.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegionalIp {
-    /// The sort of address.
+    /// The type of address.
     #[serde(rename = "type")]
     #[schemars(required)]
     pub kind: Option<IpType>,
-    /// The region; without one the address is announced everywhere.
+    /// The region. Default: the address is announced in all regions.
     pub region: Option<RegionCode>,
 }
 
@@ -188,7 +194,8 @@ pub struct SecretSource {
     pub dotenv: Option<String>,
     /// The name in the dotenv file. Default: the secret's own.
     pub key: Option<String>,
-    /// Whether the app can do without. An optional secret without a value is left as it is on Fly.
+    /// Whether the app works without it. An optional secret without a value is left as it is on
+    /// Fly.
     pub optional: Option<bool>,
 }
 
@@ -198,13 +205,13 @@ pub struct SecretSource {
 pub struct DeploySection {
     /// `rolling` unless stated.
     pub strategy: Option<DeployStrategy>,
-    /// How many machines of a process group may be unavailable at once: a count from 1, or a share below 1, rounded up.
-    /// Default: 0.33.
+    /// How many machines of a process group may be unavailable at once: a number from 1, or a
+    /// fraction below 1, rounded up. Default: 0.33.
     pub max_unavailable: Option<f64>,
     /// How long a machine may take to start and pass its checks. Default: 5 minutes.
     #[schemars(example = &"5m")]
     pub wait_timeout: Option<DurationString>,
-    /// A command run once, on a machine of its own, before a new version comes out.
+    /// A command that runs once, on a machine of its own, before a new version is deployed.
     #[schemars(example = &"alembic upgrade head")]
     pub release_command: Option<CommandLine>,
     /// How long that command may take. Default: 5 minutes.
@@ -213,8 +220,8 @@ pub struct DeploySection {
     pub release_command_vm: Option<VmSection>,
     /// A request to the app's public address that must succeed at the end of a rollout.
     pub verify: Option<VerifySection>,
-    /// What to do when a rollout fails: `stop`, which leaves everything as it is then, or `rollback`, which takes the
-    /// machines that have changed back to what they were. Default: `stop`.
+    /// What to do when a rollout fails: `stop` leaves everything as it is; `rollback` restores the
+    /// previous configuration of machines that have changed. Default: `stop`.
     pub on_failure: Option<OnFailure>,
 }
 
@@ -224,43 +231,44 @@ pub struct DeploySection {
 pub enum OnFailure {
     /// Leave everything as it is.
     Stop,
-    /// Take what has changed back to what it was.
+    /// Restore the previous configuration of what has changed.
     Rollback,
 }
 
-/// A request that shows whether the app works.
+/// A request that verifies that the app works.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifySection {
-    /// The path, with a query if need be.
+    /// The path, with an optional query.
     #[schemars(example = &"/health")]
     pub path: Option<String>,
     /// The host name. Default: the app's own under `fly.dev`.
     #[schemars(example = &"www.example.com")]
     pub host: Option<String>,
-    /// The status that the answer must have. Default: 200.
+    /// The status that the response must have. Default: 200.
     #[schemars(range(min = 100, max = 599))]
     pub status: Option<u16>,
     /// A regular expression that must match somewhere in the body.
     #[schemars(example = &"\"status\": *\"ok\"")]
     pub body: Option<String>,
-    /// How often it is tried again. Default: 5.
+    /// How often it is retried. Default: 5.
     pub retries: Option<u32>,
-    /// How long to wait between two tries. Default: 5 seconds.
+    /// How long to wait between two attempts. Default: 5 seconds.
     pub interval: Option<DurationString>,
 }
 
-/// How a new version comes out.
+/// How a new version is deployed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeployStrategy {
-    /// So many at once as may be unavailable.
+    /// As many at once as `max_unavailable` allows.
     Rolling,
     /// All at once.
     Immediate,
     /// One first; when it is healthy, the others as in `rolling`.
     Canary,
-    /// New ones beside the old; when all are healthy, they take over at once, and the old ones go.
+    /// New machines next to the old ones; when all are healthy, they take over at once, and the old
+    /// ones are destroyed.
     Bluegreen,
 }
 
@@ -268,8 +276,8 @@ pub enum DeployStrategy {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MachineGroupSection {
-    /// How many: a number (in the primary region), or a number for each region. Default: 1, or
-    /// as many as `min_machines_running` says.
+    /// How many: a number (in the primary region), or a number for each region. Default: 1, or as
+    /// many as `min_machines_running` says.
     #[schemars(example = count_example())]
     pub count: Option<MachineCount>,
     /// A preset of CPUs and memory.
@@ -280,12 +288,12 @@ pub struct MachineGroupSection {
     /// How many CPUs.
     #[schemars(range(min = 1))]
     pub cpus: Option<u32>,
-    /// Which sort of CPU.
+    /// The type of CPU.
     pub cpu_kind: Option<CpuKind>,
-    /// What the machines run, when `processes` does not say.
+    /// The command that the machines run, when `processes` has none.
     pub command: Option<CommandLine>,
-    /// Whether there is one more machine in each region that sleeps until Fly starts it, because the host of the first one
-    /// has failed. For groups without services and without volumes.
+    /// Whether there is one more machine in each region, which Fly starts when the host of the
+    /// first one fails. For groups without services and without volumes.
     pub standby: Option<bool>,
 }
 
@@ -303,7 +311,7 @@ pub enum MachineCount {
     Regions(BTreeMap<RegionCode, BoundedMachineCount>),
 }
 
-/// A number of machines. The bound is ours: whoever writes more has most likely mistyped.
+/// A number of machines. The limit is trimtab's own: a larger number is most likely a typo.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct BoundedMachineCount(#[schemars(range(min = 0, max = 1000))] pub u32);
@@ -312,7 +320,7 @@ pub struct BoundedMachineCount(#[schemars(range(min = 0, max = 1000))] pub u32);
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CronSection {
-    /// How often it runs. Fly picks the minute, and counts from the machine's first start.
+    /// How often it runs. Fly chooses the minute, counting from the machine's first start.
     #[schemars(required)]
     pub schedule: Option<Schedule>,
     /// The machine's name on Fly. Default: the key.
@@ -327,7 +335,7 @@ pub struct CronSection {
     /// Replaces the image's command.
     #[schemars(example = ["-m", "app.cli.cron_runner"])]
     pub command: Option<CommandLine>,
-    /// Environment variables besides the app's own, and in place of them.
+    /// Environment variables in addition to the app's own, which they override.
     #[serde(default)]
     pub env: BTreeMap<String, EnvValue>,
     /// A preset of CPUs and memory.
@@ -338,7 +346,7 @@ pub struct CronSection {
     /// How many CPUs.
     #[schemars(range(min = 1))]
     pub cpus: Option<u32>,
-    /// Which sort of CPU.
+    /// The type of CPU.
     pub cpu_kind: Option<CpuKind>,
 }
 

@@ -1,4 +1,4 @@
-//! What stands in `[aws]`, `[buckets.KEY]`, `[identities.KEY]` and `[roles.KEY]`.
+//! The schema of `[aws]`, `[buckets.KEY]`, `[identities.KEY]` and `[roles.KEY]`.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,29 @@ use serde_json::Value;
 
 use super::DurationOrSeconds;
 
-/// A policy document, or a statement of one, in AWS's own words.
+/// A policy document, or a statement of one, in AWS's own JSON format.
 pub type PolicyJson = BTreeMap<String, Value>;
 
 /// The account on AWS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AwsSection {
-    /// The account's number, twelve digits. Nothing is planned with the credentials of another.
+    /// The account id, twelve digits. Credentials of another account are refused.
     #[schemars(required, example = &"123456789012")]
     pub account: Option<String>,
-    /// The region of buckets that state none.
+    /// The region of buckets that set none.
     #[schemars(required, example = &"eu-central-1")]
     pub region: Option<String>,
-    /// Which bucket holds the lock that keeps two runs apart: the key of one of `buckets`, or a bucket that is there
-    /// already. It must be said where there are several buckets; otherwise it is the one.
+    /// Which bucket holds the lock that prevents two runs at once: the key of one of `buckets`, or
+    /// an existing bucket. Required when there are several buckets. Default: the only one.
     pub lock: Option<LockSource>,
     /// Quotas of IAM that AWS has raised for this account.
     #[serde(default)]
     pub quotas: IamQuotas,
 }
 
-/// Quotas of IAM that AWS raises when asked. A manifest beyond them is refused before any request.
+/// Quotas of IAM that AWS raises on request. A manifest that exceeds them is refused before any
+/// request.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IamQuotas {
@@ -41,7 +42,7 @@ pub struct IamQuotas {
     pub managed_policies: Option<u32>,
 }
 
-/// Where the lock is.
+/// The bucket that holds the lock.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LockSource {
@@ -51,8 +52,8 @@ pub enum LockSource {
     Elsewhere(LockBucket),
 }
 
-/// A bucket that is managed elsewhere. Where a key of KMS encrypts it, trimtab's own credentials need `kms:Decrypt` and
-/// `kms:GenerateDataKey` for that key, which `trimtab permissions` does not know.
+/// A bucket that is managed elsewhere. If a KMS key encrypts it, trimtab's own credentials need
+/// `kms:Decrypt` and `kms:GenerateDataKey` for that key, which `trimtab permissions` does not list.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockBucket {
@@ -63,41 +64,42 @@ pub struct LockBucket {
     pub region: Option<String>,
 }
 
-/// An S3 bucket: private, encrypted, with versions, and only over TLS, unless it says otherwise.
+/// An S3 bucket: by default private, encrypted, versioned and only accessible over TLS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BucketSection {
-    /// Its name, unique in all of AWS. Default: PROJECT-ENVIRONMENT-KEY-ACCOUNT. A bucket with a name of its own is not
-    /// found again once this block has left the manifest; it then stays, and is nobody's.
+    /// Its name, unique in all of AWS. Default: PROJECT-ENVIRONMENT-KEY-ACCOUNT. A bucket with
+    /// another name is not found again once this block is removed from the manifest; it then
+    /// remains in the account, unmanaged.
     #[schemars(example = &"acme-backups")]
     pub name: Option<String>,
-    /// Its region; fixed when it is made. Default: that of `aws`.
+    /// Its region; it cannot be changed later. Default: that of `aws`.
     pub region: Option<String>,
     /// How objects are encrypted at rest. Default: `AES256` (SSE-S3).
     pub encryption: Option<EncryptionSource>,
-    /// Whether it keeps the versions that are overwritten or removed. Default: true.
+    /// Whether it keeps versions of objects that are overwritten or deleted. Default: true.
     pub versioning: Option<bool>,
-    /// Whether the public is kept out, whatever ACLs and policies say. Default: true.
+    /// Whether public access is blocked, whatever ACLs and policies say. Default: true.
     pub public_access_block: Option<bool>,
-    /// Who owns what others write. Default: `BucketOwnerEnforced`, which turns ACLs off.
+    /// Who owns objects that others upload. Default: `BucketOwnerEnforced`, which disables ACLs.
     pub ownership: Option<ObjectOwnership>,
     /// Whether requests without TLS are refused. Default: true.
     pub tls_only: Option<bool>,
-    /// Days after which an unfinished upload is dropped; 0 never. Default: 7.
+    /// Days after which an incomplete multipart upload is aborted; 0 for never. Default: 7.
     #[schemars(range(min = 0, max = 3650))]
     pub abort_multipart_days: Option<u32>,
-    /// Rules for what is old, by an id of your choice.
+    /// Lifecycle rules, by an id of your choice.
     #[serde(default)]
     pub lifecycle: BTreeMap<String, LifecycleRuleSection>,
-    /// Further statements of its policy, in AWS's own words.
+    /// Additional statements of its policy, in AWS's own format.
     #[serde(default)]
     pub statements: Vec<PolicyJson>,
-    /// Tags beside trimtab's own.
+    /// Tags in addition to trimtab's own.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Refuses to remove it, even after this block has left the manifest.
+    /// Refuses to delete it, even after this block is removed from the manifest.
     pub protected: Option<bool>,
-    /// Takes over a bucket of this name that was not made by trimtab.
+    /// Adopts an existing bucket of this name that trimtab did not create.
     pub adopt: Option<bool>,
 }
 
@@ -105,73 +107,74 @@ pub struct BucketSection {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EncryptionSource {
-    /// With keys that AWS keeps.
+    /// With a key that AWS manages.
     Algorithm(EncryptionAlgorithm),
-    /// With a key of KMS.
+    /// With a KMS key.
     Kms(KmsEncryption),
 }
 
-/// With keys that AWS keeps.
+/// With a key that AWS manages.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub enum EncryptionAlgorithm {
-    /// S3's own keys.
+    /// A key that S3 manages (SSE-S3).
     #[serde(rename = "AES256")]
     Aes256,
-    /// The account's key for S3 in KMS.
+    /// The account's default KMS key for S3.
     #[serde(rename = "aws:kms")]
     Kms,
 }
 
-/// With a key of KMS.
+/// With a KMS key.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KmsEncryption {
     /// The key: its ARN, or `alias/NAME`.
     #[schemars(required, example = &"arn:aws:kms:eu-central-1:123456789012:key/2f4e")]
     pub kms: Option<String>,
-    /// Whether one key of the bucket stands for many calls to KMS. Default: true.
+    /// Whether a bucket key saves calls to KMS. Default: true.
     pub bucket_key: Option<bool>,
 }
 
-/// Who owns what others write.
+/// Who owns objects that others upload. Default: `BucketOwnerEnforced`, which disables ACLs.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub enum ObjectOwnership {
-    /// The bucket's owner; ACLs do nothing.
+    /// The bucket's owner; ACLs have no effect.
     BucketOwnerEnforced,
-    /// The bucket's owner, where the writer says so.
+    /// The bucket's owner, if the uploader's ACL grants it.
     BucketOwnerPreferred,
-    /// Who wrote it.
+    /// The uploader.
     ObjectWriter,
 }
 
-/// A rule for what is old.
+/// A lifecycle rule.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LifecycleRuleSection {
-    /// The keys that it is for begin so. Default: all.
+    /// The prefix of the keys it applies to. Default: all keys.
     #[schemars(example = &"db/")]
     pub prefix: Option<String>,
-    /// Whether it is in force. Default: true.
+    /// Whether it is active. Default: true.
     pub enabled: Option<bool>,
     /// Days after which the current version expires.
     #[schemars(range(min = 1, max = 36500))]
     pub expire_days: Option<u32>,
-    /// Days after which a version that is no longer current goes.
+    /// Days after which a noncurrent version is deleted.
     #[schemars(range(min = 1, max = 36500))]
     pub noncurrent_days: Option<u32>,
-    /// How many such versions are kept all the same.
+    /// How many noncurrent versions are kept regardless.
     #[schemars(range(min = 1, max = 100))]
     pub noncurrent_keep: Option<u32>,
-    /// Whether a delete marker goes when nothing is left behind it. Not together with `expire_days`, which does it too.
+    /// Whether a delete marker is removed when no version is left. Not together with `expire_days`,
+    /// which includes it.
     pub expired_delete_markers: Option<bool>,
-    /// Moves to cheaper storage, by storage class: after so many days.
+    /// Transitions to cheaper storage: the storage class, and after how many days.
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("GLACIER_IR", 30)]))]
     pub transitions: BTreeMap<String, u32>,
 }
 
-/// What an app on Fly may do on AWS, without a static key: a role that only its machines can take. The app's machines get
-/// `AWS_ROLE_ARN` and `AWS_REGION`, which is all that AWS's SDKs need there.
+/// The rights of an app on AWS, without a static key: a role that only its machines can assume. The
+/// app's machines get `AWS_ROLE_ARN` and `AWS_REGION`, which is all that AWS's SDKs need there.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentitySection {
@@ -180,39 +183,41 @@ pub struct IdentitySection {
     pub app: Option<String>,
     /// The role's name. Default: PROJECT-ENVIRONMENT-KEY.
     pub name: Option<String>,
-    /// What it may do with which bucket, by the bucket's key.
+    /// The access to each bucket, by the bucket's key.
     #[serde(default)]
     pub buckets: BTreeMap<String, BucketGrant>,
-    /// Whether the app's machines get `AWS_ROLE_ARN` and `AWS_REGION`. Fly exchanges one role for an app. Default: true.
+    /// Whether the app's machines get `AWS_ROLE_ARN` and `AWS_REGION`. Fly supports one role per
+    /// app. Default: true.
     pub env: Option<bool>,
     /// The longest session. Default: an hour.
     #[schemars(example = &"1h")]
     pub session: Option<DurationOrSeconds>,
-    /// The ARN of a policy that bounds whatever the role is granted.
+    /// The ARN of the permissions boundary, a policy that limits whatever the role is granted.
     pub permissions_boundary: Option<String>,
-    /// Tags beside trimtab's own.
+    /// Tags in addition to trimtab's own.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Refuses to remove it, even after this block has left the manifest.
+    /// Refuses to delete it, even after this block is removed from the manifest.
     pub protected: Option<bool>,
 }
 
-/// What an identity may do with a bucket.
+/// The access of an identity to a bucket.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BucketGrant {
-    /// Only keys below this one. Default: the whole bucket.
+    /// Only keys with this prefix. Default: the whole bucket.
     #[schemars(example = &"db/")]
     pub prefix: Option<String>,
-    /// What. Default: list, read and write. With versions kept, what may not delete cannot destroy a backup.
+    /// What is allowed. Default: list, read and write. Without `delete` it cannot destroy a backup
+    /// in a bucket that keeps versions.
     pub allow: Option<Vec<BucketAccess>>,
 }
 
-/// Something that is done with objects.
+/// An operation on objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BucketAccess {
-    /// See which keys there are.
+    /// List keys.
     List,
     /// Read objects.
     Read,
@@ -222,7 +227,7 @@ pub enum BucketAccess {
     Delete,
 }
 
-/// A role in AWS's own words, for what `identities` cannot say.
+/// A role in AWS's own terms, for what `identities` cannot express.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleSection {
@@ -230,22 +235,23 @@ pub struct RoleSection {
     pub name: Option<String>,
     /// What it is for.
     pub description: Option<String>,
-    /// The app on Fly, by key, whose machines may take it; or else say `trust`.
+    /// The app on Fly, by key, whose machines may assume it; alternatively set `trust`.
     pub app: Option<String>,
-    /// Who may take it: a policy document.
+    /// Who may assume it: a policy document.
     pub trust: Option<PolicyJson>,
-    /// Its own policies, by name: policy documents.
+    /// Its inline policies, by name: policy documents.
     #[serde(default)]
     pub policies: BTreeMap<String, PolicyJson>,
-    /// The ARNs of the managed policies that are attached to it. Unstated, those that are there stay.
+    /// The ARNs of the managed policies attached to it. Default: attached policies are left as they
+    /// are.
     pub managed_policies: Option<Vec<String>>,
     /// The longest session. Default: an hour.
     pub session: Option<DurationOrSeconds>,
-    /// The ARN of a policy that bounds whatever the role is granted.
+    /// The ARN of the permissions boundary, a policy that limits whatever the role is granted.
     pub permissions_boundary: Option<String>,
-    /// Tags beside trimtab's own.
+    /// Tags in addition to trimtab's own.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Refuses to remove it, even after this block has left the manifest.
+    /// Refuses to delete it, even after this block is removed from the manifest.
     pub protected: Option<bool>,
 }

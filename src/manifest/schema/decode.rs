@@ -1,14 +1,14 @@
-//! A checked document as typed values.
+//! Decodes a validated document to typed values.
 
 use serde_json::Value as Json;
 
 use super::Manifest;
 use crate::manifest::syntax::node::{Diagnostic, TomlNode, TomlValue};
 
-/// Decodes what passed the check of the shape.
+/// Decodes a document that has passed [`validate`](super::validate::validate).
 ///
 /// # Errors
-/// When the check let something through that the types refuse: a mistake of ours, told plainly.
+/// When validation accepted something that the types refuse, which is a bug in trimtab.
 pub(crate) fn decode_manifest(root: &TomlNode) -> Result<Manifest, Diagnostic> {
     serde_json::from_value(to_json(root)).map_err(|error| Diagnostic {
         message: format!("the manifest cannot be read: {error}"),
@@ -23,7 +23,7 @@ fn to_json(node: &TomlNode) -> Json {
         TomlValue::String(text) | TomlValue::Datetime(text) => Json::from(text.as_str()),
         TomlValue::Integer(number) => Json::from(*number),
         TomlValue::Float(number) => Json::from(*number),
-        TomlValue::Boolean(truth) => Json::from(*truth),
+        TomlValue::Boolean(boolean) => Json::from(*boolean),
         TomlValue::Array(items) => items.iter().map(to_json).collect(),
         TomlValue::Table(table) => table
             .0

@@ -1,5 +1,6 @@
-//! The JSON Schema of the manifest, generated from its types: once strict, for our own check of what a whole
-//! environment says after inheritance and interpolation, and once for editors, which see one file as it is written.
+//! The JSON Schema of the manifest, generated from its types in two forms: a strict one to validate
+//! a whole environment after inheritance and interpolation, and one for editors, which see a single
+//! file as it is written.
 
 use std::sync::LazyLock;
 
@@ -8,26 +9,27 @@ use serde_json::{Map, Value, json};
 
 use super::Manifest;
 
-/// What an editor's schema accepts beside a closed set of words: a text with an interpolation.
+/// The pattern that the editor schema accepts besides a fixed set of strings: a string with an
+/// interpolation.
 pub(crate) const INTERPOLATION_PATTERN: &str = r"\$\{";
 
-/// Tables that a file may write in part, because another file that it inherits from has the rest.
-const PARTIAL_TABLES: [&str; 12] = [
-    "App",
-    "Aws",
-    "Check",
-    "Cron",
-    "Deploy",
+/// Tables in which an editor must not demand required keys, because an inherited file may have
+/// them.
+const PARTIAL_TABLES: [&str; 11] = [
+    "AppSection",
+    "AwsSection",
+    "CheckSection",
+    "CronSection",
+    "DeploySection",
     "DescribedVar",
-    "Fly",
-    "HttpService",
-    "Identity",
-    "Metrics",
-    "Mount",
-    "Restart",
+    "HttpServiceSection",
+    "IdentitySection",
+    "MetricsSection",
+    "MountSection",
+    "RestartSection",
 ];
 
-/// Made once: several environments are often read in one run.
+/// Generated once: several environments are often read in one run.
 static STRICT_SCHEMA: LazyLock<Value> = LazyLock::new(generate_schema);
 
 /// The schema that a whole environment must satisfy.
@@ -103,7 +105,8 @@ fn visit_schemas(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Val
         Value::Object(object) => {
             for (key, child) in object.iter_mut() {
                 match child {
-                    // Here the keys are names that the manifest has, such as a variable's `default`.
+                    // These keys are names in the manifest and no keywords of the schema, such as a
+                    // variable's `default`.
                     Value::Object(named)
                         if matches!(key.as_str(), "properties" | "definitions") =>
                     {
@@ -125,7 +128,7 @@ fn visit_schemas(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Val
     }
 }
 
-/// TOML has no null: what Rust calls optional is simply not written.
+/// Removes `null`, which TOML does not have: an optional key is simply absent.
 fn remove_null(object: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
@@ -148,7 +151,8 @@ fn remove_null(object: &mut Map<String, Value>) {
     }
 }
 
-/// Words that each have a description come as one branch for each; a list of words is what editors complete best.
+/// Merges enums into one list: schemars makes a branch for each value that has a description, but
+/// editors complete plain lists best. The descriptions are joined.
 fn merge_enum_branches(object: &mut Map<String, Value>) {
     let Some(Value::Array(branches)) = object.get("oneOf") else {
         return;
@@ -191,12 +195,20 @@ mod tests {
     use super::*;
     use crate::manifest::{reader::ManifestReader, schema::validate::validate};
 
-    /// Every manifest of the repository as an editor sees it: one file, nothing inherited, nothing resolved.
+    /// Checks every manifest of the repository as an editor sees it: one file, without inheritance
+    /// and interpolation.
     #[test]
     fn every_file_of_the_repository_satisfies_the_schema() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut seen = 0;
-        for folder in ["environments", "000", "001", "002", "003", "004"] {
+        for folder in [
+            "environments",
+            "draftguru",
+            "ledger",
+            "prism",
+            "reify",
+            "vibegrapher",
+        ] {
             let folder = if folder == "environments" {
                 root.join(folder)
             } else {
@@ -212,16 +224,24 @@ mod tests {
                     .files
                     .add(path.clone(), std::fs::read_to_string(&path).unwrap());
                 let (mut node, syntax) = reader.files.parse_toml(id);
-                let problems = validate(&editor_schema(), &mut node);
+                let diagnostics = validate(&editor_schema(), &mut node);
                 assert!(
-                    syntax.is_empty() && problems.is_empty(),
-                    "{}: {problems:#?}",
+                    syntax.is_empty() && diagnostics.is_empty(),
+                    "{}: {diagnostics:#?}",
                     path.display()
                 );
                 seen += 1;
             }
         }
         assert!(seen > 15);
+    }
+
+    #[test]
+    fn every_partial_table_is_defined() {
+        let schema = editor_schema();
+        for name in PARTIAL_TABLES {
+            assert!(schema["definitions"].get(name).is_some(), "{name}");
+        }
     }
 
     #[test]

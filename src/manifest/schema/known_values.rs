@@ -1,5 +1,5 @@
-//! Closed sets of words that are not Rust enums: region codes, signals, presets. The schema lists them, so editors
-//! complete them and a typing error gets the nearest one.
+//! Fixed sets of strings that are not Rust enums: region codes, signals, presets. The schema lists
+//! them, so that editors complete them and a typo gets a suggestion.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::model::KNOWN_REGIONS;
 
-/// Makes a text type whose schema is a list of words.
+/// Defines a string type whose schema lists the allowed values.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $Name:ident, $words:expr) => {
         $(#[$doc])*
@@ -46,14 +46,14 @@ string_enum!(
     preset_names()
 );
 
-/// The signals that Fly takes.
+/// The signals that Fly accepts.
 const SIGNALS: [&str; 9] = [
     "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP", "SIGABRT", "SIGHUP",
 ];
 
-/// CPU counts that shared presets come with.
+/// CPU counts of the shared presets.
 pub const SHARED_CPU_COUNTS: [u32; 5] = [1, 2, 4, 6, 8];
-/// CPU counts that performance presets come with.
+/// CPU counts of the performance presets.
 pub const PERFORMANCE_CPU_COUNTS: [u32; 9] = [1, 2, 4, 6, 8, 10, 12, 14, 16];
 
 fn preset_names() -> Vec<String> {

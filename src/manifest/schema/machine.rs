@@ -1,4 +1,5 @@
-//! What a machine is made of, in fly.toml's words: CPUs and memory, volumes, files, restarts, metrics.
+//! The schema of a machine's parts, under fly.toml's names: CPUs and memory, volumes, files,
+//! restarts, metrics.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,27 +25,27 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// A command: a list of words, or one text that is split as a shell would.
+/// A command: a list of words, or one string that is split like in a shell.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum CommandLine {
-    /// One text.
+    /// One string.
     Text(String),
-    /// Words.
+    /// A list of words.
     Words(Vec<String>),
 }
 
-/// Which sort of CPU.
+/// The type of CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CpuKind {
-    /// Shared with others.
+    /// A share of a CPU.
     Shared,
-    /// One's own.
+    /// Whole CPUs.
     Performance,
 }
 
-/// CPUs and memory: a preset, or its parts, or a preset with other parts.
+/// CPUs and memory: a preset, single values, or a preset with other values.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VmSection {
@@ -59,16 +60,16 @@ pub struct VmSection {
     /// How many CPUs.
     #[schemars(range(min = 1))]
     pub cpus: Option<u32>,
-    /// Which sort of CPU.
+    /// The type of CPU.
     pub cpu_kind: Option<CpuKind>,
-    /// Arguments for the kernel.
+    /// Kernel arguments.
     #[serde(default)]
     pub kernel_args: Vec<String>,
-    /// A dedicated host.
+    /// The id of a dedicated host.
     pub host_dedication_id: Option<String>,
     /// Whether the root file system survives a restart.
     pub persist_rootfs: Option<PersistRootfs>,
-    /// The process groups this is for. Default: all.
+    /// The process groups it applies to. Default: all.
     #[serde(default)]
     pub processes: Vec<String>,
 }
@@ -81,11 +82,11 @@ pub enum PersistRootfs {
     Never,
     /// A restart.
     Restart,
-    /// An update, too.
+    /// A restart and an update.
     Always,
 }
 
-/// A volume, mounted into every machine of a group: each machine has its own disk.
+/// A volume for each machine of a group, mounted into it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MountSection {
@@ -95,7 +96,8 @@ pub struct MountSection {
     /// Where it is mounted.
     #[schemars(required, example = &"/data")]
     pub destination: Option<String>,
-    /// How large new volumes are made, in gigabytes; existing ones are grown to it. Default: 1 GB for new ones.
+    /// The size of new volumes in gigabytes; existing ones are extended to it. Default: 1 GB for
+    /// new ones.
     #[schemars(example = &"10gb")]
     pub initial_size: Option<Size>,
     /// The same as `initial_size`.
@@ -106,15 +108,15 @@ pub struct MountSection {
     pub snapshot_retention: Option<u32>,
     /// Whether Fly takes daily snapshots.
     pub scheduled_snapshots: Option<bool>,
-    /// Whether the disk is encrypted at rest; fixed when it is made. Fly encrypts unless told otherwise.
+    /// Whether the volume is encrypted at rest; it cannot be changed later. Fly's default: true.
     pub encrypted: Option<bool>,
-    /// At how many percent the volume grows by itself.
+    /// The usage in percent at which the volume is extended automatically.
     #[schemars(range(min = 50, max = 99))]
     pub auto_extend_size_threshold: Option<u32>,
-    /// By how much it grows.
+    /// By how much it is extended.
     #[schemars(example = &"1gb")]
     pub auto_extend_size_increment: Option<Size>,
-    /// Up to which size it grows.
+    /// The size up to which it is extended.
     #[schemars(example = &"20gb")]
     pub auto_extend_size_limit: Option<Size>,
     /// The process groups that mount it. Default: the first group.
@@ -126,15 +128,15 @@ pub struct MountSection {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StaticSection {
-    /// Where they are in the machine.
+    /// Their path in the machine.
     #[schemars(required, example = &"/app/static")]
     pub guest_path: Option<String>,
-    /// Where they are on the web.
+    /// The URL path under which they are served.
     #[schemars(required, example = &"/static")]
     pub url_prefix: Option<String>,
     /// A Tigris bucket that holds them.
     pub tigris_bucket: Option<String>,
-    /// What a folder answers.
+    /// The file that is served for a folder.
     pub index_document: Option<String>,
 }
 
@@ -142,7 +144,7 @@ pub struct StaticSection {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSection {
-    /// Where.
+    /// Its path in the machine.
     #[schemars(required, example = &"/app/config.yaml")]
     pub guest_path: Option<String>,
     /// Its content.
@@ -159,29 +161,29 @@ pub struct FileSection {
     pub processes: Vec<String>,
 }
 
-/// When a machine whose process ended is started again.
+/// When a machine is restarted after its process ended.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestartSection {
-    /// When.
+    /// When it is restarted.
     #[schemars(required)]
     pub policy: Option<RestartPolicy>,
-    /// How often, with `on-failure`.
+    /// How often at most, with `on-failure`.
     pub retries: Option<u32>,
-    /// The process groups this is for. Default: the first group.
+    /// The process groups it applies to. Default: the first group.
     #[serde(default)]
     pub processes: Vec<String>,
 }
 
-/// When a machine is started again.
+/// When a machine is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Whenever its process ends.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
-    /// When its process failed.
+    /// When its process fails.
     OnFailure,
 }
 
@@ -195,18 +197,18 @@ pub struct MetricsSection {
     /// The path.
     #[schemars(required, example = &"/metrics")]
     pub path: Option<String>,
-    /// Whether over TLS.
+    /// Whether TLS is used.
     pub https: Option<bool>,
-    /// The process groups this is for. Default: the first group.
+    /// The process groups it applies to. Default: the first group.
     #[serde(default)]
     pub processes: Vec<String>,
 }
 
-/// fly.toml's way to replace what an image runs.
+/// fly.toml's keys to replace what an image runs.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentalSection {
-    /// Replaces the command, where `processes` says nothing.
+    /// Replaces the command, for groups that `processes` does not list.
     #[serde(default)]
     pub cmd: Vec<String>,
     /// Replaces the entrypoint.

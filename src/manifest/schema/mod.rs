@@ -1,6 +1,6 @@
-//! The manifest's shape: what may be written where. The JSON Schema is generated from these types, the checks of the
-//! shape run against that schema, and only what passed them is decoded here, so every field is optional in memory and
-//! `required` in the schema where it must be written.
+//! The schema of the manifest: which keys and values are valid. The JSON Schema is generated from
+//! these types, validation uses that schema, and only valid documents are decoded here. Therefore
+//! every field is optional in memory, and `required` in the schema where it must be set.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ mod known_values;
 mod machine;
 mod service;
 pub(super) mod validate;
+mod validation_help;
 
 pub use app::{
     AppSection, BoundedMachineCount, CronSection, DeploySection, DeployStrategy, EnvValue,
@@ -33,19 +34,21 @@ pub use service::{
     Scheme, ServiceSection, TlsOptionsSection, TlsVersion,
 };
 
-/// One environment: what shall run on Fly.io, where, and with what.
+/// One environment: what runs on Fly.io and AWS, where, and with which settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The project's name. Everything that is made bears it, so that two projects in one organization never touch each
-    /// other's machines.
+    /// The project's name. Every resource is marked with it, so that two projects in one
+    /// organization never touch each other's machines.
     #[schemars(required, example = &"harbor")]
     pub project: Option<String>,
-    /// The environment's name, when it is not the file's. `review-${var.pr}` makes one environment per pull request.
+    /// The environment's name. Default: the file's name. `review-${var.pr}` makes one environment
+    /// per pull request.
     #[schemars(example = &"review-${var.pr}")]
     pub name: Option<String>,
-    /// Files to inherit from, relative to this one. Tables merge deep; what stands here wins; of several files, a later
-    /// one wins over an earlier one. A file whose name begins with `_` is only inherited from.
+    /// Files to inherit from, relative to this one. Tables merge recursively; this file overrides
+    /// them, and a later one overrides an earlier one. A file whose name begins with `_` is only
+    /// inherited from.
     #[schemars(example = &"_base.toml")]
     pub extends: Option<OneOrMany<String>>,
     /// Variables for `${var.NAME}`, given on the command line with `--var NAME=VALUE`.
@@ -54,22 +57,23 @@ pub struct Manifest {
     /// The account on Fly.io.
     #[schemars(required)]
     pub fly: Option<FlySection>,
-    /// A dotenv file, relative to this one, that is asked for every `{ env = "…" }` secret which the process environment
-    /// lacks. It may be absent: on a laptop it is there, in CI the environment has the values.
+    /// A dotenv file, relative to this one, for every `{ env = "…" }` secret that the process
+    /// environment lacks. It may be missing: locally the file has the values, in CI the environment
+    /// does.
     #[schemars(example = &"../.env")]
     pub dotenv: Option<String>,
     /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
     #[serde(default)]
     pub apps: BTreeMap<String, AppSection>,
-    /// The account on AWS, where anything is on AWS.
+    /// The AWS account, if there are resources on AWS.
     pub aws: Option<aws::AwsSection>,
     /// S3 buckets, by a key of your choice.
     #[serde(default)]
     pub buckets: BTreeMap<String, aws::BucketSection>,
-    /// What apps may do on AWS without static keys, by a key of your choice.
+    /// Roles that give apps access to AWS without static keys, by a key of your choice.
     #[serde(default)]
     pub identities: BTreeMap<String, aws::IdentitySection>,
-    /// Roles in AWS's own words, by a key of your choice, for what `identities` cannot say.
+    /// Roles in AWS's own terms, by a key of your choice, for what `identities` cannot express.
     #[serde(default)]
     pub roles: BTreeMap<String, aws::RoleSection>,
 }
@@ -109,13 +113,13 @@ pub enum Var {
     Described(DescribedVar),
 }
 
-/// A variable that is described.
+/// A variable with a description.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DescribedVar {
-    /// The value when `--var` gives none. Without a default the variable must be given.
+    /// The value when `--var` gives none. Without a default the variable is required.
     pub default: Option<String>,
-    /// What it is for; shown when it is missing.
+    /// What it is for; shown when it has no value.
     #[schemars(example = &"number of the pull request")]
     pub description: Option<String>,
     /// A value that `validate` uses when none is given.
@@ -130,15 +134,15 @@ pub struct FlySection {
     /// The organization's slug, as `fly orgs list` shows it.
     #[schemars(required, example = &"personal")]
     pub org: Option<String>,
-    /// Where the API token is found. Default: the environment variable `FLY_API_TOKEN`.
+    /// Where to find the API token. Default: the environment variable `FLY_API_TOKEN`.
     pub token: Option<FlyTokenSource>,
 }
 
-/// Where the API token is found.
+/// Where to find the API token. Default: the environment variable `FLY_API_TOKEN`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlyTokenSource {
-    /// The environment variable that holds it: one organization, one token.
+    /// The environment variable that holds it. Each organization has its own token.
     #[schemars(required, example = &"FLY_API_TOKEN_STAGING")]
     pub env: Option<String>,
 }

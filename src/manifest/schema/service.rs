@@ -1,4 +1,4 @@
-//! What the proxy reaches, and how it sees that a machine is well: services, ports and checks in fly.toml's words.
+//! The schema of services, ports and checks, under fly.toml's names.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub enum DurationOrSeconds {
 pub enum AutoStopSetting {
     /// fly.toml's older spelling.
     Flag(bool),
-    /// A word.
+    /// The mode.
     Word(AutoStopMode),
 }
 
@@ -58,19 +58,19 @@ pub struct HttpServiceSection {
     pub auto_stop_machines: Option<AutoStopSetting>,
     /// Whether a request starts a machine.
     pub auto_start_machines: Option<bool>,
-    /// How many machines keep running in the primary region; without a `count` there are this many.
+    /// How many machines keep running in the primary region; also the default `count`.
     #[schemars(range(min = 0, max = 1000))]
     pub min_machines_running: Option<u32>,
-    /// The process groups that serve it. Must be said when there are several.
+    /// The process groups that serve it. Required when there are several.
     #[serde(default)]
     pub processes: Vec<String>,
-    /// How much load one machine takes.
+    /// How much load one machine accepts.
     pub concurrency: Option<ConcurrencySection>,
     /// TLS settings.
     pub tls_options: Option<TlsOptionsSection>,
     /// HTTP settings.
     pub http_options: Option<HttpOptionsSection>,
-    /// Whether the app answers: a machine that fails gets no requests, and stops a rollout.
+    /// Health checks: a machine that fails gets no requests, and stops a rollout.
     #[serde(default)]
     pub checks: Vec<CheckSection>,
 }
@@ -79,7 +79,7 @@ pub struct HttpServiceSection {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSection {
-    /// `tcp` unless stated.
+    /// Default: `tcp`.
     pub protocol: Option<Protocol>,
     /// The port that the app listens on.
     #[schemars(required, range(min = 1, max = 65535))]
@@ -91,18 +91,18 @@ pub struct ServiceSection {
     /// How many machines keep running in the primary region; without a `count` there are this many.
     #[schemars(range(min = 0, max = 1000))]
     pub min_machines_running: Option<u32>,
-    /// The process groups that serve it. Must be said when there are several.
+    /// The process groups that serve it. Required when there are several.
     #[serde(default)]
     pub processes: Vec<String>,
-    /// Where the world connects.
+    /// The public ports.
     #[serde(default)]
     pub ports: Vec<PortSection>,
-    /// How much load one machine takes.
+    /// How much load one machine accepts.
     pub concurrency: Option<ConcurrencySection>,
-    /// Whether the port accepts connections.
+    /// Checks that the port accepts connections.
     #[serde(default)]
     pub tcp_checks: Vec<CheckSection>,
-    /// Whether the app answers HTTP.
+    /// Checks that the app responds to HTTP requests.
     #[serde(default)]
     pub http_checks: Vec<CheckSection>,
 }
@@ -130,7 +130,7 @@ pub struct PortSection {
     /// The last of a range.
     #[schemars(range(min = 1, max = 65535))]
     pub end_port: Option<u16>,
-    /// What the proxy does before the app sees the connection, in order.
+    /// How the proxy handles the connection before the app gets it, in order.
     #[serde(default)]
     pub handlers: Vec<PortHandler>,
     /// Whether HTTP is redirected to HTTPS.
@@ -143,15 +143,15 @@ pub struct PortSection {
     pub proxy_proto_options: Option<ProxyProtoSection>,
 }
 
-/// What the proxy does.
+/// How the proxy handles a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PortHandler {
     /// Speaks HTTP.
     Http,
-    /// Ends TLS.
+    /// Terminates TLS.
     Tls,
-    /// Ends TLS as PostgreSQL does it.
+    /// Terminates TLS in PostgreSQL's protocol.
     PgTls,
     /// Adds the PROXY protocol.
     ProxyProto,
@@ -159,7 +159,7 @@ pub enum PortHandler {
     EdgeHttp,
 }
 
-/// How the proxy ends TLS.
+/// How the proxy terminates TLS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsOptionsSection {
@@ -173,7 +173,7 @@ pub struct TlsOptionsSection {
     pub default_self_signed: Option<bool>,
 }
 
-/// A protocol spoken inside TLS.
+/// An application protocol negotiated in TLS (ALPN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Alpn {
     /// HTTP/2.
@@ -195,48 +195,48 @@ pub enum TlsVersion {
     V13,
 }
 
-/// How the proxy speaks HTTP.
+/// How the proxy handles HTTP.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpOptionsSection {
-    /// Whether answers are compressed.
+    /// Whether responses are compressed.
     pub compress: Option<bool>,
-    /// What is done to answers.
+    /// How responses are changed.
     pub response: Option<HttpResponseSection>,
-    /// Whether the app speaks HTTP/2 in the clear.
+    /// Whether the app accepts HTTP/2 without TLS (h2c).
     pub h2_backend: Option<bool>,
-    /// Seconds an idle connection lives.
+    /// After how many seconds an idle connection is closed.
     pub idle_timeout: Option<u32>,
-    /// Seconds a client has for its headers.
+    /// How many seconds a client has to send its headers.
     pub headers_read_timeout: Option<u32>,
-    /// Which `fly-replay` answers the proxy remembers.
+    /// Which `fly-replay` responses the proxy caches.
     #[serde(default)]
     pub replay_cache: Vec<ReplayCacheSection>,
 }
 
-/// A `fly-replay` answer that the proxy remembers.
+/// A rule to cache `fly-replay` responses.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayCacheSection {
-    /// The paths that it is for.
+    /// The prefix of the paths it applies to.
     #[schemars(required, example = &"/users")]
     pub path_prefix: Option<String>,
     /// For how many seconds.
     pub ttl_seconds: Option<u32>,
-    /// What tells two clients apart: `cookie` or `header`.
+    /// What the cache key is taken from: `cookie` or `header`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// The name of that cookie or header.
     pub name: Option<String>,
-    /// Whether a client may ask for a fresh answer.
+    /// Whether a client may bypass the cache.
     pub allow_bypass: Option<bool>,
 }
 
-/// What the proxy does to answers.
+/// How the proxy changes responses.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpResponseSection {
-    /// Headers to add (a text or a list of texts), or to remove (`false`).
+    /// Headers to add (a string or a list of strings), or to remove (`false`).
     #[serde(default)]
     pub headers: BTreeMap<String, ResponseHeader>,
     /// Whether Fly's own headers are left out.
@@ -273,16 +273,16 @@ pub enum ProxyProtoVersion {
     V2,
 }
 
-/// How much load one machine takes.
+/// How much load one machine accepts.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConcurrencySection {
     /// What is counted. Default: connections.
     #[serde(rename = "type")]
     pub kind: Option<ConcurrencyType>,
-    /// Above it the proxy prefers other machines, and starts stopped ones.
+    /// Above this load the proxy prefers other machines, and starts stopped ones.
     pub soft_limit: Option<u32>,
-    /// Above it the proxy sends nothing more.
+    /// Above this load the proxy sends nothing more.
     pub hard_limit: Option<u32>,
 }
 
@@ -306,16 +306,16 @@ pub struct CheckSection {
     /// The port. Default: the HTTP service's.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Whether a failing check only informs, or takes the machine out of service.
+    /// Whether a failing check only informs, or also takes the machine out of service.
     #[serde(rename = "kind")]
     pub role: Option<CheckKind>,
     /// How often.
     #[schemars(example = &"15s")]
     pub interval: Option<DurationString>,
-    /// How long an answer may take.
+    /// How long a response may take.
     #[schemars(example = &"2s")]
     pub timeout: Option<DurationString>,
-    /// How long failures do not count after a start.
+    /// How long after a start failures do not count.
     #[schemars(example = &"10s")]
     pub grace_period: Option<DurationString>,
     /// The HTTP method. Default: GET.
@@ -325,11 +325,11 @@ pub struct CheckSection {
     pub path: Option<String>,
     /// `http` or `https`.
     pub protocol: Option<Scheme>,
-    /// Whether any certificate will do.
+    /// Whether invalid certificates are accepted.
     pub tls_skip_verify: Option<bool>,
-    /// The name asked for in TLS.
+    /// The server name in TLS (SNI).
     pub tls_server_name: Option<String>,
-    /// Headers sent.
+    /// Request headers.
     #[serde(default)]
     pub headers: BTreeMap<String, OneOrMany<String>>,
     /// The process groups that are checked. Default: the first group.
@@ -337,13 +337,13 @@ pub struct CheckSection {
     pub processes: Vec<String>,
 }
 
-/// The sorts of check.
+/// The types of check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckType {
-    /// A connection.
+    /// A TCP connection.
     Tcp,
-    /// A request.
+    /// An HTTP request.
     Http,
 }
 
@@ -357,11 +357,11 @@ pub enum CheckKind {
     Readiness,
 }
 
-/// How a check speaks.
+/// The protocol of an HTTP check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// In the clear.
+    /// Without TLS.
     Http,
     /// Over TLS.
     Https,

@@ -1,8 +1,9 @@
-//! A finger on the document: decoded values have no places, so every check walks along the tree beside them.
+//! A cursor into the document. Decoded values have no locations, so every check moves a cursor
+//! along the tree beside them.
 
 use super::node::{Diagnostic, SourceLocation, TomlNode, TomlValue};
 
-/// A value in the document, or the nearest thing to it that is written.
+/// A value in the document; for an absent value, the closest location to report errors at.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
     node: Option<&'a TomlNode>,
@@ -10,7 +11,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The whole document, whose tables are sorted.
+    /// The root of a document whose tables are sorted.
     pub(crate) fn root(node: &'a TomlNode) -> Self {
         Self {
             node: Some(node),
@@ -18,7 +19,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// No place at all: what was said on the command line.
+    /// A cursor without location, for values of the command line.
     pub(crate) fn without_location() -> Self {
         Self {
             node: None,
@@ -26,7 +27,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The value of a key; where there is none, the table that lacks it.
+    /// Moves to the value of a key. An absent key points at its table.
     pub(crate) fn key(self, key: &str) -> Self {
         let entry = self
             .node
@@ -44,7 +45,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An item of a list; a value that stands for a list of one is its own first item.
+    /// Moves to an item of a list. A value that stands for a list of one is its own first item.
     pub(crate) fn item(self, index: usize) -> Self {
         match self.node.map(|node| &node.value) {
             Some(TomlValue::Array(items)) => match items.get(index) {
@@ -58,31 +59,28 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether it is written.
+    /// Whether the value is present in the document.
     pub(crate) fn is_present(self) -> bool {
         self.node.is_some()
     }
 
-    /// Where to point: at the key of a table or list, at a plain value itself.
+    /// The location for errors: the key of a table or list, or a plain value itself.
     pub(crate) fn location(self) -> Option<&'a SourceLocation> {
         match self.node {
-            Some(TomlNode {
-                location: at,
-                value,
-            }) => match value {
-                TomlValue::Table(_) | TomlValue::Array(_) => self.key_location.or(Some(at)),
-                _ => Some(at),
+            Some(TomlNode { location, value }) => match value {
+                TomlValue::Table(_) | TomlValue::Array(_) => self.key_location.or(Some(location)),
+                _ => Some(location),
             },
             None => self.key_location,
         }
     }
 
-    /// Where the value stands, for paths that are relative to their file.
+    /// The location of the value, for paths that are relative to its file.
     pub(crate) fn value_location(self) -> Option<&'a SourceLocation> {
         self.node.map(|node| &node.location).or(self.key_location)
     }
 
-    /// Something wrong with the key itself.
+    /// A diagnostic that points at the key.
     pub(crate) fn key_diagnostic(self, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             location: self.key_location.or(self.location()).cloned(),
@@ -90,7 +88,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Something wrong here.
+    /// A diagnostic that points at the value.
     pub(crate) fn diagnostic(self, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             message: message.into(),
@@ -102,19 +100,19 @@ impl<'a> Cursor<'a> {
 }
 
 impl Diagnostic {
-    /// The same with a word at the place.
+    /// Adds a label at the location.
     pub(crate) fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The same with what to write instead.
+    /// Adds help: what to write instead.
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same with what to write instead, if anything is known.
+    /// Adds help, if there is any.
     pub(crate) fn with_optional_help(mut self, help: Option<String>) -> Self {
         self.help = help;
         self

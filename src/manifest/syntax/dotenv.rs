@@ -1,38 +1,40 @@
-//! Dotenv files, read literally. A value that is a secret must arrive as it was written: nothing is substituted, so
-//! `pa$word` stays `pa$word`. Quotes group, `\n` and the like mean something between double quotes only.
+//! Parses dotenv files literally. A secret must arrive as it was written, so nothing is
+//! substituted: `pa$word` stays `pa$word`. Quotes group, and escapes such as `\n` only work in
+//! double quotes.
 
 use std::collections::BTreeMap;
 
-/// Reads `NAME=VALUE` lines.
+/// Parses `NAME=VALUE` lines.
 ///
 /// # Errors
-/// The number of the first line, counted from one, that is not of that form. Never its content.
+/// The number of the first invalid line, counted from one. Never its content.
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     let mut values = BTreeMap::new();
     let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    while let Some((at, line)) = lines.next() {
-        let wrong = at + 1;
+    while let Some((index, line)) = lines.next() {
+        let line_number = index + 1;
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, rest) = line.split_once('=').ok_or(wrong)?;
+        let (name, rest) = line.split_once('=').ok_or(line_number)?;
         let name = name.trim();
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(wrong);
+            return Err(line_number);
         }
         let rest = rest.trim_start();
         let value = match rest.chars().next() {
             Some(quote @ ('"' | '\'')) => {
                 let mut quoted = rest[1..].to_owned();
-                // A quoted value may go over several lines, as keys do. Each line is looked through once.
-                let mut seen = QuoteScanner::default();
+                // A quoted value may span several lines, as private keys do. Each line is scanned
+                // once.
+                let mut scanner = QuoteScanner::default();
                 let end = loop {
-                    if let Some(end) = seen.find_closing_quote(&quoted, quote) {
+                    if let Some(end) = scanner.find_closing_quote(&quoted, quote) {
                         break end;
                     }
-                    let (_, more) = lines.next().ok_or(wrong)?;
+                    let (_, more) = lines.next().ok_or(line_number)?;
                     quoted.push('\n');
                     quoted.push_str(more);
                 };
@@ -55,7 +57,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     Ok(values)
 }
 
-/// How far a quoted value was looked through.
+/// A scanner for the end of a quoted value; it continues where the previous call stopped.
 #[derive(Default)]
 struct QuoteScanner {
     position: usize,
@@ -63,12 +65,12 @@ struct QuoteScanner {
 }
 
 impl QuoteScanner {
-    /// Where the closing quote is.
+    /// The position of the closing quote, if the text has it.
     fn find_closing_quote(&mut self, text: &str, quote: char) -> Option<usize> {
-        for (at, c) in text[self.position..].char_indices() {
+        for (index, c) in text[self.position..].char_indices() {
             match c {
                 '\\' if quote == '"' && !self.escaped => self.escaped = true,
-                c if c == quote && !self.escaped => return Some(self.position + at),
+                c if c == quote && !self.escaped => return Some(self.position + index),
                 _ => self.escaped = false,
             }
         }

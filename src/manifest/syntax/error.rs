@@ -1,4 +1,4 @@
-//! Everything that is wrong with a manifest, at once, each with its place.
+//! The error of a manifest: all diagnostics at once, each rendered with its source line.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,50 +15,52 @@ use super::{
 };
 use crate::model::is_unprintable;
 
-/// So many are shown: whoever has more has one mistake that is everywhere.
+/// The maximum number of diagnostics shown. More are nearly always one mistake that repeats.
 const MAX_SHOWN: usize = 100;
-/// A line that is longer, in bytes, is not drawn.
+/// The maximum length of a source line that is shown, in bytes.
 const MAX_LINE_BYTES: usize = 2000;
-/// How many characters of a message are shown. Ours have at most a third of it; the rest is the manifest's own words.
+/// The maximum length of a message, in characters. Our own text is at most a third of it; the rest
+/// quotes the manifest.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// What is wrong with a manifest, and the files to show it in.
+/// The errors of a manifest, and the files they point into.
 #[derive(Clone, Debug, Default)]
 pub struct ManifestError {
     /// The files that were read.
     pub files: SourceFiles,
-    /// What is wrong, in the order of the files.
+    /// The errors, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl std::error::Error for ManifestError {}
 
 impl ManifestError {
-    /// The first `--var NAME=VALUE` that is missing, where that is among what is wrong: an environment made from a
-    /// template, such as one for each pull request, is none without it.
+    /// The first missing `--var NAME=VALUE`, if that is one of the errors: an environment made from
+    /// a template, such as one per pull request, cannot be loaded without it.
     #[must_use]
     pub fn missing_variable(&self) -> Option<&str> {
-        self.diagnostics.iter().find_map(|problem| {
-            problem
+        self.diagnostics.iter().find_map(|diagnostic| {
+            diagnostic
                 .help
                 .as_deref()?
                 .strip_prefix(crate::manifest::interpolate::PASS_VAR_HELP)
         })
     }
 
-    /// Sorts by place, and drops what is said twice.
-    pub(crate) fn new(files: SourceFiles, mut problems: Vec<Diagnostic>) -> Self {
-        let key =
-            |problem: &Diagnostic| problem.location.as_ref().map(|at| (at.file, at.span.start));
-        problems.sort_by_key(key);
-        problems.dedup_by(|a, b| a.location == b.location && a.message == b.message);
-        Self {
-            files,
-            diagnostics: problems,
-        }
+    /// Sorts by location, and drops duplicates.
+    pub(crate) fn new(files: SourceFiles, mut diagnostics: Vec<Diagnostic>) -> Self {
+        let key = |diagnostic: &Diagnostic| {
+            diagnostic
+                .location
+                .as_ref()
+                .map(|location| (location.file, location.span.start))
+        };
+        diagnostics.sort_by_key(key);
+        diagnostics.dedup_by(|a, b| a.location == b.location && a.message == b.message);
+        Self { files, diagnostics }
     }
 
-    /// Every problem in full: the message, the line with a mark below, and what to write instead.
+    /// Renders every error in full: the message, the source line with a mark below, and the help.
     #[must_use]
     pub fn render(&self, color: bool, width: usize) -> String {
         let renderer = if color {
@@ -70,7 +72,7 @@ impl ManifestError {
         let shown = &self.diagnostics[..self.diagnostics.len().min(MAX_SHOWN)];
         let files: BTreeSet<FileId> = shown
             .iter()
-            .filter_map(|problem| Some(problem.location.as_ref()?.file))
+            .filter_map(|diagnostic| Some(diagnostic.location.as_ref()?.file))
             .collect();
         let texts: BTreeMap<FileId, String> = files
             .into_iter()
@@ -78,7 +80,7 @@ impl ManifestError {
             .collect();
         let mut parts: Vec<String> = shown
             .iter()
-            .map(|problem| self.render_diagnostic(problem, &texts, &renderer))
+            .map(|diagnostic| self.render_diagnostic(diagnostic, &texts, &renderer))
             .collect();
         if let Some(more) = self
             .diagnostics
@@ -93,13 +95,13 @@ impl ManifestError {
         parts.join("\n\n")
     }
 
-    /// Path, line, column, message and help of each.
+    /// The path, line, column, message and help of each error.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, usize, usize, &str, Option<&str>)> {
-        self.diagnostics.iter().map(|problem| {
-            let (path, (line, column)) = match &problem.location {
-                Some(at) => (
-                    self.files.get(at.file).path.as_path(),
-                    self.files.line_column(at),
+        self.diagnostics.iter().map(|diagnostic| {
+            let (path, (line, column)) = match &diagnostic.location {
+                Some(location) => (
+                    self.files.get(location.file).path.as_path(),
+                    self.files.line_column(location),
                 ),
                 None => (Path::new(""), (0, 0)),
             };
@@ -107,33 +109,33 @@ impl ManifestError {
                 path,
                 line,
                 column,
-                problem.message.as_str(),
-                problem.help.as_deref(),
+                diagnostic.message.as_str(),
+                diagnostic.help.as_deref(),
             )
         })
     }
 
-    /// One problem. Only the line that it is about is handed over, and of a line that is too long nothing but its place:
-    /// what is drawn takes its time for every line that is there.
+    /// Renders one error. The renderer gets only the line in question, and none if that is too
+    /// long, because its running time grows with the text it is given.
     fn render_diagnostic(
         &self,
-        problem: &Diagnostic,
+        diagnostic: &Diagnostic,
         texts: &BTreeMap<FileId, String>,
         renderer: &Renderer,
     ) -> String {
         let [message, label] =
-            [&problem.message, &problem.label].map(|text| sanitize_message(text));
-        let help = problem.help.as_deref().map(sanitize_message);
+            [&diagnostic.message, &diagnostic.label].map(|text| sanitize_message(text));
+        let help = diagnostic.help.as_deref().map(sanitize_message);
         let title = Level::ERROR.primary_title(message.as_str());
         let (path, line);
-        let group = match &problem.location {
-            Some(at) => {
-                path = sanitize_message(&self.files.get(at.file).path.display().to_string());
-                let (number, column) = self.files.line_column(at);
-                let (text, begin) = self.files.line_at(at);
-                let span = span_in_line(text, at, begin);
+        let group = match &diagnostic.location {
+            Some(location) => {
+                path = sanitize_message(&self.files.get(location.file).path.display().to_string());
+                let (number, column) = self.files.line_column(location);
+                let (text, begin) = self.files.line_at(location);
+                let span = span_in_line(text, location, begin);
                 line = texts
-                    .get(&at.file)
+                    .get(&location.file)
                     .and_then(|shown| shown.get(begin..begin + text.len()))
                     .map(sanitize_line);
                 match line.as_deref().filter(|line| line.len() <= MAX_LINE_BYTES) {
@@ -165,8 +167,9 @@ impl fmt::Display for ManifestError {
     }
 }
 
-/// The part of a place that is worth marking: inside its line, which begins so far into the file, and on whole characters.
-fn span_in_line(line: &str, at: &SourceLocation, begin: usize) -> Range<usize> {
+/// The part of a location to mark: limited to its line, which begins at `begin` in the file, and to
+/// whole characters.
+fn span_in_line(line: &str, location: &SourceLocation, begin: usize) -> Range<usize> {
     let floor = |index: usize| {
         let mut index = index.saturating_sub(begin).min(line.len());
         while !line.is_char_boundary(index) {
@@ -174,12 +177,11 @@ fn span_in_line(line: &str, at: &SourceLocation, begin: usize) -> Range<usize> {
         }
         index
     };
-    let start = floor(at.span.start);
-    start..floor(at.span.end).max(start)
+    let start = floor(location.span.start);
+    start..floor(location.span.end).max(start)
 }
 
-/// A line as it may be drawn: each character that a terminal obeys is as many signs for "something", so that places stay
-/// where they are.
+/// Replaces every control character by as many `?` as it has bytes, so that offsets stay the same.
 fn sanitize_line(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for c in line.chars() {
@@ -192,11 +194,11 @@ fn sanitize_line(line: &str) -> String {
     out
 }
 
-/// A text of ours, with words of others in it: in one line, without what a terminal obeys, and of bearable length.
+/// Escapes control characters in a message, which may quote the manifest, and limits its length.
 fn sanitize_message(text: &str) -> String {
     let mut out = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == MAX_MESSAGE_CHARS {
+    for (location, c) in text.chars().enumerate() {
+        if location == MAX_MESSAGE_CHARS {
             out.push('…');
             break;
         }

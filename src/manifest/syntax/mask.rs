@@ -1,5 +1,6 @@
-//! Hides what may be a secret in the lines that messages show: a value in the open, or one written where the name of its
-//! variable belongs. Every byte becomes a star, so that places stay where they are.
+//! Masks possible secrets in the source lines that messages show: a value in plain text, or one
+//! written where the name of its variable belongs. Every byte becomes a star, so that offsets stay
+//! the same.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use super::{
     secret_detection::{SECRET_PREFIXES, is_variable_name, looks_like_secret},
 };
 
-/// The text of a file as it may be shown.
+/// The text of a file with all possible secrets masked.
 pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
     let text = &files.get(file).text;
     let mut spans = find_issued_keys(text);
@@ -30,13 +31,13 @@ pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Keys with a known beginning, wherever they stand, even in a file that is not TOML.
+/// Finds keys with a known prefix anywhere, even in a file that is not valid TOML.
 fn find_issued_keys(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for start in SECRET_PREFIXES {
         let mut hidden = 0;
         for (at, _) in text.match_indices(start) {
-            // What is hidden is not looked through again: such a line could begin a key in every third byte.
+            // Skip what is already masked: a line could contain a prefix at every third byte.
             if at < hidden {
                 continue;
             }
@@ -56,24 +57,24 @@ fn find_issued_keys(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
-/// Lines of a file that is not TOML whose key or value looks like a secret, and whatever stands below `secrets` and does
-/// not say where a value comes from: there the tree has holes.
+/// Finds lines of an invalid TOML file whose key or value looks like a secret, and lines below
+/// `secrets` that are not a source: the tree of such a file is incomplete.
 fn find_suspect_lines(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    let (mut start, mut within) = (0, false);
+    let (mut start, mut context) = (0, false);
     for line in text.split_inclusive('\n') {
         let bare = line.trim();
         if bare.starts_with('[') && !bare.contains('=') {
-            within = is_secrets_path(bare.trim_matches(['[', ']']));
+            context = is_secrets_path(bare.trim_matches(['[', ']']));
         } else if let Some((key, value)) = line.split_once('=') {
             let bare = value.trim().trim_matches(['"', '\'']);
-            let below = within || is_secrets_path(key);
+            let below = context || is_secrets_path(key);
             let suspect = !bare.starts_with('{') && looks_like_secret(key.trim(), bare);
             if suspect || (below && !is_secret_source(value)) {
                 spans.push(start + key.len() + 1..start + line.len());
             }
-        } else if within && !bare.starts_with('#') {
-            // A value that goes over several lines.
+        } else if context && !bare.starts_with('#') {
+            // A value that spans several lines.
             spans.push(start..start + line.len());
         }
         start += line.len();
@@ -81,7 +82,7 @@ fn find_suspect_lines(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
-/// Whether a dotted key leads below `secrets`, which an app may be called as well.
+/// Whether a dotted key is in a `secrets` table. An app may be called `secrets` too.
 fn is_secrets_path(key: &str) -> bool {
     let mut before = "";
     key.split('.')
@@ -93,7 +94,8 @@ fn is_secrets_path(key: &str) -> bool {
         })
 }
 
-/// Whether a line's value is no more than the sources of a secret, as `{ env = "NAME" }`, even where it breaks off.
+/// Whether a value is only the source of a secret, such as `{ env = "NAME" }`, even if the line
+/// ends early.
 fn is_secret_source(value: &str) -> bool {
     let value = value.split(" #").next().unwrap_or_default().trim();
     let Some(inner) = value.strip_prefix('{') else {
@@ -112,42 +114,42 @@ fn is_secret_source(value: &str) -> bool {
         })
 }
 
-/// What a secret's source is said with; none of it is the value.
+/// The keys of a secret's source; none of them holds the secret itself.
 const SECRET_SOURCE_KEYS: [&str; 5] = ["env", "file", "dotenv", "key", "optional"];
 
-/// Where a value stands.
+/// Where in the document a value is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MaskContext {
-    /// Anywhere.
+    /// Anywhere else.
     Anywhere,
     /// In the table of the apps, one of which may be called `secrets`.
     Apps,
-    /// In a table called `secrets`: what stands here is a source.
+    /// In a table called `secrets`, whose values are sources.
     Secrets,
     /// In the source of a secret.
     Source,
 }
 
-fn collect_table_spans(table: &TomlTable, within: MaskContext, spans: &mut Vec<Range<usize>>) {
+fn collect_table_spans(table: &TomlTable, context: MaskContext, spans: &mut Vec<Range<usize>>) {
     for entry in &table.0 {
-        collect_node_spans(&entry.key, &entry.node, within, spans);
+        collect_node_spans(&entry.key, &entry.node, context, spans);
     }
 }
 
 fn collect_node_spans(
     key: &str,
     node: &TomlNode,
-    within: MaskContext,
+    context: MaskContext,
     spans: &mut Vec<Range<usize>>,
 ) {
-    let inner = match within {
+    let inner = match context {
         MaskContext::Anywhere if key == "secrets" => MaskContext::Secrets,
         MaskContext::Anywhere if key == "apps" => MaskContext::Apps,
         MaskContext::Anywhere | MaskContext::Apps => MaskContext::Anywhere,
         MaskContext::Secrets | MaskContext::Source => MaskContext::Source,
     };
-    // The value itself where its source belongs, or a name's place taken by it.
-    let misplaced = match within {
+    // A secret written in place of its source, or of the name of its variable.
+    let misplaced = match context {
         MaskContext::Anywhere | MaskContext::Apps => inner == MaskContext::Secrets,
         MaskContext::Secrets => true,
         MaskContext::Source => !SECRET_SOURCE_KEYS.contains(&key),
@@ -156,10 +158,10 @@ fn collect_node_spans(
         TomlValue::Table(table) => collect_table_spans(table, inner, spans),
         TomlValue::Array(items) => items
             .iter()
-            .for_each(|item| collect_node_spans(key, item, within, spans)),
+            .for_each(|item| collect_node_spans(key, item, context, spans)),
         TomlValue::String(text) => {
             let misplaced = misplaced || (key == "env" && !is_variable_name(text));
-            // A whole document, with variables of its own.
+            // JSON with variables of its own.
             let misplaced =
                 misplaced || key == "machine_config" && text.trim_start().starts_with('{');
             if misplaced || looks_like_secret(key, text) {

@@ -1,4 +1,4 @@
-//! Reading TOML with the position of every value, and diagnostics that point at it.
+//! Parses TOML with the location of every value, and reports diagnostics that point at it.
 
 pub mod bounded_read;
 pub(super) mod cursor;

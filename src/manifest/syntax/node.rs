@@ -1,5 +1,6 @@
-//! A TOML document with the place of every key and value, over several files: manifests inherit from each other and
-//! take over fly.toml files, and an error must still point at the line that caused it.
+//! A TOML document with the location of every key and value. It may come from several files,
+//! because manifests inherit from each other and from fly.toml files, and an error must point at
+//! the line that caused it.
 
 use std::{ops::Range, path::PathBuf};
 
@@ -9,53 +10,53 @@ use toml::de::{DeTable, DeValue};
 #[derive(Clone, Debug, Default)]
 pub struct SourceFiles(Vec<SourceFile>);
 
-/// One file.
+/// A source file.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// Where it is, as the user would write it.
+    /// Its path, as the user would write it.
     pub path: PathBuf,
-    /// Its text.
+    /// Its content.
     pub text: String,
-    /// Where its lines begin, so that a place is found without a walk through all before it.
+    /// The byte offset of each line, so that a location is found without scanning the file.
     line_starts: Vec<usize>,
 }
 
-/// Which file.
+/// The index of a file in [`SourceFiles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileId(usize);
 
-/// A stretch of a file, in bytes.
+/// A range of bytes in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLocation {
     /// The file.
     pub file: FileId,
-    /// From where to where.
+    /// The range.
     pub span: Range<usize>,
 }
 
-/// A value and its place.
+/// A value and its location.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TomlNode {
-    /// Where it stands.
+    /// Its location.
     pub location: SourceLocation,
-    /// What it is.
+    /// The value itself.
     pub value: TomlValue,
 }
 
 /// A TOML value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TomlValue {
-    /// A text.
+    /// A string.
     String(String),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number.
+    /// A float.
     Float(f64),
-    /// True or false.
+    /// A boolean.
     Boolean(bool),
     /// A date or time, as written.
     Datetime(String),
-    /// A list.
+    /// An array.
     Array(Vec<TomlNode>),
     /// A table.
     Table(TomlTable),
@@ -65,25 +66,25 @@ pub enum TomlValue {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TomlTable(pub Vec<TomlEntry>);
 
-/// A key with its value.
+/// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TomlEntry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// The location of the key.
     pub key_location: SourceLocation,
     /// The value.
     pub node: TomlNode,
 }
 
-/// Something wrong, and where.
+/// An error or a warning, and its location.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
-    /// What is wrong, as a lower-case fragment.
+    /// The message, a lower-case fragment.
     pub message: String,
-    /// Where, unless it concerns the file as a whole.
+    /// The location, unless it concerns the file as a whole.
     pub location: Option<SourceLocation>,
-    /// A word at the place, such as `expected a number`.
+    /// A label at the location, such as `expected a number`.
     pub label: String,
     /// What to write instead.
     pub help: Option<String>,
@@ -110,14 +111,14 @@ impl SourceFiles {
         &self.0[id.0]
     }
 
-    /// Whether any of the files speaks of a variable of this name.
+    /// Whether any of the files mentions a variable of this name.
     #[must_use]
     pub fn mentions_variable(&self, variable: &str) -> bool {
         let reference = format!("var.{variable}");
         self.0.iter().any(|file| file.text.contains(&reference))
     }
 
-    /// Line and column of a place, both counted from one; columns count characters.
+    /// The line and column of a location, both counted from one; columns count characters.
     #[must_use]
     pub fn line_column(&self, at: &SourceLocation) -> (usize, usize) {
         let SourceFile {
@@ -134,7 +135,7 @@ impl SourceFiles {
         (line, text[begin..start].chars().count() + 1)
     }
 
-    /// The line that a place begins in: its text, and where that begins in the file.
+    /// The text of the line that a location begins in, and its offset in the file.
     pub(crate) fn line_at(&self, at: &SourceLocation) -> (&str, usize) {
         let SourceFile {
             text,
@@ -149,12 +150,12 @@ impl SourceFiles {
         (&text[begin..end.max(begin)], begin)
     }
 
-    /// Parses a file that was added: what could be read of it, and every syntax error.
+    /// Parses a file that was added: what could be parsed, and every syntax error.
     #[must_use]
     pub fn parse_toml(&self, file: FileId) -> (TomlNode, Vec<Diagnostic>) {
         let text = &self.get(file).text;
         let (table, errors) = DeTable::parse_recoverable(text);
-        let problem = |error: toml::de::Error| Diagnostic {
+        let diagnostic = |error: toml::de::Error| Diagnostic {
             message: "this is not TOML".to_owned(),
             location: Some(SourceLocation {
                 file,
@@ -163,27 +164,27 @@ impl SourceFiles {
             label: error.message().to_owned(),
             help: None,
         };
-        let place = |span: Range<usize>| SourceLocation { file, span };
+        let locate = |span: Range<usize>| SourceLocation { file, span };
         let node = TomlNode {
-            location: place(table.span()),
-            value: TomlValue::Table(convert_table(table.get_ref(), &place)),
+            location: locate(table.span()),
+            value: TomlValue::Table(convert_table(table.get_ref(), &locate)),
         };
-        (node, errors.into_iter().map(problem).collect())
+        (node, errors.into_iter().map(diagnostic).collect())
     }
 }
 
 fn convert_table(
     table: &DeTable<'_>,
-    place: &impl Fn(Range<usize>) -> SourceLocation,
+    locate: &impl Fn(Range<usize>) -> SourceLocation,
 ) -> TomlTable {
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let text: &std::borrow::Cow<'_, str> = key.get_ref();
         TomlEntry {
             key: text.to_string(),
-            key_location: place(key.span()),
+            key_location: locate(key.span()),
             node: TomlNode {
-                location: place(value.span()),
-                value: convert_value(value.get_ref(), place),
+                location: locate(value.span()),
+                value: convert_value(value.get_ref(), locate),
             },
         }
     };
@@ -194,7 +195,7 @@ fn convert_table(
 
 fn convert_value(
     value: &DeValue<'_>,
-    place: &impl Fn(Range<usize>) -> SourceLocation,
+    locate: &impl Fn(Range<usize>) -> SourceLocation,
 ) -> TomlValue {
     match value {
         DeValue::String(text) => TomlValue::String(text.to_string()),
@@ -210,17 +211,17 @@ fn convert_value(
             .replace('_', "")
             .parse()
             .map_or_else(|_| TomlValue::String(number.to_string()), TomlValue::Float),
-        DeValue::Boolean(truth) => TomlValue::Boolean(*truth),
+        DeValue::Boolean(boolean) => TomlValue::Boolean(*boolean),
         DeValue::Datetime(time) => TomlValue::Datetime(time.to_string()),
         DeValue::Array(list) => TomlValue::Array(
             list.iter()
                 .map(|item| TomlNode {
-                    location: place(item.span()),
-                    value: convert_value(item.get_ref(), place),
+                    location: locate(item.span()),
+                    value: convert_value(item.get_ref(), locate),
                 })
                 .collect(),
         ),
-        DeValue::Table(table) => TomlValue::Table(convert_table(table, place)),
+        DeValue::Table(table) => TomlValue::Table(convert_table(table, locate)),
     }
 }
 
@@ -234,13 +235,13 @@ impl TomlTable {
             .map(|entry| &entry.node)
     }
 
-    /// Sorts this table and all below by key, for [`Table::find`].
+    /// Sorts this table and all below by key, for [`TomlTable::find_sorted`].
     pub(crate) fn sort_by_key(&mut self) {
         self.0.sort_by(|a, b| a.key.cmp(&b.key));
         self.0.iter_mut().for_each(|entry| entry.node.sort_by_key());
     }
 
-    /// The entry of a key in a table that is sorted, without a look at all others.
+    /// The entry of a key in a sorted table, by binary search.
     pub(crate) fn find_sorted(&self, key: &str) -> Option<&TomlEntry> {
         self.0
             .binary_search_by(|entry| entry.key.as_str().cmp(key))
@@ -248,7 +249,7 @@ impl TomlTable {
             .and_then(|at| self.0.get(at))
     }
 
-    /// Takes a key out.
+    /// Removes a key.
     pub fn remove(&mut self, key: &str) -> Option<TomlEntry> {
         let at = self.0.iter().position(|entry| entry.key == key)?;
         Some(self.0.remove(at))
@@ -265,7 +266,7 @@ impl TomlNode {
         }
     }
 
-    /// The table that this is.
+    /// The value as a table, if it is one.
     #[must_use]
     pub fn as_table(&self) -> Option<&TomlTable> {
         match &self.value {
@@ -274,7 +275,7 @@ impl TomlNode {
         }
     }
 
-    /// The text that this is.
+    /// The value as a string, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {

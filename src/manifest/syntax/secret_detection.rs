@@ -1,6 +1,6 @@
-//! What looks like a secret, so that it is warned of where it stands in the open, and never shown.
+//! Recognizes values that look like secrets, so that trimtab can warn of them and never shows them.
 
-/// What the names of secrets have in them.
+/// Parts of the names of secrets.
 const SECRET_NAME_PARTS: [&str; 8] = [
     "SECRET",
     "PASSWORD",
@@ -11,7 +11,7 @@ const SECRET_NAME_PARTS: [&str; 8] = [
     "PRIVATE_KEY",
     "ACCESS_KEY",
 ];
-/// What issued keys begin with.
+/// The prefixes of keys that known services issue.
 pub(crate) const SECRET_PREFIXES: [&str; 12] = [
     "sk-",
     "sk_live_",
@@ -27,13 +27,13 @@ pub(crate) const SECRET_PREFIXES: [&str; 12] = [
     "AIza",
 ];
 
-/// Whether a text can name an environment variable.
+/// Whether a text can be the name of an environment variable.
 pub(crate) fn is_variable_name(key: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     key.chars().all(fits) && key.starts_with(|c: char| !c.is_ascii_digit())
 }
 
-/// Whether a value looks like a secret. It never shows in the warning.
+/// Whether a value looks like a secret.
 pub(crate) fn looks_like_secret(key: &str, value: &str) -> bool {
     let upper = key.to_uppercase();
     let issued = SECRET_PREFIXES.iter().any(|start| value.starts_with(start));
@@ -43,7 +43,7 @@ pub(crate) fn looks_like_secret(key: &str, value: &str) -> bool {
     issued || (named && random) || has_url_password(value)
 }
 
-/// `scheme://user:password@host`.
+/// Whether a URL contains a password: `scheme://user:password@host`.
 fn has_url_password(value: &str) -> bool {
     let Some((_, rest)) = value.split_once("://") else {
         return false;

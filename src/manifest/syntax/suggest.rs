@@ -1,11 +1,12 @@
-//! "Did you mean": the nearest known word, when it is near enough to be meant.
+//! "Did you mean": suggests the nearest known word, if it is near enough.
 
-/// Words that are longer, in bytes, are no typing errors: comparing takes the product of the lengths. The longest name that
-/// Fly or AWS take has 255 characters.
+/// The maximum length of a word, in bytes, that is compared: the time is the product of the
+/// lengths. The longest names on Fly and AWS have 255 characters.
 const MAX_WORD_BYTES: usize = 256;
-/// So many known words are looked at: a word that is wrong in a hundred thousand places is compared with all of them.
+/// The maximum number of candidates: a file may have a hundred thousand unknown words, and each is
+/// compared with all of them.
 const MAX_CANDIDATES: usize = 200;
-/// So many known words are listed.
+/// The maximum number of words that help lists.
 const MAX_LISTED: usize = 40;
 
 /// The known word nearest to this one.
@@ -28,7 +29,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .min_by(|a, b| score(b).total_cmp(&score(a)))
 }
 
-/// How many typing errors a word of this length may have.
+/// How many typos a word of this length may have.
 fn max_typos(word: &str) -> usize {
     match word.chars().count() {
         0..=3 => 1,
@@ -37,7 +38,7 @@ fn max_typos(word: &str) -> usize {
     }
 }
 
-/// Help in words: the nearest word, or all of them when they are few.
+/// Help for an unknown word: the nearest known one, or the list of all when they are few.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
@@ -57,7 +58,7 @@ pub(crate) fn did_you_mean<'a>(
     })
 }
 
-/// `a`, `b` and `c`.
+/// Joins words: `a`, `b` and `c`.
 pub(crate) fn join_quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     let (last, rest) = quoted.split_last()?;

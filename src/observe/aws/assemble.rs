@@ -1,4 +1,5 @@
-//! What was read of AWS under the manifest's names, and whose it is: by tags and path.
+//! Assembles the AWS part of the world from a snapshot, and determines the owner of each resource
+//! from its tags and path.
 
 use super::collect::{AwsSnapshot, BucketSnapshot, requested_provider};
 use crate::observe::fly::collect::FlySnapshot;
@@ -18,55 +19,58 @@ use crate::{
     model::{Address, KindName, Name, Ownership, OwnershipMark, ResourceRef},
 };
 
-/// Adds what was read of AWS.
+/// Adds the AWS resources to the world.
 ///
 /// # Errors
-/// When a policy that AWS returns is none.
+/// When a policy document that AWS returns is invalid.
 pub(crate) fn assemble(
     world: &mut World,
-    shot: &AwsSnapshot,
+    snapshot: &AwsSnapshot,
     desired: &Desired,
 ) -> Result<(), CloudError> {
     world
         .findings
         .warnings
-        .extend(shot.warnings.iter().cloned());
-    world.findings.fly_org_slug.clone_from(&shot.fly_org_slug);
-    let provider = find_provider(shot, desired);
-    for (key, bucket) in &shot.buckets {
+        .extend(snapshot.warnings.iter().cloned());
+    world
+        .findings
+        .fly_org_slug
+        .clone_from(&snapshot.fly_org_slug);
+    let provider = find_provider(snapshot, desired);
+    for (key, bucket) in &snapshot.buckets {
         add_bucket(world, key, bucket, desired)?;
     }
-    for bucket in &shot.undeclared_buckets {
-        let types::BucketLookup::Found(there) = &bucket.lookup else {
+    for bucket in &snapshot.undeclared_buckets {
+        let types::BucketLookup::Found(live_bucket) = &bucket.lookup else {
             continue;
         };
-        let taken = |name: &Name| {
+        let is_taken = |name: &Name| {
             desired.aws_bucket.contains_key(name) || world.aws_bucket.contains_key(name)
         };
-        if let Some(key) = orphan_name(&there.tags, &bucket.name, desired, taken) {
-            let live = BucketLive::from_s3(&bucket.name, there, bucket.first_key.clone())?;
+        if let Some(key) = orphan_name(&live_bucket.tags, &bucket.name, desired, is_taken) {
+            let live = BucketLive::from_s3(&bucket.name, live_bucket, bucket.first_key.clone())?;
             world.aws_bucket.insert(key, live);
         }
     }
-    let trusted = provider.as_ref().map(|(name, live)| {
+    let trusted_provider = provider.as_ref().map(|(name, live)| {
         (
             live.arn.as_str(),
             ResourceRef::<OidcProvider>::new(name.clone()),
         )
     });
-    for (key, role) in &shot.roles {
-        let live = RoleLive::from_iam(role, trusted.clone())?;
+    for (key, role) in &snapshot.roles {
+        let live = RoleLive::from_iam(role, trusted_provider.clone())?;
         add_role_conflict(world, key, role, desired);
         report_attached_policies(world, key, &live, desired);
         world.aws_role.insert(key.clone(), live);
     }
-    for role in &shot.undeclared_roles {
-        let taken =
+    for role in &snapshot.undeclared_roles {
+        let is_taken =
             |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
-        if let Some(key) = orphan_name(&role.tags, &role.name, desired, taken) {
+        if let Some(key) = orphan_name(&role.tags, &role.name, desired, is_taken) {
             world
                 .aws_role
-                .insert(key, RoleLive::from_iam(role, trusted.clone())?);
+                .insert(key, RoleLive::from_iam(role, trusted_provider.clone())?);
         } else {
             world
                 .findings
@@ -78,48 +82,51 @@ pub(crate) fn assemble(
     Ok(())
 }
 
-/// The provider, where it is asked for, or could go: it is ours, and no role of anybody else trusts it.
-fn find_provider(shot: &AwsSnapshot, desired: &Desired) -> Option<(Name, OidcProviderLive)> {
-    let (provider, used) = shot.provider.as_ref()?;
+/// The OIDC provider, if the manifest needs it or it can be deleted: if we own it and no role
+/// outside this environment trusts it.
+fn find_provider(snapshot: &AwsSnapshot, desired: &Desired) -> Option<(Name, OidcProviderLive)> {
+    let (provider, is_used) = snapshot.provider.as_ref()?;
     let live = OidcProviderLive::from_iam(provider);
-    let asked = requested_provider(desired).cloned();
-    let goes = || {
-        (live.ours && !used)
+    let requested = requested_provider(desired).cloned();
+    let deletable = || {
+        (live.ours && !is_used)
             .then(|| Name::parse(oidc_provider::FLY_PROVIDER_NAME).ok())
             .flatten()
     };
-    let name = asked.or_else(goes)?;
+    let name = requested.or_else(deletable)?;
     Some((name, live))
 }
 
-/// The name of something that bears our mark and has left the manifest: its own, or, where that now means something
-/// else, what AWS calls it.
+/// The resource name of an object that we own but the manifest no longer has: the name in its tags,
+/// or one built from its AWS name if the manifest now uses that name for another object. `None` if
+/// we do not own it.
 fn orphan_name(
     tags: &Tags,
-    own: &str,
+    aws_name: &str,
     desired: &Desired,
-    taken: impl Fn(&Name) -> bool,
+    is_taken: impl Fn(&Name) -> bool,
 ) -> Option<Name> {
     if desired.meta.mark.ownership_of(tags) != Ownership::Ours {
         return None;
     }
-    let named = OwnershipMark::resource_name(tags).filter(|name| !taken(name));
-    // Names of roles have characters that ours have not.
-    let own = own.replace(
+    let recorded = OwnershipMark::resource_name(tags).filter(|name| !is_taken(name));
+    // Role names may contain characters that resource names may not.
+    let aws_name = aws_name.replace(
         |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)),
         "_",
     );
-    named.or_else(|| Name::parse(&format!("{own}.gone")).ok())
+    recorded.or_else(|| Name::parse(&format!("{aws_name}.gone")).ok())
 }
 
-/// A role on our path that the manifest does not know and that does not bear our mark. Nobody but us makes roles there, so
-/// its tags were taken off by hand, and it keeps what it was granted. Without the tags nothing says that it may go.
+/// Reports a role on our IAM path that neither the manifest nor its tags say is ours. Only trimtab
+/// creates roles on this path, so somebody must have removed the tags. The role keeps its
+/// permissions, but without tags it must not be deleted.
 fn unmarked_role(role: &types::RoleDescription, desired: &Desired) -> Option<UnmanagedResource> {
     let OwnershipMark {
         project,
         environment,
     } = &desired.meta.mark;
-    let bears = match desired.meta.mark.ownership_of(&role.tags) {
+    let mark = match desired.meta.mark.ownership_of(&role.tags) {
         Ownership::Ours => return None,
         Ownership::Unmarked => "no mark".to_owned(),
         Ownership::Foreign(OwnershipMark {
@@ -127,12 +134,12 @@ fn unmarked_role(role: &types::RoleDescription, desired: &Desired) -> Option<Unm
             environment,
         }) => format!("the mark of {project}/{environment}"),
     };
-    let place = role.path.trim_matches('/');
+    let path = role.path.trim_matches('/');
     Some(UnmanagedResource {
         what: format!("role {}", role.name),
-        within: Name::parse(place).ok()?,
+        within: Name::parse(path).ok()?,
         why: format!(
-            "it keeps what it was granted, and bears {bears}: to let trimtab remove it, tag it with {}={project} and \
+            "it keeps what it was granted, and bears {mark}: to let trimtab remove it, tag it with {}={project} and \
              {}={environment}; or remove it by hand",
             OwnershipMark::PROJECT_KEY,
             OwnershipMark::ENVIRONMENT_KEY,
@@ -146,13 +153,13 @@ fn add_bucket(
     key: &Name,
     BucketSnapshot {
         name,
-        lookup: look,
-        first_key: holds,
+        lookup,
+        first_key,
     }: &BucketSnapshot,
     desired: &Desired,
 ) -> Result<(), CloudError> {
     let address = Address::new::<Bucket>(key);
-    match look {
+    match lookup {
         types::BucketLookup::NotFound => {}
         types::BucketLookup::AccessDenied => world.findings.ownership_conflicts.push(OwnershipConflict {
             address,
@@ -161,17 +168,17 @@ fn add_bucket(
                 .to_owned(),
             adoptable: false,
         }),
-        types::BucketLookup::Found(there) => {
-            let claim = ownership_conflict::<Bucket>(key, &format!("bucket {name}"), &there.tags, desired);
-            world.findings.ownership_conflicts.extend(claim);
-            world.aws_bucket.insert(key.clone(), BucketLive::from_s3(name, there, holds.clone())?);
+        types::BucketLookup::Found(live_bucket) => {
+            let conflict = ownership_conflict::<Bucket>(key, &format!("bucket {name}"), &live_bucket.tags, desired);
+            world.findings.ownership_conflicts.extend(conflict);
+            world.aws_bucket.insert(key.clone(), BucketLive::from_s3(name, live_bucket, first_key.clone())?);
         }
     }
     Ok(())
 }
 
-/// A role on our path bears our mark from its first moment; a tag that was taken off is put back. One elsewhere cannot be
-/// taken over.
+/// Reports a role that is not ours. A role on our path was created by trimtab with tags, so if the
+/// tags are gone they are simply restored. A role on another path cannot be adopted.
 fn add_role_conflict(
     world: &mut World,
     key: &Name,
@@ -179,30 +186,30 @@ fn add_role_conflict(
     desired: &Desired,
 ) {
     let ours = role.path == role::role_path(&desired.meta.mark);
-    let claim =
+    let conflict =
         ownership_conflict::<Role>(key, &format!("role {}", role.name), &role.tags, desired);
-    let elsewhere = |claim: OwnershipConflict| {
+    let on_other_path = |conflict: OwnershipConflict| {
         OwnershipConflict {
         reason: format!("role {} is there already, at the path {}, and is not ours", role.name, role.path),
         hint:
             "a path is part of a role's ARN and cannot change, so it cannot be taken over: say another `name`"
                 .to_owned(),
         adoptable: false,
-        ..claim
+        ..conflict
     }
     };
-    let claim = claim.filter(|claim| !(ours && claim.adoptable));
-    let claim = claim.map(|claim| {
-        if claim.adoptable {
-            elsewhere(claim)
+    let conflict = conflict.filter(|conflict| !(ours && conflict.adoptable));
+    let conflict = conflict.map(|conflict| {
+        if conflict.adoptable {
+            on_other_path(conflict)
         } else {
-            claim
+            conflict
         }
     });
-    world.findings.ownership_conflicts.extend(claim);
+    world.findings.ownership_conflicts.extend(conflict);
 }
 
-/// Whose something is, when it is not ours.
+/// The conflict of a resource that we do not own; `None` if we own it or the user adopts it.
 fn ownership_conflict<K: KindName>(
     key: &Name,
     what: &str,
@@ -231,16 +238,17 @@ fn ownership_conflict<K: KindName>(
     }
 }
 
-/// What somebody attached to a role of ours: it grants more than the manifest shows.
+/// Reports managed policies that somebody attached to our role: they may grant more than the
+/// manifest shows.
 fn report_attached_policies(world: &mut World, key: &Name, live: &RoleLive, desired: &Desired) {
-    let open = desired
+    let allows_others = desired
         .aws_role
         .get(key)
         .is_some_and(|spec| spec.managed.is_none());
     let foreign = live
         .managed
         .iter()
-        .filter(|_| open)
+        .filter(|_| allows_others)
         .map(|arn| UnmanagedResource {
             what: format!("{arn} attached to role {}", live.name),
             within: key.clone(),
@@ -250,13 +258,15 @@ fn report_attached_policies(world: &mut World, key: &Name, live: &RoleLive, desi
     world.findings.unmanaged.extend(foreign);
 }
 
-/// Apps whose secrets hide their identity: `fly storage create` sets some, say.
+/// Warns of apps whose secrets take precedence over their AWS role, such as those that `fly storage
+/// create` sets.
 pub(crate) fn credential_override_warnings(fly: &FlySnapshot, desired: &Desired) -> Vec<String> {
-    // The variable is what an identity gives to an app's machines; one that gives none cannot be hidden.
+    // An app with an identity has `AWS_ROLE_ARN` in its machines' environment. Without it there is
+    // no role to override.
     let has_role = |(name, workload): (&Name, &Workload), key: &Name| {
         name.root() == *key && workload.config.env.contains_key("AWS_ROLE_ARN")
     };
-    let with_role = |key: &Name| {
+    let app_has_role = |key: &Name| {
         let machines = desired
             .fly_machine
             .iter()
@@ -265,35 +275,38 @@ pub(crate) fn credential_override_warnings(fly: &FlySnapshot, desired: &Desired)
             .fly_cron
             .iter()
             .map(|(name, spec)| (name, &spec.workload));
-        machines.chain(crons).any(|one| has_role(one, key))
+        machines
+            .chain(crons)
+            .any(|workload| has_role(workload, key))
     };
-    let warn = |(key, shot): (&Name, &crate::observe::AppSnapshot)| {
-        let asked = desired.fly_secrets.get(key);
-        // Those that the manifest sets are warned of where they stand.
-        let known = |name: &str| asked.is_some_and(|spec| spec.values.contains_key(name));
-        let there =
-            |name: &str| shot.secrets.iter().any(|secret| secret.name == name) && !known(name);
-        let found: Vec<_> = CredentialOverride::variables()
-            .filter(|(name, _)| there(name))
+    let warning_of = |(key, snapshot): (&Name, &crate::observe::AppSnapshot)| {
+        let requested = desired.fly_secrets.get(key);
+        // The manifest's own secrets are checked when the manifest is loaded.
+        let is_declared = |name: &str| requested.is_some_and(|spec| spec.values.contains_key(name));
+        let is_set_outside = |name: &str| {
+            snapshot.secrets.iter().any(|secret| secret.name == name) && !is_declared(name)
+        };
+        let overriding: Vec<_> = CredentialOverride::variables()
+            .filter(|(name, _)| is_set_outside(name))
             .collect();
-        (!found.is_empty() && with_role(key))
-            .then(|| credential_override_warning(key, &shot.fly_name, &found))
+        (!overriding.is_empty() && app_has_role(key))
+            .then(|| credential_override_warning(key, &snapshot.fly_name, &overriding))
     };
-    fly.apps.iter().filter_map(warn).collect()
+    fly.apps.iter().filter_map(warning_of).collect()
 }
 
-/// One warning for an app: what hides its identity, why, and what to do.
+/// The warning for one app: the secrets, why they take precedence, and what to do.
 fn credential_override_warning(
     key: &Name,
     fly_name: &str,
-    found: &[(&str, CredentialOverride)],
+    overriding: &[(&str, CredentialOverride)],
 ) -> String {
-    let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
-    let same = found.chunk_by(|(_, one), (_, other)| one == other);
-    let reasons: Vec<String> = same
-        .map(|same| {
-            let names: Vec<&str> = same.iter().map(|(name, _)| *name).collect();
-            format!("{} ({})", names.join(" "), same[0].1.explain())
+    let names: Vec<&str> = overriding.iter().map(|(name, _)| *name).collect();
+    let group = overriding.chunk_by(|(_, one), (_, other)| one == other);
+    let reasons: Vec<String> = group
+        .map(|group| {
+            let names: Vec<&str> = group.iter().map(|(name, _)| *name).collect();
+            format!("{} ({})", names.join(" "), group[0].1.explain())
         })
         .collect();
     let (reasons, names) = (reasons.join(", "), names.join(" "));

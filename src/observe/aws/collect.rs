@@ -1,5 +1,5 @@
-//! What of AWS concerns an environment: read in one wave, as far as the manifest's names say it, and a second one for what
-//! bears our mark and has left the manifest.
+//! Reads the state of AWS that concerns an environment: in one wave what the manifest names, and in
+//! a second wave what the environment owns but the manifest no longer has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,41 +21,42 @@ use crate::{
     model::{Name, Ownership, OwnershipMark},
 };
 
-/// What Fly calls every personal organization; tokens are never issued under it.
+/// The alias of every personal organization on Fly. Tokens are never issued under it.
 const PERSONAL_ORG_ALIAS: &str = "personal";
 
-/// Everything that was read.
+/// The state of AWS that concerns an environment.
 #[derive(Clone, Debug, Default)]
 pub struct AwsSnapshot {
-    /// The own slug of the organization on Fly.
+    /// The canonical slug of the Fly organization.
     pub fly_org_slug: Option<String>,
     /// The manifest's buckets.
     pub buckets: BTreeMap<Name, BucketSnapshot>,
-    /// The manifest's roles that are there.
+    /// The manifest's roles that exist.
     pub roles: BTreeMap<Name, RoleDescription>,
-    /// Buckets with a name like ours that the manifest does not know.
+    /// Buckets with our name prefix that the manifest does not have but that we own.
     pub undeclared_buckets: Vec<BucketSnapshot>,
-    /// Roles on our path that the manifest does not know.
+    /// Roles on our path that the manifest does not have.
     pub undeclared_roles: Vec<RoleDescription>,
-    /// The provider of the organization, and whether a role beside this environment's trusts it.
+    /// The OIDC provider of the Fly organization, and whether a role outside this environment
+    /// trusts it.
     pub provider: Option<(OidcProviderDescription, bool)>,
-    /// Facts the user should know about the reading itself.
+    /// Warnings about what could not be read.
     pub warnings: Vec<String>,
 }
 
-/// One bucket.
+/// The state of a bucket.
 #[derive(Clone, Debug)]
 pub struct BucketSnapshot {
-    /// Its name.
+    /// The bucket's name.
     pub name: String,
-    /// What was found.
+    /// What the lookup found.
     pub lookup: BucketLookup,
-    /// A key that it holds beside our own.
+    /// The key of an object other than trimtab's own, if the bucket has one.
     pub first_key: Option<String>,
 }
 
-/// Reads everything that concerns the environment. Whether the credentials are for the manifest's account is asked at
-/// the same time, and an answer of no is the only thing that is said.
+/// Reads everything on AWS that concerns the environment. Concurrently checks that the credentials
+/// are for the manifest's account; if not, only that error is reported.
 pub(crate) async fn collect(
     readers: &CloudReaders,
     desired: &Desired,
@@ -64,12 +65,42 @@ pub(crate) async fn collect(
         return Ok(AwsSnapshot::default());
     };
     let account = async { aws.check_account().await.map(drop) };
-    let (account, rest) = tokio::join!(
+    let (account, snapshot) = tokio::join!(
         account,
         Box::pin(collect_all(aws, &readers.fly, meta, desired))
     );
     account?;
-    rest
+    snapshot
+}
+
+type RoleLookup<'a> = (
+    &'a Name,
+    &'a role::RoleSpec,
+    Result<Option<RoleDescription>, CloudError>,
+);
+
+/// The declared roles that exist.
+fn existing_roles(
+    roles: Vec<RoleLookup<'_>>,
+    role_summaries: &[RoleSummary],
+) -> Result<BTreeMap<Name, RoleDescription>, CloudError> {
+    let listed: BTreeSet<&str> = role_summaries
+        .iter()
+        .map(|role| role.name.as_str())
+        .collect();
+    let mut existing = BTreeMap::new();
+    for (key, spec, role) in roles {
+        match role {
+            // IAM checks the permission for a role that does not exist without its path, so
+            // credentials that may only read roles below a path get "access denied". The list shows
+            // whether it exists.
+            Err(error)
+                if error.kind == ErrorKind::PermissionDenied
+                    && !listed.contains(spec.name.as_str()) => {}
+            role => drop(role?.and_then(|role| existing.insert(key.clone(), role))),
+        }
+    }
+    Ok(existing)
 }
 
 async fn collect_all(
@@ -88,35 +119,25 @@ async fn collect_all(
     let roles = desired.aws_role.iter().map(|(key, spec)| async move {
         Ok::<_, CloudError>((key, spec, aws.read_role(&spec.name).await))
     });
-    let (buckets, roles, names, briefs, (org, provider)) = tokio::try_join!(
+    let (buckets, roles, bucket_names, role_summaries, (org_slug, provider)) = tokio::try_join!(
         try_join_all(buckets),
         try_join_all(roles),
         aws.list_buckets(&meta.bucket_prefix),
         aws.list_roles(&path),
         read_org_and_provider(aws, fly, meta, desired),
     )?;
-    let listed: BTreeSet<&str> = briefs.iter().map(|role| role.name.as_str()).collect();
-    let mut there = BTreeMap::new();
-    for (key, spec, role) in roles {
-        match role {
-            // IAM looks for a role that is not there without its path, so who may read the roles below a path is refused.
-            Err(error)
-                if error.kind == ErrorKind::PermissionDenied
-                    && !listed.contains(spec.name.as_str()) => {}
-            role => drop(role?.and_then(|role| there.insert(key.clone(), role))),
-        }
-    }
-    let known: BTreeSet<&str> = desired
+    let existing = existing_roles(roles, &role_summaries)?;
+    let declared: BTreeSet<&str> = desired
         .aws_bucket
         .values()
         .map(|spec| spec.name.as_str())
         .collect();
-    let strangers = names
+    let undeclared = bucket_names
         .iter()
         .flatten()
-        .filter(|(name, _)| !known.contains(name.as_str()));
+        .filter(|(name, _)| !declared.contains(name.as_str()));
     let mark = &desired.meta.mark;
-    let stray_buckets = strangers.map(|(name, region)| {
+    let undeclared_buckets = undeclared.map(|(name, region)| {
         let region = if region.is_empty() {
             &meta.region
         } else {
@@ -124,55 +145,56 @@ async fn collect_all(
         };
         read_undeclared_bucket(aws, name, region, mark)
     });
-    let known: BTreeSet<&str> = desired
+    let declared: BTreeSet<&str> = desired
         .aws_role
         .values()
         .map(|spec| spec.name.as_str())
         .collect();
-    // A store of roles that does not know the prefix gives all.
-    let strangers = briefs
+    // Some IAM implementations ignore the path prefix and list all roles.
+    let undeclared = role_summaries
         .iter()
-        .filter(|role| role.path == path && !known.contains(role.name.as_str()));
-    let stray_roles = strangers.map(|role| aws.read_role(&role.name));
-    let (stray_buckets, stray_roles, provider) = tokio::try_join!(
-        try_join_all(stray_buckets),
-        try_join_all(stray_roles),
+        .filter(|role| role.path == path && !declared.contains(role.name.as_str()));
+    let undeclared_roles = undeclared.map(|role| aws.read_role(&role.name));
+    let (undeclared_buckets, undeclared_roles, provider) = tokio::try_join!(
+        try_join_all(undeclared_buckets),
+        try_join_all(undeclared_roles),
         check_provider_in_use(aws, provider, desired, &path),
     )?;
-    let (stray_buckets, unseen): (Vec<_>, Vec<_>) =
-        stray_buckets.into_iter().partition(Result::is_ok);
-    let mut warnings: Vec<String> = unseen
+    let (undeclared_buckets, unreadable): (Vec<_>, Vec<_>) =
+        undeclared_buckets.into_iter().partition(Result::is_ok);
+    let mut warnings: Vec<String> = unreadable
         .into_iter()
         .filter_map(Result::err)
         .filter(|warning| !warning.is_empty())
         .collect();
-    if names.is_none() {
+    if bucket_names.is_none() {
         warnings.push(
             "these credentials cannot list the account's buckets: those that have left the manifest are not found"
                 .to_owned(),
         );
     }
     Ok(AwsSnapshot {
-        fly_org_slug: org,
+        fly_org_slug: org_slug,
         buckets: buckets.into_iter().collect(),
-        roles: there,
-        undeclared_buckets: stray_buckets.into_iter().flatten().collect(),
-        undeclared_roles: stray_roles.into_iter().flatten().collect(),
+        roles: existing,
+        undeclared_buckets: undeclared_buckets.into_iter().flatten().collect(),
+        undeclared_roles: undeclared_roles.into_iter().flatten().collect(),
         provider,
         warnings,
     })
 }
 
-/// One bucket and whether it holds anything, which matters as soon as it is to go.
+/// Reads a bucket and whether it contains anything, which matters when it is to be deleted.
 async fn read_bucket(
     aws: &AwsReader,
     name: &str,
     region: &str,
     mark: &OwnershipMark,
 ) -> Result<BucketSnapshot, CloudError> {
-    let lock = mark.lock_key();
-    // On the heap: the SDK's futures are so large that a few of them inside each other fill a thread's stack.
-    aws.retry_while_not_found(|| Box::pin(read_bucket_once(aws, name, region, &lock)))
+    let lock_key = mark.lock_key();
+    // Box the future: the SDK's futures are so large that a few nested ones overflow a thread's
+    // stack.
+    aws.retry_while_not_found(|| Box::pin(read_bucket_once(aws, name, region, &lock_key)))
         .await
 }
 
@@ -180,28 +202,29 @@ async fn read_bucket_once(
     aws: &AwsReader,
     name: &str,
     region: &str,
-    lock: &str,
+    lock_key: &str,
 ) -> Result<BucketSnapshot, CloudError> {
-    let (look, holds) = tokio::join!(
+    let (lookup, first_key) = tokio::join!(
         aws.read_bucket(name, region),
-        aws.find_other_key(name, region, lock)
+        aws.find_other_key(name, region, lock_key)
     );
-    let look = look?;
-    let holds = match &look {
-        BucketLookup::Found(there) if there.region != region => {
-            aws.find_other_key(name, &there.region, lock).await?
+    let lookup = lookup?;
+    let first_key = match &lookup {
+        BucketLookup::Found(existing) if existing.region != region => {
+            aws.find_other_key(name, &existing.region, lock_key).await?
         }
-        BucketLookup::Found(_) => holds?,
+        BucketLookup::Found(_) => first_key?,
         BucketLookup::NotFound | BucketLookup::AccessDenied => None,
     };
     Ok(BucketSnapshot {
         name: name.to_owned(),
-        lookup: look,
-        first_key: holds,
+        lookup,
+        first_key,
     })
 }
 
-/// A bucket with a name like ours: what it is matters only if it bears our mark. Others may not even be seen.
+/// Reads a bucket with our name prefix that the manifest does not have. The inner error is a
+/// warning, or empty if the bucket is not ours.
 async fn read_undeclared_bucket(
     aws: &AwsReader,
     name: &str,
@@ -221,50 +244,53 @@ async fn read_undeclared_bucket(
     }
 }
 
-/// The organization's own slug, and the provider under it. For all but personal organizations the slug of the manifest
-/// is the own one, so both are asked at once.
+/// Reads the canonical slug of the Fly organization, and its OIDC provider. Except for personal
+/// organizations the manifest's slug is the canonical one, so both are requested concurrently.
 async fn read_org_and_provider(
     aws: &AwsReader,
     fly: &fly::FlyReader,
     meta: &AwsMeta,
     desired: &Desired,
 ) -> Result<(Option<String>, Option<OidcProviderDescription>), CloudError> {
-    let stated = desired.meta.org.as_str();
-    let guess = async {
-        let arn = oidc_provider::provider_arn(&meta.account, stated);
-        if stated == PERSONAL_ORG_ALIAS {
+    let manifest_slug = desired.meta.org.as_str();
+    let provider_by_manifest_slug = async {
+        let arn = oidc_provider::provider_arn(&meta.account, manifest_slug);
+        if manifest_slug == PERSONAL_ORG_ALIAS {
             Ok(None)
         } else {
             aws.read_oidc_provider(&arn).await
         }
     };
-    let (told, guessed) = tokio::join!(fly.get_org_raw_slug(stated), guess);
-    let own = match told {
-        Ok(own) => own,
-        // A token for one organization may not be let near its settings.
+    let (raw_slug, guessed_provider) = tokio::join!(
+        fly.get_org_raw_slug(manifest_slug),
+        provider_by_manifest_slug
+    );
+    let canonical = match raw_slug {
+        Ok(canonical) => canonical,
+        // A token that is limited to one organization may not read the organization itself.
         Err(error)
-            if stated != PERSONAL_ORG_ALIAS
+            if manifest_slug != PERSONAL_ORG_ALIAS
                 && matches!(
                     error.kind,
                     ErrorKind::PermissionDenied | ErrorKind::NotFound
                 ) =>
         {
-            stated.to_owned()
+            manifest_slug.to_owned()
         }
         Err(_) if requested_provider(desired).is_none() => return Ok((None, None)),
         Err(error) => return Err(error),
     };
-    if own == stated {
-        return Ok((Some(own), guessed?));
+    if canonical == manifest_slug {
+        return Ok((Some(canonical), guessed_provider?));
     }
-    let there = aws
-        .read_oidc_provider(&oidc_provider::provider_arn(&meta.account, &own))
+    let existing = aws
+        .read_oidc_provider(&oidc_provider::provider_arn(&meta.account, &canonical))
         .await?;
-    Ok((Some(own), there))
+    Ok((Some(canonical), existing))
 }
 
-/// Whether the environment is being removed: then it is looked at with its own manifest, and nothing asks for the shared
-/// provider any more.
+/// Whether the environment is being destroyed. It is then observed with its full manifest, but
+/// nothing needs the shared provider any more.
 fn is_being_destroyed(desired: &Desired) -> bool {
     desired
         .meta
@@ -273,7 +299,7 @@ fn is_being_destroyed(desired: &Desired) -> bool {
         .is_some_and(|aws| aws.is_destroying)
 }
 
-/// The provider, if it is asked for.
+/// The name of the OIDC provider, if the manifest needs it.
 pub(crate) fn requested_provider(desired: &Desired) -> Option<&Name> {
     desired
         .aws_provider
@@ -282,7 +308,8 @@ pub(crate) fn requested_provider(desired: &Desired) -> Option<&Name> {
         .filter(|_| !is_being_destroyed(desired))
 }
 
-/// Whether a role beside this environment's trusts the provider. It is asked only where the provider could go.
+/// Finds out whether a role outside this environment trusts the provider. All roles are only listed
+/// if the provider could be deleted.
 async fn check_provider_in_use(
     aws: &AwsReader,
     provider: Option<OidcProviderDescription>,
@@ -298,13 +325,13 @@ async fn check_provider_in_use(
         return Ok(Some((provider, true)));
     }
     let roles = aws.list_roles("/").await?;
-    let asked = |name: &str| {
+    let is_ours = |name: &str| {
         !is_being_destroyed(desired) && desired.aws_role.values().any(|spec| spec.name == name)
     };
-    let other = |role: &&RoleSummary| role.path != path || asked(&role.name);
-    let used = roles
+    let is_outside = |role: &&RoleSummary| role.path != path || is_ours(&role.name);
+    let is_used = roles
         .iter()
-        .filter(other)
+        .filter(is_outside)
         .any(|role| role.trusts(&provider.arn));
-    Ok(Some((provider, used)))
+    Ok(Some((provider, is_used)))
 }

@@ -1,4 +1,4 @@
-//! From what AWS reports to live records.
+//! Reads the state of AWS and matches it to the resources of the manifest.
 
 pub(super) mod assemble;
 pub(super) mod collect;

@@ -1,5 +1,6 @@
-//! What an environment has on AWS although its manifest names no account any more: nobody looks there then, so it would
-//! stay for good, and a role could still be taken.
+//! Detects what an environment still has on AWS although its manifest no longer names an AWS
+//! account. AWS is not read then, so these resources would stay forever, and the roles could still
+//! be assumed.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,10 @@ use crate::{
     model::{Address, Name},
 };
 
-/// The variable by which AWS's SDKs know the role of a machine.
+/// The environment variable from which AWS SDKs take the role.
 const ROLE_ARN_VARIABLE: &str = "AWS_ROLE_ARN";
 
-/// A claim for each role of this environment that its machines still name.
+/// A conflict for each role of this environment that its machines still name.
 pub(crate) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<OwnershipConflict> {
     if desired.meta.aws.is_some() {
         return Vec::new();
@@ -24,13 +25,13 @@ pub(crate) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<O
         .fly_machine
         .iter()
         .map(|(name, live)| (name, &live.workload));
-    let all = machines.chain(
+    let workloads = machines.chain(
         world
             .fly_cron
             .iter()
             .map(|(name, live)| (name, &live.workload)),
     );
-    let ours = all.filter_map(|(name, live)| {
+    let role_and_app = workloads.filter_map(|(name, live)| {
         let (_, role) = live
             .config
             .env
@@ -38,8 +39,8 @@ pub(crate) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<O
             .split_once(&format!(":role{path}"))?;
         Some((Name::parse(role).ok()?, name.root()))
     });
-    let roles: BTreeMap<Name, Name> = ours.collect();
-    let claim = |(role, app): (Name, Name)| OwnershipConflict {
+    let roles: BTreeMap<Name, Name> = role_and_app.collect();
+    let to_conflict = |(role, app): (Name, Name)| OwnershipConflict {
         reason: format!(
             "role {role} was made for this environment and app {app} takes it, but the manifest has no [aws]: the role \
              would stay and be forgotten, and so would buckets"
@@ -50,5 +51,5 @@ pub(crate) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<O
         address: Address::new::<Role>(&role),
         adoptable: false,
     };
-    roles.into_iter().map(claim).collect()
+    roles.into_iter().map(to_conflict).collect()
 }

@@ -1,4 +1,5 @@
-//! What is in an app besides its machines: volumes, secrets, addresses, certificates.
+//! Matches what an app has besides machines (volumes, secrets, IP addresses, certificates) to the
+//! resources of the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,66 +20,71 @@ use crate::{
     model::{Name, OwnershipMark, ResourceMap, ResourceRef, resources_in_app},
 };
 
-/// A name inside an app from parts that come from outside; characters that no name may hold become `-`.
+/// Builds a resource name inside an app from parts that come from the API. Characters that a name
+/// may not contain become `-`.
 pub(crate) fn name_in_app(app: &Name, parts: &[&str]) -> Name {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-    let clean = |part: &&str| {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let sanitize = |part: &&str| {
         part.chars()
-            .map(|c| if fits(c) { c } else { '-' })
+            .map(|c| if is_allowed(c) { c } else { '-' })
             .collect::<String>()
     };
-    let text = parts.iter().map(clean).collect::<Vec<_>>().join("/");
+    let text = parts.iter().map(sanitize).collect::<Vec<_>>().join("/");
     app.child(&text).unwrap_or_else(|_| app.clone())
 }
 
-/// Volumes by slot: the one a slot's machine holds, then free ones. What is left is ours when the manifest knows its
-/// name or a machine of ours holds it, and left alone otherwise.
+/// Assigns volumes to the volume slots of the manifest: first the volume that the slot's machine
+/// has attached, then unattached ones. A remaining volume is managed (and so planned for deletion)
+/// if the manifest has volumes of its name or one of our machines has it attached; otherwise it is
+/// unmanaged.
 pub(crate) fn assign_volumes(
     app: &ResourceRef<App>,
     desired: &Desired,
-    shot: &[wire::VolumeResponse],
+    live: &[wire::VolumeResponse],
     machines: &ResourceMap<WorkloadLive>,
     protected: bool,
 ) -> (ResourceMap<VolumeLive>, Vec<UnmanagedResource>) {
     let slots: BTreeMap<&Name, &VolumeSpec> =
         resources_in_app(&desired.fly_volume, app.name()).collect();
-    let mut left: Vec<VolumeLive> = shot
+    let mut remaining: Vec<VolumeLive> = live
         .iter()
         .map(|volume| VolumeLive::from_wire(app, volume, protected))
         .collect();
-    left.sort_by(|a, b| (!a.host_ok, &a.id).cmp(&(!b.host_ok, &b.id)));
-    let mut table = ResourceMap::new();
-    let holder: BTreeMap<&str, &Name> = machines
+    // Prefer volumes on reachable hosts; the id makes the order deterministic.
+    remaining.sort_by(|a, b| (!a.host_ok, &a.id).cmp(&(!b.host_ok, &b.id)));
+    let mut assigned = ResourceMap::new();
+    let slots_by_machine: BTreeMap<&str, &Name> = machines
         .iter()
         .map(|(name, machine)| (machine.id.as_str(), name))
         .collect();
     for pass in [VolumeMatch::Attached, VolumeMatch::Unattached] {
         for (name, slot) in &slots {
-            if table.contains_key(*name) {
+            if assigned.contains_key(*name) {
                 continue;
             }
-            let fits = |volume: &VolumeLive| {
-                let here = volume.volume == slot.volume && volume.region == slot.region;
-                here && pass.accepts(volume, name, &holder, desired)
+            let is_match = |volume: &VolumeLive| {
+                let has_same_identity =
+                    volume.volume == slot.volume && volume.region == slot.region;
+                has_same_identity && pass.accepts(volume, name, &slots_by_machine, desired)
             };
-            if let Some(at) = left.iter().position(fits) {
-                table.insert((*name).clone(), left.remove(at));
+            if let Some(index) = remaining.iter().position(is_match) {
+                assigned.insert((*name).clone(), remaining.remove(index));
             }
         }
     }
-    let known: BTreeSet<&str> = slots.values().map(|slot| slot.volume.as_str()).collect();
+    let declared_names: BTreeSet<&str> = slots.values().map(|slot| slot.volume.as_str()).collect();
     let mut unmanaged = Vec::new();
-    for volume in left {
-        let held = volume
+    for volume in remaining {
+        let is_attached_to_ours = volume
             .attached_machine
             .as_deref()
-            .is_some_and(|machine| holder.contains_key(machine));
-        if held || known.contains(volume.volume.as_str()) {
+            .is_some_and(|machine| slots_by_machine.contains_key(machine));
+        if is_attached_to_ours || declared_names.contains(volume.volume.as_str()) {
             let name = name_in_app(
                 app.name(),
                 &[&volume.volume, volume.region.as_str(), &volume.id],
             );
-            table.insert(name, volume);
+            assigned.insert(name, volume);
         } else {
             unmanaged.push(UnmanagedResource {
                 what: format!(
@@ -91,15 +97,15 @@ pub(crate) fn assign_volumes(
             });
         }
     }
-    (table, unmanaged)
+    (assigned, unmanaged)
 }
 
-/// The two ways a slot finds its volume.
+/// The two passes in which volumes are assigned to slots.
 #[derive(Clone, Copy)]
 enum VolumeMatch {
-    /// The machine of the slot holds it.
+    /// The volume is attached to the machine that the slot belongs to.
     Attached,
-    /// Nobody holds it.
+    /// The volume is not attached.
     Unattached,
 }
 
@@ -108,39 +114,40 @@ impl VolumeMatch {
         self,
         volume: &VolumeLive,
         slot: &Name,
-        holder: &BTreeMap<&str, &Name>,
+        slots_by_machine: &BTreeMap<&str, &Name>,
         desired: &Desired,
     ) -> bool {
-        let held_by = volume
+        let attached_slot = volume
             .attached_machine
             .as_deref()
-            .and_then(|machine| holder.get(machine));
-        let wants = |spec: &MachineSpec| {
+            .and_then(|machine| slots_by_machine.get(machine));
+        let needs_volume = |spec: &MachineSpec| {
             spec.volume
                 .as_ref()
                 .is_some_and(|volume| volume.name() == slot)
         };
         match self {
-            Self::Attached => held_by
+            Self::Attached => attached_slot
                 .and_then(|name| desired.fly_machine.get(*name))
-                .is_some_and(wants),
+                .is_some_and(needs_volume),
             Self::Unattached => volume.attached_machine.is_none(),
         }
     }
 }
 
-/// Secrets with what machines remember of them.
+/// Joins an app's secrets with the fingerprints recorded in machine metadata. Secrets that neither
+/// the manifest nor any record names are unmanaged.
 pub(crate) fn match_secrets(
     app: &ResourceRef<App>,
     desired: &Desired,
-    shot: &[wire::AppSecret],
+    live: &[wire::AppSecret],
     records: &[SecretsRecord],
     has_machines: bool,
 ) -> (Option<SecretsLive>, Vec<UnmanagedResource>) {
     let spec = desired.fly_secrets.get(app.name());
     let mut present = BTreeMap::new();
     let mut unmanaged = Vec::new();
-    for wire::AppSecret { name, digest } in shot
+    for wire::AppSecret { name, digest } in live
         .iter()
         .filter(|secret| !OwnershipMark::is_label(&secret.name))
     {
@@ -148,11 +155,12 @@ pub(crate) fn match_secrets(
             .iter()
             .filter_map(|record| record.0.get(name))
             .collect();
-        let same = recorded.iter().find(|recorded| recorded.digest == *digest);
-        let known = !recorded.is_empty();
-        let asked = spec
+        // Only a fingerprint that was recorded with the current digest belongs to the current value.
+        let matching = recorded.iter().find(|recorded| recorded.digest == *digest);
+        let is_known = !recorded.is_empty();
+        let is_declared = spec
             .is_some_and(|spec| spec.values.contains_key(name) || spec.left_alone.contains(name));
-        if !known && !asked {
+        if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
                 what: format!("secret {name}"),
                 within: app.name().clone(),
@@ -161,13 +169,13 @@ pub(crate) fn match_secrets(
             });
             continue;
         }
-        let fingerprint = same.map(|recorded| recorded.fingerprint.clone());
+        let fingerprint = matching.map(|recorded| recorded.fingerprint.clone());
         present.insert(
             name.clone(),
             SecretLive {
                 digest: digest.clone(),
                 fingerprint,
-                known,
+                known: is_known,
             },
         );
     }
@@ -185,32 +193,35 @@ pub(crate) fn match_secrets(
     )
 }
 
-/// Addresses. An app whose manifest does not speak of addresses keeps those it has besides the usual two.
+/// Matches IP addresses. If the manifest does not list the app's addresses, those beyond the
+/// default two are unmanaged.
 pub(crate) fn match_ips(
     app: &ResourceRef<App>,
     desired: &Desired,
-    shot: &[wire::IpAssignment],
+    live: &[wire::IpAssignment],
 ) -> (ResourceMap<IpLive>, Vec<UnmanagedResource>) {
     let specs: Vec<(&Name, &IpSpec)> = resources_in_app(&desired.fly_ip, app.name()).collect();
-    let strict =
+    // When the manifest lists addresses, or the app is to be deleted, all addresses are managed.
+    let is_exclusive =
         specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
-    // Of two that would do, the older one is ours: lists come in no order, and DNS may point at it.
-    let mut shot: Vec<&wire::IpAssignment> = shot.iter().filter(|ip| !ip.egress).collect();
-    shot.sort_by(|a, b| (&a.created_at, &a.ip).cmp(&(&b.created_at, &b.ip)));
-    let mut left: Vec<IpLive> = shot
+    // Prefer the older of two matching addresses, since DNS records may point to it. Lists are
+    // unordered.
+    let mut live: Vec<&wire::IpAssignment> = live.iter().filter(|ip| !ip.egress).collect();
+    live.sort_by(|a, b| (&a.created_at, &a.ip).cmp(&(&b.created_at, &b.ip)));
+    let mut remaining: Vec<IpLive> = live
         .into_iter()
         .map(|ip| IpLive::from_wire(app, ip))
         .collect();
-    let mut table = ResourceMap::new();
+    let mut assigned = ResourceMap::new();
     for (name, spec) in specs {
-        if let Some(at) = left.iter().position(|ip| ip.satisfies(spec)) {
-            table.insert(name.clone(), left.remove(at));
+        if let Some(index) = remaining.iter().position(|ip| ip.satisfies(spec)) {
+            assigned.insert(name.clone(), remaining.remove(index));
         }
     }
     let mut unmanaged = Vec::new();
-    for ip in left {
-        if strict {
-            table.insert(
+    for ip in remaining {
+        if is_exclusive {
+            assigned.insert(
                 name_in_app(app.name(), &[ip.kind.as_str(), &ip.address]),
                 ip,
             );
@@ -223,24 +234,24 @@ pub(crate) fn match_ips(
             });
         }
     }
-    (table, unmanaged)
+    (assigned, unmanaged)
 }
 
-/// Certificates. One that the manifest does not name is left alone: certificates bear no mark, and a customer's may be
-/// among them.
+/// Matches certificates. One that the manifest does not name is unmanaged: certificates carry no
+/// ownership mark, and it may be a customer's domain.
 pub(crate) fn match_certificates(
     app: &ResourceRef<App>,
     desired: &Desired,
-    shot: &[wire::CertificateSummary],
+    live: &[wire::CertificateSummary],
 ) -> (ResourceMap<CertificateLive>, Vec<UnmanagedResource>) {
-    let mut table = ResourceMap::new();
+    let mut assigned = ResourceMap::new();
     let mut unmanaged = Vec::new();
-    for certificate in shot {
+    for certificate in live {
         let live = CertificateLive::from_wire(app, certificate);
         let name = name_in_app(app.name(), &[&live.hostname]);
         if desired.fly_certificate.contains_key(&name) || !desired.fly_app.contains_key(app.name())
         {
-            table.insert(name, live);
+            assigned.insert(name, live);
         } else {
             unmanaged.push(UnmanagedResource {
                 what: format!("certificate {}", live.hostname),
@@ -250,5 +261,5 @@ pub(crate) fn match_certificates(
             });
         }
     }
-    (table, unmanaged)
+    (assigned, unmanaged)
 }

@@ -1,5 +1,5 @@
-//! A snapshot and the manifest's names make a world: every live object under the name that the manifest gives it, or
-//! under one of its own.
+//! Assembles the world from a Fly snapshot: every live object gets the name that the manifest has
+//! for it, or a generated one.
 
 use super::{
     app_resources,
@@ -24,7 +24,7 @@ use crate::{
     model::{Address, Name, Ownership, OwnershipMark, ResourceMap, ResourceRef, resources_in_app},
 };
 
-/// Process groups of machines that flyctl makes for a moment and removes itself.
+/// Process groups of temporary machines that flyctl creates and removes itself.
 const TEMPORARY_GROUPS: [&str; 4] = [
     release::RELEASE_COMMAND_GROUP,
     "fly_app_console",
@@ -32,72 +32,99 @@ const TEMPORARY_GROUPS: [&str; 4] = [
     "release_command",
 ];
 
-/// Puts everything together.
+/// Assembles the Fly part of the world.
 pub(crate) fn assemble(snapshot: &FlySnapshot, desired: &Desired) -> Result<World, CloudError> {
     let mut world = World::default();
     world.findings.warnings.clone_from(&snapshot.warnings);
-    for (key, shot) in &snapshot.apps {
-        match &shot.existence {
+    for (key, snapshot) in &snapshot.apps {
+        match &snapshot.existence {
             AppExistence::NameFree => {}
             AppExistence::NameTaken => world
                 .findings
                 .ownership_conflicts
-                .push(ownership::name_taken_conflict(key, &shot.fly_name)),
-            AppExistence::Exists(app) => add_app(&mut world, key, shot, app, desired)?,
+                .push(ownership::name_taken_conflict(key, &snapshot.fly_name)),
+            AppExistence::Exists(app) => add_app(&mut world, key, snapshot, app, desired)?,
         }
     }
     world.findings.unmanaged.sort();
     Ok(world)
 }
 
-/// One app that is there.
+/// Adds an existing app and everything in it.
 fn add_app(
     world: &mut World,
     key: &Name,
-    shot: &AppSnapshot,
+    snapshot: &AppSnapshot,
     app: &crate::clouds::fly::wire::AppResponse,
     desired: &Desired,
 ) -> Result<(), CloudError> {
     let reference: ResourceRef<App> = ResourceRef::new(key.clone());
     let mark = &desired.meta.mark;
     let read = |machine| WorkloadLive::from_wire(&reference, machine, mark);
-    let all: Vec<WorkloadLive> = shot.machines.iter().map(read).collect::<Result<_, _>>()?;
-    let labels = shot
+    let workloads: Vec<WorkloadLive> = snapshot
+        .machines
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()?;
+    let labels = snapshot
         .secrets
         .iter()
         .map(|secret| secret.name.clone())
         .filter(|name| OwnershipMark::is_label(name))
         .collect();
     let app = AppLive::from_wire(app, labels);
-    let claim = ownership::ownership_conflict(key, &app, &all, ownership::is_empty(shot), mark);
-    let release = read_release(&reference, desired, &all);
+    let conflict =
+        ownership::ownership_conflict(key, &app, &workloads, ownership::is_empty(snapshot), mark);
+    let release = read_release(&reference, desired, &workloads);
     world
         .fly_release
         .extend(release.map(|release| (key.clone(), release)));
-    let (machines, left_alone) = separate_unmanaged(key, all);
-    world.findings.unmanaged.extend(left_alone);
+    let (machines, unmanaged) = separate_unmanaged(key, workloads);
+    world.findings.unmanaged.extend(unmanaged);
     world.findings.unmanaged.extend(
         machines
             .iter()
             .filter_map(|machine| unmanaged_settings(key, machine)),
     );
-    let adopted = desired.meta.adopt.contains(&Address::new::<App>(key));
+    let is_adopted = desired.meta.adopt.contains(&Address::new::<App>(key));
     world
         .findings
         .ownership_conflicts
-        .extend(claim.filter(|claim| !(adopted && claim.adoptable)));
+        .extend(conflict.filter(|conflict| !(is_adopted && conflict.adoptable)));
     let protected = app.is_protected();
     world.fly_app.insert(key.clone(), app);
 
+    add_secrets(world, &reference, &machines, snapshot, desired);
+    let (ips, unmanaged) = app_resources::match_ips(&reference, desired, &snapshot.ips);
+    world.findings.unmanaged.extend(unmanaged);
+    world.fly_ip.extend(ips);
+    let (certificates, unmanaged) =
+        app_resources::match_certificates(&reference, desired, &snapshot.certificates);
+    world.findings.unmanaged.extend(unmanaged);
+    world.fly_certificate.extend(certificates);
+
+    add_machines_and_volumes(world, &reference, machines, snapshot, protected, desired);
+    Ok(())
+}
+
+/// Adds the secrets of an app, with the fingerprints that its machines record.
+fn add_secrets(
+    world: &mut World,
+    app: &ResourceRef<App>,
+    machines: &[WorkloadLive],
+    snapshot: &AppSnapshot,
+    desired: &Desired,
+) {
     let records: Vec<SecretsRecord> = machines.iter().map(WorkloadLive::secrets_record).collect();
-    let (secrets, left) = app_resources::match_secrets(
-        &reference,
+    let (secrets, unmanaged) = app_resources::match_secrets(
+        app,
         desired,
-        &shot.secrets,
+        &snapshot.secrets,
         &records,
         !machines.is_empty(),
     );
-    world.findings.unmanaged.extend(left);
+    world.findings.unmanaged.extend(unmanaged);
+    // The newest version that any machine was started with.
     let version = machines
         .iter()
         .filter_map(|machine| {
@@ -110,49 +137,54 @@ fn add_app(
         .max();
     world
         .fly_secrets
-        .extend(secrets.map(|secrets| (key.clone(), SecretsLive { version, ..secrets })));
-    let (ips, left) = app_resources::match_ips(&reference, desired, &shot.ips);
-    world.findings.unmanaged.extend(left);
-    world.fly_ip.extend(ips);
-    let (certificates, left) =
-        app_resources::match_certificates(&reference, desired, &shot.certificates);
-    world.findings.unmanaged.extend(left);
-    world.fly_certificate.extend(certificates);
+        .extend(secrets.map(|secrets| (app.name().clone(), SecretsLive { version, ..secrets })));
+}
 
+/// Adds the cron machines, the machines and the volumes of an app. Machines are assigned to slots
+/// first, because a volume belongs to the slot of the machine that has it attached.
+fn add_machines_and_volumes(
+    world: &mut World,
+    app: &ResourceRef<App>,
+    machines: Vec<WorkloadLive>,
+    snapshot: &AppSnapshot,
+    protected: bool,
+    desired: &Desired,
+) {
+    let key = app.name();
     let (crons, machines) = assign_crons(key, machines, desired);
     world.fly_cron.extend(
         crons
             .into_iter()
             .map(|(name, workload)| (name, CronLive { workload })),
     );
-    let wanted = resources_in_app(&desired.fly_machine, key)
+    let slots = resources_in_app(&desired.fly_machine, key)
         .map(|(name, spec)| (name.clone(), spec))
         .collect();
     let slots::SlotAssignment {
         machines,
         mut successors,
         retired,
-    } = slots::assign(&wanted, machines);
-    let (volumes, left) =
-        app_resources::assign_volumes(&reference, desired, &shot.volumes, &machines, protected);
-    world.findings.unmanaged.extend(left);
+    } = slots::assign(&slots, machines);
+    let (volumes, unmanaged) =
+        app_resources::assign_volumes(app, desired, &snapshot.volumes, &machines, protected);
+    world.findings.unmanaged.extend(unmanaged);
     let by_id: std::collections::BTreeMap<&str, &Name> = volumes
         .iter()
         .map(|(name, volume)| (volume.id.as_str(), name))
         .collect();
-    let mut held = |workload: WorkloadLive| {
+    let mut to_live = |workload: WorkloadLive| {
         let id = workload
             .config
             .mounts
             .first()
             .map(|mount| mount.volume.clone())
             .filter(|id| !id.is_empty());
-        let named = |id: &String| {
+        let to_ref = |id: &String| {
             by_id
                 .get(id.as_str())
                 .map(|name| ResourceRef::<Volume>::new((*name).clone()))
         };
-        let volume = id.map(|id| (id.clone(), named(&id)));
+        let volume = id.map(|id| (id.clone(), to_ref(&id)));
         let successor = successors.remove(&workload.id).map(Box::new);
         let retired = retired.contains(&workload.id);
         MachineLive {
@@ -165,30 +197,30 @@ fn add_app(
     world.fly_machine.extend(
         machines
             .into_iter()
-            .map(|(name, workload)| (name, held(workload))),
+            .map(|(name, workload)| (name, to_live(workload))),
     );
     world.fly_volume.extend(volumes);
-    Ok(())
 }
 
-/// What the machines of an app remember of its releases. There is nothing to say when the manifest has no release command
-/// and none has left anything.
+/// Reads the state of an app's releases from machine metadata. `None` if the manifest has no
+/// release command and no release command machine is left over.
 fn read_release(
     app: &ResourceRef<App>,
     desired: &Desired,
-    all: &[WorkloadLive],
+    workloads: &[WorkloadLive],
 ) -> Option<ReleaseLive> {
     let ours = || {
-        all.iter()
+        workloads
+            .iter()
             .filter(|machine| machine.ownership == Ownership::Ours)
     };
     let (commands, machines): (Vec<_>, Vec<_>) =
         ours().partition(|machine| machine.process_group() == release::RELEASE_COMMAND_GROUP);
-    let leftover = |machine: &&WorkloadLive| LeftoverMachine {
+    let to_leftover = |machine: &&WorkloadLive| LeftoverMachine {
         id: machine.id.clone(),
         state: machine.state.clone(),
     };
-    let leftovers: Vec<LeftoverMachine> = commands.iter().map(leftover).collect();
+    let leftovers: Vec<LeftoverMachine> = commands.iter().map(to_leftover).collect();
     if leftovers.is_empty() && !desired.fly_release.contains_key(app.name()) {
         return None;
     }
@@ -196,12 +228,12 @@ fn read_release(
         OwnershipMark::RELEASE_KEY,
         OwnershipMark::RELEASE_COMMAND_SUCCEEDED_KEY,
     ];
-    let remembered = machines
+    let releases = machines
         .iter()
         .flat_map(|machine| keys.map(|key| machine.metadata.get(key)));
     Some(ReleaseLive {
         app: app.clone(),
-        done: remembered.flatten().cloned().collect(),
+        done: releases.flatten().cloned().collect(),
         witness: machines
             .iter()
             .find(|machine| machine.health.host_ok && !machine.health.cordoned)
@@ -210,7 +242,7 @@ fn read_release(
     })
 }
 
-/// What a machine holds that a manifest cannot say.
+/// Reports the settings of a machine that a manifest cannot express.
 fn unmanaged_settings(key: &Name, machine: &WorkloadLive) -> Option<UnmanagedResource> {
     (!machine.unknown.is_empty()).then(|| UnmanagedResource {
         what: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
@@ -220,40 +252,42 @@ fn unmanaged_settings(key: &Name, machine: &WorkloadLive) -> Option<UnmanagedRes
     })
 }
 
-/// Separates what is left alone: machines that exist for a moment only, and machines of another owner in our app.
+/// Separates managed machines from unmanaged ones: temporary machines, and machines of another
+/// owner in our app.
 fn separate_unmanaged(
     key: &Name,
-    all: Vec<WorkloadLive>,
+    workloads: Vec<WorkloadLive>,
 ) -> (Vec<WorkloadLive>, Vec<UnmanagedResource>) {
-    let foreign_only = !all
+    let has_only_foreign = !workloads
         .iter()
         .any(|machine| machine.ownership == Ownership::Ours);
-    let why = |machine: &WorkloadLive| {
-        let destroys_itself = machine
+    let reason = |machine: &WorkloadLive| {
+        let is_auto_destroy = machine
             .raw
             .get("auto_destroy")
             .and_then(serde_json::Value::as_bool)
             == Some(true);
         match &machine.ownership {
             Ownership::Ours if machine.process_group() == release::RELEASE_COMMAND_GROUP => None,
-            _ if TEMPORARY_GROUPS.contains(&machine.process_group()) || destroys_itself => {
+            _ if TEMPORARY_GROUPS.contains(&machine.process_group()) || is_auto_destroy => {
                 Some("it is temporary".to_owned())
             }
-            Ownership::Foreign(mark) if !foreign_only => Some(format!(
+            Ownership::Foreign(mark) if !has_only_foreign => Some(format!(
                 "it belongs to {}/{}",
                 mark.project, mark.environment
             )),
             _ => None,
         }
     };
-    let mut left_alone = Vec::new();
-    let mut ours = Vec::new();
-    for machine in all {
-        match why(&machine) {
-            // Machines of our release commands are no machines of a group; see `release`.
+    let mut unmanaged = Vec::new();
+    let mut managed = Vec::new();
+    for machine in workloads {
+        match reason(&machine) {
+            // Machines of our release commands do not belong to a process group; `read_release`
+            // handles them.
             None if machine.process_group() == release::RELEASE_COMMAND_GROUP => {}
-            None => ours.push(machine),
-            Some(why) => left_alone.push(UnmanagedResource {
+            None => managed.push(machine),
+            Some(reason) => unmanaged.push(UnmanagedResource {
                 what: format!(
                     "machine {} ({}, {})",
                     machine.id,
@@ -261,13 +295,13 @@ fn separate_unmanaged(
                     machine.process_group()
                 ),
                 within: key.clone(),
-                // A machine of another owner is not ours to take along.
+                // Deleting the app would also delete this machine of another owner.
                 loss: matches!(machine.ownership, Ownership::Foreign(_)).then_some(DataLoss::App),
-                why,
+                why: reason,
             }),
         }
     }
-    (ours, left_alone)
+    (managed, unmanaged)
 }
 
 /// Cron machines by name: the one that remembers it, or the one that Fly calls so. A machine with a schedule that the
@@ -277,32 +311,33 @@ fn assign_crons(
     machines: Vec<WorkloadLive>,
     desired: &Desired,
 ) -> (ResourceMap<WorkloadLive>, Vec<WorkloadLive>) {
-    let mut table = ResourceMap::new();
-    let mut rest = Vec::new();
+    let mut assigned = ResourceMap::new();
+    let mut others = Vec::new();
     for machine in machines {
-        let marked = machine
+        let recorded = machine
             .marked_name()
             .filter(|_| machine.ownership == Ownership::Ours);
-        let by_mark = marked.filter(|name| desired.fly_cron.contains_key(name));
+        let by_mark = recorded.filter(|name| desired.fly_cron.contains_key(name));
         let by_name = resources_in_app(&desired.fly_cron, key)
             .find(|(_, spec)| spec.machine == machine.machine);
         let name = by_mark.or_else(|| by_name.map(|(name, _)| name.clone()));
         match name {
-            Some(name) if name.root() == *key && !table.contains_key(&name) => {
-                table.insert(name, machine);
+            Some(name) if name.root() == *key && !assigned.contains_key(&name) => {
+                assigned.insert(name, machine);
             }
             _ if machine.config.schedule.is_some() => {
-                let own = app_resources::name_in_app(key, &[&machine.machine]);
-                let taken = table.contains_key(&own) || desired.fly_cron.contains_key(&own);
-                let own = if taken {
+                let generated = app_resources::name_in_app(key, &[&machine.machine]);
+                let is_taken =
+                    assigned.contains_key(&generated) || desired.fly_cron.contains_key(&generated);
+                let generated = if is_taken {
                     app_resources::name_in_app(key, &[&machine.machine, &machine.id])
                 } else {
-                    own
+                    generated
                 };
-                table.insert(own, machine);
+                assigned.insert(generated, machine);
             }
-            _ => rest.push(machine),
+            _ => others.push(machine),
         }
     }
-    (table, rest)
+    (assigned, others)
 }

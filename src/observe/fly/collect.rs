@@ -1,4 +1,4 @@
-//! The reading itself: as few waves of requests as the API allows, and nothing decided yet.
+//! Reads the state of Fly in as few waves of requests as the API allows, without interpreting it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,47 +13,47 @@ use crate::{
     model::{Name, OwnershipMark},
 };
 
-/// Everything that was read.
+/// The state of Fly that concerns an environment.
 #[derive(Clone, Debug, Default)]
 pub struct FlySnapshot {
-    /// Each app by its key.
+    /// The apps by their key in the manifest.
     pub apps: BTreeMap<Name, AppSnapshot>,
-    /// Facts the user should know about the reading itself.
+    /// Warnings about what could not be read.
     pub warnings: Vec<String>,
 }
 
-/// One app and everything in it.
+/// An app and everything in it.
 #[derive(Clone, Debug, Default)]
 pub struct AppSnapshot {
-    /// Its name on Fly.
+    /// The app's name on Fly.
     pub fly_name: String,
-    /// Whether it is there.
+    /// Whether the app exists.
     pub existence: AppExistence,
-    /// Its machines.
+    /// The machines that are not destroyed.
     pub machines: Vec<wire::MachineResponse>,
-    /// Its volumes.
+    /// The volumes that are not destroyed.
     pub volumes: Vec<wire::VolumeResponse>,
-    /// Its secrets.
+    /// The names and digests of the secrets, including ownership labels.
     pub secrets: Vec<wire::AppSecret>,
-    /// Its addresses.
+    /// The assigned IP addresses.
     pub ips: Vec<wire::IpAssignment>,
-    /// Its certificates.
+    /// The certificates.
     pub certificates: Vec<wire::CertificateSummary>,
 }
 
-/// Whether an app is there.
+/// Whether an app exists.
 #[derive(Clone, Debug, Default)]
 pub enum AppExistence {
-    /// The name is free.
+    /// The name is not taken.
     #[default]
     NameFree,
-    /// The name is taken, and this token cannot see the app.
+    /// The name is taken by an app that this token cannot access.
     NameTaken,
-    /// It is there.
+    /// The app exists.
     Exists(wire::AppResponse),
 }
 
-/// Reads everything that concerns the environment.
+/// Reads everything on Fly that concerns the environment.
 pub(crate) async fn collect(
     reader: &FlyReader,
     desired: &Desired,
@@ -62,38 +62,39 @@ pub(crate) async fn collect(
         .fly_app
         .iter()
         .map(|(key, spec)| collect_app(reader, key, &spec.name));
-    let (mut shots, marked) =
+    let (mut snapshots, undeclared) =
         tokio::try_join!(try_join_all(named), list_undeclared_apps(reader, desired))?;
     let mut snapshot = FlySnapshot::default();
-    match marked {
-        Some(orphans) => {
-            let orphans = orphans.iter().map(|(key, name)| collect_app(reader, key, name));
-            shots.extend(try_join_all(orphans).await?);
+    match undeclared {
+        Some(undeclared_apps) => {
+            let undeclared_apps = undeclared_apps.iter().map(|(key, name)| collect_app(reader, key, name));
+            snapshots.extend(try_join_all(undeclared_apps).await?);
         }
-        None if !shots.iter().any(|(_, shot)| matches!(shot.existence, AppExistence::Exists(_))) => {
-            let doing = format!("list the machines of the organization {}", desired.meta.org);
-            let what = "this token cannot, and it sees none of the apps: it is for another organization";
-            return Err(CloudError::new(doing, ErrorKind::PermissionDenied, what));
+        None if !snapshots.iter().any(|(_, snapshot)| matches!(snapshot.existence, AppExistence::Exists(_))) => {
+            let operation = format!("list the machines of the organization {}", desired.meta.org);
+            let message = "this token cannot, and it sees none of the apps: it is for another organization";
+            return Err(CloudError::new(operation, ErrorKind::PermissionDenied, message));
         }
         None => snapshot.warnings.push(format!(
             "this token cannot list the organization `{}`: apps that have left the manifest are not found",
             desired.meta.org
         )),
     }
-    snapshot.apps.extend(shots);
+    snapshot.apps.extend(snapshots);
     Ok(snapshot)
 }
 
-/// Apps that bear our mark and are not in the manifest, by key and name. `None` when the token cannot tell.
+/// Lists the apps that this environment owns but that the manifest no longer has, as key and Fly
+/// name. `None` if the token may not list the organization's machines.
 async fn list_undeclared_apps(
     reader: &FlyReader,
     desired: &Desired,
 ) -> Result<Option<BTreeMap<Name, String>>, CloudError> {
     let machines = match reader.list_org_machines(&desired.meta.org).await {
         Err(error) if matches!(error.kind, ErrorKind::PermissionDenied) => return Ok(None),
-        other => other?,
+        result => result?,
     };
-    let known: BTreeSet<&str> = desired
+    let declared: BTreeSet<&str> = desired
         .fly_app
         .values()
         .map(|spec| spec.name.as_str())
@@ -101,7 +102,7 @@ async fn list_undeclared_apps(
     let mut found: BTreeMap<Name, String> = BTreeMap::new();
     for machine in machines
         .iter()
-        .filter(|machine| !known.contains(machine.app_name.as_str()))
+        .filter(|machine| !declared.contains(machine.app_name.as_str()))
     {
         if OwnershipMark::from_metadata(&machine.config.metadata).as_ref()
             != Some(&desired.meta.mark)
@@ -109,18 +110,20 @@ async fn list_undeclared_apps(
             continue;
         }
         let key = OwnershipMark::resource_name(&machine.config.metadata).map(|name| name.root());
-        let mine = |key: &Name| found.get(key).is_none_or(|name| *name == machine.app_name);
-        let free = key.filter(|key| !desired.fly_app.contains_key(key) && mine(key));
-        // An app whose key now means another app is known by its name on Fly, which is no key: keys have no dots.
-        let own = || Name::parse(&format!("{}.gone", machine.app_name)).ok();
-        if let Some(key) = free.or_else(own) {
+        let is_same_app = |key: &Name| found.get(key).is_none_or(|name| *name == machine.app_name);
+        let free_key = key.filter(|key| !desired.fly_app.contains_key(key) && is_same_app(key));
+        // If the manifest now uses the key for another app, build a key from the Fly name. The dot
+        // keeps it distinct from manifest keys, which contain none.
+        let generated_key = || Name::parse(&format!("{}.gone", machine.app_name)).ok();
+        if let Some(key) = free_key.or_else(generated_key) {
             found.insert(key, machine.app_name.clone());
         }
     }
     Ok(Some(found))
 }
 
-/// Everything of one app at once. Nothing waits for the answer whether the app exists at all.
+/// Reads an app and everything in it concurrently, without first waiting to know whether the app
+/// exists.
 async fn collect_app(
     reader: &FlyReader,
     key: &Name,
@@ -141,7 +144,7 @@ async fn collect_app(
         Err(error) => return Err(error),
     };
     let fly_name = fly_name.to_owned();
-    let shot = match existence {
+    let snapshot = match existence {
         AppExistence::Exists(_) => AppSnapshot {
             fly_name,
             existence,
@@ -157,5 +160,5 @@ async fn collect_app(
             ..AppSnapshot::default()
         },
     };
-    Ok((key.clone(), shot))
+    Ok((key.clone(), snapshot))
 }

@@ -1,4 +1,4 @@
-//! From the lists of the Fly APIs to live records.
+//! Reads the state of Fly and matches it to the resources of the manifest.
 
 pub(super) mod app_resources;
 pub(super) mod assemble;

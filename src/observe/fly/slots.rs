@@ -1,4 +1,5 @@
-//! Which live machine is which slot of the manifest. A wrong match would change, or destroy, more than it has to.
+//! Assigns live machines to the machine slots of the manifest. A wrong assignment would change or
+//! destroy more machines than necessary.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +12,29 @@ use crate::{
     model::{Name, Ownership, ResourceMap},
 };
 
-/// Matches the machines of one app to its slots.
+/// Assigns the machines of one app to its slots.
 ///
-/// A machine that remembers its slot keeps it. The slots that are left take the machines that are left in the same group
-/// and region, the most alike first. What remains has no slot, and gets a name of its own.
+/// A machine whose metadata names a slot keeps that slot. The remaining slots get the remaining
+/// machines of the same group and region, the most similar first. Machines without a slot get a
+/// generated name, and so are planned for deletion.
 ///
-/// Of a machine and its successor one has the slot: the old one until the new one has taken over. Then the old one has a
-/// name of its own, and so is planned to go.
+/// Of a machine and its successor only one has the slot: the old machine until the new one has
+/// taken over. Then the old one is retired and gets a generated name, and so is planned for
+/// deletion.
 pub(crate) fn assign(
     slots: &ResourceMap<&MachineSpec>,
     machines: Vec<WorkloadLive>,
 ) -> SlotAssignment {
     let mut assigned: ResourceMap<WorkloadLive> = ResourceMap::new();
     let Generations {
-        active: there,
+        active,
         waiting,
         retired,
     } = Generations::from_machines(machines);
-    let mut rest = Vec::new();
-    for machine in there {
+    // First, machines keep the slot that their metadata names, so that an unchanged manifest moves
+    // none. A copied mark names the same slot twice: the older machine comes first and wins.
+    let mut remaining = Vec::new();
+    for machine in active {
         match machine
             .marked_name()
             .filter(|_| machine.ownership == Ownership::Ours)
@@ -39,15 +44,17 @@ pub(crate) fn assign(
             {
                 assigned.insert(name, machine);
             }
-            _ => rest.push(machine),
+            _ => remaining.push(machine),
         }
     }
-    let mut free: BTreeSet<&Name> = slots
+    // Then free slots take the remaining machines of their process group and region, for example
+    // machines that flyctl created.
+    let mut free_slots: BTreeSet<&Name> = slots
         .keys()
         .filter(|name| !assigned.contains_key(*name))
         .collect();
     let mut groups: BTreeMap<(String, String), Vec<WorkloadLive>> = BTreeMap::new();
-    for machine in rest {
+    for machine in remaining {
         groups
             .entry((
                 machine.process_group().to_owned(),
@@ -57,49 +64,52 @@ pub(crate) fn assign(
             .push(machine);
     }
     for (_, mut machines) in groups {
-        let here: Vec<&Name> = free
+        let candidates: Vec<&Name> = free_slots
             .iter()
             .copied()
             .filter(|name| fits(slots.get(*name).copied(), &machines[0]))
             .collect();
-        for name in here {
+        for name in candidates {
             let Some(best) = most_similar(slots[name], &machines) else {
                 break;
             };
             assigned.insert(name.clone(), machines.remove(best));
-            free.remove(name);
+            free_slots.remove(name);
         }
+        // More machines than slots: these are planned for deletion under a generated name.
         for machine in machines {
             assigned.insert(name_without_slot(&machine, &assigned, slots), machine);
         }
     }
-    let gone = retired.iter().map(|machine| machine.id.clone()).collect();
+    // Retired machines come last, so that they cannot take a slot from a machine in service.
+    let retired_ids = retired.iter().map(|machine| machine.id.clone()).collect();
     for machine in retired {
         assigned.insert(name_without_slot(&machine, &assigned, slots), machine);
     }
     SlotAssignment {
         machines: assigned,
         successors: waiting,
-        retired: gone,
+        retired: retired_ids,
     }
 }
 
-/// The machines of an app by slot, and those that wait to take over.
+/// The machines of an app by slot, and their waiting successors.
 pub(crate) struct SlotAssignment {
     pub(crate) machines: ResourceMap<WorkloadLive>,
-    /// By the id of the machine whose place they are to take.
+    /// By the id of the machine that they will replace.
     pub(crate) successors: BTreeMap<String, WorkloadLive>,
-    /// The ids of those whose successor has taken over.
+    /// The ids of machines whose successor has taken over.
     pub(crate) retired: BTreeSet<String>,
 }
 
-/// The generations of machines while one takes over from another.
+/// The machines of an app by their role in a replacement.
 struct Generations {
-    /// Those that have their slots, the older ones first: where two claim one slot, the other is a clone.
+    /// The machines that can hold a slot, oldest first: if two claim one slot, the younger is a
+    /// clone.
     active: Vec<WorkloadLive>,
-    /// Those that wait, by the id of the machine whose place they are to take.
+    /// Successors that have not taken over, by the id of the machine that they will replace.
     waiting: BTreeMap<String, WorkloadLive>,
-    /// Those whose successor has taken over.
+    /// Machines whose successor has taken over.
     retired: Vec<WorkloadLive>,
 }
 
@@ -107,8 +117,10 @@ impl Generations {
     fn from_machines(machines: Vec<WorkloadLive>) -> Self {
         let machines = sort_by_age(machines);
         let ids: BTreeSet<String> = machines.iter().map(|machine| machine.id.clone()).collect();
-        let mut next: BTreeMap<String, WorkloadLive> = BTreeMap::new();
-        let mut first = Vec::new();
+        // Split the machines into heads of lineages and successors by predecessor. A predecessor that
+        // no longer exists does not count.
+        let mut successors_of: BTreeMap<String, WorkloadLive> = BTreeMap::new();
+        let mut heads = Vec::new();
         let mut generations = Self {
             active: Vec::new(),
             waiting: BTreeMap::new(),
@@ -117,40 +129,49 @@ impl Generations {
         for machine in machines {
             match machine
                 .predecessor_id()
-                .filter(|old| ids.contains(*old))
+                .filter(|predecessor| ids.contains(*predecessor))
                 .map(str::to_owned)
             {
-                None => first.push(machine),
-                // Of two that claim one place, the other is a clone.
-                Some(old) if next.contains_key(&old) => generations.active.push(machine),
-                Some(old) => drop(next.insert(old, machine)),
+                None => heads.push(machine),
+                // A second successor of the same machine is a clone of the first.
+                Some(predecessor) if successors_of.contains_key(&predecessor) => {
+                    generations.active.push(machine);
+                }
+                Some(predecessor) => drop(successors_of.insert(predecessor, machine)),
             }
         }
-        for machine in first {
-            let mut line = vec![machine];
-            while let Some(successor) = line.last().and_then(|last| next.remove(&last.id)) {
-                line.push(successor);
+        // Follow each lineage from its head.
+        for machine in heads {
+            let mut lineage = vec![machine];
+            while let Some(successor) = lineage
+                .last()
+                .and_then(|last| successors_of.remove(&last.id))
+            {
+                lineage.push(successor);
             }
-            generations.place_lineage(line);
+            generations.place_lineage(lineage);
         }
-        // Machines that claim to succeed each other in a circle were marked by somebody else.
-        generations.active.extend(next.into_values());
+        // A cycle of successors cannot come from trimtab, so treat these machines as independent.
+        generations.active.extend(successors_of.into_values());
         generations
     }
 
-    /// Places a line of machines of which each was to take the place of the one before. The first that is shown has the
-    /// slot; when none is, a hand-over was cut off, and the last but one has it. Those before have retired.
-    fn place_lineage(&mut self, mut line: Vec<WorkloadLive>) {
-        let shown = line.iter().position(|machine| !machine.health.cordoned);
-        let holder = shown.unwrap_or(line.len().saturating_sub(2));
-        let mut later = line.split_off(holder).into_iter();
-        self.retired.extend(line);
+    /// Classifies a chain of machines, each the successor of the one before. The first machine that
+    /// is not cordoned holds the slot. If all are cordoned, a hand-over was interrupted before the
+    /// last machine took over, and the last but one holds it. The machines before the holder have
+    /// retired.
+    fn place_lineage(&mut self, mut lineage: Vec<WorkloadLive>) {
+        // Fly routes requests to the first uncordoned machine, so that one is in service.
+        let first_uncordoned = lineage.iter().position(|machine| !machine.health.cordoned);
+        let holder = first_uncordoned.unwrap_or(lineage.len().saturating_sub(2));
+        let mut later = lineage.split_off(holder).into_iter();
+        self.retired.extend(lineage);
         let Some(machine) = later.next() else { return };
         if let Some(successor) = later.next() {
             self.waiting.insert(machine.id.clone(), successor);
         }
         self.active.push(machine);
-        // A third generation that was begun before the second had taken over.
+        // A third generation, created before the second had taken over.
         self.active.extend(later);
     }
 }
@@ -160,41 +181,43 @@ fn sort_by_age(mut machines: Vec<WorkloadLive>) -> Vec<WorkloadLive> {
     machines
 }
 
-/// Whether a machine can be this slot at all: a machine never moves and never changes its group.
+/// Whether a machine can fill a slot: a machine never changes its region or process group.
 fn fits(slot: Option<&MachineSpec>, machine: &WorkloadLive) -> bool {
     slot.is_some_and(|slot| {
         slot.group == machine.process_group() && slot.workload.region == machine.region
     })
 }
 
-/// The machine that differs least from the slot; among equals the one with the lower id.
+/// The index of the machine that differs least from the slot; the lowest id breaks ties.
 fn most_similar(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
-    let value = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
-    let wanted = value(&slot.workload.config);
+    let to_json = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
+    let desired = to_json(&slot.workload.config);
     let distance = |machine: &WorkloadLive| {
-        let volume = slot.volume.is_some() == machine.config.mounts.is_empty();
+        let volume_mismatch = slot.volume.is_some() == machine.config.mounts.is_empty();
+        // A missing or superfluous volume forces a replacement, so it weighs most.
         (
-            volume,
+            volume_mismatch,
             !machine.health.host_ok,
-            json_tree::diff(&wanted, &value(&machine.config)).len(),
+            json_tree::diff(&desired, &to_json(&machine.config)).len(),
             machine.id.clone(),
         )
     };
-    (0..machines.len()).min_by_key(|&at| distance(&machines[at]))
+    (0..machines.len()).min_by_key(|&index| distance(&machines[index]))
 }
 
-/// A name for a machine without a slot: its own mark's when that is free, else one that holds its id.
+/// The name of a machine without a slot: the one in its metadata if that is free, else one that
+/// contains its id.
 fn name_without_slot(
     machine: &WorkloadLive,
     taken: &ResourceMap<WorkloadLive>,
     slots: &ResourceMap<&MachineSpec>,
 ) -> Name {
-    let marked = machine
+    let recorded = machine
         .marked_name()
         .filter(|_| machine.ownership == Ownership::Ours);
-    let marked = marked.filter(|name| !taken.contains_key(name) && !slots.contains_key(name));
-    let marked = marked.filter(|name| name.root() == *machine.app.name());
-    marked.unwrap_or_else(|| {
+    let recorded = recorded.filter(|name| !taken.contains_key(name) && !slots.contains_key(name));
+    let recorded = recorded.filter(|name| name.root() == *machine.app.name());
+    recorded.unwrap_or_else(|| {
         name_in_app(
             machine.app.name(),
             &[
@@ -215,16 +238,16 @@ mod tests {
         model::{OwnershipMark, ResourceRef},
     };
 
-    /// A machine by its id, whether it is hidden, and whose place it is to take.
-    fn machine((id, hidden, succeeds): (&str, bool, &str)) -> WorkloadLive {
+    /// A machine with this id, whether it is cordoned, and the id of its predecessor.
+    fn machine((id, cordoned, succeeds): (&str, bool, &str)) -> WorkloadLive {
         let metadata = match succeeds {
             "" => serde_json::json!({}),
-            old => serde_json::json!({ OwnershipMark::SUCCEEDS_KEY: old }),
+            predecessor => serde_json::json!({ OwnershipMark::SUCCEEDS_KEY: predecessor }),
         };
         let machine = wire::MachineResponse {
             id: id.to_owned(),
             created_at: id.to_owned(),
-            cordoned: hidden,
+            cordoned,
             config: serde_json::json!({ "metadata": metadata }),
             ..wire::MachineResponse::default()
         };
@@ -240,26 +263,27 @@ mod tests {
         .unwrap()
     }
 
-    /// Who has a slot, who waits, who has retired, with whoever comes first first.
-    fn placed(machines: &[(&str, bool, &str)]) -> String {
+    /// The ids of active, waiting and retired machines, oldest first.
+    fn classify(machines: &[(&str, bool, &str)]) -> String {
         let Generations {
-            active: there,
+            active,
             waiting,
             retired,
         } = Generations::from_machines(machines.iter().copied().map(machine).collect());
-        let ids = |all: &[WorkloadLive]| {
-            all.iter()
-                .map(|one| one.id.as_str())
+        let ids = |machines: &[WorkloadLive]| {
+            machines
+                .iter()
+                .map(|machine| machine.id.as_str())
                 .collect::<Vec<_>>()
                 .join(" ")
         };
         let waiting: Vec<_> = waiting
             .iter()
-            .map(|(old, new)| format!("{}>{old}", new.id))
+            .map(|(predecessor, new)| format!("{}>{predecessor}", new.id))
             .collect();
         format!(
             "{} | {} | {}",
-            ids(&there),
+            ids(&active),
             waiting.join(" "),
             ids(&retired)
         )
@@ -271,11 +295,11 @@ mod tests {
         let cases: [(Machines, &str); 9] = [
             (&[("a", false, "")], "a |  | "),
             (&[("a", true, "")], "a |  | "),
-            // A successor waits, both are hidden, it has taken over.
+            // A successor waits; both are cordoned; the successor has taken over.
             (&[("a", false, ""), ("b", true, "a")], "a | b>a | "),
             (&[("a", true, ""), ("b", true, "a")], "a | b>a | "),
             (&[("a", true, ""), ("b", false, "a")], "b |  | a"),
-            // The same once more, before the first had gone.
+            // A second replacement before the first machine was deleted.
             (
                 &[("a", true, ""), ("b", false, "a"), ("c", true, "b")],
                 "b | c>b | a",
@@ -288,19 +312,22 @@ mod tests {
                 &[("a", true, ""), ("b", true, "a"), ("c", false, "b")],
                 "c |  | a b",
             ),
-            // Whom it succeeded is gone; a second that claims the same place is a clone.
+            // The predecessor is gone; a second successor of one machine is a clone.
             (
                 &[("b", false, "a"), ("c", true, "b"), ("d", true, "b")],
                 "d b | c>b | ",
             ),
         ];
         for (machines, expected) in cases {
-            assert_eq!(placed(machines), expected, "{machines:?}");
+            assert_eq!(classify(machines), expected, "{machines:?}");
         }
     }
 
     #[test]
     fn marks_in_a_circle_lose_no_machine() {
-        assert_eq!(placed(&[("a", false, "b"), ("b", false, "a")]), "b a |  | ");
+        assert_eq!(
+            classify(&[("a", false, "b"), ("b", false, "a")]),
+            "b a |  | "
+        );
     }
 }

@@ -1,35 +1,36 @@
-//! Graphviz's language, for those who have other plans with the picture.
+//! Graphviz's DOT language, for further processing.
 
 use std::fmt::Write as _;
 
 use super::{Diagram, css_class};
 use crate::render::value::sanitize;
 
-pub(super) fn render(drawing: &Diagram) -> String {
-    let mut out = String::from(
+/// Renders a diagram as DOT. Graphviz does the layout.
+pub(super) fn render(diagram: &Diagram) -> String {
+    let mut dot = String::from(
         "digraph trimtab {\n  rankdir=LR;\n  node [shape=box, style=rounded, fontname=\"monospace\"];\n  edge \
          [fontname=\"sans-serif\", fontsize=10];\n",
     );
-    for (at, node) in drawing.nodes.iter().enumerate() {
-        let deed = node
+    for (index, node) in diagram.nodes.iter().enumerate() {
+        let action = node
             .action
-            .map_or(String::new(), |deed| format!("{}\\n", deed.label()));
+            .map_or(String::new(), |action| format!("{}\\n", action.label()));
         let (kind, label) = (escape_label(&node.kind), escape_label(&node.label));
         let color = class_color(css_class(node.action));
         let _ = writeln!(
-            out,
-            "  n{at} [label=\"{deed}{kind}\\n{label}\", color=\"{color}\"];"
+            dot,
+            "  n{index} [label=\"{action}{kind}\\n{label}\", color=\"{color}\"];"
         );
     }
-    for (from, to, reason) in &drawing.edges {
+    for (from, to, reason) in &diagram.edges {
         let _ = writeln!(
-            out,
+            dot,
             "  n{from} -> n{to} [label=\"{}\"];",
             escape_label(reason)
         );
     }
-    out.push_str("}\n");
-    out
+    dot.push_str("}\n");
+    dot
 }
 
 fn class_color(class: &str) -> &'static str {

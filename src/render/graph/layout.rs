@@ -1,125 +1,133 @@
-//! Where the boxes stand: layers from left to right by the longest way to each box, an order within each layer with few
-//! crossings, and heights at which arrows run straight. After Sugiyama, with whole numbers, so that every machine
-//! draws the same picture.
+//! Layered graph layout after Sugiyama, Tagawa and Toda (1981): layers from left to right by the longest path to each
+//! node, an order within each layer that has few crossings, then coordinates that keep edges straight. All arithmetic is
+//! integer, so the output is the same on every machine.
 
 use super::Diagram;
 
-/// A point or a box on a layer. Long arrows pass through one on each layer between, so that they bend around boxes.
+/// A node, or a point that a long edge passes on an intermediate layer (a dummy node), so that edges bend around nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LayoutPoint {
-    /// The box in the drawing; `None` where an arrow only passes.
+    /// The index of the node in the diagram; `None` for a dummy node.
     pub(super) node: Option<usize>,
+    /// The index of the layer, from the left.
     pub(super) layer: usize,
-    /// The middle, in units of a tenth of a box's height and gap.
+    /// The vertical centre, in tenths of a row (box height and gap).
     pub(super) y: i64,
     predecessors: Vec<usize>,
     successors: Vec<usize>,
 }
 
-/// Everything in its place.
+/// The computed layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Boxes first, in the drawing's order, then the passing points.
+    /// The nodes in the order of the diagram, then the dummy nodes.
     pub(super) points: Vec<LayoutPoint>,
-    /// For each layer, its spots from top to bottom.
+    /// For each layer, the indices of its points from top to bottom.
     pub(super) layers: Vec<Vec<usize>>,
-    /// For each arrow, the spots that it runs through, its ends included.
+    /// For each edge, the indices of the points that it passes, including both ends.
     pub(super) routes: Vec<Vec<usize>>,
 }
 
-/// The distance of two boxes, and of an arrow from what is beside it.
+/// The vertical distance of two nodes.
 const BOX_SPACING: i64 = 10;
+/// The vertical distance of two edges. Between an edge and a node it is the mean of both.
 const EDGE_SPACING: i64 = 4;
-/// So many boxes without arrows stand in a row when nothing else sets the width.
+/// The number of columns for unconnected nodes when there are no layers that set the width.
 const MIN_GRID_COLUMNS: usize = 4;
-/// More sweeps hardly change anything.
+/// The number of passes of each heuristic; more hardly improve the result.
 const SWEEP_COUNT: usize = 12;
 
-pub(super) fn compute_layout(drawing: &Diagram) -> Layout {
-    let ranks = assign_layers(drawing);
-    let tied = connected_nodes(drawing);
+/// Computes the layout of a diagram.
+pub(super) fn compute_layout(diagram: &Diagram) -> Layout {
+    let layer_of = assign_layers(diagram);
+    let connected = connected_nodes(diagram);
     let mut layout = Layout::default();
-    let layers = ranks
+    let layers = layer_of
         .iter()
-        .zip(&tied)
-        .filter(|(_, tied)| **tied)
-        .map(|(rank, _)| rank + 1)
+        .zip(&connected)
+        .filter(|(_, connected)| **connected)
+        .map(|(layer, _)| layer + 1)
         .max();
     layout.layers = vec![Vec::new(); layers.unwrap_or(0)];
-    for (node, &layer) in ranks.iter().enumerate() {
+    for (node, &layer) in layer_of.iter().enumerate() {
         layout.points.push(LayoutPoint::new(Some(node), layer));
-        if tied[node] {
+        if connected[node] {
             layout.layers[layer].push(node);
         }
     }
-    for (from, to, _) in &drawing.edges {
+    for (from, to, _) in &diagram.edges {
         layout.route_edge(*from, *to);
     }
     layout.reduce_crossings();
     layout.straighten_edges();
-    layout.place_unconnected(&tied);
+    layout.place_unconnected(&connected);
     layout
 }
 
-/// Which boxes have an arrow at all.
-fn connected_nodes(drawing: &Diagram) -> Vec<bool> {
-    let mut tied = vec![false; drawing.nodes.len()];
-    for (from, to, _) in &drawing.edges {
-        tied[*from] = true;
-        tied[*to] = true;
+/// For each node, whether any edge touches it.
+fn connected_nodes(diagram: &Diagram) -> Vec<bool> {
+    let mut connected = vec![false; diagram.nodes.len()];
+    for (from, to, _) in &diagram.edges {
+        connected[*from] = true;
+        connected[*to] = true;
     }
-    tied
+    connected
 }
 
-/// The layer of each box: one after the last that it waits for.
-fn assign_layers(drawing: &Diagram) -> Vec<usize> {
-    let next = drawing.successors();
-    let order = topological_order(&next);
-    let mut place = vec![0; next.len()];
-    for (at, &node) in order.iter().enumerate() {
-        place[node] = at;
+/// Assigns each node to the layer after the last one of its predecessors.
+fn assign_layers(diagram: &Diagram) -> Vec<usize> {
+    let successors = diagram.successors();
+    let order = topological_order(&successors);
+    let mut position = vec![0; successors.len()];
+    for (index, &node) in order.iter().enumerate() {
+        position[node] = index;
     }
-    let mut ranks: Vec<usize> = vec![0; next.len()];
+    let mut layer_of: Vec<usize> = vec![0; successors.len()];
     for &node in &order {
-        for &later in next[node]
+        for &successor in successors[node]
             .iter()
-            .filter(|later| place[**later] > place[node])
+            .filter(|successor| position[**successor] > position[node])
         {
-            ranks[later] = ranks[later].max(ranks[node] + 1);
+            layer_of[successor] = layer_of[successor].max(layer_of[node] + 1);
         }
     }
-    // A box with more arrows out than in moves as far to the right as they let it: one long arrow instead of several.
-    let mut into = vec![0; next.len()];
-    next.iter().flatten().for_each(|&later| into[later] += 1);
+    // A node with more outgoing than incoming edges moves as far right as its successors allow: that shortens the many
+    // edges and lengthens the few.
+    let mut incoming = vec![0; successors.len()];
+    successors
+        .iter()
+        .flatten()
+        .for_each(|&successor| incoming[successor] += 1);
     for &node in order
         .iter()
         .rev()
-        .filter(|node| next[**node].len() >= into[**node])
+        .filter(|node| successors[**node].len() >= incoming[**node])
     {
-        let later = next[node]
+        let successor = successors[node]
             .iter()
-            .filter(|later| place[**later] > place[node]);
-        let nearest = later.map(|&later| ranks[later]).min();
-        ranks[node] = nearest.map_or(ranks[node], |rank| ranks[node].max(rank - 1));
+            .filter(|successor| position[**successor] > position[node]);
+        let nearest = successor.map(|&successor| layer_of[successor]).min();
+        layer_of[node] = nearest.map_or(layer_of[node], |layer| layer_of[node].max(layer - 1));
     }
-    ranks
+    layer_of
 }
 
-/// An order in which as good as every arrow leads forwards: all of them when there is no circle.
-fn topological_order(next: &[Vec<usize>]) -> Vec<usize> {
-    let mut seen = vec![false; next.len()];
-    let mut order = Vec::with_capacity(next.len());
-    for start in 0..next.len() {
-        if std::mem::replace(&mut seen[start], true) {
+/// A topological order, by depth-first search. In a cycle, at least one edge leads backwards. Iterative, because a long
+/// chain would overflow the stack.
+fn topological_order(successors: &[Vec<usize>]) -> Vec<usize> {
+    let mut visited = vec![false; successors.len()];
+    let mut order = Vec::with_capacity(successors.len());
+    for start in 0..successors.len() {
+        if std::mem::replace(&mut visited[start], true) {
             continue;
         }
         let mut path = vec![(start, 0)];
         while let Some((node, child)) = path.last_mut() {
-            match next[*node].get(*child) {
-                Some(&later) => {
+            match successors[*node].get(*child) {
+                Some(&successor) => {
                     *child += 1;
-                    if !std::mem::replace(&mut seen[later], true) {
-                        path.push((later, 0));
+                    if !std::mem::replace(&mut visited[successor], true) {
+                        path.push((successor, 0));
                     }
                 }
                 None => {
@@ -146,14 +154,15 @@ impl LayoutPoint {
 }
 
 impl Layout {
-    /// Leads an arrow through the layers between its ends. One that leads backwards is drawn straight.
+    /// Routes an edge through a dummy node on each layer between its ends. An edge that leads backwards, which only a
+    /// cycle has, gets none: it is drawn straight.
     fn route_edge(&mut self, from: usize, to: usize) {
         let mut route = vec![from];
         for layer in self.points[from].layer + 1..self.points[to].layer {
-            let at = self.points.len();
+            let index = self.points.len();
             self.points.push(LayoutPoint::new(None, layer));
-            self.layers[layer].push(at);
-            route.push(at);
+            self.layers[layer].push(index);
+            route.push(index);
         }
         route.push(to);
         for pair in route.windows(2) {
@@ -163,14 +172,15 @@ impl Layout {
         self.routes.push(route);
     }
 
-    /// Orders each layer by the middle of its neighbours, forwards and backwards in turn, and keeps the best.
+    /// Barycentre heuristic: sorts each layer by the mean position of its neighbours, alternating between sweeps to the
+    /// right and to the left, and keeps the best result.
     fn reduce_crossings(&mut self) {
         let mut best = (self.count_crossings(), self.layers.clone());
         for sweep in 0..SWEEP_COUNT {
             let forwards = sweep % 2 == 0;
-            let number = self.layers.len();
-            for at in 0..number {
-                self.sort_layer(if forwards { at } else { number - 1 - at }, forwards);
+            let count = self.layers.len();
+            for index in 0..count {
+                self.sort_layer(if forwards { index } else { count - 1 - index }, forwards);
             }
             let crossings = self.count_crossings();
             if crossings < best.0 {
@@ -180,61 +190,68 @@ impl Layout {
         self.layers = best.1;
     }
 
+    /// Sorts a layer by the mean position of its predecessors (or successors when sweeping to the left).
     fn sort_layer(&mut self, layer: usize, forwards: bool) {
-        let place = self.positions_in_layers();
-        let middle = |spot: usize| {
-            let spot = &self.points[spot];
-            let beside = if forwards {
-                &spot.predecessors
+        let position = self.positions_in_layers();
+        let barycentre = |point: usize| {
+            let point = &self.points[point];
+            let neighbours = if forwards {
+                &point.predecessors
             } else {
-                &spot.successors
+                &point.successors
             };
-            let sum: usize = beside.iter().map(|&other| place[other] * 1000).sum();
-            sum.checked_div(beside.len())
+            // Scaled, so that the integer mean keeps three decimals.
+            let sum: usize = neighbours.iter().map(|&other| position[other] * 1000).sum();
+            sum.checked_div(neighbours.len())
         };
         let mut keyed: Vec<(usize, usize)> = self.layers[layer]
             .iter()
-            .map(|&spot| (middle(spot).unwrap_or(place[spot] * 1000), spot))
+            .map(|&point| (barycentre(point).unwrap_or(position[point] * 1000), point))
             .collect();
         keyed.sort_by_key(|(key, _)| *key);
-        self.layers[layer] = keyed.into_iter().map(|(_, spot)| spot).collect();
+        self.layers[layer] = keyed.into_iter().map(|(_, point)| point).collect();
     }
 
-    /// Each spot's place within its layer.
+    /// The position of each point within its layer.
     fn positions_in_layers(&self) -> Vec<usize> {
-        let mut place = vec![0; self.points.len()];
+        let mut position = vec![0; self.points.len()];
         for layer in &self.layers {
-            for (at, &spot) in layer.iter().enumerate() {
-                place[spot] = at;
+            for (index, &point) in layer.iter().enumerate() {
+                position[point] = index;
             }
         }
-        place
+        position
     }
 
+    /// Counts the crossings of edges between neighbouring layers. Two edges cross if their ends are in the opposite order
+    /// of their starts, so with sorted starts the crossings are the inversions among the ends.
     fn count_crossings(&self) -> usize {
-        let place = self.positions_in_layers();
-        let mut all = 0;
+        let position = self.positions_in_layers();
+        let mut crossings_total = 0;
         for layer in &self.layers {
             let ends: Vec<usize> = layer
                 .iter()
-                .flat_map(|&spot| {
-                    let mut ends: Vec<usize> = self.points[spot]
+                .flat_map(|&point| {
+                    let mut ends: Vec<usize> = self.points[point]
                         .successors
                         .iter()
-                        .map(|&to| place[to])
+                        .map(|&to| position[to])
                         .collect();
                     ends.sort_unstable();
                     ends
                 })
                 .collect();
-            for (at, end) in ends.iter().enumerate() {
-                all += ends[at + 1..].iter().filter(|later| *later < end).count();
+            for (index, end) in ends.iter().enumerate() {
+                crossings_total += ends[index + 1..]
+                    .iter()
+                    .filter(|successor| *successor < end)
+                    .count();
             }
         }
-        all
+        crossings_total
     }
 
-    /// Moves every spot towards its neighbours as far as the others in its layer let it.
+    /// Assigns vertical coordinates: starts with tightly packed layers, then moves points towards their neighbours.
     fn straighten_edges(&mut self) {
         for layer in self.layers.clone() {
             let mut y = 0;
@@ -254,29 +271,34 @@ impl Layout {
                 self.align_layer(&layer);
             }
         }
-        let top = self
+        let min_y = self
             .layers
             .iter()
             .flatten()
-            .map(|&spot| self.points[spot].y)
+            .map(|&point| self.points[point].y)
             .min()
             .unwrap_or(0);
-        self.points.iter_mut().for_each(|spot| spot.y -= top);
+        self.points.iter_mut().for_each(|point| point.y -= min_y);
     }
 
-    /// Puts boxes without arrows in rows beneath the others: in a layer they would only be in the way.
-    fn place_unconnected(&mut self, tied: &[bool]) {
-        let lowest = self
+    /// Places unconnected nodes in a grid below the others. In a layer they would only take space.
+    fn place_unconnected(&mut self, connected: &[bool]) {
+        let max_y = self
             .layers
             .iter()
             .flatten()
-            .map(|&spot| self.points[spot].y)
+            .map(|&point| self.points[point].y)
             .max();
-        let mut y = lowest.map_or(0, |y| y + BOX_SPACING + EDGE_SPACING);
-        let loose: Vec<usize> = (0..tied.len()).filter(|&node| !tied[node]).collect();
-        let columns = self.layers.len().max(loose.len().min(MIN_GRID_COLUMNS));
+        let mut y = max_y.map_or(0, |y| y + BOX_SPACING + EDGE_SPACING);
+        let unconnected: Vec<usize> = (0..connected.len())
+            .filter(|&node| !connected[node])
+            .collect();
+        let columns = self
+            .layers
+            .len()
+            .max(unconnected.len().min(MIN_GRID_COLUMNS));
         self.layers.resize(columns, Vec::new());
-        for row in loose.chunks(columns.max(1)) {
+        for row in unconnected.chunks(columns.max(1)) {
             for (column, &node) in row.iter().enumerate() {
                 (self.points[node].layer, self.points[node].y) = (column, y);
                 self.layers[column].push(node);
@@ -285,40 +307,42 @@ impl Layout {
         }
     }
 
+    /// The minimum vertical distance of two neighbours in a layer.
     fn min_distance(&self, above: usize, below: usize) -> i64 {
-        let wire = |spot: usize| self.points[spot].node.is_none();
-        match (wire(above), wire(below)) {
+        let is_edge = |point: usize| self.points[point].node.is_none();
+        match (is_edge(above), is_edge(below)) {
             (false, false) => BOX_SPACING,
             (true, true) => EDGE_SPACING,
             _ => (BOX_SPACING + EDGE_SPACING) / 2,
         }
     }
 
-    /// Puts each spot of a layer where its neighbours want it, pushes apart what comes too close, and puts the whole
-    /// back to where it wanted to be on average.
+    /// Moves each point of a layer to its preferred coordinate, and pushes points apart that would be too close. As that
+    /// only pushes downwards, the whole layer is then shifted so that the mean of the preferred coordinates is kept.
     fn align_layer(&mut self, layer: &[usize]) {
-        let wanted: Vec<i64> = layer.iter().map(|&spot| self.preferred_y(spot)).collect();
+        let preferred_ys: Vec<i64> = layer.iter().map(|&point| self.preferred_y(point)).collect();
         let mut y: Vec<i64> = Vec::with_capacity(layer.len());
-        for (at, &wish) in wanted.iter().enumerate() {
-            let least = y
+        for (index, &preferred) in preferred_ys.iter().enumerate() {
+            let min_y = y
                 .last()
-                .map(|last| last + self.min_distance(layer[at - 1], layer[at]));
-            y.push(least.map_or(wish, |least| wish.max(least)));
+                .map(|last| last + self.min_distance(layer[index - 1], layer[index]));
+            y.push(min_y.map_or(preferred, |min_y| preferred.max(min_y)));
         }
-        let number = i64::try_from(layer.len()).unwrap_or(i64::MAX).max(1);
-        let off = (y.iter().sum::<i64>() - wanted.iter().sum::<i64>()) / number;
-        for (&spot, y) in layer.iter().zip(y) {
-            self.points[spot].y = y - off;
+        let count = i64::try_from(layer.len()).unwrap_or(i64::MAX).max(1);
+        let shift = (y.iter().sum::<i64>() - preferred_ys.iter().sum::<i64>()) / count;
+        for (&point, y) in layer.iter().zip(y) {
+            self.points[point].y = y - shift;
         }
     }
 
-    fn preferred_y(&self, spot: usize) -> i64 {
-        let spot = &self.points[spot];
-        let beside = spot.predecessors.iter().chain(&spot.successors);
-        let (sum, number) = beside.fold((0, 0), |(sum, number), &other| {
-            (sum + self.points[other].y, number + 1)
+    /// The mean coordinate of all neighbours; its own if there are none.
+    fn preferred_y(&self, point: usize) -> i64 {
+        let point = &self.points[point];
+        let neighbours = point.predecessors.iter().chain(&point.successors);
+        let (sum, count) = neighbours.fold((0, 0), |(sum, count), &other| {
+            (sum + self.points[other].y, count + 1)
         });
-        sum.checked_div(number).unwrap_or(spot.y)
+        sum.checked_div(count).unwrap_or(point.y)
     }
 }
 
@@ -327,17 +351,18 @@ mod tests {
     use super::*;
     use crate::render::graph::DiagramNode;
 
-    /// Drawings of every density, circles included, by a generator of numbers that needs no seed.
-    fn drawings() -> impl Iterator<Item = Diagram> {
+    /// Diagrams of every density, some with cycles, from a linear congruential generator with a fixed seed.
+    fn diagrams() -> impl Iterator<Item = Diagram> {
         let mut state = 7_usize;
-        let mut next = move |most: usize| {
+        let mut random = move |limit: usize| {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            (state >> 33) % most
+            (state >> 33) % limit
         };
         (1..40).map(move |nodes| {
-            let edges = (0..next(3 * nodes)).map(|_| (next(nodes), next(nodes), String::new()));
+            let edges =
+                (0..random(3 * nodes)).map(|_| (random(nodes), random(nodes), String::new()));
             let edges = edges.filter(|(from, to, _)| from != to).collect();
             let node = DiagramNode {
                 label: String::new(),
@@ -354,14 +379,14 @@ mod tests {
     }
 
     #[test]
-    fn no_box_covers_another() {
-        for drawing in drawings() {
-            let layout = compute_layout(&drawing);
+    fn nodes_do_not_overlap() {
+        for diagram in diagrams() {
+            let layout = compute_layout(&diagram);
             for layer in &layout.layers {
                 let boxes = layer
                     .iter()
-                    .filter(|spot| layout.points[**spot].node.is_some());
-                let y: Vec<i64> = boxes.map(|&spot| layout.points[spot].y).collect();
+                    .filter(|point| layout.points[**point].node.is_some());
+                let y: Vec<i64> = boxes.map(|&point| layout.points[point].y).collect();
                 assert!(
                     y.windows(2).all(|pair| pair[0] + BOX_SPACING <= pair[1]),
                     "{y:?}"
@@ -372,17 +397,17 @@ mod tests {
                 .layers
                 .iter()
                 .flatten()
-                .filter(|spot| layout.points[**spot].node.is_some());
-            assert_eq!(placed.count(), drawing.nodes.len());
+                .filter(|point| layout.points[**point].node.is_some());
+            assert_eq!(placed.count(), diagram.nodes.len());
         }
     }
 
     #[test]
-    fn arrows_lead_to_the_right_unless_they_are_part_of_a_circle() {
-        for mut drawing in drawings() {
-            drawing.edges.retain(|(from, to, _)| from < to);
-            let layout = compute_layout(&drawing);
-            for (from, to, _) in &drawing.edges {
+    fn edges_of_an_acyclic_diagram_lead_to_the_right() {
+        for mut diagram in diagrams() {
+            diagram.edges.retain(|(from, to, _)| from < to);
+            let layout = compute_layout(&diagram);
+            for (from, to, _) in &diagram.edges {
                 assert!(layout.points[*from].layer < layout.points[*to].layer);
             }
         }

@@ -1,64 +1,66 @@
-//! Mermaid's flowchart. GitHub draws it in comments, as long as it is small.
+//! Mermaid flowcharts, which GitHub draws in comments.
 
 use std::fmt::Write as _;
 
 use super::{Diagram, css_class};
 use crate::{plan::EdgeReason, render::value::sanitize};
 
-/// Mermaid itself gives up on more than a few hundred, and nobody reads half of that.
+/// The maximum number of edges; twice as many nodes are allowed. Mermaid's own limit is 500 edges (`maxEdges`), but such a chart
+/// is unreadable long before.
 const MAX_EDGES: usize = 100;
 
-/// Colours that carry on light and dark pages; the border says what the word in the box says.
+/// Border colours that are visible on light and dark backgrounds. They repeat what the word in the box says.
 const CLASS_DEFS: &str = "  classDef create stroke:#2da44e,stroke-width:2px
   classDef change stroke:#bf8700,stroke-width:2px
   classDef destroy stroke:#cf222e,stroke-width:2px
   classDef same stroke:#8c959f
 ";
 
-pub(super) fn render(drawing: &Diagram) -> String {
-    let mut out = String::from("flowchart LR\n");
-    if drawing.edges.len() > MAX_EDGES || drawing.nodes.len() > 2 * MAX_EDGES {
-        let (nodes, edges) = (drawing.nodes.len(), drawing.edges.len());
+/// Renders a diagram as a flowchart, or as a note that it is too large.
+pub(super) fn render(diagram: &Diagram) -> String {
+    let mut chart = String::from("flowchart LR\n");
+    if diagram.edges.len() > MAX_EDGES || diagram.nodes.len() > 2 * MAX_EDGES {
+        let (nodes, edges) = (diagram.nodes.len(), diagram.edges.len());
         let _ = writeln!(
-            out,
+            chart,
             "  n0[\"{nodes} objects and {edges} edges are too many to draw here: use svg\"]"
         );
-        return out;
+        return chart;
     }
-    for (at, node) in drawing.nodes.iter().enumerate() {
-        // The word without its symbol: a label that begins with `-` or `+` is a list to Mermaid, which it refuses.
-        let deed = node
+    for (index, node) in diagram.nodes.iter().enumerate() {
+        // The word without its symbol: Mermaid parses labels as Markdown, and rejects a leading `-` or `+` as a list.
+        let action = node
             .action
-            .map_or(String::new(), |deed| format!("{}<br>", deed.word()));
+            .map_or(String::new(), |action| format!("{}<br>", action.word()));
         let (kind, label) = (escape_label(&node.kind), escape_label(&node.label));
         let _ = writeln!(
-            out,
-            "  n{at}[\"{deed}{kind}<br>{label}\"]:::{}",
+            chart,
+            "  n{index}[\"{action}{kind}<br>{label}\"]:::{}",
             css_class(node.action)
         );
     }
-    for (from, to, reason) in &drawing.edges {
-        // The usual reason on every arrow would only cover the arrows.
+    for (from, to, reason) in &diagram.edges {
+        // The most common reason would clutter the chart.
         if reason.is_empty() || reason == EdgeReason::Needs.phrase() {
-            let _ = writeln!(out, "  n{from} --> n{to}");
+            let _ = writeln!(chart, "  n{from} --> n{to}");
         } else {
-            let _ = writeln!(out, "  n{from} -. \"{}\" .-> n{to}", escape_label(reason));
+            let _ = writeln!(chart, "  n{from} -. \"{}\" .-> n{to}", escape_label(reason));
         }
     }
-    out.push_str(CLASS_DEFS);
-    out
+    chart.push_str(CLASS_DEFS);
+    chart
 }
 
-/// Text inside a quoted label, which is HTML to Mermaid, with its own entities.
+/// Escapes the text of a quoted label, which Mermaid reads as HTML, with Mermaid's own entity syntax `#34;`.
 fn escape_label(text: &str) -> String {
-    let mut out = String::new();
+    let mut escaped = String::new();
     for c in sanitize(text).chars() {
         match c {
             '"' | '#' | '<' | '>' | '&' | '`' | '\\' => {
-                let _ = write!(out, "#{};", u32::from(c));
+                let _ = write!(escaped, "#{};", u32::from(c));
             }
-            other => out.push(other),
+            other => escaped.push(other),
         }
     }
-    out
+    escaped
 }

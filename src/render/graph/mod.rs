@@ -1,10 +1,10 @@
-//! Pictures of a plan, or of a whole environment: boxes and arrows, without graphviz and without a browser.
+//! Diagrams of a plan or of a whole environment. They are laid out here, so SVG output needs no Graphviz and no browser.
 //!
 //! ```text
-//! of.rs       plan, manifest → drawing
-//! tidy.rs     drawing        → the same with fewer boxes and without arrows that follow from others
-//! layout.rs   drawing        → layers, order, places
-//! svg.rs, mermaid.rs, dot.rs
+//! build.rs                    plan or desired state → diagram
+//! simplify.rs                 merges similar nodes, removes redundant edges
+//! layout.rs                   diagram → layers, order and coordinates (for SVG)
+//! svg.rs, mermaid.rs, dot.rs  the output formats
 //! ```
 
 use crate::{
@@ -19,46 +19,45 @@ mod mermaid;
 mod simplify;
 mod svg;
 
-/// Boxes and arrows.
+/// A directed graph of resources and steps, to be drawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagram {
-    /// The boxes.
+    /// The nodes, which edges refer to by index.
     pub nodes: Vec<DiagramNode>,
-    /// Arrows, by the places of their ends in `nodes`, each with its reason in words. An arrow whose end is not there
-    /// is not drawn.
+    /// Edges as (from, to, reason), where `from` comes before `to`. An edge with an index out of range is not drawn.
     pub edges: Vec<(usize, usize, String)>,
 }
 
-/// A box.
+/// A node, drawn as a box.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiagramNode {
-    /// What it is called, such as `web/app/ewr/0`.
+    /// The name of the resource, such as `web/app/ewr/0`.
     pub label: String,
-    /// More about it, in small print.
+    /// A short description, shown as a tooltip; may be empty.
     pub detail: String,
-    /// What happens to it, if anything does.
+    /// What happens to the resource; `None` if it does not change.
     pub action: Option<NodeAction>,
-    /// What it is, such as `fly.machine`.
+    /// The kind of the resource, such as `fly.machine`.
     pub kind: String,
-    /// What is said of it and its like when they are drawn as one box: `5 at once`. Empty when nothing is.
+    /// How many similar nodes change at the same time, such as `5 at once`, for when they are merged; may be empty.
     pub concurrency: String,
 }
 
-/// What happens in a box: a resource changes, or a step is taken on the way to that.
+/// What a node stands for: the change of a resource, or an intermediate step of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NodeAction {
-    /// A resource changes.
+    /// The change of a resource.
     Change(Verb),
-    /// New machines take over from old ones.
+    /// Successors take over from the machines that they replace.
     HandOver,
-    /// An old one goes, since its successor has taken over.
+    /// A superseded machine is removed.
     Retire,
-    /// It is shown that an app works.
+    /// An app is verified to work.
     Verify,
 }
 
 impl NodeAction {
-    /// What is written on the box.
+    /// The text in the box: symbol and word.
     #[must_use]
     pub fn label(self) -> String {
         match self {
@@ -67,7 +66,7 @@ impl NodeAction {
         }
     }
 
-    /// The same without a symbol.
+    /// The word alone.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -79,53 +78,53 @@ impl NodeAction {
     }
 }
 
-/// The plan as SVG that fits light and dark pages.
+/// Renders a plan as SVG that adapts to light and dark mode.
 #[must_use]
 pub fn svg(plan: &Plan) -> String {
     Diagram::from_plan(plan).svg()
 }
 
-/// The plan as a Mermaid flowchart, which GitHub draws inside a comment.
+/// Renders a plan as a Mermaid flowchart, which GitHub draws in comments.
 #[must_use]
 pub fn mermaid(plan: &Plan) -> String {
     Diagram::from_plan(plan).mermaid()
 }
 
-/// The plan in graphviz's language.
+/// Renders a plan in Graphviz's DOT language.
 #[must_use]
 pub fn dot(plan: &Plan) -> String {
     Diagram::from_plan(plan).dot()
 }
 
-/// Everything a manifest asks for, and what refers to what: the picture for when nothing changes.
+/// The diagram of all desired resources and their references, for when nothing changes.
 #[must_use]
 pub fn desired_diagram(desired: &Desired) -> Diagram {
     Diagram::from_desired(desired)
 }
 
 impl Diagram {
-    /// The drawing as SVG.
+    /// Renders the diagram as SVG.
     #[must_use]
     pub fn svg(&self) -> String {
         svg::render(&self.simplified())
     }
 
-    /// The drawing as a Mermaid flowchart.
+    /// Renders the diagram as a Mermaid flowchart.
     #[must_use]
     pub fn mermaid(&self) -> String {
         mermaid::render(&self.simplified())
     }
 
-    /// The drawing in graphviz's language.
+    /// Renders the diagram in Graphviz's DOT language.
     #[must_use]
     pub fn dot(&self) -> String {
         dot::render(&self.simplified())
     }
 }
 
-/// The three looks a change can have, and none.
-fn css_class(deed: Option<NodeAction>) -> &'static str {
-    match deed {
+/// The style class of a node, by what happens to it.
+fn css_class(action: Option<NodeAction>) -> &'static str {
+    match action {
         None => "same",
         Some(NodeAction::Change(Verb::Create | Verb::Run) | NodeAction::Verify) => "create",
         Some(NodeAction::Change(Verb::Replace | Verb::Destroy)) => "destroy",

@@ -1,4 +1,4 @@
-//! SVG that stands alone: no script, no font to load, light and dark by the reader's own setting.
+//! Self-contained SVG: no scripts, no external fonts, light and dark mode by the reader's own setting.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -16,15 +16,16 @@ use crate::{
     },
 };
 
-/// Sizes in pixels. A character of the monospaced face at 12 px is 7.2 px wide; 7.5 leaves room for other faces.
+/// The width of a monospaced character in tenths of a pixel. At 12 px it is 7.2 px; 7.5 allows for wider fonts. All
+/// other sizes here are in pixels.
 const CHAR_WIDTH_TENTHS: usize = 75;
 const BOX_HEIGHT: usize = 46;
 const ROW_HEIGHT: usize = 62;
 const COLUMN_GAP: usize = 72;
 const MARGIN: usize = 24;
-/// Longer labels are cut in their middle.
+/// Longer labels are truncated in their middle; in characters.
 const MAX_LABEL_WIDTH: usize = 34;
-/// What reasons look like, the usual one first.
+/// The dash patterns of edges by reason, the solid line for the most common one first.
 const DASH_PATTERNS: [&str; 4] = ["", "6 4", "2 4", "10 4 2 4"];
 
 const STYLESHEET: &str = "
@@ -45,79 +46,80 @@ const STYLESHEET: &str = "
     .destroy { fill: var(--destroy); } .same { fill: var(--same); }
 ";
 
-pub(super) fn render(drawing: &Diagram) -> String {
-    SvgWriter::new(drawing).render()
+/// Renders a diagram as a complete SVG document.
+pub(super) fn render(diagram: &Diagram) -> String {
+    SvgWriter::new(diagram).render()
 }
 
 struct SvgWriter<'a> {
-    drawing: &'a Diagram,
+    diagram: &'a Diagram,
     layout: Layout,
-    /// Left edge and width of each layer.
+    /// The left edge and width of each layer.
     columns: Vec<(usize, usize)>,
-    /// The reasons of arrows, each with a look of its own.
+    /// The distinct reasons of edges; the index selects the dash pattern.
     reasons: Vec<&'a str>,
     width: usize,
     height: usize,
 }
 
 impl<'a> SvgWriter<'a> {
-    fn new(drawing: &'a Diagram) -> Self {
-        let layout = compute_layout(drawing);
+    fn new(diagram: &'a Diagram) -> Self {
+        let layout = compute_layout(diagram);
         let mut left = MARGIN;
         let mut columns = Vec::new();
         for layer in &layout.layers {
-            let nodes = layer.iter().filter_map(|&spot| layout.points[spot].node);
+            let nodes = layer.iter().filter_map(|&point| layout.points[point].node);
             let width = nodes
-                .map(|node| box_width(&drawing.nodes[node]))
+                .map(|node| box_width(&diagram.nodes[node]))
                 .max()
                 .unwrap_or(0);
             columns.push((left, width));
             left += width + COLUMN_GAP;
         }
-        let lowest = layout.points.iter().map(|spot| spot.y).max().unwrap_or(0);
+        let max_y = layout.points.iter().map(|point| point.y).max().unwrap_or(0);
         let mut seen = BTreeSet::new();
-        let reasons = drawing.edges.iter().map(|(_, _, reason)| reason.as_str());
+        let reasons = diagram.edges.iter().map(|(_, _, reason)| reason.as_str());
         let mut reasons: Vec<&str> = reasons
             .filter(|reason| !reason.is_empty() && seen.insert(*reason))
             .collect();
-        // The usual reason is the plain line.
+        // The most common reason gets the solid line. The sort is stable, so the others stay in order of appearance.
         reasons.sort_by_key(|reason| *reason != EdgeReason::Needs.phrase());
-        let mut picture = Self {
-            drawing,
+        let mut writer = Self {
+            diagram,
             columns,
             reasons,
             width: (left + MARGIN).saturating_sub(COLUMN_GAP),
-            height: to_pixels(lowest) + BOX_HEIGHT + 2 * MARGIN,
+            height: to_pixels(max_y) + BOX_HEIGHT + 2 * MARGIN,
             layout,
         };
-        picture.width = picture.width.max(picture.legend_width());
-        picture
+        writer.width = writer.width.max(writer.legend_width());
+        writer
     }
 
     fn render(&self) -> String {
         let (width, height) = (self.width, self.height + LEGEND_HEIGHT);
-        let mut out = format!(
+        let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" role=\"img\">\n  <title>{}</title>\n  <style>{STYLESHEET}  </style>\n",
             escape_xml(&self.title()),
         );
-        out.push_str(
+        svg.push_str(
             "  <defs><marker id=\"head\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
              orient=\"auto-start-reverse\"><path class=\"head\" d=\"M0 0.5 8 4 0 7.5z\"/></marker></defs>\n",
         );
         let _ = writeln!(
-            out,
+            svg,
             "  <rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>"
         );
-        for (route, (from, to, reason)) in self.layout.routes.iter().zip(&self.drawing.edges) {
-            out += &self.render_edge(route, *from, *to, reason);
+        for (route, (from, to, reason)) in self.layout.routes.iter().zip(&self.diagram.edges) {
+            svg += &self.render_edge(route, *from, *to, reason);
         }
-        for (at, node) in self.drawing.nodes.iter().enumerate() {
-            out += &self.render_node(at, node);
+        for (index, node) in self.diagram.nodes.iter().enumerate() {
+            svg += &self.render_node(index, node);
         }
-        out += &self.render_legend();
-        out.push_str("</svg>\n");
-        out
+        svg += &self.render_legend();
+        svg.push_str("</svg>\n");
+        svg
     }
 
     fn title(&self) -> String {
@@ -126,39 +128,42 @@ impl<'a> SvgWriter<'a> {
         };
         format!(
             "{}, {}",
-            count(self.drawing.nodes.len(), "object"),
-            count(self.drawing.edges.len(), "edge")
+            count(self.diagram.nodes.len(), "object"),
+            count(self.diagram.edges.len(), "edge")
         )
     }
 
-    /// The left edge, the width and the middle of a spot.
-    fn position(&self, spot: usize) -> (usize, usize, usize) {
-        let spot = &self.layout.points[spot];
-        let (left, width) = self.columns[spot.layer];
-        (left, width, MARGIN + to_pixels(spot.y) + BOX_HEIGHT / 2)
+    /// The left edge, width and vertical centre of a point.
+    fn position(&self, point: usize) -> (usize, usize, usize) {
+        let point = &self.layout.points[point];
+        let (left, width) = self.columns[point.layer];
+        (left, width, MARGIN + to_pixels(point.y) + BOX_HEIGHT / 2)
     }
 
-    fn render_node(&self, at: usize, node: &DiagramNode) -> String {
-        let (left, width, middle) = self.position(at);
-        let (top, class) = (middle - BOX_HEIGHT / 2, css_class(node.action));
-        let (right, high, low) = (left + width - 10, top + 18, top + 35);
+    fn render_node(&self, index: usize, node: &DiagramNode) -> String {
+        let (left, width, centre_y) = self.position(index);
+        let (top, class) = (centre_y - BOX_HEIGHT / 2, css_class(node.action));
+        let (right, kind_y, name_y) = (left + width - 10, top + 18, top + 35);
         let name = escape_xml(&truncate_middle(&sanitize(&node.label), MAX_LABEL_WIDTH));
-        let deed = node.action.map_or(String::new(), |deed| {
-            let words = deed.label();
-            format!("<text class=\"verb {class}\" x=\"{right}\" y=\"{high}\">{words}</text>")
+        let action = node.action.map_or(String::new(), |action| {
+            let text = action.label();
+            format!("<text class=\"verb {class}\" x=\"{right}\" y=\"{kind_y}\">{text}</text>")
         });
-        let more = [
+        let tooltip_parts = [
             node.kind.as_str(),
             node.label.as_str(),
             node.detail.as_str(),
         ];
-        let more: Vec<&str> = more.into_iter().filter(|part| !part.is_empty()).collect();
+        let tooltip_parts: Vec<&str> = tooltip_parts
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
         format!(
             "  <g><title>{}</title><rect class=\"box\" x=\"{left}\" y=\"{top}\" width=\"{width}\" \
              height=\"{BOX_HEIGHT}\" rx=\"6\"/><rect class=\"{class}\" x=\"{left}\" y=\"{}\" width=\"3\" \
-             height=\"{}\" rx=\"1.5\"/><text x=\"{}\" y=\"{high}\">{}</text>{deed}<text class=\"name\" x=\"{}\" \
-             y=\"{low}\">{name}</text></g>\n",
-            escape_xml(&sanitize(&more.join(" · "))),
+             height=\"{}\" rx=\"1.5\"/><text x=\"{}\" y=\"{kind_y}\">{}</text>{action}<text class=\"name\" x=\"{}\" \
+             y=\"{name_y}\">{name}</text></g>\n",
+            escape_xml(&sanitize(&tooltip_parts.join(" · "))),
             top + 7,
             BOX_HEIGHT - 14,
             left + 12,
@@ -167,42 +172,42 @@ impl<'a> SvgWriter<'a> {
         )
     }
 
-    /// A smooth line through all its spots, level where it leaves and arrives.
+    /// Draws an edge as a smooth curve through its points, horizontal at both ends.
     fn render_edge(&self, route: &[usize], from: usize, to: usize, reason: &str) -> String {
         let mut path = String::new();
-        for (at, pair) in route.windows(2).enumerate() {
+        for (index, pair) in route.windows(2).enumerate() {
             let (left, width, y) = self.position(pair[0]);
             let x = left + width;
             let (next, _, next_y) = self.position(pair[1]);
-            if at == 0 {
+            if index == 0 {
                 let _ = write!(path, "M{x} {y}");
             } else {
-                // Across the column of a layer that the arrow only passes.
+                // Straight across the column of an intermediate layer, where no box is in the way.
                 let _ = write!(path, "H{x}");
             }
-            let middle = x.midpoint(next);
-            let _ = write!(path, "C{middle} {y} {middle} {next_y} {next} {next_y}");
+            let centre_x = x.midpoint(next);
+            let _ = write!(path, "C{centre_x} {y} {centre_x} {next_y} {next} {next_y}");
         }
-        let nodes = &self.drawing.nodes;
+        let nodes = &self.diagram.nodes;
         let (from, to) = (&nodes[from], &nodes[to]);
-        let words = format!(
+        let tooltip = format!(
             "{}/{} {reason} {}/{}",
             from.kind, from.label, to.kind, to.label
         );
         format!(
             "  <path class=\"wire\" d=\"{path}\"{} marker-end=\"url(#head)\"><title>{}</title></path>\n",
             self.dash_attribute(reason),
-            escape_xml(&sanitize(&words)),
+            escape_xml(&sanitize(&tooltip)),
         )
     }
 
     fn dash_attribute(&self, reason: &str) -> String {
-        let at = self
+        let index = self
             .reasons
             .iter()
-            .position(|known| *known == reason)
+            .position(|other| *other == reason)
             .unwrap_or(0);
-        match DASH_PATTERNS[at.min(DASH_PATTERNS.len() - 1)] {
+        match DASH_PATTERNS[index.min(DASH_PATTERNS.len() - 1)] {
             "" => String::new(),
             dash => format!(" stroke-dasharray=\"{dash}\""),
         }
@@ -211,70 +216,72 @@ impl<'a> SvgWriter<'a> {
 
 /// The height of the legend.
 const LEGEND_HEIGHT: usize = 36;
-/// A line in the legend, and the gap behind each part.
+/// The width of a sample line in the legend, including the gap before its text.
 const LEGEND_LINE_WIDTH: usize = 34;
+/// The gap after each entry of the legend.
 const LEGEND_GAP: usize = 22;
 
 impl SvgWriter<'_> {
-    /// The changes that occur, gravest first.
+    /// The distinct actions in the diagram, the most dangerous first.
     fn legend_actions(&self) -> Vec<NodeAction> {
-        let deeds: BTreeSet<_> = self
-            .drawing
+        let actions: BTreeSet<_> = self
+            .diagram
             .nodes
             .iter()
             .filter_map(|node| node.action)
             .collect();
-        deeds.into_iter().collect()
+        actions.into_iter().collect()
     }
 
     fn legend_width(&self) -> usize {
-        let deeds: usize = self
+        let actions: usize = self
             .legend_actions()
             .iter()
-            .map(|deed| text_width(deed.word()) + 24 + LEGEND_GAP)
+            .map(|action| text_width(action.word()) + 24 + LEGEND_GAP)
             .sum();
         let reasons: usize = self
             .reasons
             .iter()
             .map(|reason| text_width(&sanitize(reason)) + LEGEND_LINE_WIDTH + LEGEND_GAP)
             .sum();
-        deeds + reasons + 2 * MARGIN
+        actions + reasons + 2 * MARGIN
     }
 
-    /// What the colours and the dashes mean, in words.
+    /// Explains colours and dash patterns.
     fn render_legend(&self) -> String {
         let (mut x, y) = (MARGIN, self.height + 14);
-        let mut out = String::new();
-        for deed in self.legend_actions() {
-            let words = deed.label();
-            let class = css_class(Some(deed));
+        let mut svg = String::new();
+        for action in self.legend_actions() {
+            let text = action.label();
+            let class = css_class(Some(action));
             let _ = writeln!(
-                out,
-                "  <text class=\"word {class}\" x=\"{x}\" y=\"{y}\">{words}</text>"
+                svg,
+                "  <text class=\"word {class}\" x=\"{x}\" y=\"{y}\">{text}</text>"
             );
-            x += text_width(deed.word()) + 24 + LEGEND_GAP;
+            x += text_width(action.word()) + 24 + LEGEND_GAP;
         }
         for reason in &self.reasons {
             let (end, line) = (x + LEGEND_LINE_WIDTH - 8, y - 4);
-            let words = escape_xml(&sanitize(reason));
+            let text = escape_xml(&sanitize(reason));
             let _ = writeln!(
-                out,
+                svg,
                 "  <path class=\"wire\" d=\"M{x} {line}H{end}\"{} marker-end=\"url(#head)\"/><text x=\"{}\" \
-                 y=\"{y}\">{words}</text>",
+                 y=\"{y}\">{text}</text>",
                 self.dash_attribute(reason),
                 x + LEGEND_LINE_WIDTH,
             );
             x += LEGEND_LINE_WIDTH + text_width(&sanitize(reason)) + LEGEND_GAP;
         }
-        out
+        svg
     }
 }
 
+/// Converts a layout coordinate, in tenths of a row.
 fn to_pixels(y: i64) -> usize {
     usize::try_from(y).unwrap_or(0) * ROW_HEIGHT / 10
 }
 
-/// The width of small proportional text, generously.
+/// An upper estimate of the width of small proportional text.
 fn text_width(text: &str) -> usize {
     text.width() * 62 / 10
 }
@@ -282,9 +289,11 @@ fn text_width(text: &str) -> usize {
 fn box_width(node: &DiagramNode) -> usize {
     let name =
         truncate_middle(&sanitize(&node.label), MAX_LABEL_WIDTH).width() * CHAR_WIDTH_TENTHS / 10;
-    let deed = node.action.map_or(0, |deed| text_width(deed.word()) + 24);
-    let head = text_width(&node.kind) + 16 + deed;
-    name.max(head) + 26
+    let action = node
+        .action
+        .map_or(0, |action| text_width(action.word()) + 24);
+    let header_width = text_width(&node.kind) + 16 + action;
+    name.max(header_width) + 26
 }
 
 fn escape_xml(text: &str) -> String {

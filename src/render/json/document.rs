@@ -1,13 +1,19 @@
-//! The types of the plan document. They are apart from the plan's own, so that the plan may change without the
-//! document; the words of its enums are taken from the plan's values, so that the schema cannot name others.
+//! The types of the plan document. They are separate from the planner's types, so that those can change without changing
+//! the document. The enum values in the schema come from the planner's types, so they cannot diverge.
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::FORMAT_VERSION;
+use super::{
+    FORMAT_VERSION,
+    enum_schemas::{
+        action_schema, cause_schema, data_loss_schema, edge_reason_schema, impact_schema,
+        strategy_schema, verb_schema,
+    },
+};
 use crate::{
     kinds::{Cause, DataLoss, Impact, fly::Machine},
     model::{Address, DiffLine, DisplayValue, RolloutStrategy},
@@ -22,62 +28,61 @@ use crate::{
 /// A plan for one environment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PlanDocument {
-    /// The version of this shape. Readers should refuse another first part and ignore fields they do not know.
+    /// The version of the document, as major.minor. Readers should reject another major version and ignore unknown
+    /// fields.
     format_version: &'static str,
-    /// The command that wrote it: `plan`, `drift`, `apply` or `destroy`.
+    /// The command that wrote the document: `plan`, `drift`, `apply` or `destroy`.
     command: &'static str,
     project: String,
     environment: String,
-    /// The organization on Fly.
+    /// The slug of the Fly organization.
     organization: String,
-    /// `sandbox` when the clouds were imitated; otherwise empty.
+    /// `sandbox` when the clouds were simulated; otherwise empty.
     target: String,
-    /// How many requests reading the world took.
+    /// The number of API requests that reading the live state took.
     requests: u64,
-    /// How long reading took, in milliseconds.
+    /// How long reading the live state took, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     elapsed_ms: Option<u64>,
-    /// The short id, for people.
+    /// The short plan id, for people.
     plan_id: String,
-    /// The whole id, for `apply --expect`.
+    /// The full plan id, for `apply --expect`.
     expect: String,
-    /// Whether there is nothing to do and nothing in the way.
+    /// Whether there is nothing to do and nothing is blocked.
     empty: bool,
-    /// Whether nothing speaks against an apply.
+    /// Whether `apply` would do something and not refuse.
     applyable: bool,
     summary: ChangeSummary,
-    /// One for each resource that changes, dangerous ones first.
+    /// The changed resources, the most dangerous changes first.
     changes: Vec<ResourceChange>,
-    /// Every step, in an order that can be carried out.
+    /// All steps, in an order that respects their dependencies.
     steps: Vec<StepEntry>,
-    /// How each process group comes out, by app and group, such as `web/app`; those in which nothing restarts are left
-    /// out.
+    /// The rollout of each process group in which machines restart, by app and group, such as `web/app`.
     rollouts: BTreeMap<String, RolloutEntry>,
-    /// How long an apply takes on Fly by experience, in seconds, from the first step to the last. What a release
-    /// command has to do is not known beforehand.
+    /// The estimated duration of an apply on Fly, in seconds, without the release commands, whose duration is unknown.
     estimate_secs: u64,
-    /// What speaks against an apply.
+    /// Why `apply` would refuse this plan.
     refusals: Vec<RefusalEntry>,
-    /// How many resources of each kind match the manifest.
+    /// The number of resources that match the manifest, by kind.
     unchanged: BTreeMap<String, usize>,
-    /// What is there and left alone.
+    /// Live objects that trimtab does not manage.
     unmanaged: Vec<UnmanagedEntry>,
     warnings: Vec<String>,
-    /// What `--only` did.
+    /// The effect of `--only`.
     #[serde(skip_serializing_if = "Option::is_none")]
     narrowed: Option<NarrowedEntry>,
 }
 
-/// How many resources change in which way.
+/// The number of resources by what happens to them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct ChangeSummary {
     add: usize,
     change: usize,
     replace: usize,
     destroy: usize,
-    /// What vanishes along with what is destroyed or replaced.
+    /// Resources that are deleted together with the one that contains them.
     along: usize,
-    /// Machines that restart, or give way to new ones.
+    /// Machines that restart or are superseded by new ones.
     restart: usize,
     /// Release commands.
     run: usize,
@@ -91,83 +96,83 @@ struct ResourceChange {
     address: String,
     kind: String,
     name: String,
-    #[schemars(schema_with = "verbs")]
+    #[schemars(schema_with = "verb_schema")]
     verb: Verb,
-    /// The live object in short: its id, size, place. Empty for a creation.
+    /// A short description of the live object: its id, size and region. Empty for a creation.
     what: String,
-    #[schemars(schema_with = "causes")]
+    #[schemars(schema_with = "cause_schema")]
     cause: Cause,
-    #[schemars(schema_with = "impacts")]
+    #[schemars(schema_with = "impact_schema")]
     impact: Impact,
-    #[schemars(schema_with = "losses")]
+    #[schemars(schema_with = "data_loss_schema")]
     loss: Option<DataLoss>,
-    /// Whether the live object must not be destroyed.
+    /// Whether the live object is protected against deletion.
     protected: bool,
     attributes: Vec<AttributeChange>,
-    /// What vanishes along with it.
+    /// Resources that are deleted together with this one.
     takes_along: Vec<CascadeEntry>,
 }
 
 /// One attribute that differs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct AttributeChange {
-    /// Where, in the manifest's words, such as `env.LOG_LEVEL`.
+    /// The path of the attribute in the terms of the manifest, such as `env.LOG_LEVEL`.
     path: String,
-    /// What is there; `null` when nothing is.
+    /// The live value; `null` if there is none.
     from: Option<AttributeValue>,
-    /// What shall be there; `null` when it goes away.
+    /// The desired value; `null` if it is removed.
     to: Option<AttributeValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// Whether this alone makes a replacement necessary.
+    /// Whether this difference forces a replacement of the resource.
     forces_replacement: bool,
 }
 
-/// One side of a difference. A secret is only said to be one.
+/// A live or desired value. Secrets are only marked as such.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum AttributeValue {
-    /// In the open.
+    /// The value itself.
     Value(Value),
-    /// A secret.
+    /// The value is secret.
     Sensitive,
-    /// Not known before the step that makes it has run.
+    /// The value is only known after the apply.
     KnownAfterApply,
-    /// A sentence about it.
+    /// A description instead of a value.
     Words(String),
 }
 
-/// What vanishes with its container.
+/// A resource that is deleted together with the one that contains it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct CascadeEntry {
     address: String,
     what: String,
-    #[schemars(schema_with = "losses")]
+    #[schemars(schema_with = "data_loss_schema")]
     loss: Option<DataLoss>,
     protected: bool,
 }
 
-/// One operation, and what it waits for.
+/// One step and its dependencies.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct StepEntry {
     address: String,
-    #[schemars(schema_with = "actions")]
+    #[schemars(schema_with = "action_schema")]
     action: Action,
     waits_for: Vec<StepDependency>,
 }
 
-/// How the machines of one process group change. Those that are made or go besides are only among the steps.
+/// How existing machines of one process group change. Creations and deletions are only in `steps`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct RolloutEntry {
-    #[schemars(schema_with = "strategies")]
+    #[schemars(schema_with = "strategy_schema")]
     strategy: RolloutStrategy,
-    /// How many machines may be unavailable at once. It says nothing where the strategy is `immediate`.
+    /// The maximum number of machines that are unavailable at once. Without effect if the strategy is `immediate`.
     at_once: u32,
-    /// The addresses of the machines that restart or are replaced in place, in the order of their turns.
+    /// The addresses of the machines that restart or are replaced in place, in rollout order.
     members: Vec<String>,
-    /// How many new machines come up beside as many old ones and take over from them, all at once.
+    /// The number of successors: they start next to the machines that they replace and take over all at once.
     successors: usize,
-    /// How many sleeping machines are updated without being started.
+    /// The number of sleeping machines that are updated without being started.
     asleep: usize,
 }
 
@@ -192,117 +197,42 @@ impl RolloutEntry {
     }
 }
 
-/// A step that comes first.
+/// A step that must end first, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 struct StepDependency {
     address: String,
-    #[schemars(schema_with = "actions")]
+    #[schemars(schema_with = "action_schema")]
     action: Action,
-    #[schemars(schema_with = "reasons")]
+    #[schemars(schema_with = "edge_reason_schema")]
     because: EdgeReason,
 }
 
-/// Why a plan does not run.
+/// A reason why `apply` refuses the plan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct RefusalEntry {
-    /// The resource, unless it is the plan as a whole.
+    /// The resource; `null` if the reason is about the plan as a whole.
     address: Option<String>,
     reason: String,
-    /// The flag or the change that allows it.
+    /// The flag or change that allows it.
     hint: String,
 }
 
-/// Something that is there but not ours to manage.
+/// A live object that trimtab does not manage.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct UnmanagedEntry {
     what: String,
-    /// The app it is in, by its key in the manifest.
+    /// The app that contains it, by its key in the manifest.
     within: String,
     why: String,
 }
 
-/// What `--only` did.
+/// The effect of `--only`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct NarrowedEntry {
-    /// Steps that run although they were not asked for, because the others need them.
+    /// Resources that are included although they were not selected, because selected ones need them.
     pulled_in: Vec<String>,
-    /// Steps that do not run now.
+    /// Changed resources that are left out.
     left_out: Vec<String>,
-}
-
-fn enum_schema<T: Serialize>(words: &[T]) -> Schema {
-    let words = serde_json::to_value(words).unwrap_or_default();
-    json_schema!({ "enum": words })
-}
-
-fn verbs(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[
-        Verb::Destroy,
-        Verb::Replace,
-        Verb::Run,
-        Verb::Succeed,
-        Verb::Restart,
-        Verb::Update,
-        Verb::Create,
-    ])
-}
-
-fn causes(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[
-        Cause::Manifest,
-        Cause::Outside,
-        Cause::Moved,
-        Cause::Follows,
-        Cause::Unknown,
-    ])
-}
-
-fn impacts(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[Impact::Quiet, Impact::Asleep, Impact::Restart])
-}
-
-fn losses(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[
-        Some(DataLoss::Data),
-        Some(DataLoss::App),
-        Some(DataLoss::Address),
-        None,
-    ])
-}
-
-fn actions(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[
-        Action::Create,
-        Action::Update,
-        Action::ReplaceDelete,
-        Action::ReplaceCreate,
-        Action::Delete,
-        Action::Succeed,
-        Action::HandOver,
-        Action::Retire,
-        Action::Run,
-        Action::Prove,
-    ])
-}
-
-fn strategies(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[
-        RolloutStrategy::Rolling,
-        RolloutStrategy::Canary,
-        RolloutStrategy::BlueGreen,
-        RolloutStrategy::Immediate,
-    ])
-}
-
-fn reasons(_: &mut SchemaGenerator) -> Schema {
-    enum_schema(&[
-        EdgeReason::Needs,
-        EdgeReason::StillHeld,
-        EdgeReason::SameName,
-        EdgeReason::InTurn,
-        EdgeReason::Healthy,
-        EdgeReason::TakesOver,
-    ])
 }
 
 fn to_strings(addresses: &[Address]) -> Vec<String> {
@@ -348,33 +278,34 @@ impl PlanDocument {
             unchanged: plan
                 .unchanged
                 .iter()
-                .map(|(kind, number)| ((*kind).to_owned(), *number))
+                .map(|(kind, count)| ((*kind).to_owned(), *count))
                 .collect(),
             unmanaged: plan
                 .findings
                 .unmanaged
                 .iter()
-                .map(UnmanagedEntry::from_found)
+                .map(UnmanagedEntry::from_resource)
                 .collect(),
             warnings: plan.findings.warnings.clone(),
-            narrowed: plan.selection.as_ref().map(|narrowed| NarrowedEntry {
-                pulled_in: to_strings(&narrowed.pulled_in),
-                left_out: to_strings(&narrowed.left_out),
+            narrowed: plan.selection.as_ref().map(|selection| NarrowedEntry {
+                pulled_in: to_strings(&selection.pulled_in),
+                left_out: to_strings(&selection.left_out),
             }),
         }
     }
 }
 
-/// The steps in order. The edges are looked through once, so that a large plan stays cheap.
+/// The steps in order, with their dependencies. Collects all edges in one pass, because searching the edges of each step
+/// would be quadratic.
 fn step_entries(plan: &Plan) -> Vec<StepEntry> {
     let graph = plan.graph();
-    let mut waits: BTreeMap<(&Address, Action), Vec<StepDependency>> = BTreeMap::new();
+    let mut dependencies: BTreeMap<(&Address, Action), Vec<StepDependency>> = BTreeMap::new();
     for edge in graph.edge_indices() {
         let Some((from, to)) = graph.edge_endpoints(edge) else {
             continue;
         };
         let (from, to) = (&graph[from], &graph[to]);
-        waits
+        dependencies
             .entry((&to.address, to.action))
             .or_default()
             .push(StepDependency {
@@ -387,13 +318,14 @@ fn step_entries(plan: &Plan) -> Vec<StepEntry> {
         .map(|step| StepEntry {
             address: step.address.to_string(),
             action: step.action,
-            waits_for: waits
+            waits_for: dependencies
                 .remove(&(&step.address, step.action))
                 .unwrap_or_default(),
         })
         .collect()
 }
 
+// Destructuring without `..` makes a new count a compile error until somebody decides whether to publish it.
 impl ChangeSummary {
     fn from_plan(plan: &Plan) -> Self {
         let ChangeCounts {
@@ -444,11 +376,11 @@ impl ResourceChange {
             takes_along: change
                 .takes_along
                 .into_iter()
-                .map(|folded| CascadeEntry {
-                    address: folded.address.to_string(),
-                    what: folded.what,
-                    loss: folded.loss,
-                    protected: folded.protected,
+                .map(|deletion| CascadeEntry {
+                    address: deletion.address.to_string(),
+                    what: deletion.what,
+                    loss: deletion.loss,
+                    protected: deletion.protected,
                 })
                 .collect(),
         }
@@ -459,8 +391,8 @@ impl AttributeChange {
     fn from_line(line: DiffLine) -> Self {
         Self {
             path: line.path,
-            from: line.from.map(AttributeValue::from_shown),
-            to: line.to.map(AttributeValue::from_shown),
+            from: line.from.map(AttributeValue::from_display_value),
+            to: line.to.map(AttributeValue::from_display_value),
             note: line.note,
             forces_replacement: line.replaces,
         }
@@ -468,12 +400,12 @@ impl AttributeChange {
 }
 
 impl AttributeValue {
-    fn from_shown(shown: DisplayValue) -> Self {
-        match shown {
-            DisplayValue::Value(value) => Self::Value(value),
+    fn from_display_value(value: DisplayValue) -> Self {
+        match value {
+            DisplayValue::Value(json) => Self::Value(json),
             DisplayValue::Sensitive => Self::Sensitive,
             DisplayValue::KnownAfterApply => Self::KnownAfterApply,
-            DisplayValue::Words(words) => Self::Words(words),
+            DisplayValue::Words(text) => Self::Words(text),
         }
     }
 }
@@ -489,7 +421,7 @@ impl RefusalEntry {
 }
 
 impl UnmanagedEntry {
-    fn from_found(unmanaged: &crate::kinds::UnmanagedResource) -> Self {
+    fn from_resource(unmanaged: &crate::kinds::UnmanagedResource) -> Self {
         Self {
             what: unmanaged.what.clone(),
             within: unmanaged.within.to_string(),

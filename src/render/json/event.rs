@@ -1,5 +1,6 @@
-//! A run as lines of JSON, in the words of Terraform's machine-readable UI where it has words, so that what reads that
-//! reads this. The caller adds `@timestamp`: nothing here has a clock.
+//! An apply as JSON Lines. Message types and fields are those of Terraform's machine-readable UI where it has them
+//! (<https://developer.hashicorp.com/terraform/internals/machine-readable-ui>), so that its readers work here. The caller
+//! adds `@timestamp`, because nothing in this module reads a clock.
 
 use serde_json::{Value, json};
 
@@ -10,10 +11,33 @@ use crate::{
     render::{TextOptions, change_groups::ChangeCounts, text, tfjson::naming, wording},
 };
 
-/// One line for one event.
+/// Renders one apply event.
 #[must_use]
 pub fn event(event: &ApplyEvent) -> Value {
-    let body = match event {
+    let message = match event {
+        ApplyEvent::Begun {
+            total,
+            estimate_secs,
+        } => text::begin_text(*total, *estimate_secs),
+        ApplyEvent::Progress {
+            address,
+            state,
+            passing,
+            checks,
+        } => {
+            format!(
+                "{address}: {}",
+                wording::format_progress(state, *passing, *checks)
+            )
+        }
+        other => text::event(other, &TextOptions::LOG).unwrap_or_default(),
+    };
+    log_line(event_level(event), &message, event_body(event))
+}
+
+/// The body of an event. Types that Terraform does not have are named in its style.
+fn event_body(event: &ApplyEvent) -> Value {
+    match event {
         ApplyEvent::Begun {
             total,
             estimate_secs,
@@ -76,8 +100,11 @@ pub fn event(event: &ApplyEvent) -> Value {
         }),
         ApplyEvent::Stopping => json!({ "type": "stopping" }),
         ApplyEvent::OutOfTime => json!({ "type": "out_of_time" }),
-    };
-    let level = match event {
+    }
+}
+
+fn event_level(event: &ApplyEvent) -> &'static str {
+    match event {
         ApplyEvent::Failed { .. } => "error",
         ApplyEvent::Skipped { .. }
         | ApplyEvent::HeldBack { .. }
@@ -88,51 +115,32 @@ pub fn event(event: &ApplyEvent) -> Value {
         | ApplyEvent::Progress { .. }
         | ApplyEvent::Output { .. }
         | ApplyEvent::Finished { .. } => "info",
-    };
-    let message = match event {
-        ApplyEvent::Begun {
-            total,
-            estimate_secs,
-        } => text::begin_text(*total, *estimate_secs),
-        ApplyEvent::Progress {
-            address,
-            state,
-            passing,
-            checks,
-        } => {
-            format!(
-                "{address}: {}",
-                wording::format_progress(state, *passing, *checks)
-            )
-        }
-        other => text::event(other, &TextOptions::LOG).unwrap_or_default(),
-    };
-    log_line(level, &message, body)
+    }
 }
 
-/// The line that sums a plan up.
+/// Renders the summary line of a plan.
 #[must_use]
 pub fn summary(plan: &Plan) -> Value {
-    let totals = ChangeCounts::from_plan(plan);
-    let (add, remove) = (totals.add + totals.replace, totals.destroy + totals.replace);
-    let message = format!("Plan: {}.", totals.summary());
+    let counts = ChangeCounts::from_plan(plan);
+    let (add, remove) = (counts.add + counts.replace, counts.destroy + counts.replace);
+    let message = format!("Plan: {}.", counts.summary());
     log_line(
         "info",
         &message,
-        change_summary(add, totals.change, remove, "plan"),
+        change_summary(add, counts.change, remove, "plan"),
     )
 }
 
-/// The line that sums a run up.
+/// Renders the summary line of an apply.
 #[must_use]
 pub fn report(report: &ApplyReport) -> Value {
     use crate::apply::event::Outcome;
-    let count = |wanted: &[Action]| {
+    let count = |actions: &[Action]| {
         let done = report
             .outcomes
             .iter()
-            .filter(|ended| ended.outcome == Outcome::Done);
-        done.filter(|ended| wanted.contains(&ended.action)).count()
+            .filter(|step| step.outcome == Outcome::Done);
+        done.filter(|step| actions.contains(&step.action)).count()
     };
     let add = count(&[Action::Create, Action::ReplaceCreate]);
     let remove = count(&[Action::Delete, Action::ReplaceDelete]);
@@ -148,19 +156,21 @@ pub fn report(report: &ApplyReport) -> Value {
     } else {
         "error"
     };
+    // The message is the last line of the text report, without the details that precede it.
     let message = text::report(report, &TextOptions::LOG);
-    let last = message
+    let summary_line = message
         .lines()
         .find(|line| line.starts_with("Applied") || line.starts_with("Incomplete"));
-    log_line(level, last.unwrap_or_default(), body)
+    log_line(level, summary_line.unwrap_or_default(), body)
 }
 
-/// A line that only says something.
+/// Renders a message that is not an apply event; `kind` becomes its `type`.
 #[must_use]
 pub fn message(kind: &str, text: &str) -> Value {
     log_line("info", text, json!({ "type": kind }))
 }
 
+/// The body of Terraform's `change_summary` message.
 fn change_summary(add: usize, change: usize, remove: usize, operation: &str) -> Value {
     json!({
         "type": "change_summary",
@@ -168,6 +178,7 @@ fn change_summary(add: usize, change: usize, remove: usize, operation: &str) -> 
     })
 }
 
+/// A line in Terraform's envelope: level, message and module, then the body.
 fn log_line(level: &str, message: &str, body: Value) -> Value {
     let mut line = json!({ "@level": level, "@message": message, "@module": "trimtab.ui" });
     if let (Some(line), Value::Object(body)) = (line.as_object_mut(), body) {
@@ -176,6 +187,7 @@ fn log_line(level: &str, message: &str, body: Value) -> Value {
     line
 }
 
+/// Terraform's description of a resource, plus the address of trimtab.
 fn resource_object(address: &Address) -> Value {
     let (kind, name) = (
         naming::resource_type(address),
@@ -193,7 +205,7 @@ fn resource_object(address: &Address) -> Value {
     })
 }
 
-/// Terraform's word for a step.
+/// The Terraform action that is closest to a step.
 fn terraform_action(action: Action) -> &'static str {
     match action {
         Action::Create | Action::ReplaceCreate | Action::Succeed => "create",
@@ -203,6 +215,7 @@ fn terraform_action(action: Action) -> &'static str {
     }
 }
 
+/// Terraform's description of an error, plus the id of the failed request.
 fn diagnostic(failure: &ApplyFailure) -> Value {
     json!({
         "severity": "error",

@@ -1,5 +1,5 @@
-//! Our own documents for programs: the plan as one value, a run as one line for each event. The shape is versioned and
-//! described by `schema/plan.schema.json`.
+//! trimtab's own JSON: the plan as one document, and an apply as JSON Lines. The plan document is versioned; its schema is
+//! `schema/plan.schema.json`.
 
 use serde_json::{Value, json};
 
@@ -7,23 +7,25 @@ use super::Headline;
 use crate::plan::{Plan, Refusal};
 
 mod document;
+mod enum_schemas;
 mod event;
 
 pub use document::PlanDocument;
 pub use event::{event, message, report, summary};
 
-/// The version of the plan document. The second part grows when fields are added, the first when any changes meaning.
+/// The version of the plan document, as major.minor. New fields raise the minor version; a field that is removed or
+/// changes its meaning raises the major version.
 pub const FORMAT_VERSION: &str = "1.0";
 
-/// The plan as a document.
+/// Renders the plan document.
 #[must_use]
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Value {
     let document = PlanDocument::new(plan, refusals, headline);
-    // Every type in it serialises: no map has keys that are not text.
+    // Serialization cannot fail: all map keys are strings.
     serde_json::to_value(document).unwrap_or_default()
 }
 
-/// The JSON Schema of the plan document.
+/// Returns the JSON Schema of the plan document.
 #[must_use]
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(PlanDocument).to_value();

@@ -1,5 +1,5 @@
-//! The details as a `diff`: its symbols stand in column 0, where they are coloured, and the nesting follows them, since
-//! without it nobody sees what belongs to what.
+//! All attributes as a foldable `diff` block. GitHub colours a line by its first character, so the markers stand in
+//! column 0 and the indentation comes after them.
 
 use super::escape::fenced_block;
 use crate::{
@@ -12,17 +12,17 @@ use crate::{
     },
 };
 
-/// Wide enough for an image and a digest on both sides; the block scrolls sideways.
+/// The width of a line in columns: enough for two image references with digests. The block scrolls sideways.
 const BLOCK_WIDTH: usize = 140;
 
-/// The folded details. `None` without changes.
-pub(super) fn render_details(entries: &[ChangeGroup], refusals: &[Refusal]) -> Option<String> {
-    if entries.is_empty() {
+/// Renders the details; `None` without changes.
+pub(super) fn render_details(groups: &[ChangeGroup], refusals: &[Refusal]) -> Option<String> {
+    if groups.is_empty() {
         return None;
     }
-    let content: String = entries
+    let content: String = groups
         .iter()
-        .map(|entry| change_block(entry, refusals))
+        .map(|group| change_block(group, refusals))
         .collect();
     let fenced = fenced_block("diff", &content);
     Some(format!(
@@ -30,9 +30,9 @@ pub(super) fn render_details(entries: &[ChangeGroup], refusals: &[Refusal]) -> O
     ))
 }
 
-/// What colours a line of a `diff` on GitHub: `!` is the one for a change.
-fn diff_symbol(sign: LineMarker) -> char {
-    match sign {
+/// The first character of a line, by which GitHub colours it. For a change that is `!`.
+fn diff_symbol(marker: LineMarker) -> char {
+    match marker {
         LineMarker::Change => '!',
         other => other.symbol(),
     }
@@ -46,52 +46,52 @@ fn marker_for_verb(verb: Verb) -> LineMarker {
     }
 }
 
-fn change_block(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
-    let verb = entry.verb();
-    let what = match entry.description().as_str() {
+fn change_block(group: &ChangeGroup, refusals: &[Refusal]) -> String {
+    let verb = group.verb();
+    let description = match group.description().as_str() {
         "" => String::new(),
-        what => format!("  ({})", sanitize(what)),
+        description => format!("  ({})", sanitize(description)),
     };
-    let remarks = match entry.remarks(refusals).join(", ").as_str() {
+    let remarks = match group.remarks(refusals).join(", ").as_str() {
         "" => String::new(),
         remarks => format!("  {remarks}"),
     };
-    let head = diff_symbol(marker_for_verb(verb));
-    let mut out = format!(
-        "{head} {} {}{what}{remarks}\n",
+    let symbol = diff_symbol(marker_for_verb(verb));
+    let mut block = format!(
+        "{symbol} {} {}{description}{remarks}\n",
         verb.word(),
-        entry.address()
+        group.address()
     );
-    let rows = attribute_rows(&entry.lines, BLOCK_WIDTH, DiffWording::Plan);
+    let rows = attribute_rows(&group.lines, BLOCK_WIDTH, DiffWording::Plan);
     let width = path_width(&rows);
     for row in &rows {
-        out += &attribute_lines(row, width);
+        block += &attribute_lines(row, width);
     }
-    for folded in entry
+    for deletion in group
         .members()
         .iter()
         .flat_map(|change| &change.takes_along)
     {
-        let lost = folded
+        let data_loss = deletion
             .loss
             .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
-        let what = sanitize(&folded.what);
-        out += &format!(
-            "-   takes along {} ({what}){}\n",
-            folded.address,
-            lost.unwrap_or_default()
+        let contained = sanitize(&deletion.what);
+        block += &format!(
+            "-   takes along {} ({contained}){}\n",
+            deletion.address,
+            data_loss.unwrap_or_default()
         );
     }
-    out
+    block
 }
 
 fn attribute_lines(row: &AttributeRow, width: usize) -> String {
-    let (sign, path, text) = (diff_symbol(row.marker), &row.path, &row.text);
-    let line = format!("{sign}   {path:width$}  {text}  {}", row.remark);
-    let mut out = format!("{}\n", line.trim_end());
-    for (sign, text) in &row.nested_lines {
-        let line = format!("{}     {text}", diff_symbol(*sign));
-        out += &format!("{}\n", line.trim_end());
+    let (marker, path, text) = (diff_symbol(row.marker), &row.path, &row.text);
+    let line = format!("{marker}   {path:width$}  {text}  {}", row.remark);
+    let mut block = format!("{}\n", line.trim_end());
+    for (marker, text) in &row.nested_lines {
+        let line = format!("{}     {text}", diff_symbol(*marker));
+        block += &format!("{}\n", line.trim_end());
     }
-    out
+    block
 }

@@ -1,43 +1,47 @@
-//! Text of others inside Markdown: it stays text. It opens no tag, ends no cell, calls nobody and links nothing.
+//! Escapes untrusted text for GitHub Markdown, so that it creates no tags, table cells, mentions or links.
 
 use crate::render::value::sanitize;
 
-/// Keeps `@name` and `#1` from becoming a mention or a link: both need their next character to be a letter or a digit.
+/// Inserted after `@` and `#`: mentions and issue links need a letter or digit there.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 
-/// What GitHub makes a link of in plain text, and after how many characters it is broken.
+/// Prefixes that GitHub turns into links, and the position of a zero-width space that prevents it.
 const AUTOLINK_PREFIXES: [(&str, usize); 3] = [("://", 1), ("www.", 3), ("GH-", 2)];
 
-/// Text within a sentence or a cell.
+/// Escapes text for use in a paragraph, list item or table cell.
 pub(super) fn escape_prose(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     let mut text = sanitize(text);
-    for (linked, at) in AUTOLINK_PREFIXES {
+    for (prefix, position) in AUTOLINK_PREFIXES {
         text = text.replace(
-            linked,
-            &format!("{}{ZERO_WIDTH_SPACE}{}", &linked[..at], &linked[at..]),
+            prefix,
+            &format!(
+                "{}{ZERO_WIDTH_SPACE}{}",
+                &prefix[..position],
+                &prefix[position..]
+            ),
         );
     }
     for c in text.chars() {
         match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '@' => out.extend([c, ZERO_WIDTH_SPACE]),
-            '#' => out.extend(['\\', c, ZERO_WIDTH_SPACE]),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => out.extend(['\\', c]),
-            other => out.push(other),
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '@' => escaped.extend([c, ZERO_WIDTH_SPACE]),
+            '#' => escaped.extend(['\\', c, ZERO_WIDTH_SPACE]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => escaped.extend(['\\', c]),
+            other => escaped.push(other),
         }
     }
-    out
+    escaped
 }
 
-/// A span of code, which neither mentions nor links. It may stand in a cell.
+/// A code span, in which nothing is a mention or a link. Safe in a table cell as well.
 pub(super) fn code_span(text: &str) -> String {
     let text = sanitize(text);
     if text.contains('|') {
-        // In a cell, a bar ends even a span of code, and how a backslash before it is read differs. What is written as
-        // an entity is never taken for Markdown.
+        // In a table, `|` ends the cell even inside a code span, and escaping it with a backslash is read differently
+        // inside and outside of tables. Entities work in both.
         let entity = |c: char| {
             if c.is_ascii_punctuation() {
                 format!("&#{};", u32::from(c))
@@ -51,15 +55,15 @@ pub(super) fn code_span(text: &str) -> String {
         );
     }
     let ticks = "`".repeat(longest_backtick_run(&text) + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() {
+    let padding = if text.starts_with('`') || text.ends_with('`') || text.is_empty() {
         " "
     } else {
         ""
     };
-    format!("{ticks}{pad}{text}{pad}{ticks}")
+    format!("{ticks}{padding}{text}{padding}{ticks}")
 }
 
-/// Text between tags.
+/// Escapes text for use between HTML tags.
 pub(super) fn escape_html(text: &str) -> String {
     sanitize(text)
         .replace('&', "&amp;")
@@ -68,14 +72,14 @@ pub(super) fn escape_html(text: &str) -> String {
         .replace('@', &format!("@{ZERO_WIDTH_SPACE}"))
 }
 
-/// A fenced block whose fence is longer than any inside.
+/// A fenced code block, with a fence longer than any run of backticks in the content.
 pub(super) fn fenced_block(language: &str, content: &str) -> String {
     let ticks = "`".repeat((longest_backtick_run(content) + 1).max(3));
     let end = if content.ends_with('\n') { "" } else { "\n" };
     format!("{ticks}{language}\n{content}{end}{ticks}\n")
 }
 
-/// The longest run of backticks.
+/// The length of the longest run of backticks.
 fn longest_backtick_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prose_stays_prose() {
+    fn prose_is_escaped() {
         assert_eq!(escape_prose("a|b"), "a\\|b");
         assert_eq!(escape_prose("<b>&"), "&lt;b&gt;&amp;");
         assert_eq!(escape_prose("@all"), "@\u{200b}all");
@@ -98,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn code_and_fences_are_longer_than_what_they_hold() {
+    fn delimiters_are_longer_than_backticks_in_the_content() {
         assert_eq!(code_span("a`b"), "``a`b``");
         assert_eq!(code_span("`"), "`` ` ``");
         assert_eq!(code_span("a\\|@b`"), "<code>a&#92;&#124;&#64;b&#96;</code>");

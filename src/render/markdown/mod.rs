@@ -1,5 +1,5 @@
-//! A plan as a comment on a pull request: the table first, details folded, never longer than the budget, and never cut:
-//! when it does not fit, whole parts are left out, the least important ones first, and the comment says so.
+//! A plan as a pull request comment: the table of changes first, details folded. The comment is never truncated: if it
+//! exceeds the budget, whole parts are left out, the least important ones first, and it says so.
 
 use super::{
     Headline,
@@ -16,10 +16,11 @@ mod table;
 
 use escape::{code_span, escape_html, escape_prose};
 
-/// GitHub refuses comments of more than 65 536 characters; what is posted around this one needs room as well.
+/// The default budget in bytes. GitHub rejects comments of more than 65 536 characters; the rest is for text that a
+/// workflow adds around the plan.
 pub const COMMENT_BUDGET: usize = 60_000;
 
-/// How much of the plan is told, the most first.
+/// How much of the plan to include, the most first.
 const DETAIL_LEVELS: [DetailLevel; 9] = [
     DetailLevel {
         rows: usize::MAX,
@@ -47,24 +48,24 @@ const DETAIL_LEVELS: [DetailLevel; 9] = [
     DetailLevel::table_only(0),
 ];
 
-/// So many refusals are told in full.
+/// The maximum number of refusals, and of warnings, that are listed; more refusals are counted.
 const MAX_REFUSALS: usize = 10;
 
-/// What a comment holds.
+/// Which parts a comment includes.
 #[derive(Clone, Copy)]
 struct DetailLevel {
-    /// Rows of the table.
+    /// The maximum number of rows of the table.
     rows: usize,
-    /// What happens in which order.
+    /// The order of the rollout.
     rollout: bool,
-    /// The attributes.
+    /// All attributes of all changes.
     details: bool,
-    /// What was not done: unchanged and unmanaged objects.
+    /// What the plan does not touch: unchanged and unmanaged objects.
     unaffected: bool,
 }
 
 impl DetailLevel {
-    /// The table alone.
+    /// The table without the other optional parts.
     const fn table_only(rows: usize) -> Self {
         Self {
             rows,
@@ -75,20 +76,20 @@ impl DetailLevel {
     }
 }
 
-/// The plan as a comment of at most `budget` bytes. What is left even of a very small budget is the hidden marker, by
-/// which the comment is found again, and the title.
+/// Renders the plan as a comment of at most `budget` bytes. The title and the hidden marker, by which a later run finds
+/// the comment to update it, are included even if they exceed the budget.
 #[must_use]
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usize) -> String {
     let comment = PlanComment {
         plan,
         refusals: all_refusals(plan, refusals),
         headline,
-        entries: group_changes(plan),
-        totals: ChangeCounts::from_plan(plan),
+        groups: group_changes(plan),
+        counts: ChangeCounts::from_plan(plan),
     };
-    let mut drafts = DETAIL_LEVELS.iter().map(|level| comment.render(*level));
-    drafts
-        .find(|draft| draft.len() <= budget)
+    let mut candidates = DETAIL_LEVELS.iter().map(|level| comment.render(*level));
+    candidates
+        .find(|candidate| candidate.len() <= budget)
         .unwrap_or_else(|| comment.header())
 }
 
@@ -96,8 +97,8 @@ struct PlanComment<'a> {
     plan: &'a Plan,
     refusals: Vec<Refusal>,
     headline: &'a Headline,
-    entries: Vec<ChangeGroup>,
-    totals: ChangeCounts,
+    groups: Vec<ChangeGroup>,
+    counts: ChangeCounts,
 }
 
 impl PlanComment<'_> {
@@ -105,7 +106,7 @@ impl PlanComment<'_> {
         let mut parts = vec![self.header()];
         parts.extend(self.refusal_block());
         parts.extend(table::render_table(
-            &self.entries,
+            &self.groups,
             &self.refusals,
             level.rows,
         ));
@@ -114,8 +115,8 @@ impl PlanComment<'_> {
         }
         parts.extend(self.narrowed_note());
         if level.details {
-            parts.extend(details::render_details(&self.entries, &self.refusals));
-        } else if !self.entries.is_empty() {
+            parts.extend(details::render_details(&self.groups, &self.refusals));
+        } else if !self.groups.is_empty() {
             parts.push(
                 "_The details are left out here because they are too long; the log has them._\n"
                     .to_owned(),
@@ -129,24 +130,25 @@ impl PlanComment<'_> {
         parts.join("\n")
     }
 
-    /// The marker by which the comment is found again, and the title.
+    /// The hidden marker and the title.
     fn header(&self) -> String {
         let Headline {
             project,
             environment,
             ..
         } = self.headline;
-        // `--` would end the comment early.
-        let safe = |text: &str| sanitize(text).replace("--", "-\u{2060}-").replace('>', "");
+        // `--` could end the HTML comment early, so a word joiner separates the hyphens.
+        let escape_marker =
+            |text: &str| sanitize(text).replace("--", "-\u{2060}-").replace('>', "");
         let marker = format!(
             "<!-- trimtab:plan:{}/{} -->",
-            safe(project),
-            safe(environment)
+            escape_marker(project),
+            escape_marker(environment)
         );
         let title = if self.plan.is_empty() {
             "no changes".to_owned()
         } else {
-            self.totals.summary()
+            self.counts.summary()
         };
         format!(
             "{marker}\n### {} {}: {title}\n",
@@ -159,34 +161,38 @@ impl PlanComment<'_> {
         if self.refusals.is_empty() {
             return None;
         }
-        let mut out = String::from("> [!CAUTION]\n");
+        let mut block = String::from("> [!CAUTION]\n");
         for refusal in self.refusals.iter().take(MAX_REFUSALS) {
             let address = refusal.address.as_ref().map(ToString::to_string);
-            let named = address.filter(|address| !refusal.reason.contains(address.as_str()));
-            let of = named
+            let shown_address =
+                address.filter(|address| !refusal.reason.contains(address.as_str()));
+            let label = shown_address
                 .map(|address| format!("{}: ", code_span(&address)))
                 .unwrap_or_default();
-            out += &format!("> - **BLOCKED:** {of}{}  \n", escape_prose(&refusal.reason));
-            out += &format!(">   hint: {}\n", format_hint(&refusal.hint));
+            block += &format!(
+                "> - **BLOCKED:** {label}{}  \n",
+                escape_prose(&refusal.reason)
+            );
+            block += &format!(">   hint: {}\n", format_hint(&refusal.hint));
         }
-        if let Some(more) = self
+        if let Some(hidden_count) = self
             .refusals
             .len()
             .checked_sub(MAX_REFUSALS)
-            .filter(|more| *more > 0)
+            .filter(|hidden_count| *hidden_count > 0)
         {
-            out += &format!("> - and {more} more\n");
+            block += &format!("> - and {hidden_count} more\n");
         }
-        Some(out)
+        Some(block)
     }
 
     fn narrowed_note(&self) -> Option<String> {
         let left_out = &self.plan.selection.as_ref()?.left_out;
-        let number = u64::try_from(left_out.len()).unwrap_or(u64::MAX);
-        (number > 0).then(|| {
+        let left_out_count = u64::try_from(left_out.len()).unwrap_or(u64::MAX);
+        (left_out_count > 0).then(|| {
             format!(
                 "Left out by `--only`, so still to do: {}.\n",
-                wording::format_count(number, "object")
+                wording::format_count(left_out_count, "object")
             )
         })
     }
@@ -194,18 +200,18 @@ impl PlanComment<'_> {
     fn warning_list(&self) -> Option<String> {
         let warnings = &self.plan.findings.warnings;
         let line = |warning: &String| format!("- warning: {}\n", escape_prose(warning));
-        let shown: String = warnings.iter().take(MAX_REFUSALS).map(line).collect();
-        (!shown.is_empty()).then_some(shown)
+        let list: String = warnings.iter().take(MAX_REFUSALS).map(line).collect();
+        (!list.is_empty()).then_some(list)
     }
 
-    /// What was not done.
+    /// Counts unchanged objects and lists unmanaged ones.
     fn unaffected_objects(&self) -> Option<String> {
         let unmanaged = &self.plan.findings.unmanaged;
-        let mut out = String::new();
-        if self.totals.unchanged > 0 {
-            let number = u64::try_from(self.totals.unchanged).unwrap_or(u64::MAX);
-            let matches = wording::inflect_match(self.totals.unchanged);
-            out += &format!(
+        let mut block = String::new();
+        if self.counts.unchanged > 0 {
+            let number = u64::try_from(self.counts.unchanged).unwrap_or(u64::MAX);
+            let matches = wording::inflect_match(self.counts.unchanged);
+            block += &format!(
                 "No action: {} {matches}.\n",
                 wording::format_count(number, "object")
             );
@@ -216,45 +222,46 @@ impl PlanComment<'_> {
                 "Not managed: {} left alone",
                 wording::format_count(number, "object")
             );
-            out += &format!("\n<details><summary>{}</summary>\n\n", escape_html(&title));
+            block += &format!("\n<details><summary>{}</summary>\n\n", escape_html(&title));
             for unmanaged in unmanaged {
-                let (what, why) = (escape_prose(&unmanaged.what), escape_prose(&unmanaged.why));
-                out += &format!(
-                    "- {what} in {}: {why}\n",
+                let (description, why) =
+                    (escape_prose(&unmanaged.what), escape_prose(&unmanaged.why));
+                block += &format!(
+                    "- {description} in {}: {why}\n",
                     code_span(unmanaged.within.as_str())
                 );
             }
-            out += "\n</details>\n";
+            block += "\n</details>\n";
         }
-        (!out.is_empty()).then_some(out)
+        (!block.is_empty()).then_some(block)
     }
 
-    /// Where it was planned, and how to apply exactly this.
+    /// Where the plan was made, and the command that applies exactly this plan.
     fn footer(&self) -> String {
-        let place = escape_prose(&self.headline.location());
+        let location = escape_prose(&self.headline.location());
         if self.plan.is_empty() {
-            return format!("<sub>{place} · {}</sub>\n", self.headline.read_cost());
+            return format!("<sub>{location} · {}</sub>\n", self.headline.read_cost());
         }
         let id = self.plan.id();
-        let takes = wording::estimate_sentence(self.plan.estimate(), self.totals.run);
+        let estimate = wording::estimate_sentence(self.plan.estimate(), self.counts.run);
         let facts: String = self
-            .totals
+            .counts
             .restart_sentence()
             .into_iter()
-            .chain(takes)
+            .chain(estimate)
             .map(|fact| fact + " ")
             .collect();
-        let expect = format!("trimtab apply {} --expect {id}", self.headline.target_args);
+        let command = format!("trimtab apply {} --expect {id}", self.headline.target_args);
         format!(
-            "{facts}Apply exactly this plan: {}\n\n<sub>{place} · {} · plan id {}</sub>\n",
-            code_span(&expect),
+            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · {} · plan id {}</sub>\n",
+            code_span(&command),
             self.headline.read_cost(),
             code_span(&id.short()),
         )
     }
 }
 
-/// A flag as code, a sentence as prose.
+/// A hint that is a flag becomes code; a sentence becomes prose.
 fn format_hint(hint: &str) -> String {
     if hint.starts_with("--") {
         code_span(hint)

@@ -1,4 +1,4 @@
-//! The table of changes: what a reviewer reads when reading nothing else.
+//! The table of changes: the part that every reviewer reads.
 
 use super::escape::{code_span, escape_prose};
 use crate::{
@@ -6,48 +6,53 @@ use crate::{
     render::{change_groups::ChangeGroup, wording},
 };
 
-/// The table with at most so many rows, the gravest first. `None` without changes, and without rows.
+/// Renders the table with at most `rows` rows, the most dangerous changes first. `None` without changes or with no rows.
 pub(super) fn render_table(
-    entries: &[ChangeGroup],
+    groups: &[ChangeGroup],
     refusals: &[Refusal],
     rows: usize,
 ) -> Option<String> {
-    if entries.is_empty() || rows == 0 {
+    if groups.is_empty() || rows == 0 {
         return None;
     }
-    let mut out = String::from("| | Object | Change | Restarts? | Risk |\n|---|---|---|---|---|\n");
-    for entry in entries.iter().take(rows) {
-        out += &table_row(entry, refusals);
+    let mut table =
+        String::from("| | Object | Change | Restarts? | Risk |\n|---|---|---|---|---|\n");
+    for group in groups.iter().take(rows) {
+        table += &table_row(group, refusals);
     }
-    if let Some(more) = entries.len().checked_sub(rows).filter(|more| *more > 0) {
-        let number = u64::try_from(more).unwrap_or(u64::MAX);
-        out += &format!("\nand {}\n", wording::format_count(number, "more change"));
+    if let Some(hidden_count) = groups
+        .len()
+        .checked_sub(rows)
+        .filter(|hidden_count| *hidden_count > 0)
+    {
+        let number = u64::try_from(hidden_count).unwrap_or(u64::MAX);
+        table += &format!("\nand {}\n", wording::format_count(number, "more change"));
     }
-    Some(out)
+    Some(table)
 }
 
-fn table_row(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
-    let what = match entry.description().as_str() {
+fn table_row(group: &ChangeGroup, refusals: &[Refusal]) -> String {
+    let description = match group.description().as_str() {
         "" => String::new(),
-        what => format!("<br>{}", escape_prose(what)),
+        description => format!("<br>{}", escape_prose(description)),
     };
     format!(
-        "| {} | {}{what} | {}{} | {} | {} |\n",
-        code_span(entry.verb().symbol()),
-        code_span(&entry.address()),
-        entry.verb().word(),
-        changed_paths(entry),
-        wording::restart_text(entry.verb(), entry.impact()),
-        risk_cell(entry, refusals),
+        "| {} | {}{description} | {}{} | {} | {} |\n",
+        code_span(group.verb().symbol()),
+        code_span(&group.address()),
+        group.verb().word(),
+        changed_paths(group),
+        wording::restart_text(group.verb(), group.impact()),
+        risk_cell(group, refusals),
     )
 }
 
-/// The first few attributes that change, by name. A creation is its own description.
-fn changed_paths(entry: &ChangeGroup) -> String {
-    if entry.verb() == Verb::Create || entry.lines.is_empty() {
+/// The paths of the first few attributes that change; none for a creation, where every attribute is new.
+fn changed_paths(group: &ChangeGroup) -> String {
+    if group.verb() == Verb::Create || group.lines.is_empty() {
         return String::new();
     }
-    let paths: Vec<String> = entry
+    let paths: Vec<String> = group
         .lines
         .iter()
         .map(|line| escape_prose(&line.path))
@@ -55,19 +60,19 @@ fn changed_paths(entry: &ChangeGroup) -> String {
     format!(": {}", wording::join_limited(&paths, 4))
 }
 
-fn risk_cell(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
-    let mut risks: Vec<String> = entry
+fn risk_cell(group: &ChangeGroup, refusals: &[Refusal]) -> String {
+    let mut risks: Vec<String> = group
         .remarks(refusals)
         .iter()
         .map(|remark| format!("**{remark}**"))
         .collect();
-    let along: usize = entry
+    let deleted_with: usize = group
         .members()
         .iter()
         .map(|change| change.takes_along.len())
         .sum();
-    if along > 0 {
-        let number = u64::try_from(along).unwrap_or(u64::MAX);
+    if deleted_with > 0 {
+        let number = u64::try_from(deleted_with).unwrap_or(u64::MAX);
         risks.push(format!(
             "takes {} along",
             wording::format_count(number, "object")

@@ -1,4 +1,5 @@
-//! One process group in words: how its machines take turns, which come new, and which go.
+//! The rollout of one process group in phrases: which machines change, how many at once, which are created and which
+//! are deleted.
 
 use super::{MAX_LISTED, Phrase, slot_name};
 use crate::{
@@ -7,139 +8,150 @@ use crate::{
     render::wording::{format_count, join_limited},
 };
 
-/// One process group.
+/// What a plan does to one process group.
 #[derive(Default)]
-pub(super) struct GroupProgress<'p> {
-    /// How the machines that are there change, when any does.
+pub(super) struct GroupChanges<'p> {
+    /// How existing machines change, if any does.
     pub(super) rollout: Option<&'p GroupRollout>,
-    /// Whether any of them is replaced where it is.
+    /// Whether a machine is replaced in place: deleted first, then created.
     pub(super) replaces_in_place: bool,
-    /// New machines, which take nothing from what serves.
+    /// The slots of new machines. They reduce no capacity, so they take no turns.
     pub(super) created: Vec<String>,
-    /// Machines that the manifest no longer asks for.
+    /// The slots of machines that the manifest no longer declares.
     pub(super) deleted: Vec<String>,
 }
 
-impl GroupProgress<'_> {
-    /// How many machines it is about.
+impl GroupChanges<'_> {
+    /// The number of machines that change in any way.
     pub(super) fn machine_count(&self) -> usize {
-        let told = self
-            .rollout
-            .map_or(0, |told| told.members.len() + told.successors + told.asleep);
-        told + self.created.len() + self.deleted.len()
+        let rollout = self.rollout.map_or(0, |rollout| {
+            rollout.members.len() + rollout.successors + rollout.asleep
+        });
+        rollout + self.created.len() + self.deleted.len()
     }
 
-    /// What happens before the app is proven, or all of it when nothing proves it.
-    pub(super) fn phrases(&self, proven: bool) -> Vec<Phrase> {
-        let mut says: Vec<Phrase> = self
+    /// What happens before the app is verified. Without a verification, that includes removals.
+    pub(super) fn phrases(&self, is_verified: bool) -> Vec<Phrase> {
+        let mut phrases: Vec<Phrase> = self
             .rollout
-            .and_then(|told| self.in_place_phrase(told))
+            .and_then(|rollout| self.in_place_phrase(rollout))
             .into_iter()
             .collect();
-        says.extend(self.rollout.and_then(successor_phrase));
+        phrases.extend(self.rollout.and_then(successor_phrase));
         if !self.created.is_empty() {
-            let number = u64::try_from(self.created.len()).unwrap_or(u64::MAX);
-            says.push(Phrase::List(
-                format_count(number, "new machine"),
+            let count = u64::try_from(self.created.len()).unwrap_or(u64::MAX);
+            phrases.push(Phrase::List(
+                format_count(count, "new machine"),
                 self.created.clone(),
             ));
         }
-        says.extend(self.rollout.and_then(asleep_phrase));
-        if !proven {
-            says.extend(self.removal_phrases(if says.is_empty() { "" } else { "then " }));
+        phrases.extend(self.rollout.and_then(asleep_phrase));
+        if !is_verified {
+            phrases.extend(self.removal_phrases(if phrases.is_empty() { "" } else { "then " }));
         }
-        says
+        phrases
     }
 
-    /// Those that restart, or are replaced where they are.
-    fn in_place_phrase(&self, told: &GroupRollout) -> Option<Phrase> {
-        let slots: Vec<String> = told.members.iter().map(|name| slot_name(name, 2)).collect();
-        let say = match (told.turns.strategy, slots.as_slice()) {
+    /// Machines that restart or are replaced in place.
+    fn in_place_phrase(&self, rollout: &GroupRollout) -> Option<Phrase> {
+        let slots: Vec<String> = rollout
+            .members
+            .iter()
+            .map(|name| slot_name(name, 2))
+            .collect();
+        let phrase = match (rollout.turns.strategy, slots.as_slice()) {
             (_, []) => return None,
-            (_, [one]) if self.replaces_in_place => Phrase::Text(format!("{one} is replaced")),
-            (_, [one]) => Phrase::Text(format!("{one} restarts")),
+            (_, [slot]) if self.replaces_in_place => Phrase::Text(format!("{slot} is replaced")),
+            (_, [slot]) => Phrase::Text(format!("{slot} restarts")),
             (RolloutStrategy::Canary, [first, other]) => {
                 Phrase::Text(format!("{first} first, then {other}"))
             }
             (RolloutStrategy::Canary, [first, others @ ..]) => Phrase::List(
                 format!(
                     "{first} first, then {}",
-                    concurrency_text(told, others.len())
+                    concurrency_text(rollout, others.len())
                 ),
                 others.to_vec(),
             ),
-            (_, slots) => Phrase::List(concurrency_text(told, slots.len()), slots.to_vec()),
+            (_, slots) => Phrase::List(concurrency_text(rollout, slots.len()), slots.to_vec()),
         };
-        Some(say)
+        Some(phrase)
     }
 
-    /// What goes, goes last: old machines that others have taken over from, and those that nobody asks for.
-    pub(super) fn removal_phrases(&self, then: &str) -> Vec<Phrase> {
-        let old = match self.rollout.map_or(0, |told| told.successors) {
+    /// Removals, which come last: superseded machines, and machines that the manifest no longer declares.
+    pub(super) fn removal_phrases(&self, prefix: &str) -> Vec<Phrase> {
+        let superseded = match self.rollout.map_or(0, |rollout| rollout.successors) {
             0 => None,
-            1 => Some(format!("{then}the old one goes")),
-            number => Some(format!("{then}the {number} old ones go")),
+            1 => Some(format!("{prefix}the old one goes")),
+            count => Some(format!("{prefix}the {count} old ones go")),
         };
-        let gone = (!self.deleted.is_empty()).then(|| {
-            let go = if self.deleted.len() == 1 {
+        let deleted = (!self.deleted.is_empty()).then(|| {
+            let verb = if self.deleted.len() == 1 {
                 "goes"
             } else {
                 "go"
             };
-            format!("{then}{} {go}", join_limited(&self.deleted, MAX_LISTED))
+            format!("{prefix}{} {verb}", join_limited(&self.deleted, MAX_LISTED))
         });
-        old.into_iter().chain(gone).map(Phrase::Text).collect()
+        superseded
+            .into_iter()
+            .chain(deleted)
+            .map(Phrase::Text)
+            .collect()
     }
 }
 
-/// New ones that come up beside old ones.
-fn successor_phrase(told: &GroupRollout) -> Option<Phrase> {
-    let words = match told.successors {
+/// Successors that start next to the machines they replace.
+fn successor_phrase(rollout: &GroupRollout) -> Option<Phrase> {
+    let text = match rollout.successors {
         0 => return None,
         1 => "1 new machine beside the old; when it is healthy, it takes over".to_owned(),
-        number => {
+        count => {
             format!(
-                "{number} new machines beside the old; when all are healthy, they take over at once"
+                "{count} new machines beside the old; when all are healthy, they take over at once"
             )
         }
     };
-    Some(Phrase::Text(words))
+    Some(Phrase::Text(text))
 }
 
-fn asleep_phrase(told: &GroupRollout) -> Option<Phrase> {
-    let waits = !told.members.is_empty() && told.turns.strategy != RolloutStrategy::Immediate;
-    let then = if waits { "then " } else { "" };
-    let words = format!(
-        "{then}{} asleep, updated without being started",
-        told.asleep
+/// Sleeping machines, which are updated without a start.
+fn asleep_phrase(rollout: &GroupRollout) -> Option<Phrase> {
+    // Sleeping machines come after the running ones; only `immediate` has no order.
+    let is_after_others =
+        !rollout.members.is_empty() && rollout.turns.strategy != RolloutStrategy::Immediate;
+    let prefix = if is_after_others { "then " } else { "" };
+    let text = format!(
+        "{prefix}{} asleep, updated without being started",
+        rollout.asleep
     );
-    (told.asleep > 0).then_some(Phrase::Text(words))
+    (rollout.asleep > 0).then_some(Phrase::Text(text))
 }
 
-/// How many of so many change at the same time; empty below two.
-fn concurrency_text(told: &GroupRollout, number: usize) -> String {
-    let at_once = match told.turns.strategy {
+/// How many of `count` machines change at the same time; empty for fewer than two.
+fn concurrency_text(rollout: &GroupRollout, count: usize) -> String {
+    let at_once = match rollout.turns.strategy {
         RolloutStrategy::Immediate => usize::MAX,
-        _ => usize::try_from(told.turns.at_once).unwrap_or(usize::MAX),
+        _ => usize::try_from(rollout.turns.at_once).unwrap_or(usize::MAX),
     };
     match at_once {
-        _ if number < 2 => String::new(),
-        at_once if at_once >= number => format!("all {number} at once"),
+        _ if count < 2 => String::new(),
+        at_once if at_once >= count => format!("all {count} at once"),
         1 => "one at a time".to_owned(),
         at_once => format!("at most {at_once} at once"),
     }
 }
 
-/// How many of those that restart do so at the same time: what a picture says of many machines that it draws as one box.
-/// Of a canary nothing is said: it comes alone.
-pub(in crate::render) fn concurrency_label(told: &GroupRollout, at: usize) -> String {
-    let number = match told.turns.strategy {
-        RolloutStrategy::Canary if at == 0 => 0,
-        RolloutStrategy::Canary => told.members.len() - 1,
-        _ => told.members.len(),
+/// How many machines restart at the same time, as a label for many machines that a diagram draws as one box. `index` is
+/// the turn of the machine. The canary has no label: it always restarts alone.
+pub(in crate::render) fn concurrency_label(rollout: &GroupRollout, index: usize) -> String {
+    let count = match rollout.turns.strategy {
+        RolloutStrategy::Canary if index == 0 => 0,
+        RolloutStrategy::Canary => rollout.members.len() - 1,
+        _ => rollout.members.len(),
     };
-    // Beside `×30` it is short.
-    concurrency_text(told, number)
+    // Shorten it, because it stands next to a count such as `×30`.
+    concurrency_text(rollout, count)
         .trim_start_matches("at most ")
-        .replace(&format!("all {number} "), "all ")
+        .replace(&format!("all {count} "), "all ")
 }

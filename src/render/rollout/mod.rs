@@ -1,54 +1,51 @@
-//! How a plan comes out, as a value: what happens in which order, and how much of it at once. Text and Markdown only
-//! arrange it.
+//! The order in which a plan changes each app, as a value: stages one after the other, and what happens at the same time
+//! within each. The text and Markdown renderers only arrange it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{value::sanitize, wording};
 use crate::{
-    kinds::{
-        AnyOp, Kind as _, Op,
-        fly::{Machine, ReleaseCommand, release::ReleaseEdit},
-    },
+    kinds::{Phase, RolloutNote},
     model::Name,
     plan::{Action, Plan, Step},
 };
 
 mod group;
 
-use group::GroupProgress;
+use group::GroupChanges;
 pub(super) use group::concurrency_label;
 
-/// One app.
+/// The rollout of one app.
 pub(super) struct RolloutSummary {
     pub(super) app: String,
-    /// One after the other. The rows of one stage go side by side.
+    /// Stages run one after the other; the rows of one stage at the same time.
     pub(super) stages: Vec<Vec<RolloutRow>>,
 }
 
-/// What happens to one part of an app, such as a process group.
+/// What happens to one part of an app in one stage, such as to a process group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RolloutRow {
     pub(super) label: String,
-    /// Each in a line of its own.
+    /// In order; the text renderer starts a line for each.
     pub(super) phrases: Vec<Phrase>,
 }
 
-/// A part of a row.
+/// A part of a row. Renderers escape, truncate and wrap it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phrase {
-    /// A few words.
+    /// A plain phrase.
     Text(String),
-    /// What is said of a list, and the list, of which the end may be left out.
+    /// A lead-in and a list that may be truncated.
     List(String, Vec<String>),
-    /// A command or an address, and what is said of it.
+    /// A command or URL, and text that follows it.
     Code(String, String),
 }
 
-/// So many names stand in a sentence; more are counted.
+/// The maximum number of names in a phrase; more are counted.
 const MAX_LISTED: usize = 4;
 
-/// Every app in which something is rolled out, in the order in which they come. Empty when the order is no news: one
-/// machine restarts, and nothing else.
+/// The rollout of each app, in the order in which apps are rolled out. Empty if there is no order worth showing: only one
+/// thing changes.
 pub(super) fn summarize_rollouts(plan: &Plan) -> Vec<RolloutSummary> {
     let mut apps: BTreeMap<Name, AppRollout<'_>> = BTreeMap::new();
     for step in plan.steps() {
@@ -56,13 +53,13 @@ pub(super) fn summarize_rollouts(plan: &Plan) -> Vec<RolloutSummary> {
             .or_default()
             .add_step(step);
     }
-    for (group, told) in &plan.rollouts {
+    for (group, rollout) in &plan.rollouts {
         let app = apps.entry(group.root()).or_default();
-        app.groups.entry(group.clone()).or_default().rollout = Some(told);
+        app.groups.entry(group.clone()).or_default().rollout = Some(rollout);
     }
     apps.retain(|_, parts| parts.is_rolled_out());
-    let proven = apps.values().any(|parts| parts.verify_step.is_some());
-    if !proven && apps.values().map(AppRollout::change_count).sum::<usize>() < 2 {
+    let is_verified = apps.values().any(|parts| parts.verify_step.is_some());
+    if !is_verified && apps.values().map(AppRollout::change_count).sum::<usize>() < 2 {
         return Vec::new();
     }
     for (from, to) in cross_app_dependencies(plan) {
@@ -75,7 +72,8 @@ pub(super) fn summarize_rollouts(plan: &Plan) -> Vec<RolloutSummary> {
         }
     }
     let mut order: Vec<&Name> = apps.keys().collect();
-    // Whoever comes after another has all that comes before the other before it as well.
+    // A topological order: an app has more transitive dependencies than any app that it depends on, because it has all
+    // of theirs as well. The name makes the order deterministic.
     order.sort_by_cached_key(|app| (transitive_dependencies(app, &apps).len(), (*app).clone()));
     order
         .into_iter()
@@ -86,63 +84,61 @@ pub(super) fn summarize_rollouts(plan: &Plan) -> Vec<RolloutSummary> {
         .collect()
 }
 
-/// A machine, by its lane, or a release command, by its app: what an app of which others are rolled out must wait for.
+/// The unit that apps wait for and wait with: the rollout group of a machine, or the app of a release command.
 fn rollout_unit(step: &Step) -> Option<Name> {
-    match step.op {
-        AnyOp::FlyMachine(_) => Machine::rollout_group(step.address.name()),
-        AnyOp::FlyRelease(_) => Some(step.address.name().clone()),
-        _ => None,
-    }
+    let group = step.rollout_group.clone();
+    group.or_else(|| (step.phase == Phase::PreRollout).then(|| step.address.name().clone()))
 }
 
-/// What waits for another app, and for which.
+/// Dependencies between the rollout units of different apps, as (dependency, dependent).
 fn cross_app_dependencies(plan: &Plan) -> BTreeSet<(Name, Name)> {
     let graph = plan.graph();
-    let ends = graph
+    let endpoints = graph
         .edge_indices()
         .filter_map(|edge| graph.edge_endpoints(edge));
-    let places = ends
+    let units = endpoints
         .filter_map(|(from, to)| Some((rollout_unit(&graph[from])?, rollout_unit(&graph[to])?)));
-    places
+    units
         .filter(|(from, to)| from.root() != to.root())
         .collect()
 }
 
-/// Everything that comes before an app, directly or not.
+/// All apps that must be rolled out before `app`, directly or indirectly.
 fn transitive_dependencies<'a>(
     app: &'a Name,
     apps: &'a BTreeMap<Name, AppRollout<'_>>,
 ) -> BTreeSet<&'a Name> {
-    let mut all = BTreeSet::new();
-    let mut open = vec![app];
-    while let Some(parts) = open.pop().and_then(|app| apps.get(app)) {
-        open.extend(
+    let mut found = BTreeSet::new();
+    let mut pending = vec![app];
+    while let Some(parts) = pending.pop().and_then(|app| apps.get(app)) {
+        pending.extend(
             parts
                 .dependencies
                 .values()
                 .flatten()
-                .filter(|other| all.insert(*other)),
+                .filter(|other| found.insert(*other)),
         );
     }
-    all
+    found
 }
 
-/// Everything of one app that belongs to its rollout.
+/// The parts of a plan that belong to the rollout of one app.
 #[derive(Default)]
 struct AppRollout<'p> {
+    /// The number of secrets that change.
     secrets: usize,
-    /// The app, and its command.
+    /// The name of the app, and its release command.
     release: Option<(Name, String)>,
-    groups: BTreeMap<Name, GroupProgress<'p>>,
-    /// The step that shows that it works.
+    groups: BTreeMap<Name, GroupChanges<'p>>,
+    /// The step that verifies that the app works.
     verify_step: Option<&'p Step>,
-    /// Cron machines that change, and new ones.
+    /// The names of cron machines that change, and of new ones.
     crons: (Vec<String>, Vec<String>),
-    /// Apps in which something must be healthy before: a group changes, or the command runs.
+    /// For each rollout unit of this app, the apps that must be healthy before it changes.
     dependencies: BTreeMap<Name, BTreeSet<Name>>,
 }
 
-/// Adds a slot where it belongs: by region, and then by number.
+/// Inserts a slot in order: by region, then by number (so that `ewr/10` comes after `ewr/9`).
 fn insert_slot(slots: &mut Vec<String>, slot: String) {
     let key = |slot: &str| {
         let (region, number) = slot.rsplit_once('/').unwrap_or((slot, ""));
@@ -152,11 +148,11 @@ fn insert_slot(slots: &mut Vec<String>, slot: String) {
             number.to_owned(),
         )
     };
-    let at = slots.partition_point(|there| key(there) < key(&slot));
-    slots.insert(at, slot);
+    let index = slots.partition_point(|existing| key(existing) < key(&slot));
+    slots.insert(index, slot);
 }
 
-/// The name without its first parts: `ewr/0` of `web/app/ewr/0`.
+/// The name without its first `skip` segments: `ewr/0` of `web/app/ewr/0`.
 fn slot_name(name: &Name, skip: usize) -> String {
     name.segments().skip(skip).collect::<Vec<_>>().join("/")
 }
@@ -164,64 +160,74 @@ fn slot_name(name: &Name, skip: usize) -> String {
 impl<'p> AppRollout<'p> {
     fn add_step(&mut self, step: &'p Step) {
         let name = step.address.name();
-        match (&step.op, step.action) {
-            (AnyOp::FlySecrets(_), Action::Create | Action::Update) => {
+        match (&step.rollout_note, step.action) {
+            (Some(RolloutNote::Secrets), Action::Create | Action::Update) => {
                 self.secrets = step.lines.len();
             }
-            (AnyOp::FlyRelease(op), _) => {
-                self.release = release_command(op).map(|command| (name.clone(), command));
+            (Some(RolloutNote::ReleaseCommand(command)), _) => {
+                self.release = Some((name.clone(), sanitize(command)));
             }
-            (_, Action::Prove) => self.verify_step = Some(step),
-            (AnyOp::FlyCron(_), Action::Update) => self.crons.0.push(slot_name(name, 1)),
-            (AnyOp::FlyCron(_), Action::Create | Action::ReplaceCreate) => {
-                self.crons.1.push(slot_name(name, 1));
-            }
-            (AnyOp::FlyMachine(_), Action::Create | Action::Delete | Action::ReplaceCreate) => {
-                self.add_machine(name, step.action);
-            }
+            (Some(RolloutNote::Verification { .. }), _) => self.verify_step = Some(step),
+            _ if step.phase == Phase::PostRollout => self.add_cron(name, step.action),
+            _ => self.add_machine(step),
+        }
+    }
+
+    fn add_cron(&mut self, name: &Name, action: Action) {
+        let (changed, new) = &mut self.crons;
+        match action {
+            Action::Update => changed.push(slot_name(name, 1)),
+            Action::Create | Action::ReplaceCreate => new.push(slot_name(name, 1)),
             _ => {}
         }
     }
 
-    fn add_machine(&mut self, name: &Name, action: Action) {
-        let Some(lane) = Machine::rollout_group(name) else {
+    fn add_machine(&mut self, step: &Step) {
+        // Changes in place and successors are in the plan's own summary of the group already.
+        let is_counted = matches!(
+            step.action,
+            Action::Create | Action::Delete | Action::ReplaceCreate
+        );
+        let Some(group_name) = step.rollout_group.as_ref().filter(|_| is_counted) else {
             return;
         };
-        let group = self.groups.entry(lane).or_default();
-        match action {
-            Action::Create => insert_slot(&mut group.created, slot_name(name, 2)),
-            Action::Delete => insert_slot(&mut group.deleted, slot_name(name, 2)),
+        let group = self.groups.entry(group_name.clone()).or_default();
+        let slot = slot_name(step.address.name(), 2);
+        match step.action {
+            Action::Create => insert_slot(&mut group.created, slot),
+            Action::Delete => insert_slot(&mut group.deleted, slot),
             _ => group.replaces_in_place = true,
         }
     }
 
-    /// Whether there is anything whose order matters: new machines alone simply start.
+    /// Whether anything happens whose order matters: new machines alone just start.
     fn is_rolled_out(&self) -> bool {
-        let told = self.groups.values().any(|group| group.rollout.is_some());
-        told || self.release.is_some() || self.verify_step.is_some()
+        let machines_change = self.groups.values().any(|group| group.rollout.is_some());
+        machines_change || self.release.is_some() || self.verify_step.is_some()
     }
 
-    /// How many things happen.
+    /// The number of changes, to tell whether there is any order to show.
     fn change_count(&self) -> usize {
-        let groups: usize = self.groups.values().map(GroupProgress::machine_count).sum();
+        let groups: usize = self.groups.values().map(GroupChanges::machine_count).sum();
         let single = usize::from(self.release.is_some()) + usize::from(self.verify_step.is_some());
         groups + single + usize::from(self.secrets > 0) + self.crons.0.len() + self.crons.1.len()
     }
 
     fn stages(&self) -> Vec<Vec<RolloutRow>> {
-        let proven = self.verify_step.is_some();
+        let is_verified = self.verify_step.is_some();
+        // With a verification, old machines are kept until it has succeeded, so removals are a stage of their own.
         let mut last: Vec<RolloutRow> = Vec::new();
-        if proven {
-            let ends = self.groups.iter().map(|(name, group)| {
+        if is_verified {
+            let removals = self.groups.iter().map(|(name, group)| {
                 RolloutRow::new(slot_name(name, 1), group.removal_phrases(""))
             });
-            last.extend(ends);
+            last.extend(removals);
         }
         last.push(RolloutRow::new("cron".to_owned(), self.cron_phrases()));
         let stages = [
             self.secret_rows(),
             self.release_rows(),
-            self.group_rows(proven),
+            self.group_rows(is_verified),
             self.verify_rows(),
             last,
         ];
@@ -229,12 +235,12 @@ impl<'p> AppRollout<'p> {
     }
 
     fn secret_rows(&self) -> Vec<RolloutRow> {
-        let words = match self.secrets {
+        let text = match self.secrets {
             0 => return Vec::new(),
             1 => "1 changes".to_owned(),
             number => format!("{number} change, in one call"),
         };
-        vec![RolloutRow::with_phrase("secrets", Phrase::Text(words))]
+        vec![RolloutRow::with_phrase("secrets", Phrase::Text(text))]
     }
 
     fn release_rows(&self) -> Vec<RolloutRow> {
@@ -247,105 +253,95 @@ impl<'p> AppRollout<'p> {
         )]
     }
 
-    /// The groups, side by side.
-    fn group_rows(&self, proven: bool) -> Vec<RolloutRow> {
-        let row = |(name, group): (&Name, &GroupProgress<'_>)| {
-            let mut says = group.phrases(proven).into_iter();
-            let first = says.next().map(|say| self.with_dependencies(name, say));
-            RolloutRow::new(slot_name(name, 1), first.into_iter().chain(says).collect())
+    /// The process groups, which change at the same time.
+    fn group_rows(&self, is_verified: bool) -> Vec<RolloutRow> {
+        let row = |(name, group): (&Name, &GroupChanges<'_>)| {
+            let mut phrases = group.phrases(is_verified).into_iter();
+            let first = phrases
+                .next()
+                .map(|phrase| self.with_dependencies(name, phrase));
+            RolloutRow::new(
+                slot_name(name, 1),
+                first.into_iter().chain(phrases).collect(),
+            )
         };
         self.groups.iter().map(row).collect()
     }
 
-    /// The same, with the apps that come before it.
-    fn with_dependencies(&self, name: &Name, say: Phrase) -> Phrase {
+    /// Adds the apps that a unit waits for to its first phrase.
+    fn with_dependencies(&self, name: &Name, phrase: Phrase) -> Phrase {
         let Some(apps) = self.dependencies.get(name) else {
-            return say;
+            return phrase;
         };
         let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
         let after = format!("after {}", wording::join_limited(&apps, MAX_LISTED));
-        match say {
-            Phrase::Text(words) => Phrase::Text(format!("{after}, {words}")),
+        match phrase {
+            Phrase::Text(text) => Phrase::Text(format!("{after}, {text}")),
             Phrase::List(lead, items) => Phrase::List(format!("{after}, {lead}"), items),
-            Phrase::Code(code, words) => Phrase::Code(code, format!("{words}, {after}")),
+            Phrase::Code(code, text) => Phrase::Code(code, format!("{text}, {after}")),
         }
     }
 
     fn verify_rows(&self) -> Vec<RolloutRow> {
-        let proof = self.verify_step.and_then(verification);
-        proof
-            .map(|(url, words)| RolloutRow::with_phrase("verify", Phrase::Code(url, words)))
+        let expectation = self.verify_step.and_then(verification);
+        expectation
+            .map(|(url, text)| RolloutRow::with_phrase("verify", Phrase::Code(url, text)))
             .into_iter()
             .collect()
     }
 
     fn cron_phrases(&self) -> Vec<Phrase> {
         let (changed, new) = &self.crons;
-        let be = if new.len() == 1 {
+        let suffix = if new.len() == 1 {
             "is new, and runs once"
         } else {
             "are new, and run once"
         };
-        let say = |names: &[String], words| {
+        let text_phrase = |names: &[String], text| {
             (!names.is_empty()).then(|| {
                 Phrase::Text(format!(
-                    "{}{words}",
+                    "{}{text}",
                     wording::join_limited(names, MAX_LISTED)
                 ))
             })
         };
-        say(changed, ", not started")
+        text_phrase(changed, ", not started")
             .into_iter()
-            .chain(say(new, &format!(" {be}")))
+            .chain(text_phrase(new, &format!(" {suffix}")))
             .collect()
     }
 }
 
-/// What is asked for to show that an app works, and what the answer must be.
+/// The URL that a verification requests, and the response that it expects; `None` for any other step.
 pub(super) fn verification(step: &Step) -> Option<(String, String)> {
-    let AnyOp::FlyApp(Op::Verify(app)) = &step.op else {
+    let Some(RolloutNote::Verification {
+        url,
+        status,
+        checks_body,
+    }) = &step.rollout_note
+    else {
         return None;
     };
-    let verify = app.verify.as_ref()?;
-    // What stands in a query is nobody's business.
-    let path = verify.path.split(['?', '#']).next().unwrap_or_default();
-    let url = sanitize(&format!("https://{}{path}", verify.host(&app.name)));
-    let body = if verify.body.is_some() {
+    let body_note = if *checks_body {
         ", with the right body"
     } else {
         ""
     };
-    Some((url, format!(" answers {}{body}", verify.status)))
+    Some((sanitize(url), format!(" answers {status}{body_note}")))
 }
 
-/// The command of a step; cleaning up runs none.
-fn release_command(op: &Op<ReleaseCommand>) -> Option<String> {
-    let spec = match op {
-        Op::Create(spec) => spec,
-        Op::Edit(_, edits) => edits.iter().find_map(|edit| match edit {
-            ReleaseEdit::Run(spec) => Some(&**spec),
-            ReleaseEdit::RemoveLeftovers(_) => None,
-        })?,
-        _ => return None,
-    };
-    Some(sanitize(&shell_words::join(&spec.workload.config.init.cmd)))
-}
-
-/// The stage without empty rows; `None` when nothing is left.
+/// Removes empty rows from a stage; `None` if no row is left.
 fn without_empty_rows(mut stage: Vec<RolloutRow>) -> Option<Vec<RolloutRow>> {
     stage.retain(|row| !row.phrases.is_empty());
     (!stage.is_empty()).then_some(stage)
 }
 
 impl RolloutRow {
-    fn new(label: String, says: Vec<Phrase>) -> Self {
-        Self {
-            label,
-            phrases: says,
-        }
+    fn new(label: String, phrases: Vec<Phrase>) -> Self {
+        Self { label, phrases }
     }
 
-    fn with_phrase(label: &str, say: Phrase) -> Self {
-        Self::new(label.to_owned(), vec![say])
+    fn with_phrase(label: &str, phrase: Phrase) -> Self {
+        Self::new(label.to_owned(), vec![phrase])
     }
 }

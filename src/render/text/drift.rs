@@ -1,4 +1,4 @@
-//! The same differences, worded as what a look found rather than as what an apply would do.
+//! The differences of a plan, worded as drift that was found rather than as changes that an apply would make.
 
 use super::{TextWriter, pad_to_width};
 use crate::{
@@ -14,134 +14,142 @@ use crate::{
     },
 };
 
-/// The differences as drift.
+/// Renders a plan as a drift report.
 #[must_use]
-pub fn drift(plan: &Plan, headline: &Headline, look: &TextOptions) -> String {
-    let mut page = TextWriter::new(*look);
-    page.write_headline(headline);
-    page.write_gap();
+pub fn drift(plan: &Plan, headline: &Headline, options: &TextOptions) -> String {
+    let mut writer = TextWriter::new(*options);
+    writer.write_headline(headline);
+    writer.write_gap();
     let blocked = all_refusals(plan, &[]);
-    page.write_refusals(&blocked);
-    let entries = group_changes(plan);
-    // What only follows was not touched by anybody: it comes last, and is not counted.
-    let (follow, differ): (Vec<_>, Vec<_>) = entries
+    writer.write_refusals(&blocked);
+    let groups = group_changes(plan);
+    // Resources that only differ because something they refer to drifted come last and are not counted.
+    let (followers, drifted): (Vec<_>, Vec<_>) = groups
         .iter()
-        .partition(|entry| group_cause(entry) == Cause::Follows);
-    for entry in differ {
-        page.write_drifted(entry, plan.existing_count == 0);
+        .partition(|group| group_cause(group) == Cause::Follows);
+    for group in drifted {
+        writer.write_drifted(group, plan.existing_count == 0);
     }
-    for entry in follow {
-        page.write_follower(entry);
+    for group in followers {
+        writer.write_follower(group);
     }
-    page.write_gap();
-    page.write_narrowed(plan);
-    page.write_found(&plan.findings);
-    page.write_gap();
-    page.write_verdict(plan, headline);
-    page.finish()
+    writer.write_gap();
+    writer.write_narrowed(plan);
+    writer.write_found(&plan.findings);
+    writer.write_gap();
+    writer.write_verdict(plan, headline);
+    writer.finish()
 }
 
-/// What is wrong with an object, in one word and in a few.
+/// What is wrong with a resource, in one word and in detail.
 fn describe_finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'static str) {
     match (verb, cause) {
         (Verb::Create, _) if never_applied => ("missing", "not applied yet"),
-        // An object that is not there cannot say whether it ever was.
+        // Without a state file, nobody knows whether a missing object ever existed.
         (Verb::Create, _) => ("missing", "is gone, or was not applied yet"),
         (Verb::Destroy, _) => ("extra", "is not in the manifest"),
         (_, Cause::Outside) => ("differs", "changed outside"),
         (_, Cause::Manifest) => ("differs", "the manifest changed, not applied yet"),
         (_, Cause::Moved) => ("differs", "its image's tag has moved"),
-        (_, Cause::Follows) => ("follows", "takes it up when it is repaired"),
-        (_, Cause::Unknown) => ("differs", "is other than the manifest says"),
+        (_, Cause::Follows) => ("follows", "changes when that is repaired"),
+        (_, Cause::Unknown) => ("differs", "differs from the manifest"),
     }
 }
 
-/// Who made a difference.
-fn group_cause(entry: &ChangeGroup) -> Cause {
-    entry
+/// What caused a difference. All members of a group share it.
+fn group_cause(group: &ChangeGroup) -> Cause {
+    group
         .members()
         .first()
         .map_or(Cause::Unknown, |change| change.cause)
 }
 
 impl TextWriter {
-    fn write_follower(&mut self, entry: &ChangeGroup) {
-        let (word, words) = describe_finding(entry.verb(), Cause::Follows, false);
-        let address = entry.address();
+    /// A resource that only differs because something it refers to drifted.
+    fn write_follower(&mut self, group: &ChangeGroup) {
+        let (word, detail) = describe_finding(group.verb(), Cause::Follows, false);
+        let address = group.address();
         self.write_line(paint(
             self.theme.dim,
-            format!("· {}  {address}  {words}", pad_to_width(word, 7)),
+            format!("· {}  {address}  {detail}", pad_to_width(word, 7)),
         ));
     }
 
-    fn write_drifted(&mut self, entry: &ChangeGroup, never_applied: bool) {
-        let (word, words) = describe_finding(entry.verb(), group_cause(entry), never_applied);
+    fn write_drifted(&mut self, group: &ChangeGroup, never_applied: bool) {
+        let (word, detail) = describe_finding(group.verb(), group_cause(group), never_applied);
         let word = paint(
-            self.theme.verb_style(entry.verb()),
+            self.theme.verb_style(group.verb()),
             format!("≠ {}", pad_to_width(word, 7)),
         );
-        let what = match entry.description().as_str() {
+        let description = match group.description().as_str() {
             "" => String::new(),
-            what => paint(self.theme.dim, format!("  ({})", sanitize(what))),
+            description => paint(self.theme.dim, format!("  ({})", sanitize(description))),
         };
-        self.write_line(format!("{word}  {}{what}  {words}", entry.address()));
-        // What a missing object should be is said by the manifest; only differences are news.
-        if entry.verb() != Verb::Create {
-            let rows = attribute_rows(&entry.lines, self.detail_width(), DiffWording::Drift);
+        self.write_line(format!(
+            "{word}  {}{description}  {detail}",
+            group.address()
+        ));
+        // The attributes of a missing object are all in the manifest, so they are not repeated here.
+        if group.verb() != Verb::Create {
+            let rows = attribute_rows(&group.lines, self.detail_width(), DiffWording::Drift);
             self.write_attribute_rows(&rows, true);
         }
-        self.write_contained(entry);
+        self.write_contained(group);
     }
 
-    /// What an extra object holds.
-    fn write_contained(&mut self, entry: &ChangeGroup) {
-        for folded in entry
+    /// What an extra object contains.
+    fn write_contained(&mut self, group: &ChangeGroup) {
+        for deletion in group
             .members()
             .iter()
             .flat_map(|change| &change.takes_along)
         {
-            let what = sanitize(&folded.what);
-            self.write_line(format!("       with {} ({what})", folded.address));
+            let contained = sanitize(&deletion.what);
+            self.write_line(format!("       with {} ({contained})", deletion.address));
         }
     }
 
+    /// The result in one sentence, and the command that repairs the drift.
     fn write_verdict(&mut self, plan: &Plan, headline: &Headline) {
-        let title = self.theme.title;
+        let title_style = self.theme.title;
         if plan.is_empty() {
             return self.write_line(paint(
-                title,
+                title_style,
                 "No drift. The environment matches its manifest.",
             ));
         }
-        let totals = ChangeCounts::from_plan(plan);
-        let follow = plan
+        let counts = ChangeCounts::from_plan(plan);
+        let follower_count = plan
             .changes()
             .iter()
             .filter(|change| change.cause == Cause::Follows)
             .count();
-        let differ = totals.change + totals.replace - follow;
-        let of = |number: usize, words: &str| (number > 0).then(|| format!("{number} {words}"));
-        let blocked = of(totals.blocked, "cannot be compared or repaired");
+        let differ_count = counts.change + counts.replace - follower_count;
+        let count = |number: usize, text: &str| (number > 0).then(|| format!("{number} {text}"));
+        let blocked = count(counts.blocked, "cannot be compared or repaired");
         let parts = [
-            of(differ, wording::inflect_verb(differ, "differ").as_str()),
-            of(totals.add, "missing"),
-            of(totals.destroy, "extra"),
+            count(
+                differ_count,
+                wording::inflect_verb(differ_count, "differ").as_str(),
+            ),
+            count(counts.add, "missing"),
+            count(counts.destroy, "extra"),
             blocked,
-            of(
-                totals.unchanged + follow,
-                wording::inflect_match(totals.unchanged + follow),
+            count(
+                counts.unchanged + follower_count,
+                wording::inflect_match(counts.unchanged + follower_count),
             ),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        self.write_line(paint(title, format!("Drift: {}.", parts.join(", "))));
-        if totals.has_changes() {
-            let first = if totals.blocked > 0 {
+        self.write_line(paint(title_style, format!("Drift: {}.", parts.join(", "))));
+        if counts.has_changes() {
+            let condition = if counts.blocked > 0 {
                 "what is blocked first, then "
             } else {
                 ""
             };
             self.write_line(format!(
-                "To repair: {first}trimtab apply {}",
+                "To repair: {condition}trimtab apply {}",
                 sanitize(&headline.target_args)
             ));
         }

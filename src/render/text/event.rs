@@ -1,4 +1,4 @@
-//! What happens during a run, one line a change, for logs that cannot be redrawn.
+//! Apply events as log lines, for output that cannot be redrawn.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     render::{TextOptions, Theme, theme::paint, value::sanitize, wording},
 };
 
-/// How much there is to do, and how long it may take.
+/// The number of steps and the estimated duration.
 #[must_use]
 pub fn begin_text(total: usize, estimate_secs: Option<u64>) -> String {
     let steps = wording::format_count(u64::try_from(total).unwrap_or(u64::MAX), "step");
@@ -23,10 +23,10 @@ pub fn begin_text(total: usize, estimate_secs: Option<u64>) -> String {
     }
 }
 
-/// The event in one line. `None` when it is not worth one: what goes well on its way is not.
+/// The log line for an event; `None` if the event is not worth one, such as progress of a step.
 #[must_use]
-pub fn event(event: &ApplyEvent, look: &TextOptions) -> Option<String> {
-    let style = look.theme();
+pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
+    let theme = options.theme();
     let line = match event {
         ApplyEvent::Begun {
             total,
@@ -37,7 +37,7 @@ pub fn event(event: &ApplyEvent, look: &TextOptions) -> Option<String> {
         }
         ApplyEvent::Progress { .. } => return None,
         ApplyEvent::Output { address, lines } => {
-            let line = |line: &String| format!("{address} | {}", paint(style.dim, sanitize(line)));
+            let line = |line: &String| format!("{address} | {}", paint(theme.dim, sanitize(line)));
             lines.iter().map(line).collect::<Vec<_>>().join("\n")
         }
         ApplyEvent::Started { address, action } => {
@@ -48,64 +48,62 @@ pub fn event(event: &ApplyEvent, look: &TextOptions) -> Option<String> {
             action,
             millis,
         } => {
-            let took = wording::format_duration(Duration::from_millis(*millis));
-            let done = paint(style.create, wording::action_participles(*action).1);
-            format!("{address}: {done} in {took}")
+            let duration = wording::format_duration(Duration::from_millis(*millis));
+            let done = paint(theme.create, wording::action_participles(*action).1);
+            format!("{address}: {done} in {duration}")
         }
         ApplyEvent::Failed {
             address,
             action,
             failure,
         } => {
-            let word = paint(style.error, "FAILED");
+            let label = paint(theme.error, "FAILED");
             let action = match action {
                 Action::Succeed => "start the new one beside the old",
                 other => wording::action_imperative(*other),
             };
             format!(
-                "{address}: {word} to {action}: {}",
-                failure_reason(failure, style)
+                "{address}: {label} to {action}: {}",
+                failure_reason(failure, theme)
             )
         }
-        // The new one beside it, or the whole group, is skipped as well, and says so.
+        // The steps that an intermediate step belongs to are skipped as well, and have lines of their own.
         ApplyEvent::Skipped { action, .. } if action.is_intermediate() => return None,
         ApplyEvent::Skipped {
             address,
             because,
             action: _,
         } => {
-            let word = paint(style.change, "skipped");
-            format!("{address}: {word}, because {because} failed")
+            let label = paint(theme.change, "skipped");
+            format!("{address}: {label}, because {because} failed")
         }
         ApplyEvent::HeldBack {
             address,
             failure,
             action: _,
         } => {
-            let word = paint(style.change, "held back");
-            format!("{address}: {word}: {}", failure_reason(failure, style))
+            let label = paint(theme.change, "held back");
+            format!("{address}: {label}: {}", failure_reason(failure, theme))
         }
         ApplyEvent::OutOfTime => {
-            "the deadline is near: what cannot end in time is not begun".to_owned()
+            "the deadline is near: no step is started that could not finish in time".to_owned()
         }
-        ApplyEvent::Stopping => {
-            "stopping: nothing more begins; what is under way is finished".to_owned()
-        }
+        ApplyEvent::Stopping => "stopping: no new step is started; running steps finish".to_owned(),
     };
     Some(line)
 }
 
-/// The reason of a failure in one line, with the request's id for a question to support. The last lines of a program
-/// are left to the report.
-pub(super) fn failure_reason(failure: &ApplyFailure, style: Theme) -> String {
-    let words = failure
+/// The reason of a failure in one line, with the request id, which the cloud's support asks for. Without the last lines of
+/// a program's output, which only the report shows.
+pub(super) fn failure_reason(failure: &ApplyFailure, theme: Theme) -> String {
+    let lines = failure
         .reason
         .lines()
         .take_while(|line| !line.starts_with("  | "));
-    let one_line: Vec<&str> = words.flat_map(str::split_whitespace).collect();
+    let one_line: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
     let id = failure.request_id.as_ref().map(|id| {
         let text = format!(" (request id {})", sanitize(id));
-        paint(style.dim, text)
+        paint(theme.dim, text)
     });
     let one_line = one_line.join(" ");
     let one_line = one_line

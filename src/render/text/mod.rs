@@ -1,4 +1,5 @@
-//! The terminal and CI logs. What is dangerous comes first, every object has one line, and details are indented.
+//! Text for terminals and CI logs. The most dangerous things come first, every object has one line, and details are
+//! indented below it.
 
 use std::fmt::Write as _;
 
@@ -12,6 +13,7 @@ use crate::{kinds::Findings, plan::Plan};
 
 mod drift;
 mod event;
+mod finished_line;
 mod live_progress;
 mod plan;
 mod report;
@@ -29,98 +31,98 @@ pub use status::status;
 pub use versions::versions;
 pub use why::why;
 
-/// Details are indented by so much.
+/// The indentation of attribute rows, in columns.
 const DETAIL_INDENT: usize = 7;
-/// Below this width nothing is laid out any narrower.
+/// The minimum layout width; on narrower terminals, lines wrap.
 const MIN_WIDTH: usize = 60;
-/// So many unmanaged objects are listed; more are counted.
+/// The maximum number of objects in a list; more are counted.
 const MAX_LISTED: usize = 5;
 
-/// Text under construction.
+/// Builds the text of one output.
 struct TextWriter {
-    out: String,
+    text: String,
     theme: Theme,
     width: usize,
 }
 
 impl TextWriter {
-    fn new(look: TextOptions) -> Self {
+    fn new(options: TextOptions) -> Self {
         Self {
-            out: String::new(),
-            theme: look.theme(),
-            width: look.width.max(MIN_WIDTH),
+            text: String::new(),
+            theme: options.theme(),
+            width: options.width.max(MIN_WIDTH),
         }
     }
 
     /// Adds a line.
     fn write_line(&mut self, text: impl AsRef<str>) {
-        // Padding may leave blanks at the end of a line; they would only be noise in stored output.
-        self.out.push_str(text.as_ref().trim_end());
-        self.out.push('\n');
+        // The padding of the last column would leave trailing spaces.
+        self.text.push_str(text.as_ref().trim_end());
+        self.text.push('\n');
     }
 
-    /// Adds an empty line, unless there is one already.
+    /// Adds an empty line, unless the text is empty or ends with one.
     fn write_gap(&mut self) {
-        if !self.out.is_empty() && !self.out.ends_with("\n\n") {
-            self.out.push('\n');
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
         }
     }
 
-    /// Adds the rows of an entry, their values aligned.
-    fn write_attribute_rows(&mut self, rows: &[AttributeRow], signs: bool) {
+    /// Adds attribute rows with aligned values, with or without a marker for each.
+    fn write_attribute_rows(&mut self, rows: &[AttributeRow], with_markers: bool) {
         let width = path_width(rows);
         for row in rows {
             let line = format!("{}  {}", pad_to_width(&row.path, width), row.text);
-            let after = match row.remark.as_str() {
+            let remark = match row.remark.as_str() {
                 "" => String::new(),
-                after => format!("  {}", paint(self.theme.dim, after)),
+                remark => format!("  {}", paint(self.theme.dim, remark)),
             };
-            let sign = if signs {
+            let marker = if with_markers {
                 self.paint_marker(row.marker)
             } else {
                 String::from(" ")
             };
             self.write_line(format!(
-                "{}{sign} {line}{after}",
+                "{}{marker} {line}{remark}",
                 " ".repeat(DETAIL_INDENT - 2)
             ));
-            for (sign, text) in &row.nested_lines {
-                let sign = self.paint_marker(*sign);
-                self.write_line(format!("{}{sign} {text}", " ".repeat(DETAIL_INDENT + 2)));
+            for (marker, text) in &row.nested_lines {
+                let marker = self.paint_marker(*marker);
+                self.write_line(format!("{}{marker} {text}", " ".repeat(DETAIL_INDENT + 2)));
             }
         }
     }
 
-    fn paint_marker(&self, sign: LineMarker) -> String {
-        let style = match sign {
+    fn paint_marker(&self, marker: LineMarker) -> String {
+        let style = match marker {
             LineMarker::Add => self.theme.create,
             LineMarker::Change => self.theme.change,
             LineMarker::Remove => self.theme.destroy,
             LineMarker::Context => self.theme.dim,
         };
-        paint(style, sign.symbol())
+        paint(style, marker.symbol())
     }
 
-    /// The room for a row of detail.
+    /// The width that is left for an attribute row.
     fn detail_width(&self) -> usize {
         self.width.saturating_sub(DETAIL_INDENT)
     }
 
-    /// What observing found besides: warnings, and objects that are left alone.
-    fn write_found(&mut self, found: &Findings) {
-        for warning in &found.warnings {
+    /// Warnings, and the objects that trimtab does not manage.
+    fn write_found(&mut self, findings: &Findings) {
+        for warning in &findings.warnings {
             let word = paint(self.theme.change, "warning:");
             self.write_line(format!("{word} {}", sanitize(warning)));
         }
-        let number = found.unmanaged.len();
-        if number == 0 {
+        let count = findings.unmanaged.len();
+        if count == 0 {
             return;
         }
-        let objects =
-            super::wording::format_count(u64::try_from(number).unwrap_or(u64::MAX), "object");
-        let end = if number <= MAX_LISTED { ":" } else { "." };
-        self.write_line(format!("Not managed: {objects} left alone{end}"));
-        for unmanaged in found.unmanaged.iter().filter(|_| number <= MAX_LISTED) {
+        let counted =
+            super::wording::format_count(u64::try_from(count).unwrap_or(u64::MAX), "object");
+        let punctuation = if count <= MAX_LISTED { ":" } else { "." };
+        self.write_line(format!("Not managed: {counted} left alone{punctuation}"));
+        for unmanaged in findings.unmanaged.iter().filter(|_| count <= MAX_LISTED) {
             let what = sanitize(&unmanaged.what);
             let why = sanitize(&unmanaged.why);
             let line = format!("  {what} in {}: {why}", unmanaged.within);
@@ -128,40 +130,42 @@ impl TextWriter {
         }
     }
 
-    /// What the whole narrowed plan leaves undone.
+    /// What `--only` included in addition and what it left out.
     fn write_narrowed(&mut self, plan: &Plan) {
-        let Some(narrowed) = &plan.selection else {
+        let Some(selection) = &plan.selection else {
             return;
         };
         let list = |addresses: &[crate::model::Address]| {
             let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             super::wording::join_limited(&texts, MAX_LISTED)
         };
-        if !narrowed.pulled_in.is_empty() {
-            let also = list(&narrowed.pulled_in);
-            self.write_line(format!("Also included, because the others need it: {also}"));
+        if !selection.pulled_in.is_empty() {
+            let names = list(&selection.pulled_in);
+            self.write_line(format!(
+                "Also included, because the others need it: {names}"
+            ));
         }
-        if !narrowed.left_out.is_empty() {
-            let number = u64::try_from(narrowed.left_out.len()).unwrap_or(u64::MAX);
-            let (count, left) = (
-                super::wording::format_count(number, "object"),
-                list(&narrowed.left_out),
+        if !selection.left_out.is_empty() {
+            let count = u64::try_from(selection.left_out.len()).unwrap_or(u64::MAX);
+            let (counted, names) = (
+                super::wording::format_count(count, "object"),
+                list(&selection.left_out),
             );
             self.write_line(format!(
-                "Left out by --only, so still to do: {count} ({left})"
+                "Left out by --only, so still to do: {counted} ({names})"
             ));
         }
     }
 
     fn finish(self) -> String {
-        self.out
+        self.text
     }
 }
 
-/// Pads by columns, not by bytes or characters.
+/// Pads text with spaces to a width in columns (not bytes or characters).
 fn pad_to_width(text: &str, columns: usize) -> String {
     use unicode_width::UnicodeWidthStr as _;
-    let mut out = text.to_owned();
-    let _ = write!(out, "{:1$}", "", columns.saturating_sub(text.width()));
-    out
+    let mut padded = text.to_owned();
+    let _ = write!(padded, "{:1$}", "", columns.saturating_sub(text.width()));
+    padded
 }

@@ -1,5 +1,4 @@
-//! A plan as a person reviews it: refusals, then changes, then how they come out, then what was
-//! not done, then the totals.
+//! A plan for review by a person: refusals, changes, the order of the rollout, what is not touched, totals.
 
 use super::{TextWriter, pad_to_width};
 use crate::{
@@ -14,40 +13,45 @@ use crate::{
     },
 };
 
-/// The plan as text.
+/// Renders a plan as text.
 #[must_use]
-pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, look: &TextOptions) -> String {
+pub fn plan(
+    plan: &Plan,
+    refusals: &[Refusal],
+    headline: &Headline,
+    options: &TextOptions,
+) -> String {
     let refusals = all_refusals(plan, refusals);
-    let mut page = TextWriter::new(*look);
-    page.write_headline(headline);
-    page.write_gap();
-    page.write_refusals(&refusals);
-    for entry in group_changes(plan) {
-        page.write_change_group(&entry, &refusals);
+    let mut writer = TextWriter::new(*options);
+    writer.write_headline(headline);
+    writer.write_gap();
+    writer.write_refusals(&refusals);
+    for group in group_changes(plan) {
+        writer.write_change_group(&group, &refusals);
     }
-    page.write_rollouts(plan);
-    page.write_gap();
-    page.write_narrowed(plan);
-    page.write_found(&plan.findings);
-    page.write_gap();
-    page.write_totals(plan, headline);
-    page.finish()
+    writer.write_rollouts(plan);
+    writer.write_gap();
+    writer.write_narrowed(plan);
+    writer.write_found(&plan.findings);
+    writer.write_gap();
+    writer.write_totals(plan, headline);
+    writer.finish()
 }
 
 impl TextWriter {
-    /// Command and place on the left, the cost of looking on the right.
+    /// The command and location, and what reading the live state cost.
     pub(super) fn write_headline(&mut self, headline: &Headline) {
-        let place = format!("{} · {}", headline.command, headline.location());
+        let location = format!("{} · {}", headline.command, headline.location());
         let (title, cost) = (
             self.theme.title,
             paint(self.theme.dim, headline.read_cost()),
         );
-        self.write_line(format!("{}   {cost}", paint(title, place)));
+        self.write_line(format!("{}   {cost}", paint(title, location)));
     }
 
-    /// Everything that speaks against the plan, each with the way out.
+    /// The refusals, each with a hint.
     pub(super) fn write_refusals(&mut self, refusals: &[Refusal]) {
-        let word = paint(self.theme.error, "BLOCKED:");
+        let label = paint(self.theme.error, "BLOCKED:");
         for refusal in refusals {
             let reason = sanitize(&refusal.reason);
             let reason = match &refusal.address {
@@ -56,16 +60,16 @@ impl TextWriter {
                 }
                 _ => reason,
             };
-            self.write_line(format!("{word} {reason}"));
+            self.write_line(format!("{label} {reason}"));
             self.write_line(format!("    hint: {}", sanitize(&refusal.hint)));
         }
         self.write_gap();
     }
 
-    fn write_change_group(&mut self, entry: &ChangeGroup, refusals: &[Refusal]) {
-        let verb = entry.verb();
+    fn write_change_group(&mut self, group: &ChangeGroup, refusals: &[Refusal]) {
+        let verb = group.verb();
         let style = self.theme.verb_style(verb);
-        let word = paint(
+        let label = paint(
             style,
             format!(
                 "{} {}",
@@ -73,23 +77,26 @@ impl TextWriter {
                 pad_to_width(verb.word(), 7)
             ),
         );
-        let what = match entry.description().as_str() {
+        let description = match group.description().as_str() {
             "" => String::new(),
-            what => paint(self.theme.dim, format!("  ({})", sanitize(what))),
+            description => paint(self.theme.dim, format!("  ({})", sanitize(description))),
         };
-        let remarks = self.format_remarks(&entry.remarks(refusals));
-        self.write_line(format!("{word}  {}{what}{remarks}", entry.address()));
-        let rows = attribute_rows(&entry.lines, self.detail_width(), DiffWording::Plan);
+        let remarks = self.format_remarks(&group.remarks(refusals));
+        self.write_line(format!(
+            "{label}  {}{description}{remarks}",
+            group.address()
+        ));
+        let rows = attribute_rows(&group.lines, self.detail_width(), DiffWording::Plan);
         self.write_attribute_rows(&rows, verb != Verb::Create);
-        self.write_cascade_deletes(entry);
+        self.write_cascade_deletes(group);
     }
 
-    /// `  BLOCKED, its data is lost`, with what is grave in the style of alarms.
+    /// Remarks such as `  BLOCKED, its data is lost`, in the error style unless they are reassuring.
     pub(super) fn format_remarks(&self, remarks: &[&str]) -> String {
         if remarks.is_empty() {
             return String::new();
         }
-        // That a machine stays as it is reassures; everything else is worth a second look.
+        // That a machine is not started is good news; every other remark deserves attention.
         let style = |remark: &str| {
             if remark == NOT_STARTED {
                 self.theme.dim
@@ -104,51 +111,55 @@ impl TextWriter {
         format!("  {}", painted.join(", "))
     }
 
-    /// What vanishes along with a container, one line each: none of it has a step of its own to be seen in.
-    pub(super) fn write_cascade_deletes(&mut self, entry: &ChangeGroup) {
-        let along = entry
+    /// The resources that are deleted together with the members, one line each, because they have no change of their own.
+    pub(super) fn write_cascade_deletes(&mut self, group: &ChangeGroup) {
+        let deletions = group
             .members()
             .iter()
             .flat_map(|change| &change.takes_along);
-        for folded in along {
-            let lost = folded
+        for deletion in deletions {
+            let data_loss = deletion
                 .loss
                 .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
-            let what = sanitize(&folded.what);
-            let word = paint(self.theme.destroy, "takes along");
-            let lost = lost.unwrap_or_default();
-            self.write_line(format!("       {word} {} ({what}){lost}", folded.address));
+            let contained = sanitize(&deletion.what);
+            let label = paint(self.theme.destroy, "takes along");
+            let data_loss = data_loss.unwrap_or_default();
+            self.write_line(format!(
+                "       {label} {} ({contained}){data_loss}",
+                deletion.address
+            ));
         }
     }
 
+    /// The totals, the effect on running machines, the estimated duration and the plan id.
     fn write_totals(&mut self, plan: &Plan, headline: &Headline) {
-        let totals = ChangeCounts::from_plan(plan);
+        let counts = ChangeCounts::from_plan(plan);
         if plan.is_empty() {
-            let words = match &plan.selection {
-                Some(narrowed) if !narrowed.left_out.is_empty() => {
+            let sentence = match &plan.selection {
+                Some(selection) if !selection.left_out.is_empty() => {
                     "No changes in the part that was asked for."
                 }
                 _ if headline.command == "destroy" => "Nothing is there to destroy.",
                 _ => "No changes. The environment matches its manifest.",
             };
-            return self.write_line(paint(self.theme.title, words));
+            return self.write_line(paint(self.theme.title, sentence));
         }
-        if totals.unchanged > 0 {
-            let number = u64::try_from(totals.unchanged).unwrap_or(u64::MAX);
-            let matches = if number == 1 { "matches" } else { "match" };
+        if counts.unchanged > 0 {
+            let count = u64::try_from(counts.unchanged).unwrap_or(u64::MAX);
+            let matches = if count == 1 { "matches" } else { "match" };
             self.write_line(format!(
                 "No action: {} {matches}.",
-                wording::format_count(number, "object")
+                wording::format_count(count, "object")
             ));
         }
-        let sentence = format!("Plan: {}.", totals.summary());
-        self.write_line(paint(self.theme.title, sentence));
-        let takes = wording::estimate_sentence(plan.estimate(), totals.run);
-        totals
+        let summary = format!("Plan: {}.", counts.summary());
+        self.write_line(paint(self.theme.title, summary));
+        let estimate = wording::estimate_sentence(plan.estimate(), counts.run);
+        counts
             .restart_sentence()
             .into_iter()
-            .chain(takes)
-            .for_each(|sentence| self.write_line(sentence));
+            .chain(estimate)
+            .for_each(|line| self.write_line(line));
         self.write_line(format!("Plan id: {}", plan.id().short()));
     }
 }

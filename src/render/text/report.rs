@@ -1,4 +1,4 @@
-//! How a run ended: what was done, the cause of each failure once, and what to do next.
+//! The report of an apply: failures, what was skipped because of each, counts, and what to do next.
 
 use std::collections::BTreeMap;
 
@@ -10,68 +10,69 @@ use crate::{
     render::{TextOptions, theme::paint, value::sanitize, wording},
 };
 
-/// So many skipped steps are named for each cause.
+/// The maximum number of steps named in one line; more are counted.
 const MAX_NAMED: usize = 6;
 
-/// The report as text.
+/// Renders the report of an apply.
 #[must_use]
-pub fn report(report: &ApplyReport, look: &TextOptions) -> String {
-    let mut page = TextWriter::new(*look);
-    page.write_halted(report);
-    for ended in &report.outcomes {
-        match &ended.outcome {
-            Outcome::Failed(failure) => page.write_failed(ended, failure),
-            Outcome::HeldBack(failure) => page.write_held_back(ended, failure),
+pub fn report(report: &ApplyReport, options: &TextOptions) -> String {
+    let mut writer = TextWriter::new(*options);
+    writer.write_halted(report);
+    for step in &report.outcomes {
+        match &step.outcome {
+            Outcome::Failed(failure) => writer.write_failed(step, failure),
+            Outcome::HeldBack(failure) => writer.write_held_back(step, failure),
             _ => {}
         }
     }
-    page.write_skipped(report);
-    page.write_not_run(report);
-    page.write_gap();
-    page.write_counts(report);
-    page.finish()
+    writer.write_skipped(report);
+    writer.write_not_run(report);
+    writer.write_gap();
+    writer.write_counts(report);
+    writer.finish()
 }
 
-/// The report of a way back as text.
+/// Renders the report of an automatic rollback.
 #[must_use]
-pub fn rollback_report(report: &ApplyReport, look: &TextOptions) -> String {
+pub fn rollback_report(report: &ApplyReport, options: &TextOptions) -> String {
     if report.is_complete() {
         return paint(
-            look.theme().title,
+            options.theme().title,
             "Rolled back: what had changed is as it was before.",
         );
     }
-    self::report(report, look)
+    self::report(report, options)
 }
 
 impl TextWriter {
-    /// Why nothing was begun at all.
+    /// Why no step was started, or why running steps were aborted.
     fn write_halted(&mut self, report: &ApplyReport) {
         if let Some(failure) = &report.halted {
-            let word = paint(self.theme.error, "FAILED:");
-            self.write_line(format!("{word} nothing was begun"));
+            let label = paint(self.theme.error, "FAILED:");
+            self.write_line(format!("{label} nothing was begun"));
             self.write_failure(failure);
         }
         if let Some(failure) = &report.lost {
-            let word = paint(self.theme.error, "STOPPED:");
-            self.write_line(format!("{word} what was under way was dropped"));
+            let label = paint(self.theme.error, "STOPPED:");
+            self.write_line(format!("{label} running steps were aborted"));
             self.write_failure(failure);
         }
     }
 
-    fn write_held_back(&mut self, ended: &StepReport, failure: &ApplyFailure) {
-        let word = paint(self.theme.change, "held back:");
-        self.write_line(format!("{word} {}, for a later apply", ended.address));
+    fn write_held_back(&mut self, step: &StepReport, failure: &ApplyFailure) {
+        let label = paint(self.theme.change, "held back:");
+        self.write_line(format!("{label} {}, for a later apply", step.address));
         self.write_failure(failure);
     }
 
-    fn write_failed(&mut self, ended: &StepReport, failure: &ApplyFailure) {
-        let word = paint(self.theme.error, "FAILED:");
-        let action = wording::action_imperative(ended.action);
-        self.write_line(format!("{word} could not {action} {}", ended.address));
+    fn write_failed(&mut self, step: &StepReport, failure: &ApplyFailure) {
+        let label = paint(self.theme.error, "FAILED:");
+        let action = wording::action_imperative(step.action);
+        self.write_line(format!("{label} could not {action} {}", step.address));
         self.write_failure(failure);
     }
 
+    /// The reason, request id and hint of a failure, indented.
     fn write_failure(&mut self, failure: &ApplyFailure) {
         for line in failure.reason.lines() {
             self.write_line(format!("    {}", sanitize(line)));
@@ -84,49 +85,51 @@ impl TextWriter {
         }
     }
 
-    /// What did not run, under the failure that stopped it.
+    /// Skipped steps, by the failed step that they depend on.
     fn write_skipped(&mut self, report: &ApplyReport) {
         let mut by_cause: BTreeMap<&Address, Vec<String>> = BTreeMap::new();
-        for ended in &report.outcomes {
-            let whole = !ended.action.is_intermediate();
-            if let (Outcome::Skipped { because }, true) = (&ended.outcome, whole) {
+        for step in &report.outcomes {
+            // An intermediate step is skipped together with the change that it belongs to.
+            let resource_step = !step.action.is_intermediate();
+            if let (Outcome::Skipped { because }, true) = (&step.outcome, resource_step) {
                 by_cause
                     .entry(because)
                     .or_default()
-                    .push(ended.address.to_string());
+                    .push(step.address.to_string());
             }
         }
         for (because, mut skipped) in by_cause {
             skipped.sort();
             skipped.dedup();
-            let word = paint(self.theme.change, "skipped:");
+            let label = paint(self.theme.change, "skipped:");
             let list = wording::join_limited(&skipped, MAX_NAMED);
-            self.write_line(format!("{word} {list}, because {because} failed"));
+            self.write_line(format!("{label} {list}, because {because} failed"));
         }
-        let skipped = |ended: &&StepReport| matches!(ended.outcome, Outcome::Skipped { .. });
-        for ended in report
+        // Except for hand-overs: what their failure means for users deserves a line.
+        let skipped = |step: &&StepReport| matches!(step.outcome, Outcome::Skipped { .. });
+        for step in report
             .outcomes
             .iter()
             .filter(skipped)
-            .filter(|ended| ended.action == Action::HandOver)
+            .filter(|step| step.action == Action::HandOver)
         {
-            let word = paint(self.theme.change, "skipped:");
+            let label = paint(self.theme.change, "skipped:");
             self.write_line(format!(
-                "{word} the hand-over of {}, so the old machines go on serving",
-                ended.address
+                "{label} the hand-over of {}, so the old machines go on serving",
+                step.address
             ));
         }
     }
 
     fn write_not_run(&mut self, report: &ApplyReport) {
-        let why = if report.late {
+        let reason = if report.late {
             "because the deadline was near"
         } else {
             "because the run ended before"
         };
-        // When nothing was begun, that has been said.
+        // If nothing was started, the report has said so already.
         if report.halted.is_none() {
-            self.write_interrupted(report, &Outcome::NotRun, "not run:", why);
+            self.write_interrupted(report, &Outcome::NotRun, "not run:", reason);
         }
         self.write_interrupted(
             report,
@@ -136,44 +139,46 @@ impl TextWriter {
         );
     }
 
+    /// Names the steps with this outcome, if there are any.
     fn write_interrupted(
         &mut self,
         report: &ApplyReport,
         outcome: &Outcome,
-        word: &str,
-        why: &str,
+        label: &str,
+        reason: &str,
     ) {
-        let ended = report
+        let matching = report
             .outcomes
             .iter()
-            .filter(|ended| ended.outcome == *outcome);
-        let mut names: Vec<String> = ended.map(|ended| ended.address.to_string()).collect();
+            .filter(|step| step.outcome == *outcome);
+        let mut names: Vec<String> = matching.map(|step| step.address.to_string()).collect();
         names.dedup();
         if !names.is_empty() {
-            let word = paint(self.theme.change, word);
+            let label = paint(self.theme.change, label);
             self.write_line(format!(
-                "{word} {}, {why}",
+                "{label} {}, {reason}",
                 wording::join_limited(&names, MAX_NAMED)
             ));
         }
     }
 
+    /// The number of steps by outcome, and how to continue.
     fn write_counts(&mut self, report: &ApplyReport) {
         let (done, failed, skipped, not_run) = report.counts();
-        let held = |ended: &&StepReport| matches!(ended.outcome, Outcome::HeldBack(_));
-        let held = report.outcomes.iter().filter(held).count();
-        let of = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
+        let is_held_back = |step: &&StepReport| matches!(step.outcome, Outcome::HeldBack(_));
+        let held_back = report.outcomes.iter().filter(is_held_back).count();
+        let count = |number: usize, label: &str| (number > 0).then(|| format!("{number} {label}"));
         let parts: Vec<String> = [
             Some(format!("{done} done")),
-            of(failed, "failed"),
-            of(skipped, "skipped"),
-            of(held, "held back"),
-            of(not_run - held, "not run"),
+            count(failed, "failed"),
+            count(skipped, "skipped"),
+            count(held_back, "held back"),
+            count(not_run - held_back, "not run"),
         ]
         .into_iter()
         .flatten()
         .collect();
-        let word = if report.is_complete() {
+        let label = if report.is_complete() {
             "Applied"
         } else {
             "Incomplete"
@@ -183,15 +188,15 @@ impl TextWriter {
         } else {
             self.theme.error
         };
-        self.write_line(paint(style, format!("{word}: {}.", parts.join(", "))));
+        self.write_line(paint(style, format!("{label}: {}.", parts.join(", "))));
         if !report.is_complete() {
-            let when = if failed > 0 {
+            let condition = if failed > 0 {
                 "once the cause is gone, "
             } else {
                 ""
             };
             self.write_line(format!(
-                "Nothing is lost: {when}run the same command again. It looks again and does what is left."
+                "Nothing is lost: {condition}run the same command again. It compares again and does what is left."
             ));
         }
     }

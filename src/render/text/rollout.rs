@@ -1,5 +1,5 @@
-//! The rollout as a person reads it who is tired: each app in numbered steps, and what has no number of its own goes
-//! beside what is above it.
+//! The rollout as numbered stages for each app. Rows without a number of their own happen at the same time as the row
+//! above.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -9,47 +9,47 @@ use crate::{
     render::{
         rollout::{Phrase, RolloutRow, RolloutSummary, summarize_rollouts},
         theme::paint,
-        value::truncate_middle,
+        value::{truncate_middle, wrap_words},
     },
 };
 
-/// A label longer than this pushes its own line to the right, and nobody else's.
+/// Longer labels do not widen the column: they push only their own line to the right.
 const MAX_LABEL_WIDTH: usize = 16;
-/// Lines are not laid out narrower than this.
+/// Phrases get at least this many columns.
 const MIN_LINE_WIDTH: usize = 24;
-/// The columns of a number and the gap behind it: there are never ten stages.
+/// The width of a stage number and the gap after it. One digit is enough: an app has at most five stages.
 const NUMBER_WIDTH: usize = 3;
-/// So many names of a list are always shown.
+/// At least this many items of a list are shown.
 const MIN_NAMES: usize = 2;
 
 impl TextWriter {
-    /// Each app that is rolled out, in the order in which they come.
+    /// The rollouts of all apps, in order.
     pub(super) fn write_rollouts(&mut self, plan: &Plan) {
-        for course in summarize_rollouts(plan) {
+        for rollout in summarize_rollouts(plan) {
             self.write_gap();
-            self.write_app_rollout(&course);
+            self.write_app_rollout(&rollout);
         }
     }
 
-    fn write_app_rollout(&mut self, course: &RolloutSummary) {
+    fn write_app_rollout(&mut self, rollout: &RolloutSummary) {
         self.write_line(paint(
             self.theme.title,
-            format!("Rollout of {}", course.app),
+            format!("Rollout of {}", rollout.app),
         ));
-        let labels = course.stages.iter().flatten().map(|row| row.label.width());
+        let labels = rollout.stages.iter().flatten().map(|row| row.label.width());
         let width = labels
             .filter(|width| *width <= MAX_LABEL_WIDTH)
             .max()
             .unwrap_or(0);
-        for (at, stage) in course.stages.iter().enumerate() {
-            // Where everything goes side by side there is nothing to count.
-            let mut number = match course.stages.len() {
+        for (index, stage) in rollout.stages.iter().enumerate() {
+            // A single stage needs no number.
+            let mut number = match rollout.stages.len() {
                 1 => String::new(),
-                _ => format!("{}  ", paint(self.theme.dim, at + 1)),
+                _ => format!("{}  ", paint(self.theme.dim, index + 1)),
             };
             for row in stage {
                 self.write_stage_row(&number, row, width);
-                number = " ".repeat(if course.stages.len() > 1 {
+                number = " ".repeat(if rollout.stages.len() > 1 {
                     NUMBER_WIDTH
                 } else {
                     0
@@ -59,59 +59,50 @@ impl TextWriter {
     }
 
     fn write_stage_row(&mut self, number: &str, row: &RolloutRow, width: usize) {
-        let numbered = if number.is_empty() { 0 } else { NUMBER_WIDTH };
-        let indent = " ".repeat(2 + numbered + width + 2);
-        let room = self.width.saturating_sub(indent.len()).max(MIN_LINE_WIDTH);
-        let mut head = format!("  {number}{}  ", pad_to_width(&row.label, width));
-        for line in row.phrases.iter().flat_map(|say| phrase_lines(say, room)) {
-            self.write_line(format!("{head}{line}"));
-            head.clone_from(&indent);
+        let number_width = if number.is_empty() { 0 } else { NUMBER_WIDTH };
+        let indent = " ".repeat(2 + number_width + width + 2);
+        let available_width = self.width.saturating_sub(indent.len()).max(MIN_LINE_WIDTH);
+        let mut prefix = format!("  {number}{}  ", pad_to_width(&row.label, width));
+        for line in row
+            .phrases
+            .iter()
+            .flat_map(|phrase| phrase_lines(phrase, available_width))
+        {
+            self.write_line(format!("{prefix}{line}"));
+            prefix.clone_from(&indent);
         }
     }
 }
 
-/// A part of a row in lines that fit.
-fn phrase_lines(say: &Phrase, room: usize) -> Vec<String> {
-    match say {
-        Phrase::Text(words) => wrap_words(words, room),
-        Phrase::List(lead, items) => wrap_words(&fit_list(lead, items, room), room),
-        Phrase::Code(code, words) => {
-            wrap_words(&format!("{}{words}", truncate_middle(code, room)), room)
+/// A phrase, wrapped into lines.
+fn phrase_lines(phrase: &Phrase, available_width: usize) -> Vec<String> {
+    match phrase {
+        Phrase::Text(text) => wrap_words(text, available_width),
+        Phrase::List(lead, items) => {
+            wrap_words(&fit_list(lead, items, available_width), available_width)
         }
+        Phrase::Code(code, text) => wrap_words(
+            &format!("{}{text}", truncate_middle(code, available_width)),
+            available_width,
+        ),
     }
 }
 
-/// As many as fit, and how many more there are.
-fn fit_list(lead: &str, items: &[String], room: usize) -> String {
-    let shown = |number: usize| {
-        let more = match items.len() - number {
+/// A list with as many items as fit into `width`, and how many more there are.
+fn fit_list(lead: &str, items: &[String], available_width: usize) -> String {
+    let with_items = |number: usize| {
+        let hidden_count = match items.len() - number {
             0 => String::new(),
-            more => format!(" and {more} more"),
+            hidden_count => format!(" and {hidden_count} more"),
         };
-        format!("{lead}: {}{more}", items[..number].join(", "))
+        format!("{lead}: {}{hidden_count}", items[..number].join(", "))
     };
-    let least = items.len().min(MIN_NAMES);
-    (least..=items.len())
+    let min_shown = items.len().min(MIN_NAMES);
+    (min_shown..=items.len())
         .rev()
-        .map(&shown)
-        .find(|text| text.width() <= room)
-        .unwrap_or_else(|| shown(least))
-}
-
-/// The words in lines that fit.
-fn wrap_words(words: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in words.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.width() + 1 + word.width() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
+        .map(&with_items)
+        .find(|text| text.width() <= available_width)
+        .unwrap_or_else(|| with_items(min_shown))
 }
 
 #[cfg(test)]
@@ -119,19 +110,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_says_how_much_of_it_is_left_out() {
-        let items: Vec<String> = (0..30).map(|at| format!("ewr/{at}")).collect();
+    fn fit_list_counts_what_it_leaves_out() {
+        let items: Vec<String> = (0..30).map(|index| format!("ewr/{index}")).collect();
         let text = fit_list("at most 5 at once", &items, 50);
         assert_eq!(text, "at most 5 at once: ewr/0, ewr/1, ewr/2 and 27 more");
         assert_eq!(
             fit_list("one at a time", &items[..3], 1),
             "one at a time: ewr/0, ewr/1 and 1 more"
         );
-    }
-
-    #[test]
-    fn words_are_never_torn() {
-        assert_eq!(wrap_words("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap_words("incomprehensible", 3), ["incomprehensible"]);
     }
 }

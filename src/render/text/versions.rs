@@ -1,4 +1,4 @@
-//! What runs which version, in a few lines: the answer that is wanted first when an apply has failed half-way.
+//! Which machines run which version, in a few lines: the first question after an apply has failed half-way.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -12,21 +12,21 @@ use crate::{
     status::{EnvironmentStatus, GroupVersions, ImageSummary, RunningVersion},
 };
 
-/// Below this many columns an image says nothing, so a narrower page has lines that are too long instead.
+/// The minimum width of an image, in columns. Shorter ones are meaningless, so lines exceed the width instead.
 const MIN_IMAGE_WIDTH: usize = 24;
 
-/// What runs which version, one line for each version of each process group.
+/// Renders one line for each version that machines of a process group run.
 #[must_use]
-pub fn versions(fleet: &EnvironmentStatus, look: &TextOptions) -> String {
-    let mut page = TextWriter::new(*look);
+pub fn versions(fleet: &EnvironmentStatus, options: &TextOptions) -> String {
+    let mut writer = TextWriter::new(*options);
     let groups = fleet.versions();
     let rows: Vec<(&GroupVersions, &RunningVersion)> = groups
         .iter()
         .flat_map(|group| group.versions.iter().map(move |version| (group, version)))
         .collect();
     if rows.is_empty() {
-        page.write_line("No machine is there.");
-        return page.finish();
+        writer.write_line("No machine is there.");
+        return writer.finish();
     }
     let name = rows
         .iter()
@@ -45,20 +45,20 @@ pub fn versions(fleet: &EnvironmentStatus, look: &TextOptions) -> String {
         .map(|(_, version)| release_text(version).width())
         .max()
         .unwrap_or_default();
-    let room = page
+    let image_width = writer
         .width
         .saturating_sub(2 + name + 2 + count_width + 2 + release_width + 2);
     let images: Vec<&ImageSummary> = rows
         .iter()
         .filter_map(|(_, version)| version.image.as_ref())
         .collect();
-    let brevity = ImageFormat::fitting_all(&images, room.max(MIN_IMAGE_WIDTH));
+    let image_format = ImageFormat::fitting_all(&images, image_width.max(MIN_IMAGE_WIDTH));
     for row in &rows {
         let (group, version) = row;
         let image = version
             .image
             .as_ref()
-            .map(|image| brevity.format_image(image, group.versions.len() > 1));
+            .map(|image| image_format.format_image(image, group.versions.len() > 1));
         let first = group.versions.first() == Some(*version);
         let name = pad_to_width(if first { &group.group } else { "" }, name);
         let release = match release_width {
@@ -71,11 +71,11 @@ pub fn versions(fleet: &EnvironmentStatus, look: &TextOptions) -> String {
             image.unwrap_or_default()
         );
         let style = if group.is_mixed() {
-            page.theme.change
+            writer.theme.change
         } else {
-            page.theme.title
+            writer.theme.title
         };
-        page.write_line(if group.is_mixed() {
+        writer.write_line(if group.is_mixed() {
             paint(style, line)
         } else {
             line
@@ -87,34 +87,34 @@ pub fn versions(fleet: &EnvironmentStatus, look: &TextOptions) -> String {
         .map(|group| group.group.as_str())
         .collect();
     if !mixed.is_empty() {
-        let word = paint(page.theme.error, "!");
+        let word = paint(writer.theme.error, "!");
         let verb = if mixed.len() == 1 { "runs" } else { "run" };
-        page.write_line(format!(
+        writer.write_line(format!(
             "{word} {} {verb} more than one version",
             mixed.join(", ")
         ));
     }
-    page.finish()
+    writer.finish()
 }
 
-/// `2 of 3 machines`, and how many of them are well where not all are.
+/// `2 of 3 machines`, and how many of them are unhealthy, if any.
 fn machine_count_text(group: &GroupVersions, version: &RunningVersion) -> String {
-    let here = version.machines.len();
+    let running = version.machines.len();
     if version.retired {
-        return format!("{here} old, hidden");
+        return format!("{running} old, hidden");
     }
     let serving = group.versions.iter().filter(|version| !version.retired);
-    let all: usize = serving.map(|version| version.machines.len()).sum();
-    let noun = if all == 1 { "machine" } else { "machines" };
-    let ill = match version.unhealthy {
+    let total: usize = serving.map(|version| version.machines.len()).sum();
+    let noun = if total == 1 { "machine" } else { "machines" };
+    let unhealthy = match version.unhealthy {
         0 => String::new(),
-        ill if ill == here => ", not well".to_owned(),
-        ill => format!(", {ill} not well"),
+        unhealthy if unhealthy == running => ", not well".to_owned(),
+        unhealthy => format!(", {unhealthy} not well"),
     };
-    if here == all {
-        format!("{all} {noun}{ill}")
+    if running == total {
+        format!("{total} {noun}{unhealthy}")
     } else {
-        format!("{here} of {all} {noun}{ill}")
+        format!("{running} of {total} {noun}{unhealthy}")
     }
 }
 
@@ -126,8 +126,8 @@ fn release_text(version: &RunningVersion) -> String {
         .unwrap_or_default()
 }
 
-/// How much is said of images, so that each fits in so many columns: the same for all of a page, which reads better
-/// than as much as possible for each.
+/// How image references are abbreviated to fit into a column. All images of an output use the same form, which is easier to
+/// read than the longest possible form for each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ImageFormat {
     level: usize,
@@ -135,7 +135,7 @@ pub(super) struct ImageFormat {
 }
 
 impl ImageFormat {
-    /// The most that fits for each of these images.
+    /// The longest form in which each of these images fits into `columns`.
     pub(super) fn fitting_all(images: &[&ImageSummary], columns: usize) -> Self {
         let fits = |level: &usize| {
             images
@@ -148,40 +148,40 @@ impl ImageFormat {
         }
     }
 
-    /// The image. Where versions differ the digest is kept to the last, because a tag such as `main` is the same on
-    /// both; otherwise the tag is, because it is what people know.
+    /// Abbreviates an image. If versions differ, the shortest form is the digest, because a tag such as `main` can be the
+    /// same for both; otherwise it is the tag, which people know.
     pub(super) fn format_image(self, image: &ImageSummary, differs: bool) -> String {
         truncate_middle(&image_form(image, self.level, differs), self.width)
     }
 }
 
-/// The form that says least.
+/// The level of the shortest form.
 const SHORTEST_FORM: usize = 3;
 
-/// The forms of an image, from the one that says most to the one that says least.
+/// The form of an image at a level, from 0 for the longest to [`SHORTEST_FORM`].
 fn image_form(image: &ImageSummary, level: usize, differs: bool) -> String {
     let reference = sanitize(&image.reference);
-    let (name, own) = match reference.split_once('@') {
+    let (name, reference_digest) = match reference.split_once('@') {
         Some((name, digest)) => (name, Some(digest.to_owned())),
         None => (reference.as_str(), None),
     };
-    let last = name.rsplit('/').next().unwrap_or(name);
+    let short_name = name.rsplit('/').next().unwrap_or(name);
     let Some(digest) = image
         .digest
         .as_deref()
         .map(sanitize)
-        .or(own)
+        .or(reference_digest)
         .map(|digest| shorten_digests(&digest))
     else {
-        return if level == 0 { name } else { last }.to_owned();
+        return if level == 0 { name } else { short_name }.to_owned();
     };
-    let bare = digest.strip_prefix("sha256:").unwrap_or(&digest);
+    let digits = digest.strip_prefix("sha256:").unwrap_or(&digest);
     match level {
         0 => format!("{name} ({digest})"),
-        1 => format!("{last} ({digest})"),
-        2 => format!("{last} {bare}"),
-        _ if differs => bare.to_owned(),
-        _ => last.to_owned(),
+        1 => format!("{short_name} ({digest})"),
+        2 => format!("{short_name} {digits}"),
+        _ if differs => digits.to_owned(),
+        _ => short_name.to_owned(),
     }
 }
 
@@ -198,20 +198,20 @@ mod tests {
     }
 
     #[test]
-    fn an_image_says_less_where_there_is_less_room() {
-        let at = |columns, differs| {
+    fn images_are_abbreviated_to_the_width() {
+        let render = |columns, differs| {
             ImageFormat::fitting_all(&[&image()], columns).format_image(&image(), differs)
         };
         assert_eq!(
-            at(80, false),
+            render(80, false),
             "registry.fly.io/shop-web:main (sha256:0a0a0a0a0a0a…)"
         );
-        assert_eq!(at(40, false), "shop-web:main (sha256:0a0a0a0a0a0a…)");
-        assert_eq!(at(30, false), "shop-web:main 0a0a0a0a0a0a…");
-        assert_eq!(at(14, false), "shop-web:main");
-        assert_eq!(at(14, true), "0a0a0a0a0a0a…");
+        assert_eq!(render(40, false), "shop-web:main (sha256:0a0a0a0a0a0a…)");
+        assert_eq!(render(30, false), "shop-web:main 0a0a0a0a0a0a…");
+        assert_eq!(render(14, false), "shop-web:main");
+        assert_eq!(render(14, true), "0a0a0a0a0a0a…");
         for columns in 1..60 {
-            assert!(at(columns, false).width() <= columns);
+            assert!(render(columns, false).width() <= columns);
         }
     }
 }

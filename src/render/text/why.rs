@@ -1,4 +1,4 @@
-//! `--why ADDRESS`: why an object changes, what it waits for, and what waits for it.
+//! `--why ADDRESS`: why a resource changes, what it waits for, and what waits for it.
 
 use std::collections::BTreeSet;
 
@@ -17,52 +17,52 @@ use crate::{
     },
 };
 
-/// The answer to `--why`.
+/// Renders the explanation of one resource.
 #[must_use]
-pub fn why(plan: &Plan, address: &Address, look: &TextOptions) -> String {
-    let mut page = TextWriter::new(*look);
+pub fn why(plan: &Plan, address: &Address, options: &TextOptions) -> String {
+    let mut writer = TextWriter::new(*options);
     let changes = plan.changes();
     match changes.iter().find(|change| change.address == *address) {
-        Some(change) => page.write_change_reason(change),
+        Some(change) => writer.write_change_reason(change),
         None if intermediate_steps(plan, address).next().is_none() => {
-            page.write_no_change(plan, address);
+            writer.write_no_change(plan, address);
         }
         None => {}
     }
-    page.write_intermediate_steps(plan, address);
-    page.write_order(plan, address);
-    page.finish()
+    writer.write_intermediate_steps(plan, address);
+    writer.write_order(plan, address);
+    writer.finish()
 }
 
-/// Why an object changes, as far as it can tell.
+/// Why a resource changes, as far as that is known.
 fn change_reason(change: &Change) -> &'static str {
     match (change.verb, change.cause) {
-        (Verb::Create, _) => "the manifest asks for it, and it is not there",
-        (Verb::Destroy, _) => "it is ours, and the manifest does not ask for it",
+        (Verb::Create, _) => "the manifest declares it, and it does not exist",
+        (Verb::Destroy, _) => "trimtab manages it, and the manifest does not declare it",
         (Verb::Run, _) => "a new release comes out, and its command has not run yet",
         (_, Cause::Outside) => "it was changed outside since the last apply",
         (_, Cause::Manifest) => "the manifest changed since the last apply",
         (_, Cause::Moved) => "its image's tag has moved since the last apply",
         (_, Cause::Follows) => "something that it refers to changes",
-        (_, Cause::Unknown) => "it is other than the manifest says",
+        (_, Cause::Unknown) => "it differs from the manifest",
     }
 }
 
-/// The steps at an address that are on the way to something else.
+/// The intermediate steps at an address, which are not themselves changes of the resource.
 fn intermediate_steps<'p>(plan: &'p Plan, address: &'p Address) -> impl Iterator<Item = &'p Step> {
     plan.steps()
         .filter(move |step| step.address == *address && step.action.is_intermediate())
 }
 
-/// The steps at one address that a reader takes for one: both halves of a replacement, but not the end of the old
-/// machine.
+/// Groups the steps at one address for display. Both halves of a replacement are one part (`None`), like any other change;
+/// each intermediate step is a part of its own.
 fn step_part(action: Action) -> Option<Action> {
     Some(action).filter(|action| action.is_intermediate())
 }
 
-/// An edge seen from its later end, and from its earlier one.
-fn dependency_text(from: Action, because: EdgeReason, to: Action) -> (&'static str, &'static str) {
-    match because {
+/// Describes an edge, for the later and for the earlier of its steps.
+fn dependency_text(from: Action, reason: EdgeReason, to: Action) -> (&'static str, &'static str) {
+    match reason {
         EdgeReason::Needs if to == Action::HandOver => (
             "it must be healthy first",
             "takes over when all are healthy",
@@ -106,7 +106,7 @@ impl TextWriter {
         self.write_attribute_rows(&rows, change.verb != Verb::Create);
     }
 
-    /// An object without a change: blocked, gone with its container, left out, or equal.
+    /// A resource without a change of its own: blocked, deleted with another one, left out, or equal.
     fn write_no_change(&mut self, plan: &Plan, address: &Address) {
         if let Some(blocked) = plan
             .blocked
@@ -119,41 +119,42 @@ impl TextWriter {
             ));
             return self.write_line(format!("    hint: {}", sanitize(&blocked.refused.hint)));
         }
-        if let Some(folded) = plan
+        if let Some(deletion) = plan
             .cascade_deletes
             .iter()
-            .find(|folded| folded.address == *address)
+            .find(|deletion| deletion.address == *address)
         {
-            return self.write_line(format!("{address} vanishes along with {}", folded.with));
+            return self.write_line(format!("{address} vanishes along with {}", deletion.with));
         }
         let left_out = plan
             .selection
             .as_ref()
-            .is_some_and(|narrowed| narrowed.left_out.contains(address));
+            .is_some_and(|selection| selection.left_out.contains(address));
         if left_out {
             return self.write_line(format!("{address} changes, but --only leaves it out"));
         }
         self.write_line(format!("{address} does not change in this plan"));
     }
 
-    /// What is done at this address besides a change of a resource.
+    /// The intermediate steps at this address.
     fn write_intermediate_steps(&mut self, plan: &Plan, address: &Address) {
-        let title = self.theme.change;
+        let style = self.theme.change;
         for step in intermediate_steps(plan, address) {
             match step.action {
                 Action::HandOver => {
-                    let what = sanitize(&step.description);
-                    let word = paint(title, "hand over");
+                    let machines = sanitize(&step.description);
+                    let word = paint(style, "hand over");
                     self.write_line(format!(
-                        "{word} {address}: {what} give way to their successors, all at once"
+                        "{word} {address}: {machines} give way to their successors, all at once"
                     ));
                 }
                 Action::Prove => {
-                    let word = paint(title, "verify");
-                    let says = verification(step).map(|(url, words)| format!(": {url}{words}"));
-                    let says = says.unwrap_or_default();
+                    let word = paint(style, "verify");
+                    let expectation =
+                        verification(step).map(|(url, text)| format!(": {url}{text}"));
+                    let expectation = expectation.unwrap_or_default();
                     self.write_line(format!(
-                        "{word} {address}, because machines of it change{says}"
+                        "{word} {address}, because machines of it change{expectation}"
                     ));
                 }
                 _ => {}
@@ -161,58 +162,60 @@ impl TextWriter {
         }
     }
 
+    /// For each part at this address, what it waits for and what waits for it.
     fn write_order(&mut self, plan: &Plan, address: &Address) {
         let steps = plan.steps().filter(|step| step.address == *address);
         let parts: BTreeSet<Option<Action>> = steps.map(|step| step_part(step.action)).collect();
         for part in &parts {
-            let whose = match part {
+            let subject = match part {
                 Some(Action::Retire) => "the old one ",
                 Some(Action::Prove) if parts.len() > 1 => "its proof ",
                 _ => "",
             };
-            self.write_part_order(plan, address, *part, whose);
+            self.write_part_order(plan, address, *part, subject);
         }
     }
 
-    /// What one part of what happens to an object waits for, and what waits for it.
+    /// What one part waits for, and what waits for it.
     fn write_part_order(
         &mut self,
         plan: &Plan,
         address: &Address,
-        of: Option<Action>,
-        whose: &str,
+        part: Option<Action>,
+        subject: &str,
     ) {
-        // The two halves of a replacement are one object to a reader; they do not wait for each other in public.
+        // Edges between steps at the same address, such as the halves of a replacement, are not shown.
         let edges = plan.edges_touching(address);
-        let words =
-            |from: &Step, because, to: &Step| dependency_text(from.action, because, to.action);
-        let mine = |step: &Step, other: &Step| {
-            step.address == *address && other.address != *address && step_part(step.action) == of
+        let texts = |from: &Step, reason: EdgeReason, to: &Step| {
+            dependency_text(from.action, reason, to.action)
         };
-        let before: BTreeSet<String> = edges
+        let is_at_part = |step: &Step, dependency: &Step| {
+            step.address == *address
+                && dependency.address != *address
+                && step_part(step.action) == part
+        };
+        let predecessors: BTreeSet<String> = edges
             .iter()
-            .filter(|(from, _, to)| mine(to, from))
-            .map(|(from, because, to)| {
-                format!("{} ({})", from.address, words(from, *because, to).0)
-            })
+            .filter(|(from, _, to)| is_at_part(to, from))
+            .map(|(from, reason, to)| format!("{} ({})", from.address, texts(from, *reason, to).0))
             .collect();
-        let after: BTreeSet<String> = edges
+        let successors: BTreeSet<String> = edges
             .iter()
-            .filter(|(from, _, to)| mine(from, to))
-            .map(|(from, because, to)| format!("{} ({})", to.address, words(from, *because, to).1))
+            .filter(|(from, _, to)| is_at_part(from, to))
+            .map(|(from, reason, to)| format!("{} ({})", to.address, texts(from, *reason, to).1))
             .collect();
-        self.write_dependencies(&format!("{whose}waits for"), &before);
-        self.write_dependencies(&format!("{whose}is waited for by"), &after);
+        self.write_dependencies(&format!("{subject}waits for"), &predecessors);
+        self.write_dependencies(&format!("{subject}is waited for by"), &successors);
     }
 
-    fn write_dependencies(&mut self, words: &str, others: &BTreeSet<String>) {
-        if others.is_empty() {
+    fn write_dependencies(&mut self, title: &str, dependencies: &BTreeSet<String>) {
+        if dependencies.is_empty() {
             return;
         }
         self.write_gap();
-        self.write_line(format!("{words}:"));
-        for other in others {
-            self.write_line(format!("  {other}"));
+        self.write_line(format!("{title}:"));
+        for dependency in dependencies {
+            self.write_line(format!("  {dependency}"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a resource is before and after its change, as plain values, in one vocabulary for what is asked for and what is
-//! there: otherwise every attribute would seem to change.
+//! The values of a resource before and after its change. Specs and live objects serialize differently, so both are
+//! normalized to the same keys; otherwise every attribute would seem to change.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -20,10 +20,10 @@ use crate::{
     plan::{CascadeDelete, Step},
 };
 
-/// How a [`Secret`](crate::model::Secret) serialises.
+/// What a [`Secret`](crate::model::Secret) serializes to.
 const SENSITIVE_PLACEHOLDER: &str = "(sensitive)";
 
-/// Before, after, and what of the latter is not known yet.
+/// The values before and after a change, `null` if the resource does not exist, and which of the latter are unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct BeforeAfter {
     pub(super) before: Value,
@@ -42,7 +42,7 @@ impl Default for BeforeAfter {
 }
 
 impl BeforeAfter {
-    /// Adds what one step does. A replacement has two.
+    /// Applies a step. A replacement consists of two.
     pub(super) fn apply_step(&mut self, step: &Step) {
         match &step.op {
             AnyOp::AwsProvider(op) => self.apply_op(op),
@@ -61,15 +61,16 @@ impl BeforeAfter {
 
     fn apply_op<K: Kind<Edit: ApplyEdit>>(&mut self, op: &Op<K>) {
         match op {
+            // Intermediate steps change no value.
             Op::Retire(_) | Op::HandOver(_) | Op::Verify(_) => {}
             Op::CreateSuccessor(spec, live) => {
                 self.before = normalize(live);
                 self.after = normalize(spec);
-                self.unknown = unknown_after_create(K::NAME);
+                self.unknown = unknown_after_create::<K>();
             }
             Op::Create(spec) => {
                 self.after = normalize(spec);
-                self.unknown = unknown_after_create(K::NAME);
+                self.unknown = unknown_after_create::<K>();
             }
             Op::Delete(live) => self.before = normalize(live),
             Op::Edit(live, edits) => {
@@ -82,12 +83,12 @@ impl BeforeAfter {
         }
     }
 
-    /// What vanishes with its container. Of that a plan knows no more than its description.
-    pub(super) fn set_cascade_delete(&mut self, folded: &CascadeDelete) {
-        self.before = json!({ "description": folded.what, "deleted_with": folded.with });
+    /// Records the deletion of a resource together with the one that contains it. The plan knows only its description.
+    pub(super) fn set_cascade_delete(&mut self, deletion: &CascadeDelete) {
+        self.before = json!({ "description": deletion.what, "deleted_with": deletion.with });
     }
 
-    /// Writes our own address into both sides.
+    /// Adds trimtab's own address to both values.
     pub(super) fn set_address(&mut self, address: &Address) {
         for side in [&mut self.before, &mut self.after] {
             if let Some(side) = side.as_object_mut() {
@@ -96,25 +97,26 @@ impl BeforeAfter {
         }
     }
 
-    /// Where the later side is sensitive: a secret that is set is so although its value is not there.
+    /// Terraform's `after_sensitive`: marks sensitive values, including secrets that are set, whose value is unknown.
     pub(super) fn after_sensitive(&self) -> Value {
-        let mut shape = sensitive_mask(&self.after);
-        if let (Some(shape), Some(Value::Object(secrets))) =
-            (shape.as_object_mut(), self.unknown.get("values"))
+        let mut mask = sensitive_mask(&self.after);
+        if let (Some(mask), Some(Value::Object(secrets))) =
+            (mask.as_object_mut(), self.unknown.get("values"))
         {
-            let values = shape.entry("values").or_insert_with(|| json!({}));
-            if let Some(values) = values.as_object_mut() {
-                values.extend(secrets.clone());
+            let secret_masks = mask.entry("values").or_insert_with(|| json!({}));
+            if let Some(secret_masks) = secret_masks.as_object_mut() {
+                secret_masks.extend(secrets.clone());
             }
         }
-        shape
+        mask
     }
 
-    /// A value of the later side.
+    /// An attribute of the value after the change.
     pub(super) fn get_after(&self, key: &str) -> Option<Value> {
         self.after.get(key).cloned()
     }
 
+    /// Sets an attribute of the value after the change, unless the resource does not exist then.
     pub(super) fn set_after(&mut self, key: &str, value: impl Serialize) {
         if let Some(after) = self.after.as_object_mut() {
             after.insert(
@@ -125,37 +127,33 @@ impl BeforeAfter {
     }
 }
 
-/// What only the cloud can say of a new object.
-fn unknown_after_create(kind: &str) -> Value {
-    match kind {
-        "fly.ip" => json!({ "address": true }),
-        // What AWS calls them follows from the manifest.
-        "fly.secrets" | "fly.certificate" | "aws.bucket" | "aws.role" | "aws.oidc_provider" => {
-            json!({})
-        }
-        _ => json!({ "id": true }),
-    }
+/// Terraform's `after_unknown` of a new object: the attributes that only the cloud assigns.
+fn unknown_after_create<K: Kind>() -> Value {
+    let attributes = K::KNOWN_AFTER_CREATE.iter();
+    attributes
+        .map(|name| ((*name).to_owned(), Value::Bool(true)))
+        .collect()
 }
 
-/// Where a value is sensitive, in the value's own shape.
+/// Terraform's marking of sensitive values: `true` for each, in objects and arrays of the same structure.
 pub(super) fn sensitive_mask(value: &Value) -> Value {
     fn walk(value: &Value) -> Option<Value> {
         match value {
             Value::String(text) => (text == SENSITIVE_PLACEHOLDER).then_some(Value::Bool(true)),
             Value::Object(map) => {
-                let inside = map
+                let marked = map
                     .iter()
                     .filter_map(|(key, value)| Some((key.clone(), walk(value)?)));
-                let inside: Map<String, Value> = inside.collect();
-                (!inside.is_empty()).then_some(Value::Object(inside))
+                let marked: Map<String, Value> = marked.collect();
+                (!marked.is_empty()).then_some(Value::Object(marked))
             }
             Value::Array(list) => {
-                let inside: Vec<Option<Value>> = list.iter().map(walk).collect();
-                let any = inside.iter().any(Option::is_some);
-                any.then(|| {
-                    inside
+                let marked: Vec<Option<Value>> = list.iter().map(walk).collect();
+                let has_sensitive = marked.iter().any(Option::is_some);
+                has_sensitive.then(|| {
+                    marked
                         .into_iter()
-                        .map(|one| one.unwrap_or(Value::Bool(false)))
+                        .map(|mask| mask.unwrap_or(Value::Bool(false)))
                         .collect()
                 })
             }
@@ -168,15 +166,15 @@ pub(super) fn sensitive_mask(value: &Value) -> Value {
     }
 }
 
-/// A spec or a live record as values: the machine's own keys lifted up, secrets by name only, nothing that changes by
-/// itself.
+/// Serializes a spec or live object with common keys: attributes of the workload at the top level, secrets without
+/// values, and nothing that changes by itself.
 fn normalize(record: &impl Serialize) -> Value {
     let Ok(Value::Object(mut map)) = serde_json::to_value(record) else {
         return json!({});
     };
     if let Some(Value::Object(workload)) = map.remove("workload") {
         map.extend(workload);
-        for volatile in [
+        for key in [
             "version",
             "health",
             "ownership",
@@ -186,29 +184,31 @@ fn normalize(record: &impl Serialize) -> Value {
             "wait_secs",
             "secrets",
         ] {
-            map.remove(volatile);
+            map.remove(key);
         }
     }
+    // What a live object has under another key than its spec.
     for (live, spec) in [("labels", "metadata"), ("present", "values")] {
         if let Some(value) = map.remove(live) {
             map.insert(spec.to_owned(), value);
         }
     }
-    for own in ["stated", "grows", "left_alone", "has_machines", "own_image"] {
-        map.remove(own);
+    // Bookkeeping that only one of the two has.
+    for key in ["stated", "grows", "left_alone", "has_machines", "own_image"] {
+        map.remove(key);
     }
-    // A live machine tells its volume by id and by name; a spec by name.
+    // A live machine has its volume as (id, name), a spec by name only.
     if let Some(Value::Array(volume)) = map.get("volume") {
         let name = volume.iter().rev().find(|part| !part.is_null()).cloned();
         map.insert("volume".to_owned(), name.unwrap_or_default());
     }
     if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-        // What we note down about ourselves changes with every apply.
-        for noted in [
+        // Bookkeeping in the metadata changes with every apply.
+        for key in [
             OwnershipMark::SECRET_FINGERPRINTS_KEY,
             OwnershipMark::APPLIED_HASH_KEY,
         ] {
-            metadata.remove(noted);
+            metadata.remove(key);
         }
     }
     if let Some(Value::Object(secrets)) = map.get_mut("values") {
@@ -222,8 +222,8 @@ fn normalize(record: &impl Serialize) -> Value {
     Value::Object(map)
 }
 
-/// The content of files by size and hash: it may be long, and it may be a key. Of variables, what is known as a secret
-/// goes: it stood in the open before it became one.
+/// Replaces file contents by size and hash, as they may be long or contain keys, and hides environment variables that
+/// contain a known secret: perhaps the variable was plain before its value became a secret.
 fn normalize_config(config: &mut Value) {
     let env = config.get_mut("env").and_then(Value::as_object_mut);
     for value in env.into_iter().flat_map(Map::values_mut) {
@@ -247,15 +247,16 @@ fn normalize_config(config: &mut Value) {
     }
 }
 
-/// An edit says what the object will be: each kind's edits know that of themselves.
+/// Applies an edit to the values after a change. Implemented by the edits of each kind.
 pub(super) trait ApplyEdit {
-    fn apply_edit(&self, sides: &mut BeforeAfter);
+    /// Updates the values.
+    fn apply_edit(&self, values: &mut BeforeAfter);
 }
 
 impl ApplyEdit for AppEdit {
-    fn apply_edit(&self, sides: &mut BeforeAfter) {
+    fn apply_edit(&self, values: &mut BeforeAfter) {
         let Self { owner, protect } = self;
-        if let Value::Object(after) = &mut sides.after {
+        if let Value::Object(after) = &mut values.after {
             after.extend(owner.as_ref().map(|mark| ("mark".to_owned(), json!(mark))));
             after.extend(protect.map(|protect| ("protected".to_owned(), json!(protect))));
         }
@@ -269,39 +270,39 @@ impl ApplyEdit for NoEdit {
 }
 
 impl ApplyEdit for SecretsEdit {
-    /// A value that is set is unknown rather than equal, so that a reader sees that it changes.
-    fn apply_edit(&self, sides: &mut BeforeAfter) {
+    /// Marks secrets that are set as unknown. With their placeholders on both sides, no change would be visible.
+    fn apply_edit(&self, values: &mut BeforeAfter) {
         let Self { set, unset } = self;
-        if let Some(Value::Object(values)) = sides.after.get_mut("values") {
-            values.retain(|name, _| !set.contains_key(name) && !unset.contains(name));
+        if let Some(Value::Object(secrets)) = values.after.get_mut("values") {
+            secrets.retain(|name, _| !set.contains_key(name) && !unset.contains(name));
         }
         let unknown: Map<String, Value> = set
             .keys()
             .map(|name| (name.clone(), Value::Bool(true)))
             .collect();
         if !unknown.is_empty() {
-            sides.unknown = json!({ "values": unknown });
+            values.unknown = json!({ "values": unknown });
         }
     }
 }
 
 impl ApplyEdit for VolumeEdit {
-    fn apply_edit(&self, sides: &mut BeforeAfter) {
+    fn apply_edit(&self, values: &mut BeforeAfter) {
         match self {
             Self::Extend {
                 from: _,
                 to,
                 attached: _,
-            } => sides.set_after("size", to),
+            } => values.set_after("size", to),
             Self::Snapshots {
                 retention,
                 scheduled,
             } => {
                 if let Some((_, days)) = retention {
-                    sides.set_after("snapshot_retention", days);
+                    values.set_after("snapshot_retention", days);
                 }
                 if let Some((_, wanted)) = scheduled {
-                    sides.set_after("scheduled_snapshots", wanted);
+                    values.set_after("scheduled_snapshots", wanted);
                 }
             }
         }
@@ -309,54 +310,55 @@ impl ApplyEdit for VolumeEdit {
 }
 
 impl ApplyEdit for WorkloadEdit {
-    fn apply_edit(&self, sides: &mut BeforeAfter) {
+    fn apply_edit(&self, values: &mut BeforeAfter) {
         match self {
-            Self::Update(update) => update.apply_edit(sides),
-            Self::Metadata { labels, lines: _ } => merge_metadata(sides, json!(labels)),
+            Self::Update(update) => update.apply_edit(values),
+            Self::Metadata { labels, lines: _ } => merge_metadata(values, json!(labels)),
             Self::ConfirmStart(_) => {
-                merge_metadata(sides, json!({ OwnershipMark::STARTING_KEY: "" }));
+                merge_metadata(values, json!({ OwnershipMark::STARTING_KEY: "" }));
             }
-            Self::Uncordon => sides.set_after("cordoned", false),
-            Self::DiscardSuccessor { .. } => sides.set_after("successor", Value::Null),
+            Self::Uncordon => values.set_after("cordoned", false),
+            Self::DiscardSuccessor { .. } => values.set_after("successor", Value::Null),
         }
     }
 }
 
 impl ApplyEdit for ConfigUpdate {
-    /// What the manifest leaves open stays as it is.
-    fn apply_edit(&self, sides: &mut BeforeAfter) {
+    /// Attributes that the manifest does not specify keep their live values.
+    fn apply_edit(&self, values: &mut BeforeAfter) {
         let mut config = serde_json::to_value(&self.spec.config).unwrap_or_default();
         normalize_config(&mut config);
-        let there = sides.before.get("config").cloned().unwrap_or_default();
-        for kept in ["image", "restart", "mounts"] {
-            if let (None, Some(value)) = (config.get(kept), there.get(kept)) {
-                config[kept] = value.clone();
+        let current = values.before.get("config").cloned().unwrap_or_default();
+        for key in ["image", "restart", "mounts"] {
+            if let (None, Some(value)) = (config.get(key), current.get(key)) {
+                config[key] = value.clone();
             }
         }
-        sides.set_after("config", config);
+        values.set_after("config", config);
         let mut marks = self.spec.base_metadata();
         marks.remove(OwnershipMark::APPLIED_HASH_KEY);
         marks.remove(OwnershipMark::RELEASE_KEY);
-        merge_metadata(sides, json!(marks));
+        merge_metadata(values, json!(marks));
     }
 }
 
-fn merge_metadata(sides: &mut BeforeAfter, labels: Value) {
-    let there = sides
+/// Adds entries to the metadata.
+fn merge_metadata(values: &mut BeforeAfter, labels: Value) {
+    let current = values
         .after
         .get_mut("metadata")
         .and_then(Value::as_object_mut);
-    if let (Some(there), Value::Object(labels)) = (there, labels) {
-        there.extend(labels);
+    if let (Some(current), Value::Object(labels)) = (current, labels) {
+        current.extend(labels);
     }
 }
 
 impl ApplyEdit for ReleaseEdit {
-    /// A command that ran leaves nothing but the memory of it.
-    fn apply_edit(&self, sides: &mut BeforeAfter) {
+    /// All that remains of a release command is the record that it ran.
+    fn apply_edit(&self, values: &mut BeforeAfter) {
         match self {
-            Self::Run(spec) => sides.set_after("done", spec.release.iter().collect::<Vec<_>>()),
-            Self::RemoveLeftovers(_) => sides.set_after("leftovers", json!([])),
+            Self::Run(spec) => values.set_after("done", spec.release.iter().collect::<Vec<_>>()),
+            Self::RemoveLeftovers(_) => values.set_after("leftovers", json!([])),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The plan as `terraform show -json PLANFILE` writes one, so that policies, summaries and comments made for that read
-//! ours unmodified: conftest, tf-summarize, tfplan2md, hashicorp/terraform-json.
+//! The plan in the format of `terraform show -json PLANFILE`
+//! (<https://developer.hashicorp.com/terraform/internals/json-format>), so that tools for that format work unmodified:
+//! conftest, tf-summarize, tfplan2md, hashicorp/terraform-json.
 //!
-//! Unchanged resources are not in it, because a plan only counts them. Our own address stands in each resource's values
-//! as `trimtab_address`, since Terraform's syntax cannot hold it.
+//! Unchanged resources are missing, because a plan only counts them. Terraform's address syntax cannot express trimtab's
+//! addresses, so each resource has its own as the attribute `trimtab_address`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,13 +21,14 @@ pub(super) mod naming;
 
 use before_after::{BeforeAfter, sensitive_mask};
 
-/// The version of Terraform's document that this is.
+/// The version of Terraform's plan format.
 const FORMAT_VERSION: &str = "1.2";
-/// The Terraform that writes such documents. Readers compare it, if at all, with the oldest they know.
+/// A Terraform version that writes this format. Readers at most check that it is not too old.
 const TERRAFORM_VERSION: &str = "1.9.0";
+/// The provider address. `.example` is reserved (RFC 2606), so it can never be a real one.
 const PROVIDER: &str = "provider.trimtab.example/trimtab/trimtab";
 
-/// The plan as Terraform's document.
+/// Renders a plan in Terraform's format.
 #[must_use]
 pub fn plan(plan: &Plan) -> Value {
     let resources = changed_resources(plan);
@@ -40,11 +42,11 @@ pub fn plan(plan: &Plan) -> Value {
         .collect();
     let planned: Vec<Value> = resources
         .iter()
-        .filter_map(|one| one.state_json(&one.values.after))
+        .filter_map(|resource| resource.state_json(&resource.values.after))
         .collect();
     let prior: Vec<Value> = resources
         .iter()
-        .filter_map(|one| one.state_json(&one.values.before))
+        .filter_map(|resource| resource.state_json(&resource.values.before))
         .collect();
     let blocked = !plan.blocked.is_empty();
     json!({
@@ -66,76 +68,77 @@ pub fn plan(plan: &Plan) -> Value {
         "relevant_attributes": [],
         "checks": [],
         "applyable": !plan.is_empty() && !blocked,
-        "complete": !blocked && plan.selection.as_ref().is_none_or(|narrowed| narrowed.left_out.is_empty()),
+        "complete": !blocked && plan.selection.as_ref().is_none_or(|selection| selection.left_out.is_empty()),
         "errored": false,
     })
 }
 
-/// One resource that changes.
+/// A changed resource.
 struct TerraformResource<'a> {
+    /// The resource type and name in Terraform's syntax.
     kind: String,
     name: String,
     actions: &'static [&'static str],
     cause: Cause,
-    /// Paths of the attributes that force a replacement.
+    /// The paths of the attributes that force a replacement.
     replace_paths: Vec<Value>,
     values: BeforeAfter,
     address: &'a Address,
 }
 
-/// All that change, by address, with names that are each used once.
+/// All changed resources in the order of their addresses, with unique names.
 fn changed_resources(plan: &Plan) -> Vec<TerraformResource<'_>> {
     let mut steps: BTreeMap<&Address, Vec<&Step>> = BTreeMap::new();
     for step in plan.steps().filter(|step| !step.action.is_intermediate()) {
         steps.entry(&step.address).or_default().push(step);
     }
-    let mut folded: BTreeMap<&Address, &CascadeDelete> = plan
+    let mut deletions: BTreeMap<&Address, &CascadeDelete> = plan
         .cascade_deletes
         .iter()
-        .map(|folded| (&folded.address, folded))
+        .map(|deletion| (&deletion.address, deletion))
         .collect();
     let mut all: Vec<TerraformResource<'_>> = steps
         .into_iter()
         .map(|(address, steps)| {
-            TerraformResource::from_steps(address, &steps, folded.remove(address))
+            TerraformResource::from_steps(address, &steps, deletions.remove(address))
         })
         .collect();
-    // What has no step of its own vanishes all the same, and a policy against deletions must see it.
+    // Resources that are deleted together with another one have no step, but a policy against deletions must see them.
     all.extend(
-        folded
+        deletions
             .into_iter()
-            .map(|(address, folded)| TerraformResource::from_steps(address, &[], Some(folded))),
+            .map(|(address, deletion)| TerraformResource::from_steps(address, &[], Some(deletion))),
     );
     all.sort_by(|a, b| a.address.cmp(b.address));
-    let mut used = BTreeSet::new();
+    let mut used_names = BTreeSet::new();
     for resource in &mut all {
-        let plain = resource.name.clone();
+        let base_name = resource.name.clone();
         let mut number = 2;
-        // `web/a_b` and `web/a/b` are one name to Terraform.
-        while !used.insert((resource.kind.clone(), resource.name.clone())) {
-            resource.name = format!("{plain}_{number}");
+        // `web/a_b` and `web/a/b` have the same name in Terraform's syntax.
+        while !used_names.insert((resource.kind.clone(), resource.name.clone())) {
+            resource.name = format!("{base_name}_{number}");
             number += 1;
         }
     }
     all
 }
 
-/// The part of a document for one side, or nothing for `null`.
+/// `None` for JSON's `null`.
 fn non_null(value: &Value) -> Option<&Value> {
     (!value.is_null()).then_some(value)
 }
 
 impl<'a> TerraformResource<'a> {
-    fn from_steps(address: &'a Address, steps: &[&Step], folded: Option<&CascadeDelete>) -> Self {
-        let mut sides = BeforeAfter::default();
+    fn from_steps(address: &'a Address, steps: &[&Step], deletion: Option<&CascadeDelete>) -> Self {
+        let mut values = BeforeAfter::default();
         for step in steps {
-            sides.apply_step(step);
+            values.apply_step(step);
         }
-        if let Some(folded) = folded {
-            sides.set_cascade_delete(folded);
+        if let Some(deletion) = deletion {
+            values.set_cascade_delete(deletion);
         }
-        sides.set_address(address);
-        let forcing = steps
+        values.set_address(address);
+        let replace_paths = steps
             .iter()
             .filter(|step| step.action == Action::ReplaceDelete)
             .flat_map(|step| &step.lines)
@@ -145,14 +148,15 @@ impl<'a> TerraformResource<'a> {
         Self {
             kind: naming::resource_type(address),
             name: naming::resource_name(address),
-            actions: terraform_actions(&sides, steps),
+            actions: terraform_actions(&values, steps),
             cause: steps.first().map_or(Cause::Unknown, |step| step.cause),
-            replace_paths: forcing,
-            values: sides,
+            replace_paths,
+            values,
             address,
         }
     }
 
+    /// The keys that every entry of a resource has.
     fn header(&self) -> Value {
         let (kind, name) = (&self.kind, &self.name);
         json!({
@@ -161,13 +165,14 @@ impl<'a> TerraformResource<'a> {
         })
     }
 
+    /// The entry of `resource_changes`.
     fn change_json(&self) -> Value {
         let BeforeAfter {
             before,
             after,
             unknown,
         } = &self.values;
-        let mut head = self.header();
+        let mut entry = self.header();
         let mut change = json!({
             "actions": self.actions,
             "before": before,
@@ -180,13 +185,13 @@ impl<'a> TerraformResource<'a> {
             change["replace_paths"] = json!(self.replace_paths);
         }
         if let Some(reason) = self.action_reason() {
-            head["action_reason"] = json!(reason);
+            entry["action_reason"] = json!(reason);
         }
-        head["change"] = change;
-        head
+        entry["change"] = change;
+        entry
     }
 
-    /// Terraform's word for why something is replaced or goes.
+    /// Terraform's `action_reason`.
     fn action_reason(&self) -> Option<&'static str> {
         match self.actions {
             ["delete", "create"] | ["create", "delete"] => Some("replace_because_cannot_update"),
@@ -195,13 +200,13 @@ impl<'a> TerraformResource<'a> {
         }
     }
 
-    /// What was changed outside, seen from what was applied: the change that somebody else made.
+    /// The entry of `resource_drift`: the change that was made outside, which is the reverse of the planned repair.
     fn drift_json(&self) -> Option<Value> {
-        let drifted = self.cause == Cause::Outside && self.actions == ["update"];
-        drifted.then(|| {
+        let is_drift = self.cause == Cause::Outside && self.actions == ["update"];
+        is_drift.then(|| {
             let BeforeAfter { before, after, .. } = &self.values;
-            let mut head = self.header();
-            head["change"] = json!({
+            let mut entry = self.header();
+            entry["change"] = json!({
                 "actions": ["update"],
                 "before": after,
                 "after": before,
@@ -209,22 +214,24 @@ impl<'a> TerraformResource<'a> {
                 "before_sensitive": sensitive_mask(after),
                 "after_sensitive": sensitive_mask(before),
             });
-            head
+            entry
         })
     }
 
+    /// The entry of `planned_values` or `prior_state`; `None` if the resource does not exist then.
     fn state_json(&self, values: &Value) -> Option<Value> {
         let values = non_null(values)?;
-        let mut head = self.header();
-        head["schema_version"] = json!(0);
-        head["values"] = values.clone();
-        head["sensitive_values"] = sensitive_mask(values);
-        Some(head)
+        let mut entry = self.header();
+        entry["schema_version"] = json!(0);
+        entry["values"] = values.clone();
+        entry["sensitive_values"] = sensitive_mask(values);
+        Some(entry)
     }
 }
 
-fn terraform_actions(sides: &BeforeAfter, steps: &[&Step]) -> &'static [&'static str] {
-    match (non_null(&sides.before), non_null(&sides.after)) {
+/// Terraform's `actions`; their order tells whether the old or the new object comes first.
+fn terraform_actions(values: &BeforeAfter, steps: &[&Step]) -> &'static [&'static str] {
+    match (non_null(&values.before), non_null(&values.after)) {
         (None, _) => &["create"],
         (_, None) => &["delete"],
         _ if steps
@@ -238,7 +245,7 @@ fn terraform_actions(sides: &BeforeAfter, steps: &[&Step]) -> &'static [&'static
     }
 }
 
-/// A path of ours in steps, in the words of the values.
+/// The path of an attribute as a list of keys of the normalized values.
 fn attribute_path(path: &str) -> Value {
     let path = if path == "mounts.volume" {
         "volume"

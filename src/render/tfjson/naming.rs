@@ -1,4 +1,5 @@
-//! Our addresses as Terraform writes addresses, which allows neither `/` nor `.` in a name.
+//! Translates addresses to Terraform's syntax, in which names contain neither `/` nor `.`. Distinct addresses can become
+//! equal; the plan document then numbers them.
 
 use crate::model::Address;
 
@@ -17,9 +18,10 @@ pub(in crate::render) fn resource_name(address: &Address) -> String {
     }
 }
 
+/// Replaces every character that Terraform allows in no identifier with `_`.
 fn to_identifier(text: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     text.chars()
-        .map(|c| if fits(c) { c } else { '_' })
+        .map(|c| if is_allowed(c) { c } else { '_' })
         .collect()
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What somebody else does in the account, with AWS's own client for Python: what is there before trimtab comes.
+"""Creates what others have in the account before trimtab is used, with the AWS SDK for Python.
 
-Usage: account.py DEED [NAME…]; the deeds are the functions below.
+Usage: account.py FUNCTION [NAME…], with one of the functions below.
 """
 import json
 import sys
@@ -10,20 +10,20 @@ from readback import empty, iam, s3
 
 
 def policy(name):
-    """A managed policy of the account's own."""
+    """A customer-managed policy."""
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
     iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))
 
 
 def bucket(name, region):
-    """A bucket that bears nobody's mark."""
+    """A bucket without ownership tags."""
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
-    # moto gives it the tags of the last one of this name.
+    # moto keeps the tags of a deleted bucket of the same name.
     s3.delete_bucket_tagging(Bucket=name)
 
 
 def provider(org):
-    """An identity provider that bears nobody's mark."""
+    """An identity provider without ownership tags."""
     iam.create_open_id_connect_provider(Url=f"https://oidc.fly.io/{org}", ClientIDList=["sts.amazonaws.com"])
 
 
@@ -33,7 +33,7 @@ def write(name, key):
 
 
 def there(kind, name):
-    """That something is there."""
+    """Asserts that something exists."""
     if kind == "bucket":
         s3.head_bucket(Bucket=name)
     else:
@@ -41,7 +41,7 @@ def there(kind, name):
 
 
 def remove(kind, name):
-    """Takes away what was made above."""
+    """Deletes what was created above."""
     if kind == "bucket":
         empty(name)
         s3.delete_bucket(Bucket=name)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The lock of an environment in a bucket of an S3 server that is not ours: what the server does with conditional writes,
-and what trimtab makes of that, with several runs at once.
+"""The lock of an environment on a third-party S3 server: how the server handles conditional writes, and how trimtab
+uses them, with several runs at once.
 
-Usage: lock.py TRIMTAB ENVIRONMENTS. It expects an S3 without a bucket `team-locks`, and keys and addresses in the variables
-that AWS's own clients read.
+Usage: lock.py TRIMTAB ENVIRONMENTS. It expects an S3 without a bucket `team-locks`, and the standard AWS variables for
+credentials and endpoints.
 """
 import concurrent.futures
 import json
@@ -29,13 +29,13 @@ def status(call, **arguments):
 
 
 def start(command, *arguments):
-    """A run of trimtab, under way."""
+    """A running trimtab process."""
     command = [trimtab, command, "production", "--environments", environments, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def end(run, code, *words):
-    """What it printed; it must have ended with this code and said these words."""
+    """Its output, after it has exited with this code and printed these words."""
     printed, _ = run.communicate(timeout=180)
     assert run.returncode == code, f"{run.args[1]} ended with {run.returncode}, not {code}\n{printed}"
     for word in words:
@@ -52,7 +52,7 @@ def version(tag):
 
 
 def record():
-    """The lock as it stands in the bucket."""
+    """The content of the lock object."""
     return json.loads(s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
 
 
@@ -67,13 +67,13 @@ def held():
 
 
 def no_bucket():
-    """A lock whose bucket is missing is told, and nothing is begun."""
+    """A lock whose bucket is missing is an error, and nothing is begun."""
     end(apply(), 1, "there is no bucket team-locks")
     end(start("drift"), 2, "4 missing")
 
 
 def conditions():
-    """The server honours conditions: If-None-Match, If-Match, 412 and 404."""
+    """The server honours conditional requests: If-None-Match, If-Match, 412 and 404."""
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     put = lambda **more: status(s3.put_object, Key="a", Body=b"x", **more)
@@ -86,7 +86,7 @@ def conditions():
 
 
 def race():
-    """Of sixteen conditional writes at once, one wins."""
+    """Of sixteen concurrent conditional writes one succeeds."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         write = lambda number: status(s3.put_object, Key="race", Body=str(number).encode(), IfNoneMatch="*")
         answers = sorted(pool.map(write, range(16)))
@@ -94,7 +94,7 @@ def race():
 
 
 def taken():
-    """A run takes the lock, and gives it back."""
+    """A run acquires the lock, and releases it."""
     end(apply(), 0, "Verified: a new plan is empty.")
     there = record()
     assert there["released"] is True and there["command"].startswith("trimtab apply production"), there
@@ -104,7 +104,7 @@ def taken():
 
 
 def apart():
-    """A second run waits for the first, says for whom, and does nothing twice."""
+    """A second run waits for the first, prints the holder, and does nothing twice."""
     first = version("two")
     there = held()
     second = version("two")
@@ -115,7 +115,7 @@ def apart():
 
 
 def died():
-    """The lock of a run that was killed is ended by its id, and only by that."""
+    """The lock of a killed run is released by its id, and only by that."""
     run = version("three")
     held()
     run.kill()
@@ -126,23 +126,23 @@ def died():
     end(start("unlock", "--id", found), 0, "Ended the lock")
     end(start("unlock"), 0, "was ended")
     assert record()["unlocked"] is True
-    # Nobody can tell that the run is dead, so the next one waits for the end of its time.
+    # Nobody can tell that the run is dead, so the next one waits for the expiry.
     end(version("three"), 0, "Waiting for the lock", "Verified: a new plan is empty.")
     end(start("unlock", "--id", found), 1, "nobody holds it")
 
 
 def no_lock():
-    """What is in the lock's place and is none is left as it is."""
+    """An object in the lock's place that is not a lock is left alone."""
     there = s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read()
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"a note of somebody")
     end(version("four"), 1, "is not a lock")
     assert s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read() == b"a note of somebody"
-    # Not removed and made anew: a delete marker is something that is there for versitygw's If-None-Match.
+    # Overwritten, not deleted and created again: for versitygw's If-None-Match a delete marker is an existing object.
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=there)
 
 
 def destroyed():
-    """A run that removes the environment takes the lock too."""
+    """A run that destroys the environment acquires the lock too."""
     end(start("destroy", "--yes"), 0)
     there = record()
     assert there["released"] is True and there["command"].startswith("trimtab destroy production"), there

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the policies that trimtab writes to AWS's published list of actions, resources and conditions, as parliament has
-it: what trimtab's own credentials need, and what identities are granted.
+"""Checks the policies that trimtab writes against AWS's published list of actions, resources and conditions, with the
+linter parliament: those for trimtab's own credentials, and those of identities.
 
 Usage: policies.py TRIMTAB ENVIRONMENTS. It expects tests/conformance/aws/environments applied.
 """
@@ -21,15 +21,16 @@ def findings(document):
 
 
 def known(finding):
-    """What parliament finds and is meant."""
+    """Whether a finding of parliament is intended."""
     return finding.issue in (
-        # What lists has no other resource than `*`, and an alias of KMS is no resource of a policy.
+        # List actions have no other resource than `*`, and a KMS alias is no resource of a policy.
         "RESOURCE_STAR",
-        # Who may set a bucket's policy can let himself at its objects: so it is, and it is why `plan` has a policy apart.
+        # Whoever may set a bucket's policy can grant himself access to its objects. That is known, and why `plan` has a
+        # policy of its own.
         "RESOURCE_POLICY_PRIVILEGE_ESCALATION",
-        # AWS's own examples compare the ARN of a boundary as a text.
+        # AWS's own examples compare the ARN of a boundary as a string.
         "MISMATCHED_TYPE_BUT_USABLE",
-        # AWS has this key for every operation on a key; parliament's list is older.
+        # AWS documents this condition key for every operation on a key; parliament's list is older.
     ) or "kms:ResourceAliases" in str(finding.detail)
 
 
@@ -51,7 +52,7 @@ documents["a wrong action"] = {
 }
 for about, document in documents.items():
     found = findings(document)
-    # A linter that accepts everything checks nothing.
+    # Shows that the linter finds something.
     if bool(found) == (about == "a wrong action"):
         print(f"ok    parliament {'refuses' if found else 'accepts'} {about}")
     else:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What AWS's own client for Python reads of what trimtab has made: plain values, compared with what was written by hand.
+"""Reads what trimtab has created with the AWS SDK for Python, and compares it with values that were written by hand.
 
-Usage: readback.py WHAT [ARGUMENT…]. One line for each check, on failure with the reason and exit code 1; WHAT stands at the
-end. AWS is where the variables say that AWS's own clients read.
+Usage: readback.py WHAT [ARGUMENT…]. Prints one line for each check; on failure with the reason, and exits with 1. The
+values of WHAT are at the end of the file. Endpoints and credentials come from the standard AWS variables.
 """
 import json
 import sys
@@ -27,7 +27,7 @@ def same(what, there, wanted):
 
 
 def absent(code, call, **arguments):
-    """What AWS answers, or None where it says by this code that there is nothing."""
+    """The response of AWS, or None for this error code."""
     try:
         return call(**arguments)
     except ClientError as error:
@@ -41,7 +41,7 @@ def tags(listed):
 
 
 def mark(project, environment, name, own=None, **more):
-    """The tags of whatever trimtab makes; those of the manifest, and the tag that remembers their names."""
+    """The tags of everything that trimtab creates, with those of the manifest and the tag that lists their keys."""
     all = {"trimtab_project": project, "trimtab_environment": environment, "trimtab_name": name} | more
     return all | own | {"trimtab_tags": " ".join(sorted(own))} if own else all
 
@@ -62,7 +62,7 @@ def document(*statements):
 
 
 def everywhere(value):
-    """A policy document with one form for what AWS takes in several: lists in order, single values as lists of texts."""
+    """A policy document in a normal form: sorted lists, single values as lists of strings."""
     if isinstance(value, dict):
         return {key: everywhere(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -104,7 +104,7 @@ def bucket(name, *, region, wanted_tags, encryption=("AES256", None, False), pub
 
 
 def role(name, *, path, trust, policies, wanted_tags, description, boundary=None, session=3600, managed=()):
-    """Everything of a role."""
+    """Every setting of a role."""
     there = iam.get_role(RoleName=name)["Role"]
     same("ARN", there["Arn"], f"arn:aws:iam::{ACCOUNT}:role{path}{name}")
     same("path", there["Path"], path)
@@ -121,7 +121,7 @@ def role(name, *, path, trust, policies, wanted_tags, description, boundary=None
 
 
 def provider(org):
-    """The identity provider of an organization on Fly."""
+    """The identity provider of a Fly organization."""
     arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.fly.io/{org}"
     there = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
     same("URL", there["Url"], f"oidc.fly.io/{org}")
@@ -130,7 +130,7 @@ def provider(org):
 
 
 def fly_trust(org, app):
-    """Who may take a role: the machines of one app, as Fly's documentation of OpenID Connect names them."""
+    """The trust policy of a role: the machines of one app, as Fly's OpenID Connect documentation names them."""
     return document({
         "Effect": "Allow",
         "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.fly.io/{org}"},
@@ -148,7 +148,7 @@ def allow(sid, actions, resource, **condition):
 
 
 def not_locks(sid, bucket):
-    """Whoever may touch a whole bucket keeps off the locks of environments."""
+    """Whoever may access a whole bucket may not access the locks."""
     return {"Sid": sid, "Effect": "Deny", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/.trimtab/*"}
 
 
@@ -158,7 +158,7 @@ USE_KEY = ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 def ledger(org):
-    """tests/manifests/002: the defaults."""
+    """tests/manifests/ledger: the defaults."""
     name = f"ledger-production-backups-{ACCOUNT}"
     expire = rule("old-backups", "ledger/", Expiration={"Days": 30}, NoncurrentVersionExpiration={"NoncurrentDays": 7})
     bucket(name, region="us-east-1", wanted_tags=mark("ledger", "production", "backups"),
@@ -174,7 +174,7 @@ def ledger(org):
 
 
 def archive():
-    """KMS with an ARN, statements, transitions, tags, protected, and the lock."""
+    """KMS with an ARN, statements, transitions, tags, protection, and the lock."""
     name = f"vault-production-archive-{ACCOUNT}"
     auditor = f"arn:aws:iam::{ACCOUNT}:role/trimtab/vault/production/vault-production-auditor"
     cold = rule("cold", "archive/", Expiration={"Days": 3650}, NoncurrentVersionExpiration={"NoncurrentDays": 30},
@@ -206,13 +206,13 @@ def uploads():
 
 
 def scratch():
-    """Everything that can be off."""
+    """Every setting that can be off."""
     bucket("vault-scratch", region="eu-central-1", public=None, ownership="ObjectWriter", versioning=None, rules=(),
            wanted_tags=mark("vault", "production", "scratch"))
 
 
 def identities():
-    """Two identities: grants with prefixes, with keys of KMS, with an alias."""
+    """Two identities: grants with prefixes, with KMS keys, with an alias."""
     common = {"path": "/trimtab/vault/production/", "boundary": BOUNDS}
     archive, uploads = f"arn:aws:s3:::vault-production-archive-{ACCOUNT}", f"arn:aws:s3:::vault-production-uploads-{ACCOUNT}"
     alias = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"},
@@ -240,7 +240,7 @@ def identities():
 
 
 def roles():
-    """Roles in AWS's own words: trust, policies, managed policies, a boundary, a long session, tags."""
+    """Roles in AWS's terms: trust, policies, managed policies, a boundary, a long session, tags."""
     common = {"path": "/trimtab/vault/production/", "boundary": BOUNDS}
     role("vault-production-auditor", **common, session=43200, managed=[EXTRA, VIEW],
          description="Reads what the others wrote, and says so",
@@ -265,7 +265,7 @@ def shared():
 
 
 def staging():
-    """Another environment beside it."""
+    """Another environment of the same project."""
     name = f"vault-staging-archive-{ACCOUNT}"
     bucket(name, region="eu-central-1", wanted_tags=mark("vault", "staging", "archive"), rules=[UPLOADS, LOCKS],
            statements=[tls_only(name)])
@@ -287,7 +287,7 @@ def gone(project, environment):
 
 
 def empty(*names):
-    """Removes every version of every object: what a person must do before a bucket can go."""
+    """Deletes every version of every object, as a person must before a bucket can be deleted."""
     for name in names:
         there = s3.list_object_versions(Bucket=name)
         for one in [*there.get("Versions", []), *there.get("DeleteMarkers", [])]:
@@ -295,11 +295,11 @@ def empty(*names):
 
 
 def owners(log):
-    """Every request of trimtab for a bucket names the account that must own it."""
+    """Every bucket request of trimtab names the account that must own the bucket."""
     seen = [json.loads(line) for line in open(log)]
     seen = [one for one in seen if one["service"] == "s3" and "rust" in one["by"].lower()]
     assert len(seen) > 100, f"only {len(seen)} requests are known"
-    # The list of buckets, and CreateBucket, do not take it.
+    # ListBuckets and CreateBucket do not have the parameter.
     made = lambda one: one["method"] == "PUT" and one["query"] == [] and "/" not in one["path"].strip("/")
     free = lambda one: one["path"] == "/" or made(one)
     bare = {f"{one['method']} {one['path']} {one['query']}" for one in seen if not one["owner"] and not free(one)}
@@ -307,7 +307,7 @@ def owners(log):
 
 
 def nothing():
-    """The account is empty, but for what was there before."""
+    """The account has nothing but what existed before."""
     same("buckets", [one["Name"] for one in s3.list_buckets()["Buckets"]], [])
     same("roles", [one["RoleName"] for one in iam.list_roles()["Roles"]], [])
     same("providers", iam.list_open_id_connect_providers()["OpenIDConnectProviderList"], [])

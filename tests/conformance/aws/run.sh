@@ -1,15 +1,16 @@
-# The AWS side, held to moto, to versitygw, and to AWS's own client for Python. Sourced by scripts/conformance.
+# The AWS part of scripts/conformance, which sources this: trimtab against moto and versitygw, checked with the AWS SDK
+# for Python.
 #
-# Fly is trimtab's own sandbox here. AWS is moto, with what it lacks made up for in server.py, where both are listed; for
-# the lock, S3 is versitygw, which keeps objects, versions and conditions on a disk. Of a bucket's settings versitygw has
-# no encryption, public access block and lifecycle, so that a bucket cannot be managed there; and a delete marker is
-# something that is there for If-None-Match, which it is not for S3.
+# Fly is trimtab's own sandbox here. AWS is moto, with extensions for what it lacks in server.py, where both are listed.
+# For the lock, S3 is versitygw, which stores objects, versions and conditions on disk. versitygw has no bucket
+# encryption, public access block and lifecycle, so a bucket cannot be managed there; and for its If-None-Match a delete
+# marker is an existing object, unlike for S3.
 # shellcheck shell=bash disable=SC1091,SC2154
 
 aws="tests/conformance/aws"
 python="$venv/bin/python"
 
-# Nobody's profile, session or address counts here.
+# No profile, session or endpoint of this machine is used.
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ROLE_ARN AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_IAM AWS_ENDPOINT_URL_STS
 export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
 
@@ -17,19 +18,19 @@ reads() {
   step "boto3 reads $*"
   "$python" "$aws/readback.py" "$@"
 }
-# What others do in the account.
+# What others have created in the account.
 others() { "$python" "$aws/account.py" "$@"; }
-# A free port of the loopback.
+# A free port on the loopback interface.
 port() { "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 step "moto serves"
 serve "$work/moto" AWS_DEFAULT_REGION "$python" "$aws/server.py" "$work/requests"
 source "$work/moto"
-# From here on AWS is not the sandbox, and time is what it is.
+# From here on AWS is not the sandbox, and the clock runs at normal speed.
 unset TRIMTAB_SANDBOX_SPEED
 ok
 
-# The defaults, in a personal organization, whose own slug only Fly knows.
+# The defaults, in a personal organization, whose raw slug only Fly knows.
 step "a sandbox of a personal organization serves"
 serve "$work/personal" FLY_SYNTHETICS_AGENT \
   "$TRIMTAB" sandbox --dir "$work/personal.state" --listen 127.0.0.1:0 --org personal --speed 20
@@ -38,7 +39,7 @@ ledger() (
   source "$work/personal"
   source "$work/moto"
   unset TRIMTAB_SANDBOX_SPEED
-  "$TRIMTAB" "$1" production --environments "${manifests:-tests/manifests/002}" "${@:2}"
+  "$TRIMTAB" "$1" production --environments "${manifests:-tests/manifests/ledger}" "${@:2}"
 )
 slug() (
   source "$work/personal"
@@ -51,7 +52,7 @@ print(json.load(answer)["data"]["organization"]["rawSlug"])
 END
 )
 mkdir "$work/other"
-sed 's/^account = .*/account = "999999999999"/' tests/manifests/002/production.toml >"$work/other/production.toml"
+sed 's/^account = .*/account = "999999999999"/' tests/manifests/ledger/production.toml >"$work/other/production.toml"
 manifests="$work/other" ends "nothing is done with the keys of another account" 1 "the manifest says 999999999999" \
   ledger apply --yes
 reads nothing
@@ -62,7 +63,7 @@ ends "a bucket is not removed unasked" 3 "aws.bucket/backups" ledger destroy --y
 ends "the defaults are removed" 0 "Verified: a new plan is empty." ledger destroy --yes --allow-destroy aws.bucket/backups
 reads nothing
 
-# What goes beyond the defaults, twice in one organization.
+# Settings beyond the defaults, twice in one organization.
 checks "the manifests keep their schema" schema environment "$aws"/environments/*.toml "$aws"/locked/*.toml
 manifests="$aws/environments"
 vault() { "$TRIMTAB" "$1" "$2" --environments "$manifests" "${@:3}"; }
@@ -83,7 +84,7 @@ step "AWS's list of actions"
 step "changes behind trimtab's back"
 "$python" "$aws/tamper.py" "$TRIMTAB" "$manifests"
 
-# Removing.
+# Removal.
 ends "what is protected is not removed" 3 "aws.role/auditor (vault-production-auditor) is protected" \
   vault destroy production --yes "${lost[@]}"
 ends "and nothing else is" 0 "No drift." vault drift production
@@ -100,7 +101,7 @@ reads "vault staging"
 ends "the last environment is removed" 0 "Verified: a new plan is empty." vault destroy staging --yes "${lost[@]:0:2}"
 reads nothing
 
-# What was there before.
+# What existed before.
 others bucket vault-staging-archive-123456789012 eu-central-1
 ends "a bucket of somebody else is not taken over" 3 "bears nobody's mark" vault apply staging --yes
 ends "nor removed" 0 "" vault destroy staging --yes "${lost[@]:0:2}"
@@ -114,15 +115,15 @@ others remove provider oidc.fly.io/acme
 reads nothing
 reads owners "$work/requests"
 
-# The lock, on an S3 that is not an imitation in memory.
+# The lock, on an S3 server that stores to disk.
 step "versitygw is built"
 go -C "$aws/gateway" build -o "$work/versitygw" github.com/versity/versitygw/cmd/versitygw
 ok
 step "versitygw serves"
-# Attributes of files hold what else there is to know of an object, so that both change at once.
+# File attributes hold the metadata of an object, so that both change atomically.
 mkdir "$work/objects" "$work/versions"
 gateway=$(port)
-# Expected owners are accounts, and its own is its key.
+# Expected owners are account ids, and the server's own is its access key.
 export AWS_ACCESS_KEY_ID=123456789012 AWS_SECRET_ACCESS_KEY=only-for-the-gateway
 ROOT_ACCESS_KEY="$AWS_ACCESS_KEY_ID" ROOT_SECRET_KEY="$AWS_SECRET_ACCESS_KEY" "$work/versitygw" \
   --port "127.0.0.1:$gateway" --quiet posix --versioning-dir "$work/versions" \

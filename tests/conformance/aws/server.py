@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""moto as a server, with what it lacks of AWS where trimtab depends on it.
+"""moto as a server, extended by what it lacks and trimtab depends on.
 
-Usage: server.py LOG. It listens on a free port of the loopback, prints the variables that point an SDK at it, and writes
-each request as a line of JSON to LOG.
+Usage: server.py LOG. It listens on a free port of the loopback interface, prints the variables that point an SDK at it,
+and writes each request as a line of JSON to LOG.
 
-moto 5.1.22, because 5.2.5 answers GetBucketVersioning with a root element that AWS does not use, which AWS's SDK for Rust
-refuses to read. What is made up for here:
+It needs moto 5.1.22: the response of 5.2.5 to GetBucketVersioning has a root element that AWS does not use, and that the AWS
+SDK for Rust rejects. What is added here:
 
 | moto 5.1.22                                                     | AWS                       | here                        |
 |-----------------------------------------------------------------|---------------------------|-----------------------------|
@@ -14,7 +14,7 @@ refuses to read. What is made up for here:
 | x-amz-expected-bucket-owner is ignored                          | 403 for another owner     | 403 for another owner       |
 | AddClientID… and RemoveClientID… of a provider answer 500       | both are idempotent       | both are idempotent         |
 
-What differs and is left as it is, because trimtab must get along with either:
+Differences that are left alone, because trimtab must work with either behaviour:
 
 | moto 5.1.22                                                     | AWS                                                   |
 |-----------------------------------------------------------------|-------------------------------------------------------|
@@ -45,7 +45,7 @@ ACCOUNT = "123456789012"
 (log,) = sys.argv[1:]
 
 
-# Bucket policies: a condition that moto cannot judge is not met.
+# Bucket policies: a condition that moto cannot evaluate does not match.
 judge = IAMPolicyStatement.is_action_permitted
 
 
@@ -79,7 +79,7 @@ IamResponse.remove_client_id_from_open_id_connect_provider = remove_client_id
 
 
 class Front:
-    """Writes requests down, and holds those for a bucket to its owner."""
+    """Logs requests, and checks the expected bucket owner."""
 
     def __init__(self, behind):
         self.behind, self.lock, self.log = behind, threading.Lock(), open(log, "a", buffering=1)
@@ -104,7 +104,7 @@ class Front:
 
 
 class Quiet(WSGIRequestHandler):
-    """Says nothing of what went well."""
+    """Does not log successful requests."""
 
     def log_request(self, *_):
         pass

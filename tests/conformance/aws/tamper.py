@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Changes behind trimtab's back with AWS's own client for Python, and whether `drift` and `apply` see and mend them.
+"""Makes changes behind trimtab's back with the AWS SDK for Python, and checks that `drift` reports and `apply` repairs them.
 
 Usage: tamper.py TRIMTAB ENVIRONMENTS. It expects tests/conformance/aws/environments/production.toml applied.
 """
@@ -17,7 +17,7 @@ AUDITOR, WEB = "vault-production-auditor", "vault-production-web"
 
 
 def run(command, *arguments, code):
-    """What trimtab prints; it must end with this exit code."""
+    """The output of trimtab, after it has exited with this code."""
     done = subprocess.run(
         [trimtab, command, "production", "--environments", environments, *arguments], capture_output=True, text=True
     )
@@ -26,7 +26,7 @@ def run(command, *arguments, code):
 
 
 def drift(code):
-    """What drift finds: addresses with the paths that differ. A plan must say the same."""
+    """What drift reports: addresses with the paths that differ. A plan must report the same."""
     def lines(text):
         return {(change["verb"], change["address"], line["path"]) for change in json.loads(text)["changes"]
                 for line in change["attributes"]}
@@ -70,7 +70,7 @@ def inline(role, policy, change):
 
 
 def other_form(document):
-    """The same policy in another form: lists turned round, single values as lists, actions in another case."""
+    """The same policy in another form: reversed lists, single values as lists, actions in another case."""
     def turn(value):
         if isinstance(value, list):
             return [turn(one) for one in reversed(value)]
@@ -95,7 +95,7 @@ def trust_in_other_form():
         document = other_form(iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"])
         for statement in document["Statement"]:
             if statement["Principal"].get("AWS") == ACCOUNT:
-                # What AWS itself makes of an account's number.
+                # AWS itself turns an account number into this ARN.
                 statement["Principal"] = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
             if "Bool" in statement["Condition"]:
                 statement["Condition"]["Bool"] = {"AWS:multifactorauthpresent": "true"}
@@ -103,7 +103,7 @@ def trust_in_other_form():
 
 
 def old_filters():
-    """Rules with the prefix where it was before filters, which S3 returns as it was written."""
+    """Rules with the prefix in the legacy place, which S3 returns as it was written."""
     rules = rules_of(ARCHIVE)
     for rule in rules:
         rule["Prefix"] = rule.pop("Filter")["Prefix"]
@@ -121,7 +121,7 @@ def wider(statements, action):
 
 
 BUCKET, ROLE = "aws.bucket/archive", "aws.role/"
-# What is done, and what must be found: addresses with paths, or the beginnings of paths.
+# The changes, and what must be reported: addresses with paths, or prefixes of paths.
 CHANGES = {
     "the public access block is removed": (
         lambda: s3.delete_public_access_block(Bucket=ARCHIVE),
@@ -203,7 +203,7 @@ CHANGES = {
             OpenIDConnectProviderArn=PROVIDER, ClientID="sts.amazonaws.com"),
         {("aws.oidc_provider/fly", "audience")}),
 }
-# What changes only the form, or is somebody else's: nothing may be found.
+# Changes of form only, or of what others own: nothing may be reported.
 FORMS = {
     "the policy of a bucket in another form": lambda: put_policy(ARCHIVE, other_form(policy_of(ARCHIVE))),
     "the policies of roles in another form": lambda: [
@@ -226,7 +226,7 @@ FORMS = {
 
 
 def changed(change, expected):
-    """Every difference is found, and nothing else is; `apply` mends it."""
+    """Every difference is reported, and nothing else; `apply` repairs it."""
     change()
     found = drift(2)
     def fits(line, one):
@@ -241,7 +241,7 @@ def changed(change, expected):
 
 
 def formed(change):
-    """What differs in form only is not found, and stays."""
+    """Differences of form are not reported, and not changed."""
     change()
     found = drift(0)
     assert found == set(), f"{sorted(found)} is found"
@@ -257,7 +257,7 @@ for about, check, arguments in [
     except Exception as error:
         print(f"FAIL  {about}: {type(error).__name__}: {error}")
         failed += 1
-        # What was not seen is not carried into the next check.
+        # Undo what was not reported, so that it does not affect the next check.
         subprocess.run([trimtab, "apply", "production", "--yes", "--environments", environments], capture_output=True)
     else:
         print(f"ok    {about}", flush=True)

@@ -3,10 +3,10 @@
 
 Usage: check.py DOCUMENT DEVIATIONS RECORD...
 
-Every request of trimtab must be one of the document, and every answer one to it, whoever asked. The document is read more strictly than it is
-written: a property, a parameter, a body or a status that it does not know is a deviation, too. Each deviation must be
-listed in DEVIATIONS with its reason, and each that is listed must occur. Prints what was checked; exit code 1 and a line
-for each complaint when something is wrong.
+Every request of trimtab must match an operation of the document, and so must every response, whoever sent the request.
+The document is read more strictly than it is written: an unknown property, parameter, body or status is a deviation too.
+Every deviation must be listed in DEVIATIONS with its reason, and every listed one must occur. Prints what was checked;
+on failure prints a line for each deviation, and exits with 1.
 """
 import collections
 import json
@@ -22,17 +22,18 @@ from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 SERVER = "https://api.machines.dev"
 METHODS = ("get", "put", "post", "delete", "patch")
-# What every client and server sends, which no OpenAPI document lists: it ignores content headers by its own rules.
+# Headers of every client and server, which no OpenAPI document lists: it ignores content headers by its own rules.
 ORDINARY = {"accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"}
 OURS = "trimtab/"
-# What Go's router says of a path that it does not have, in plain text and before anything else (fly-api.md 2.0).
+# The plain-text response of Go's router for a path that does not exist, before anything else is checked (fly-api.md
+# 2.0).
 UNROUTED = "404 page not found\n"
-# A deviation that may stand anywhere.
+# A deviation that is allowed anywhere.
 ANY = ["any"]
 
 
 class Document:
-    """The document, and the same one made strict."""
+    """The document, and a strict copy of it."""
 
     def __init__(self, path: str):
         with open(path, encoding="utf-8") as file:
@@ -49,12 +50,12 @@ class Document:
             bodies = {"request": operation.get("requestBody", {})}
             bodies |= {status: answer for status, answer in operation["responses"].items()}
             for part, body in bodies.items():
-                # Where there is no content, the document says `{}`, which the validator takes for content of no kind.
+                # For an empty response the document says `{}`, which the validator takes for content without a type.
                 if not body.get("content", True):
                     del body["content"]
                 for media in body.get("content", {}).values():
                     strict(media.get("schema", {}), f"{method} {template} {part}")
-            # Few operations describe their failures; one that is not described still has the shape of all others.
+            # Few operations document their errors; the others have the same shape.
             error = {"$ref": "#/components/schemas/ErrorResponse"}
             operation["x-described"] = list(operation["responses"])
             operation["responses"]["default"] = {
@@ -65,7 +66,7 @@ class Document:
         self.requests, self.answers = V30RequestValidator(path), V30ResponseValidator(path)
 
     def operation(self, method: str, path: str):
-        """The operation that a path belongs to; a literal path wins over one with parameters."""
+        """The operation that a path belongs to; a literal path takes precedence over one with parameters."""
         parts = path.removeprefix("/v1").split("/")
         found = [
             (template.count("{"), template)
@@ -76,12 +77,12 @@ class Document:
 
 
 def fits(template: list[str], parts: list[str]) -> bool:
-    """Whether a path is one of a template."""
+    """Whether a path matches a template."""
     return len(template) == len(parts) and all(a == b or a.startswith("{") and b for a, b in zip(template, parts))
 
 
 def strict(schema: dict, place: str) -> None:
-    """Forbids unknown properties, and lets every part remember its place."""
+    """Forbids unknown properties, and stores in every part its location."""
     schema["x-place"] = place
     properties = schema.get("properties")
     if properties is not None:
@@ -113,7 +114,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """A recorded answer as openapi-core reads it."""
+    """A recorded response as openapi-core reads it."""
 
     exchange: dict
 
@@ -125,14 +126,14 @@ class Answer:
 
 
 def shown(value) -> str:
-    """A value of a schema's complaint: its kind, or itself where it is short and no secret, as words and flags are."""
+    """A value in an error of the schema: its type, or the value itself if it is short and no secret, such as words and flags."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return {str: "a string", int: "an integer", float: "a number", list: "an array", dict: "an object"}[type(value)]
 
 
 def causes(error):
-    """The complaints of the schema behind an error of openapi-core: where and what."""
+    """The errors of the schema behind an error of openapi-core: location and problem."""
     while error is not None:
         found = list(getattr(error, "schema_errors", None) or [])
         if found:
@@ -144,7 +145,7 @@ def causes(error):
 
 
 def complaint(error):
-    """One complaint of a schema."""
+    """One error of a schema."""
     place, value = error.schema.get("x-place", "?"), error.instance
     match error.validator:
         case "additionalProperties":
@@ -165,7 +166,7 @@ def complaint(error):
 
 
 def of_request(document: Document, exchange: dict, operation: dict):
-    """What a request says against its operation."""
+    """The errors of a request."""
     for error in document.requests.iter_errors(Request(exchange)):
         yield from causes(error)
     known = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", [])}
@@ -180,13 +181,13 @@ def of_request(document: Document, exchange: dict, operation: dict):
 
 
 def of_answer(document: Document, exchange: dict, operation: dict):
-    """What an answer says against its operation."""
+    """The errors of a response."""
     status = str(exchange["status"])
     if status not in operation["x-described"]:
         if exchange["status"] < 400:
             yield "status", f"is {status}"
             return
-        # Not by number: how often somebody comes too late depends on how busy this machine is.
+        # Not by count: how many requests are rate limited depends on how busy this machine is.
         yield "status", "is a failure"
     elif exchange["answer"] and not operation["responses"][status].get("content"):
         yield f"body of {status}", "unknown"
@@ -196,11 +197,11 @@ def of_answer(document: Document, exchange: dict, operation: dict):
 
 
 class Findings:
-    """What was checked, and what was found."""
+    """What was checked, and the results."""
 
     def __init__(self, document: Document, outside: list[dict]):
         self.document, self.outside = document, outside
-        # (side, place, what) to the operations where it is so, with how often.
+        # (side, location, problem) to the operations with it, and how often it occurred.
         self.found = collections.defaultdict(collections.Counter)
         self.used, self.aside = collections.Counter(), collections.Counter()
         self.requests, self.answers, self.cut = 0, 0, 0
@@ -208,7 +209,7 @@ class Findings:
         self.unknown, self.seen = set(), {}
 
     def take(self, exchange: dict) -> None:
-        """Checks an exchange. Many are equal, and the answer to the same question is known."""
+        """Checks an exchange. Many are equal, so results are cached."""
         beside = self.beside(exchange)
         if beside is not None:
             self.aside[beside] += 1
@@ -225,7 +226,7 @@ class Findings:
             return
         operation = self.document.operations[key]
         self.used[" ".join(key)] += 1
-        # The sessions also have requests that somebody sends by hand, who may send anything.
+        # The sessions also have manual requests, which may send anything.
         if ours:
             self.requests += 1
             self.check("request", key, of_request, exchange, operation)
@@ -250,7 +251,7 @@ class Findings:
             self.found[side, place, what][" ".join(key)] += 1
 
     def beside(self, exchange: dict) -> str | None:
-        """What an exchange belongs to that the document is not about."""
+        """The reason why the document does not cover an exchange."""
         host = exchange["headers"].get("host", "")
         for entry in self.outside:
             if "host" in entry and host.endswith(entry["host"]):
@@ -261,7 +262,7 @@ class Findings:
 
 
 def compare(findings: Findings, listed: dict) -> list[str]:
-    """What is not listed, and what is listed and not so."""
+    """Deviations that are not listed, and listed ones that do not occur."""
     wrong = sorted(findings.unknown)
     for key, where in sorted(findings.found.items()):
         operations = listed[key]["operations"] if key in listed else []
@@ -281,7 +282,7 @@ def compare(findings: Findings, listed: dict) -> list[str]:
 
 
 def report(findings: Findings, listed: dict) -> None:
-    """What was checked, in numbers."""
+    """The numbers of checks."""
     operations = [" ".join(key) for key in findings.document.operations]
     print(
         f"{findings.requests} requests of trimtab, {findings.answers} answers of the sandbox "
@@ -301,11 +302,11 @@ def report(findings: Findings, listed: dict) -> None:
 
 
 def main() -> int:
-    """Reads, checks, reports."""
+    """Reads the arguments, checks, and reports."""
     document, list_of_deviations, *records = sys.argv[1:]
     with open(list_of_deviations, "rb") as file:
         listed = tomllib.load(file)
-    # All of an entry must be there: a deviation without a reason is a fault.
+    # Every entry must be complete: a deviation without a reason is an error.
     deviations = {
         (entry["side"], entry["place"], entry["what"]): {name: entry[name] for name in ("operations", "reason", "source")}
         for entry in listed["deviation"]

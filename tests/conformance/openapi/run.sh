@@ -1,21 +1,22 @@
-# Holds every request of trimtab and every answer of the sandbox to Fly's own OpenAPI document; a part of
+# Validates every request of trimtab and every response of the sandbox against Fly's own OpenAPI document. This is a part of
 # scripts/conformance, which sources it.
 #
-# The scripted sessions (tests/scripts), the circle of every manifest and the sandbox's own tests are played once more while
-# the sandbox records what goes over the wire. openapi-core, a validator that is not ours, reads the record (check.py).
-# Where the document is wrong about the service, deviations.toml says so, with the source that is right.
+# The scripted sessions (tests/scripts), the lifecycle of every manifest and the sandbox's own tests run once more, while the
+# sandbox records every exchange. openapi-core, a third-party validator, checks the record (check.py). Where the document is
+# wrong about the service, deviations.toml lists the deviation, with the source that is right.
 # shellcheck shell=bash disable=SC2154
 
 openapi="tests/conformance/openapi"
-# As it was published, or the copy that the sandbox's own tests are held to.
+# The document as Fly published it, or the copy that the sandbox's own tests use.
 document=""
 for file in ../shared/reference/fly-machines-openapi.json crates/sandbox/tests/wire/fly-machines-openapi.json; do
   [ -n "$document" ] || [ ! -f "$file" ] || document="$file"
 done
 
-records() { TRIMTAB_SANDBOX_RECORD="$work/exchanges" cargo test --locked --quiet --test it "$@"; }
+# Runs tests of a package while the sandbox records.
+records() { TRIMTAB_SANDBOX_RECORD="$work/exchanges" cargo test --locked --quiet -p "$1" --test it -- "${@:2}"; }
 holds() { "$venv/bin/python" "$openapi/check.py" "$document" "$openapi/deviations.toml" "$@"; }
-# The first exchange of a kind, with something wrong in it, and what must be said of it.
+# Breaks the first exchange that matches a pattern, and expects this error.
 finds() {
   step "the check of exchanges finds $1"
   grep -m1 "$2" "$work/exchanges" | sed "$3" >"$work/doctored"
@@ -25,10 +26,10 @@ finds() {
 if [ -z "$document" ]; then
   printf "skip  Fly's OpenAPI document is not at hand: nothing is at ../shared/reference/fly-machines-openapi.json\n"
 else
-  # The sessions by themselves: their output tells of answers that are late, as they are on a machine that is too busy.
-  checks "the scripted sessions are recorded" records -- scripts::
-  checks "the lifecycle of the manifests is recorded" records -- manifest_lifecycle::
-  checks "the sandbox's own tests are recorded" records --package trimtab-sandbox -- --skip aws::
+  # The sessions run alone: their output depends on timely responses, which a busy machine does not give.
+  checks "the scripted sessions are recorded" records trimtab scripts::
+  checks "the lifecycles of the manifests are recorded" records trimtab manifest_lifecycle::
+  checks "the sandbox's own tests are recorded" records trimtab-sandbox --skip aws::
   checks "every exchange keeps Fly's OpenAPI document, or its deviation is listed" holds "$work/exchanges"
   sed 's/^/      /' "$work/out"
 

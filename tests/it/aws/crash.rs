@@ -1,5 +1,6 @@
-//! Killed, and hit by faults, at every write of an apply that makes a bucket, a provider and a role: the next apply
-//! converges, nothing is there twice, and no bucket or role is ever without its mark.
+//! Crashes and faults at every write of an apply that creates a bucket, a provider and a role. The
+//! next apply converges, nothing exists twice, and no bucket or role is ever without its ownership
+//! tags.
 
 use trimtab::clouds::{CrashMode, CrashPoint, RequestOrdinal};
 use trimtab_sandbox::Fault;
@@ -7,9 +8,9 @@ use trimtab_sandbox::Fault;
 use super::{BUCKET, MANIFEST, ROLE, SdkClients};
 use crate::support::TestEnv;
 
-/// What must hold at any moment: whatever is there says whose it is.
-async fn assert_everything_is_marked(team: &TestEnv, what: &str) {
-    let SdkClients { s3, iam, .. } = SdkClients::administrator(team);
+/// Must hold at any moment: every bucket and role has ownership tags.
+async fn assert_everything_is_marked(env: &TestEnv, context: &str) {
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(env);
     for bucket in s3.list_buckets().send().await.unwrap().buckets() {
         let tags = s3
             .get_bucket_tagging()
@@ -21,7 +22,7 @@ async fn assert_everything_is_marked(team: &TestEnv, what: &str) {
             tags.tag_set()
                 .iter()
                 .any(|tag| tag.key() == "trimtab_project"),
-            "{what}"
+            "{context}"
         );
     }
     for role in iam.list_roles().send().await.unwrap().roles() {
@@ -33,37 +34,37 @@ async fn assert_everything_is_marked(team: &TestEnv, what: &str) {
             .unwrap();
         assert!(
             tags.tags().iter().any(|tag| tag.key() == "trimtab_project"),
-            "{what}"
+            "{context}"
         );
     }
 }
 
-async fn assert_converged(team: &TestEnv, what: &str) {
-    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-    let SdkClients { s3, iam, .. } = SdkClients::administrator(team);
+async fn assert_converged(env: &TestEnv, context: &str) {
+    assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(env);
     let buckets = s3.list_buckets().send().await.unwrap();
     let names: Vec<&str> = buckets
         .buckets()
         .iter()
         .filter_map(|bucket| bucket.name())
         .collect();
-    assert_eq!(names, [BUCKET], "{what}");
+    assert_eq!(names, [BUCKET], "{context}");
     let roles = iam.list_roles().send().await.unwrap();
     let names: Vec<&str> = roles
         .roles()
         .iter()
         .map(aws_sdk_iam::types::Role::role_name)
         .collect();
-    assert_eq!(names, [ROLE], "{what}");
-    let world = team.world().await;
+    assert_eq!(names, [ROLE], "{context}");
+    let world = env.world().await;
     assert_eq!(
         (world.aws_provider.len(), world.fly_machine.len()),
         (1, 2),
-        "{what}"
+        "{context}"
     );
 }
 
-/// What a fresh environment's apply writes at least: the bucket and its settings, the provider, the role and its policy.
+/// The writes of a first apply: the bucket and its settings, the provider, the role and its policy.
 const MIN_WRITES: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,19 +73,19 @@ async fn apply_recovers_from_crash_at_every_write() {
     for after in [false, true] {
         runs.spawn(async move {
             for write in 1.. {
-                let what = format!("write {write}, after: {after}");
-                let team = TestEnv::new(MANIFEST).await;
-                let fuse = CrashPoint {
+                let context = format!("write {write}, after: {after}");
+                let env = TestEnv::new(MANIFEST).await;
+                let crash = CrashPoint {
                     request: RequestOrdinal::Write(write),
                     after_response: after,
                     mode: CrashMode::Simulate,
                 };
-                let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
-                assert_everything_is_marked(&team, &what).await;
+                let burnt = !env.try_apply(Some(crash)).await.unwrap().is_complete();
+                assert_everything_is_marked(&env, &context).await;
                 if burnt {
-                    team.apply().await;
+                    env.apply().await;
                 }
-                assert_converged(&team, &what).await;
+                assert_converged(&env, &context).await;
                 if !burnt {
                     assert!(write > MIN_WRITES, "only {write} writes were reached");
                     break;
@@ -101,32 +102,32 @@ async fn apply_recovers_from_crash_at_every_write() {
 async fn removal_recovers_from_crash_at_every_write() {
     for after in [false, true] {
         for write in 1.. {
-            let what = format!("write {write}, after: {after}");
-            let team = TestEnv::new(MANIFEST).await;
-            team.apply().await;
+            let context = format!("write {write}, after: {after}");
+            let env = TestEnv::new(MANIFEST).await;
+            env.apply().await;
             let head = MANIFEST.split("[buckets.backups]").next().unwrap();
-            team.write_manifest(&format!(
+            env.write_manifest(&format!(
                 "{head}[apps.web]\n{}",
                 MANIFEST.split("[apps.web]\n").nth(1).unwrap()
             ));
-            let fuse = CrashPoint {
+            let crash = CrashPoint {
                 request: RequestOrdinal::Write(write),
                 after_response: after,
                 mode: CrashMode::Simulate,
             };
-            let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
+            let burnt = !env.try_apply(Some(crash)).await.unwrap().is_complete();
             if burnt {
-                team.apply().await;
+                env.apply().await;
             }
-            assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-            let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
+            assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
+            let SdkClients { s3, iam, .. } = SdkClients::administrator(&env);
             assert!(
                 s3.list_buckets().send().await.unwrap().buckets().is_empty(),
-                "{what}"
+                "{context}"
             );
             assert!(
                 iam.list_roles().send().await.unwrap().roles().is_empty(),
-                "{what}"
+                "{context}"
             );
             if !burnt {
                 break;
@@ -151,15 +152,15 @@ async fn apply_recovers_from_every_fault_at_every_write() {
     let mut runs = tokio::task::JoinSet::new();
     for (nth, kind) in kinds.into_iter().enumerate() {
         runs.spawn(async move {
-            // Each kind begins at another write, so that together they strike at all of them.
+            // Each kind of fault begins at another write, so that together they cover all of them.
             for write in (1 + nth % 3..=14).step_by(3) {
                 let text = kind.replace('N', &write.to_string());
                 let fault: Fault = text.parse().unwrap();
-                let team = TestEnv::with_faults(MANIFEST, vec![fault]).await;
-                if !team.try_apply(None).await.unwrap().is_complete() {
-                    team.apply().await;
+                let env = TestEnv::with_faults(MANIFEST, vec![fault]).await;
+                if !env.try_apply(None).await.unwrap().is_complete() {
+                    env.apply().await;
                 }
-                assert_converged(&team, &text).await;
+                assert_converged(&env, &text).await;
             }
         });
     }
@@ -168,7 +169,7 @@ async fn apply_recovers_from_every_fault_at_every_write() {
     }
 }
 
-/// Settings that spread slowly are waited for, so that one apply is enough.
+/// Settings that propagate slowly are waited for, so that one apply is enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_waits_for_eventual_consistency() {
     for text in [
@@ -180,12 +181,12 @@ async fn apply_waits_for_eventual_consistency() {
             .split(',')
             .map(|fault| fault.parse().unwrap())
             .collect();
-        let team = TestEnv::with_faults(MANIFEST, faults).await;
-        let report = team.try_apply(None).await.unwrap();
+        let env = TestEnv::with_faults(MANIFEST, faults).await;
+        let report = env.try_apply(None).await.unwrap();
         assert!(report.is_complete(), "{text}: {report:#?}");
-        team.sandbox
+        env.sandbox
             .advance_clock(std::time::Duration::from_secs(60))
             .unwrap();
-        assert_converged(&team, text).await;
+        assert_converged(&env, text).await;
     }
 }

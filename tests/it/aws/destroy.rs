@@ -1,4 +1,4 @@
-//! Destroying an environment takes what is its own, and leaves what it shares.
+//! Destroying an environment deletes what it owns and keeps what it shares.
 
 use serde_json::json;
 
@@ -13,9 +13,9 @@ const DESTROY: [&str; 5] = [
     "aws.bucket/backups",
 ];
 
-/// Destroys, and demands that nothing of ours is left but what is expected of the provider.
-async fn assert_destroyed(team: &TestEnv, providers: usize) {
-    let run = wait_for_exit(team, spawn_trimtab(team, &DESTROY, None)).await;
+/// Destroys the environment and asserts that nothing is left but this number of providers.
+async fn assert_destroyed(env: &TestEnv, providers: usize) {
+    let run = wait_for_exit(env, spawn_trimtab(env, &DESTROY, None)).await;
     let (code, text) = (run.status.code(), stderr(&run));
     assert_eq!(
         code,
@@ -23,11 +23,11 @@ async fn assert_destroyed(team: &TestEnv, providers: usize) {
         "{}{text}",
         String::from_utf8_lossy(&run.stdout)
     );
-    let SdkClients { s3, iam, .. } = SdkClients::administrator(team);
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(env);
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
     let left = iam.list_open_id_connect_providers().send().await.unwrap();
     assert_eq!(left.open_id_connect_provider_list().len(), providers);
-    let again = wait_for_exit(team, spawn_trimtab(team, &DESTROY, None)).await;
+    let again = wait_for_exit(env, spawn_trimtab(env, &DESTROY, None)).await;
     assert_eq!(
         again.status.code(),
         Some(0),
@@ -38,24 +38,21 @@ async fn assert_destroyed(team: &TestEnv, providers: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn last_environment_deletes_provider() {
-    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
-    team.apply().await;
-    assert_destroyed(&team, 0).await;
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    env.apply().await;
+    assert_destroyed(&env, 0).await;
 }
 
-/// Without an account nobody looks at AWS, so what is there would be forgotten, and a role could still be taken.
+/// Without an account trimtab does not look at AWS, so resources there would be orphaned, and the
+/// role could still be assumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn removing_aws_section_lists_orphaned_resources() {
-    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
-    team.apply().await;
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    env.apply().await;
     let start = MANIFEST.find("[aws]").unwrap();
     let without = MANIFEST[..start].to_owned() + &MANIFEST[MANIFEST.find("[apps.web]").unwrap()..];
-    team.write_manifest(&without);
-    let run = wait_for_exit(
-        &team,
-        spawn_trimtab(&team, &["apply", "test", "--yes"], None),
-    )
-    .await;
+    env.write_manifest(&without);
+    let run = wait_for_exit(&env, spawn_trimtab(&env, &["apply", "test", "--yes"], None)).await;
     assert_eq!(run.status.code(), Some(3), "{}", stderr(&run));
     let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), stderr(&run));
     for words in [
@@ -65,16 +62,17 @@ async fn removing_aws_section_lists_orphaned_resources() {
     ] {
         assert!(all.contains(words), "{words}: {all}");
     }
-    // As it says: with the account the role and the bucket go, and then the account may.
-    team.write_manifest(&without.replace(
+    // Follow the advice: restore the account, apply so that the role and bucket are deleted, then
+    // remove the account.
+    env.write_manifest(&without.replace(
         "[apps.web]",
         "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\n[apps.web]",
     ));
-    team.apply().await;
-    team.write_manifest(&without);
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    env.write_manifest(&without);
+    assert_eq!(env.summary().await, Vec::<String>::new());
     assert!(
-        SdkClients::administrator(&team)
+        SdkClients::administrator(&env)
             .iam
             .list_roles()
             .send()
@@ -85,12 +83,12 @@ async fn removing_aws_section_lists_orphaned_resources() {
     );
 }
 
-/// A lock that was taken often has many versions, and somebody waits for it.
+/// A lock that was acquired often has many versions, and here another run waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn lock_is_held_until_bucket_is_deleted() {
-    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
-    team.apply().await;
-    let s3 = SdkClients::administrator(&team).s3;
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    env.apply().await;
+    let s3 = SdkClients::administrator(&env).s3;
     let lock = trimtab::model::OwnershipMark {
         project: "harbor".to_owned(),
         environment: "test".to_owned(),
@@ -113,18 +111,19 @@ async fn lock_is_held_until_bucket_is_deleted() {
             .unwrap();
     }
     let (destroy, apply) = (
-        spawn_trimtab(&team, &DESTROY, None),
-        spawn_trimtab(&team, &["apply", "test", "--yes"], None),
+        spawn_trimtab(&env, &DESTROY, None),
+        spawn_trimtab(&env, &["apply", "test", "--yes"], None),
     );
     let (destroy, apply) = (
-        wait_for_exit(&team, destroy).await,
-        wait_for_exit(&team, apply).await,
+        wait_for_exit(&env, destroy).await,
+        wait_for_exit(&env, apply).await,
     );
-    // Whoever comes first, neither loses its lock; the second finds out that the world has changed, or the bucket gone.
+    // Either run may be first. Neither loses its lock while it holds it; the second one finds that
+    // the plan is outdated or the bucket gone.
     for run in [&destroy, &apply] {
         let text = stderr(run);
         assert!(
-            run.status.code().is_some() && !text.contains("the lock ran out"),
+            run.status.code().is_some() && !text.contains("the lock expired"),
             "{text}"
         );
         assert!(!text.contains("somebody deleted the lock"), "{text}");
@@ -135,30 +134,30 @@ async fn lock_is_held_until_bucket_is_deleted() {
         stderr(&destroy),
         stderr(&apply)
     );
-    let last = wait_for_exit(&team, spawn_trimtab(&team, &DESTROY, None)).await;
+    let last = wait_for_exit(&env, spawn_trimtab(&env, &DESTROY, None)).await;
     assert_eq!(last.status.code(), Some(0), "{}", stderr(&last));
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn provider_trusted_by_foreign_role_is_kept() {
-    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
-    team.apply().await;
-    let iam = SdkClients::administrator(&team).iam;
-    let trust = team.world().await.aws_role["backup"].trust.to_json_string();
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    env.apply().await;
+    let iam = SdkClients::administrator(&env).iam;
+    let trust = env.world().await.aws_role["backup"].trust.to_json_string();
     iam.create_role()
         .role_name("theirs")
         .assume_role_policy_document(trust)
         .send()
         .await
         .unwrap();
-    assert_destroyed(&team, 1).await;
+    assert_destroyed(&env, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_provider_is_kept() {
-    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
-    let iam = SdkClients::administrator(&team).iam;
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    let iam = SdkClients::administrator(&env).iam;
     let url = "https://oidc.fly.io/acme";
     iam.create_open_id_connect_provider()
         .url(url)
@@ -166,16 +165,16 @@ async fn foreign_provider_is_kept() {
         .send()
         .await
         .unwrap();
-    team.apply().await;
-    assert_destroyed(&team, 1).await;
+    env.apply().await;
+    assert_destroyed(&env, 1).await;
 }
 
-/// IAM shows for a while what it has lost.
+/// IAM shows deleted policies for a while.
 #[tokio::test(flavor = "multi_thread")]
 async fn update_waits_for_policy_removal() {
-    let team = TestEnv::on_disk(MANIFEST, vec!["late-removal:15000".parse().unwrap()]).await;
-    team.apply().await;
-    let iam = SdkClients::administrator(&team).iam;
+    let env = TestEnv::on_disk(MANIFEST, vec!["late-removal:15000".parse().unwrap()]).await;
+    env.apply().await;
+    let iam = SdkClients::administrator(&env).iam;
     let roles = iam.list_roles().send().await.unwrap();
     let role = roles.roles()[0].role_name();
     let grant = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
@@ -193,9 +192,9 @@ async fn update_waits_for_policy_removal() {
         .send()
         .await
         .unwrap();
-    let report = team.try_apply(None).await.unwrap();
+    let report = env.try_apply(None).await.unwrap();
     assert!(report.is_complete(), "{report:#?}");
-    team.sandbox
+    env.sandbox
         .advance_clock(std::time::Duration::from_secs(60))
         .unwrap();
     let left = iam
@@ -207,12 +206,12 @@ async fn update_waits_for_policy_removal() {
     assert!(!left.policy_names().contains(&"theirs".to_owned()));
 }
 
-/// IAM shows for a while what it has lost, and refuses to delete a role that seems to have policies.
+/// IAM shows deleted policies for a while, and does not delete a role that seems to have policies.
 #[tokio::test(flavor = "multi_thread")]
 async fn destroy_waits_for_removals_to_propagate() {
-    let team = TestEnv::on_disk(MANIFEST, vec!["late-removal:15000".parse().unwrap()]).await;
-    team.apply().await;
-    let run = wait_for_exit(&team, spawn_trimtab(&team, &DESTROY, None)).await;
+    let env = TestEnv::on_disk(MANIFEST, vec!["late-removal:15000".parse().unwrap()]).await;
+    env.apply().await;
+    let run = wait_for_exit(&env, spawn_trimtab(&env, &DESTROY, None)).await;
     assert_eq!(
         run.status.code(),
         Some(0),
@@ -220,8 +219,8 @@ async fn destroy_waits_for_removals_to_propagate() {
         stderr(&run),
         String::from_utf8_lossy(&run.stdout)
     );
-    team.sandbox
+    env.sandbox
         .advance_clock(std::time::Duration::from_secs(60))
         .unwrap();
-    assert_destroyed(&team, 0).await;
+    assert_destroyed(&env, 0).await;
 }

@@ -1,4 +1,5 @@
-//! What somebody does to a bucket or a role by hand is found, repaired, and not found where only the form differs.
+//! Manual changes of a bucket or a role are detected and repaired. Differences in form alone are
+//! not reported.
 
 use aws_sdk_s3::types as s3;
 use serde_json::{Value, json};
@@ -6,18 +7,18 @@ use serde_json::{Value, json};
 use super::{BUCKET, MANIFEST, ROLE, SdkClients};
 use crate::support::TestEnv;
 
-/// What is found and made good again.
-async fn assert_drift_repaired(team: &TestEnv, expected: &[&str]) {
-    assert_eq!(team.summary().await, expected);
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+/// Asserts that the plan shows exactly this drift, and that an apply repairs it.
+async fn assert_drift_repaired(env: &TestEnv, expected: &[&str]) {
+    assert_eq!(env.summary().await, expected);
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn bucket_drift_is_detected_and_repaired() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let aws = SdkClients::administrator(&team).s3;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let aws = SdkClients::administrator(&env).s3;
     aws.delete_public_access_block()
         .bucket(BUCKET)
         .send()
@@ -29,7 +30,7 @@ async fn bucket_drift_is_detected_and_repaired() {
         .map(|name| format!("public_access_block.{name}"))
         .collect::<Vec<_>>()
         .join(",");
-    assert_drift_repaired(&team, &[&format!("update aws.bucket/backups {all}")]).await;
+    assert_drift_repaired(&env, &[&format!("update aws.bucket/backups {all}")]).await;
 
     let suspended = s3::VersioningConfiguration::builder()
         .status(s3::BucketVersioningStatus::Suspended)
@@ -40,7 +41,7 @@ async fn bucket_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    assert_drift_repaired(&team, &["update aws.bucket/backups versioning"]).await;
+    assert_drift_repaired(&env, &["update aws.bucket/backups versioning"]).await;
 
     let there = aws
         .get_bucket_lifecycle_configuration()
@@ -69,15 +70,15 @@ async fn bucket_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    assert_drift_repaired(&team, &["update aws.bucket/backups lifecycle.by-hand"]).await;
+    assert_drift_repaired(&env, &["update aws.bucket/backups lifecycle.by-hand"]).await;
 
     aws.delete_bucket_policy()
         .bucket(BUCKET)
         .send()
         .await
         .unwrap();
-    assert!(team.summary().await[0].starts_with("update aws.bucket/backups policy"));
-    team.apply().await;
+    assert!(env.summary().await[0].starts_with("update aws.bucket/backups policy"));
+    env.apply().await;
 
     let tags = aws
         .get_bucket_tagging()
@@ -102,7 +103,7 @@ async fn bucket_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    assert_drift_repaired(&team, &["update aws.bucket/backups tags.team"]).await;
+    assert_drift_repaired(&env, &["update aws.bucket/backups tags.team"]).await;
     let tags = aws
         .get_bucket_tagging()
         .bucket(BUCKET)
@@ -127,14 +128,14 @@ async fn bucket_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    assert_drift_repaired(&team, &["update aws.bucket/backups ownership"]).await;
+    assert_drift_repaired(&env, &["update aws.bucket/backups ownership"]).await;
 }
 
 #[tokio::test]
 async fn role_drift_is_detected_and_repaired() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let aws = SdkClients::administrator(&team).iam;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let aws = SdkClients::administrator(&env).iam;
     let policy = async || {
         let got = aws
             .get_role_policy()
@@ -147,8 +148,8 @@ async fn role_drift_is_detected_and_repaired() {
         text.to_json()
     };
     let put = async |document: &Value| {
-        let asked = aws.put_role_policy().role_name(ROLE).policy_name("access");
-        asked
+        let request = aws.put_role_policy().role_name(ROLE).policy_name("access");
+        request
             .policy_document(document.to_string())
             .send()
             .await
@@ -165,15 +166,15 @@ async fn role_drift_is_detected_and_repaired() {
         .unwrap()
         .push(json!("s3:DeleteObject"));
     put(&wider).await;
-    let summary = team.summary().await;
+    let summary = env.summary().await;
     assert!(
         summary.len() == 1 && summary[0].contains("policy.access.BackupsObjects.Action"),
         "{summary:?}"
     );
-    team.apply().await;
+    env.apply().await;
     assert_eq!(policy().await, before);
 
-    // The same in another form is the same.
+    // The same policy in another form is no drift.
     let mut other = before.clone();
     let statements = other["Statement"].as_array_mut().unwrap();
     statements.reverse();
@@ -183,7 +184,7 @@ async fn role_drift_is_detected_and_repaired() {
         .unwrap();
     list["Action"] = json!(["S3:listbucket"]);
     put(&other).await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    assert_eq!(env.summary().await, Vec::<String>::new());
 
     aws.put_role_policy()
         .role_name(ROLE)
@@ -192,12 +193,12 @@ async fn role_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    let summary = team.summary().await;
+    let summary = env.summary().await;
     assert!(
         summary.len() == 1 && summary[0].contains("policy.more"),
         "{summary:?}"
     );
-    team.apply().await;
+    env.apply().await;
 
     aws.untag_role()
         .role_name(ROLE)
@@ -205,7 +206,7 @@ async fn role_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    assert_drift_repaired(&team, &["update aws.role/backup tags.trimtab_project"]).await;
+    assert_drift_repaired(&env, &["update aws.role/backup tags.trimtab_project"]).await;
     aws.update_role()
         .role_name(ROLE)
         .max_session_duration(7200)
@@ -213,10 +214,10 @@ async fn role_drift_is_detected_and_repaired() {
         .await
         .unwrap();
     assert_eq!(
-        team.summary().await,
+        env.summary().await,
         ["update aws.role/backup max_session_duration"]
     );
-    team.apply().await;
+    env.apply().await;
 
     let wide = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
     aws.update_assume_role_policy()
@@ -225,12 +226,12 @@ async fn role_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    let summary = team.summary().await;
+    let summary = env.summary().await;
     assert!(
         summary.len() == 1 && summary[0].starts_with("update aws.role/backup trust"),
         "{summary:?}"
     );
-    team.apply().await;
+    env.apply().await;
 
     let arn = "arn:aws:iam::aws:policy/AdministratorAccess";
     aws.attach_role_policy()
@@ -239,7 +240,7 @@ async fn role_drift_is_detected_and_repaired() {
         .send()
         .await
         .unwrap();
-    assert_drift_repaired(&team, &["update aws.role/backup managed_policies"]).await;
+    assert_drift_repaired(&env, &["update aws.role/backup managed_policies"]).await;
     let attached = aws
         .list_attached_role_policies()
         .role_name(ROLE)
@@ -251,9 +252,9 @@ async fn role_drift_is_detected_and_repaired() {
 
 #[tokio::test]
 async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(&env);
     let without = MANIFEST
         .split("[buckets.backups]")
         .next()
@@ -261,18 +262,18 @@ async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
         .to_owned()
         + "[apps.web]\n"
         + MANIFEST.split("[apps.web]\n").nth(1).unwrap();
-    team.write_manifest(&without);
+    env.write_manifest(&without);
     let expected = [
         "destroy aws.bucket/backups",
         "destroy aws.oidc_provider/fly",
         "destroy aws.role/backup",
         "restart fly.machine/web/app/fra/0 env.AWS_REGION,env.AWS_ROLE_ARN",
     ];
-    let mut summary = team.summary().await;
+    let mut summary = env.summary().await;
     summary.sort();
     assert_eq!(summary, expected);
 
-    // A bucket that holds something stays, and nothing else happens either.
+    // A bucket that is not empty blocks its deletion, and nothing else is applied either.
     s3.put_object()
         .bucket(BUCKET)
         .key("db/1")
@@ -280,7 +281,7 @@ async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
         .send()
         .await
         .unwrap();
-    let blocked = team.summary().await;
+    let blocked = env.summary().await;
     assert!(
         blocked
             .iter()
@@ -293,7 +294,7 @@ async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
         .send()
         .await
         .unwrap();
-    let blocked = team.summary().await;
+    let blocked = env.summary().await;
     assert!(
         blocked
             .iter()
@@ -326,7 +327,7 @@ async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
             .unwrap();
     }
 
-    // The provider stays where a role of somebody else trusts it.
+    // The provider is kept while a role of somebody else trusts it.
     let document = iam
         .get_role()
         .role_name(ROLE)
@@ -346,30 +347,30 @@ async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
         .send()
         .await
         .unwrap();
-    let mut summary = team.summary().await;
+    let mut summary = env.summary().await;
     summary.sort();
     assert_eq!(summary, [expected[0], expected[2], expected[3]]);
     iam.delete_role().role_name("theirs").send().await.unwrap();
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
 }
 
 #[tokio::test]
 async fn unowned_resource_needs_adopt() {
-    let team = TestEnv::new(MANIFEST).await;
-    let SdkClients { s3, .. } = SdkClients::administrator(&team);
-    let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
-        .location_constraint(place)
+    let env = TestEnv::new(MANIFEST).await;
+    let SdkClients { s3, .. } = SdkClients::administrator(&env);
+    let location = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
+    let location = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(location)
         .build();
     s3.create_bucket()
         .bucket(BUCKET)
-        .create_bucket_configuration(place)
+        .create_bucket_configuration(location)
         .send()
         .await
         .unwrap();
-    let blocked = team.summary().await;
+    let blocked = env.summary().await;
     assert!(
         blocked.iter().any(|line| line
             == &format!(
@@ -377,8 +378,8 @@ async fn unowned_resource_needs_adopt() {
             )),
         "{blocked:?}"
     );
-    // A role cannot move to our path, so it cannot be taken over.
-    let iam = SdkClients::administrator(&team).iam;
+    // A role cannot be moved to our path, so it cannot be adopted.
+    let iam = SdkClients::administrator(&env).iam;
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole",
     }] });
@@ -388,7 +389,7 @@ async fn unowned_resource_needs_adopt() {
         .send()
         .await
         .unwrap();
-    let blocked = team
+    let blocked = env
         .summary()
         .await
         .into_iter()
@@ -399,24 +400,24 @@ async fn unowned_resource_needs_adopt() {
         "{blocked}"
     );
     iam.delete_role().role_name(ROLE).send().await.unwrap();
-    team.write_manifest(
+    env.write_manifest(
         &MANIFEST.replace("[buckets.backups]\n", "[buckets.backups]\nadopt = true\n"),
     );
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
 
     let protected = MANIFEST.replace(
         "[buckets.backups]\n",
         "[buckets.backups]\nprotected = true\n",
     );
-    team.write_manifest(&protected);
+    env.write_manifest(&protected);
     assert_eq!(
-        team.summary().await,
+        env.summary().await,
         ["update aws.bucket/backups tags.trimtab_protected"]
     );
-    team.apply().await;
-    team.write_manifest("project = \"harbor\"\nfly.org = \"acme\"\naws.account = \"123456789012\"\naws.region = \"eu-central-1\"\n");
-    let plan = team.plan().await;
+    env.apply().await;
+    env.write_manifest("project = \"harbor\"\nfly.org = \"acme\"\naws.account = \"123456789012\"\naws.region = \"eu-central-1\"\n");
+    let plan = env.plan().await;
     let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
     assert!(
         refusals
@@ -426,7 +427,7 @@ async fn unowned_resource_needs_adopt() {
     );
 }
 
-/// To IAM `Team` and `team` are one tag, so what goes must go first.
+/// For IAM, `Team` and `team` are the same tag key, so the old tag must be removed first.
 #[tokio::test]
 async fn role_tag_can_change_case() {
     let tagged = |key: &str| {
@@ -435,13 +436,13 @@ async fn role_tag_can_change_case() {
             &format!("app = \"web\"\ntags.{key} = \"sea\"\n"),
         )
     };
-    let team = TestEnv::new(&tagged("Team")).await;
-    team.apply().await;
-    team.write_manifest(&tagged("team"));
-    assert!(team.summary().await[0].starts_with("update aws.role/backup tags."));
-    team.apply().await;
-    assert_eq!(team.summary().await, Vec::<String>::new());
-    let tags = SdkClients::administrator(&team)
+    let env = TestEnv::new(&tagged("Team")).await;
+    env.apply().await;
+    env.write_manifest(&tagged("team"));
+    assert!(env.summary().await[0].starts_with("update aws.role/backup tags."));
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    let tags = SdkClients::administrator(&env)
         .iam
         .list_role_tags()
         .role_name(ROLE)
@@ -459,14 +460,14 @@ async fn role_tag_can_change_case() {
 
 #[tokio::test]
 async fn untagged_role_is_unmanaged_until_tagged_again() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let aws = SdkClients::administrator(&team).iam;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let aws = SdkClients::administrator(&env).iam;
     let without = MANIFEST.replace(
         "[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n",
         "",
     );
-    team.write_manifest(&without);
+    env.write_manifest(&without);
     let keys = ["trimtab_project", "trimtab_environment", "trimtab_name"];
     aws.untag_role()
         .role_name(ROLE)
@@ -474,7 +475,7 @@ async fn untagged_role_is_unmanaged_until_tagged_again() {
         .send()
         .await
         .unwrap();
-    let plan = team.plan().await;
+    let plan = env.plan().await;
     let [unmanaged] = plan.findings.unmanaged.as_slice() else {
         panic!("{:?}", plan.findings.unmanaged)
     };
@@ -482,14 +483,13 @@ async fn untagged_role_is_unmanaged_until_tagged_again() {
     assert_eq!(unmanaged.within.as_str(), "trimtab/harbor/test");
     assert!(unmanaged.why.contains("bears no mark"), "{}", unmanaged.why);
     assert!(
-        !team
-            .summary()
+        !env.summary()
             .await
             .iter()
             .any(|line| line.contains("aws.role"))
     );
 
-    // The advice works.
+    // The hint in the plan works.
     let tag = |key: &str, value: &str| {
         aws_sdk_iam::types::Tag::builder()
             .key(key)
@@ -508,11 +508,11 @@ async fn untagged_role_is_unmanaged_until_tagged_again() {
         .await
         .unwrap();
     assert!(
-        team.summary()
+        env.summary()
             .await
             .iter()
             .any(|line| line.starts_with("destroy aws.role/"))
     );
-    team.apply().await;
+    env.apply().await;
     assert!(aws.list_roles().send().await.unwrap().roles().is_empty());
 }

@@ -1,5 +1,5 @@
-//! Credentials from the identity of a GitHub job: for the jobs that a role trusts, although GitHub does not always answer,
-//! and anew when they run out.
+//! Credentials from the OIDC identity of a GitHub job: only for jobs that the role trusts, with
+//! retries when GitHub does not answer, and renewed when they expire.
 
 use std::sync::{
     Arc,
@@ -16,11 +16,12 @@ use trimtab::{
 use super::{ACCOUNT, MANIFEST, REGION, SdkClients, post_admin};
 use crate::support::TestEnv;
 
-/// GitHub, which answers so many requests with 503 first.
+/// Starts a stand-in for GitHub that answers the first `times` requests with 503. Returns its URL
+/// and the number of requests it received.
 async fn start_flaky_github(times: usize, identity: Value) -> (String, Arc<AtomicUsize>) {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
-    let answer = get(move || async move {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = requests.clone();
+    let response = get(move || async move {
         match count.fetch_add(1, Ordering::Relaxed) < times {
             true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             false => Json(identity).into_response(),
@@ -28,16 +29,18 @@ async fn start_flaky_github(times: usize, identity: Value) -> (String, Arc<Atomi
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/token", answer)).await });
-    (url, asked)
+    tokio::spawn(
+        async move { axum::serve(listener, Router::new().route("/token", response)).await },
+    );
+    (url, requests)
 }
 
-/// A job that the role of a team may be taken by.
+/// The subject of the job that the role trusts.
 const TRUSTED_SUBJECT: &str = "repo:acme/shop:ref:refs/heads/main";
 
-/// Makes a role that a job of this subject may take.
-async fn create_role_for_github(team: &TestEnv) {
-    let SdkClients { iam, .. } = SdkClients::administrator(team);
+/// Creates a role that a job with [`TRUSTED_SUBJECT`] may assume.
+async fn create_role_for_github(env: &TestEnv) {
+    let SdkClients { iam, .. } = SdkClients::administrator(env);
     let (host, arn) = (
         "token.actions.githubusercontent.com",
         "arn:aws:iam::123456789012:oidc-provider",
@@ -69,10 +72,10 @@ async fn create_role_for_github(team: &TestEnv) {
     role.send().await.unwrap();
 }
 
-/// A job as the sandbox begins it: where it asks for its identity, and with which token.
-async fn start_github_job(team: &TestEnv, subject: &str) -> (String, Secret) {
+/// Starts a GitHub job in the sandbox; returns the URL and the token for its identity requests.
+async fn start_github_job(env: &TestEnv, subject: &str) -> (String, Secret) {
     let job = post_admin(
-        team,
+        env,
         "github",
         json!({ "repository": "acme/shop", "sub": subject }),
     )
@@ -82,12 +85,12 @@ async fn start_github_job(team: &TestEnv, subject: &str) -> (String, Secret) {
     (text("url"), Secret::new(text("token")))
 }
 
-/// What GitHub tells the job.
+/// The response of the identity endpoint.
 async fn fetch_identity_token((url, token): &(String, Secret)) -> Value {
-    let asked = reqwest::Client::new()
+    let requests = reqwest::Client::new()
         .get(url)
         .query(&[("audience", "sts.amazonaws.com")]);
-    asked
+    requests
         .bearer_auth(token.expose())
         .send()
         .await
@@ -97,8 +100,8 @@ async fn fetch_identity_token((url, token): &(String, Secret)) -> Value {
         .unwrap()
 }
 
-/// A client that asks here for the job's identity.
-async fn reader_for_job(team: &TestEnv, url: String, token: Secret) -> aws::AwsReader {
+/// A client that requests the job's identity at this URL.
+async fn reader_for_job(env: &TestEnv, url: String, token: Secret) -> aws::AwsReader {
     let (role, session) = (
         format!("arn:aws:iam::{ACCOUNT}:role/deploy"),
         "trimtab-1".to_owned(),
@@ -106,7 +109,7 @@ async fn reader_for_job(team: &TestEnv, url: String, token: Secret) -> aws::AwsR
     let settings = aws::AwsSettings {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
-        endpoint: Some(team.sandbox.aws_url()),
+        endpoint: Some(env.sandbox.aws_url()),
         endpoints: aws::ServiceEndpoints::default(),
         force_path_style: true,
         credentials: None,
@@ -118,17 +121,17 @@ async fn reader_for_job(team: &TestEnv, url: String, token: Secret) -> aws::AwsR
         }),
         speed: 200.0,
     };
-    aws::AwsReader::new(settings, &team.readers(None).await.fly)
+    aws::AwsReader::new(settings, &env.readers(None).await.fly)
         .await
         .unwrap()
 }
 
 #[tokio::test]
 async fn identity_token_is_exchanged_for_trusted_subject() {
-    let team = TestEnv::new(MANIFEST).await;
-    create_role_for_github(&team).await;
-    let (url, token) = start_github_job(&team, TRUSTED_SUBJECT).await;
-    let caller = reader_for_job(&team, url, token)
+    let env = TestEnv::new(MANIFEST).await;
+    create_role_for_github(&env).await;
+    let (url, token) = start_github_job(&env, TRUSTED_SUBJECT).await;
+    let caller = reader_for_job(&env, url, token)
         .await
         .caller_identity()
         .await
@@ -137,8 +140,8 @@ async fn identity_token_is_exchanged_for_trusted_subject() {
         caller.arn,
         format!("arn:aws:sts::{ACCOUNT}:assumed-role/deploy/trimtab-1")
     );
-    let (url, token) = start_github_job(&team, "repo:acme/shop:pull_request").await;
-    let error = reader_for_job(&team, url, token)
+    let (url, token) = start_github_job(&env, "repo:acme/shop:pull_request").await;
+    let error = reader_for_job(&env, url, token)
         .await
         .caller_identity()
         .await
@@ -152,30 +155,30 @@ async fn identity_token_is_exchanged_for_trusted_subject() {
 
 #[tokio::test]
 async fn identity_token_request_is_retried() {
-    let team = TestEnv::new(MANIFEST).await;
-    create_role_for_github(&team).await;
-    let job = start_github_job(&team, TRUSTED_SUBJECT).await;
+    let env = TestEnv::new(MANIFEST).await;
+    create_role_for_github(&env).await;
+    let job = start_github_job(&env, TRUSTED_SUBJECT).await;
     let identity = fetch_identity_token(&job).await;
-    let (url, asked) = start_flaky_github(3, identity.clone()).await;
-    let caller = reader_for_job(&team, url, job.1.clone())
+    let (url, requests) = start_flaky_github(3, identity.clone()).await;
+    let caller = reader_for_job(&env, url, job.1.clone())
         .await
         .caller_identity()
         .await;
     assert_eq!(
         (
             caller.unwrap().account.as_str(),
-            asked.load(Ordering::Relaxed)
+            requests.load(Ordering::Relaxed)
         ),
         (ACCOUNT, 4)
     );
 
-    let (url, asked) = start_flaky_github(usize::MAX, identity).await;
-    let error = reader_for_job(&team, url, job.1)
+    let (url, requests) = start_flaky_github(usize::MAX, identity).await;
+    let error = reader_for_job(&env, url, job.1)
         .await
         .caller_identity()
         .await
         .unwrap_err();
-    // It may come at the next try, unlike credentials that are refused.
+    // Another attempt may succeed, unlike with rejected credentials.
     assert_eq!(error.kind, ErrorKind::Ambiguous, "{error}");
     assert!(
         error
@@ -183,20 +186,21 @@ async fn identity_token_request_is_retried() {
             .contains("ask GitHub for the job's identity: 503"),
         "{error}"
     );
-    let asked = asked.load(Ordering::Relaxed);
-    assert!((5..50).contains(&asked), "{asked}");
+    let requests = requests.load(Ordering::Relaxed);
+    assert!((5..50).contains(&requests), "{requests}");
 }
 
-/// By the local clock this session has run out as soon as it is given, so every request needs another.
+/// By the local clock the session is expired as soon as it is issued, so every request needs a new
+/// one.
 #[tokio::test]
 async fn expired_session_is_renewed() {
-    let team = TestEnv::with_scripted_clock(MANIFEST).await;
-    create_role_for_github(&team).await;
-    let job = start_github_job(&team, TRUSTED_SUBJECT).await;
-    let (url, asked) = start_flaky_github(0, fetch_identity_token(&job).await).await;
-    let reader = reader_for_job(&team, url, job.1).await;
+    let env = TestEnv::with_scripted_clock(MANIFEST).await;
+    create_role_for_github(&env).await;
+    let job = start_github_job(&env, TRUSTED_SUBJECT).await;
+    let (url, requests) = start_flaky_github(0, fetch_identity_token(&job).await).await;
+    let reader = reader_for_job(&env, url, job.1).await;
     for n in 1..=3 {
         reader.caller_identity().await.unwrap();
-        assert_eq!(asked.load(Ordering::Relaxed), n);
+        assert_eq!(requests.load(Ordering::Relaxed), n);
     }
 }

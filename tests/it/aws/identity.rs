@@ -1,4 +1,4 @@
-//! What the role of an app lets its machines do, and nobody else.
+//! What an app's role permits its machines, and nobody else.
 
 use aws_sdk_s3::config::Credentials;
 use serde_json::json;
@@ -6,9 +6,10 @@ use serde_json::json;
 use super::{BUCKET, MANIFEST, SdkClients, error_code, oidc_token};
 use crate::support::TestEnv;
 
-/// The session of a machine of an app, as AWS's SDKs make it from what Fly's init leaves there.
-async fn assume_role_of_app(team: &TestEnv, app: &str) -> Result<SdkClients, String> {
-    let config = team
+/// The session of a machine of an app, created as the AWS SDKs create it from the environment of
+/// the machine.
+async fn assume_role_of_app(env: &TestEnv, app: &str) -> Result<SdkClients, String> {
+    let config = env
         .world()
         .await
         .fly_machine
@@ -19,21 +20,21 @@ async fn assume_role_of_app(team: &TestEnv, app: &str) -> Result<SdkClients, Str
         .workload
         .config
         .clone();
-    let clients = SdkClients::administrator(team);
-    let asked = clients
+    let clients = SdkClients::administrator(env);
+    let request = clients
         .sts
         .assume_role_with_web_identity()
         .role_arn(&config.env["AWS_ROLE_ARN"]);
-    let answer = asked
+    let response = request
         .role_session_name("web")
-        .web_identity_token(oidc_token(team, app).await)
+        .web_identity_token(oidc_token(env, app).await)
         .send()
         .await;
-    let answer = match answer {
-        Ok(answer) => answer,
+    let response = match response {
+        Ok(response) => response,
         error => return Err(error_code(error)),
     };
-    let given = answer.credentials().unwrap();
+    let given = response.credentials().unwrap();
     let session = Some(given.session_token().to_owned());
     let credentials = Credentials::new(
         given.access_key_id(),
@@ -42,14 +43,14 @@ async fn assume_role_of_app(team: &TestEnv, app: &str) -> Result<SdkClients, Str
         None,
         "session",
     );
-    Ok(SdkClients::with_credentials(team, &credentials))
+    Ok(SdkClients::with_credentials(env, &credentials))
 }
 
 #[tokio::test]
 async fn role_grants_only_its_prefix() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let SdkClients { s3, iam, .. } = assume_role_of_app(&team, "web").await.unwrap();
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let SdkClients { s3, iam, .. } = assume_role_of_app(&env, "web").await.unwrap();
     let put = |bucket: &str, key: &str| {
         s3.put_object()
             .bucket(bucket)
@@ -78,19 +79,20 @@ async fn role_grants_only_its_prefix() {
         .await
         .unwrap();
 
-    // What lists asks first where the bucket is, as Litestream does.
-    let place = s3
+    // A client that lists objects first asks for the bucket's region, as Litestream does.
+    let location = s3
         .get_bucket_location()
         .bucket(BUCKET)
         .send()
         .await
         .unwrap();
     assert_eq!(
-        place.location_constraint().unwrap().as_str(),
+        location.location_constraint().unwrap().as_str(),
         "eu-central-1"
     );
 
-    // The right to list is bound to a prefix, and a read has none: S3 does not say what is missing. Who restores must list.
+    // The permission to list depends on a prefix, which a read does not have, so S3 does not reveal
+    // that the object is missing: 403, not 404. A restore must list instead.
     assert_eq!(error_code(get("db/2").await), "AccessDenied");
     let head = s3
         .head_object()
@@ -118,15 +120,15 @@ async fn role_grants_only_its_prefix() {
     );
     assert_eq!(error_code(s3.list_buckets().send().await), "AccessDenied");
     assert_eq!(error_code(iam.list_roles().send().await), "AccessDenied");
-    let admin = SdkClients::administrator(&team).s3;
-    let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
-        .location_constraint(place)
+    let admin = SdkClients::administrator(&env).s3;
+    let location = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
+    let location = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(location)
         .build();
     admin
         .create_bucket()
         .bucket("elsewhere-1")
-        .create_bucket_configuration(place)
+        .create_bucket_configuration(location)
         .send()
         .await
         .unwrap();
@@ -135,35 +137,35 @@ async fn role_grants_only_its_prefix() {
 
 #[tokio::test]
 async fn token_of_another_app_is_rejected() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
     assert_eq!(
-        assume_role_of_app(&team, "web-other").await.err().unwrap(),
+        assume_role_of_app(&env, "web-other").await.err().unwrap(),
         "AccessDenied"
     );
-    assert!(assume_role_of_app(&team, "web").await.is_ok());
-    // Ten minutes later a token is worth nothing.
-    let old = oidc_token(&team, "web").await;
-    team.sandbox
+    assert!(assume_role_of_app(&env, "web").await.is_ok());
+    // A token is valid for ten minutes.
+    let old = oidc_token(&env, "web").await;
+    env.sandbox
         .advance_clock(std::time::Duration::from_secs(601))
         .unwrap();
-    let role = team.desired().aws_role["backup"].arn();
-    let clients = SdkClients::administrator(&team);
-    let asked = clients
+    let role = env.desired().aws_role["backup"].arn();
+    let clients = SdkClients::administrator(&env);
+    let request = clients
         .sts
         .assume_role_with_web_identity()
         .role_arn(role)
         .role_session_name("web");
     assert_eq!(
-        error_code(asked.web_identity_token(old).send().await),
+        error_code(request.web_identity_token(old).send().await),
         "ExpiredTokenException"
     );
 }
 
 #[tokio::test]
 async fn machine_gets_aws_env_and_depends_on_role() {
-    let team = TestEnv::new(MANIFEST).await;
-    let plan = team.plan().await;
+    let env = TestEnv::new(MANIFEST).await;
+    let plan = env.plan().await;
     let machine = "fly.machine/web/app/fra/0".to_owned();
     let before: Vec<String> = plan
         .edges_touching(&trimtab::model::Address::parse(&machine).unwrap())
@@ -172,9 +174,9 @@ async fn machine_gets_aws_env_and_depends_on_role() {
         .filter(|before| before.starts_with("aws."))
         .collect();
     assert_eq!(before, ["aws.role/backup", "aws.bucket/backups"]);
-    team.apply().await;
-    let world = team.world().await;
-    let env = |app: &str| {
+    env.apply().await;
+    let world = env.world().await;
+    let machine_env = |app: &str| {
         let mut machines = world.fly_machine.iter();
         machines
             .find(|(name, _)| name.root().as_str() == app)
@@ -185,32 +187,31 @@ async fn machine_gets_aws_env_and_depends_on_role() {
             .env
             .clone()
     };
-    assert_eq!(env("web")["AWS_REGION"], "eu-central-1");
+    assert_eq!(machine_env("web")["AWS_REGION"], "eu-central-1");
     assert_eq!(
-        env("web")["AWS_ROLE_ARN"],
+        machine_env("web")["AWS_ROLE_ARN"],
         "arn:aws:iam::123456789012:role/trimtab/harbor/test/harbor-test-backup"
     );
-    assert!(!env("web-other").contains_key("AWS_ROLE_ARN"));
+    assert!(!machine_env("web-other").contains_key("AWS_ROLE_ARN"));
 }
 
 #[tokio::test]
 async fn secrets_overriding_the_role_are_reported() {
-    let team = TestEnv::new(MANIFEST).await;
-    team.apply().await;
-    let app = team.desired().fly_app["web"].name.clone();
-    let other = team.desired().fly_app["web-other"].name.clone();
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let app = env.desired().fly_app["web"].name.clone();
+    let other = env.desired().fly_app["web-other"].name.clone();
     let path = |app: &str| format!("/v1/apps/{app}/secrets");
-    // What `fly storage create` sets.
+    // The secrets that `fly storage create` sets.
     let tigris = json!({ "values": {
         "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": "auto",
         "AWS_ENDPOINT_URL_S3": "https://fly.storage.tigris.dev", "BUCKET_NAME": "z",
     } });
-    team.send_manual_request("POST", &path(&app), tigris.clone())
+    env.send_manual_request("POST", &path(&app), tigris.clone())
         .await;
-    // An app without an identity has nothing to hide.
-    team.send_manual_request("POST", &path(&other), tigris)
-        .await;
-    let warnings = team.plan().await.findings.warnings;
+    // An app without an identity has nothing to override.
+    env.send_manual_request("POST", &path(&other), tigris).await;
+    let warnings = env.plan().await.findings.warnings;
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
@@ -224,57 +225,56 @@ async fn secrets_overriding_the_role_are_reported() {
              those of another store, such as Tigris, to its client under other names"
         )
     );
-    // Following the advice is the end of it.
+    // Following the advice removes the warning.
     for name in [
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_ENDPOINT_URL_S3",
         "AWS_REGION",
     ] {
-        team.send_manual_request("DELETE", &format!("{}/{name}", path(&app)), json!(null))
+        env.send_manual_request("DELETE", &format!("{}/{name}", path(&app)), json!(null))
             .await;
     }
-    assert_eq!(team.plan().await.findings.warnings, Vec::<String>::new());
+    assert_eq!(env.plan().await.findings.warnings, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn manifest_settings_overriding_the_role_are_reported() {
-    let team = TestEnv::new(MANIFEST).await;
+    let env = TestEnv::new(MANIFEST).await;
     let own = MANIFEST.replace(
         "image = \"web:1\"\n",
         "image = \"web:1\"\nsecrets.AWS_ACCESS_KEY_ID = { env = \"SECRET_KEY\" }\nenv.AWS_DEFAULT_REGION = \"eu-central-1\"\n\
          env.AWS_PROFILE = \"x\"\nenv.AWS_ENDPOINT_URL = \"https://s3.eu-central-1.amazonaws.com\"\n\
          cron.night = { schedule = \"daily\", env = { AWS_REGION = \"auto\" } }\n",
     );
-    team.write_manifest(&own);
-    let warnings = team.desired().meta.warnings;
-    let told: Vec<&str> = warnings
+    env.write_manifest(&own);
+    let warnings = env.desired().meta.warnings;
+    let reported: Vec<&str> = warnings
         .iter()
         .filter_map(|line| line.split_once("test.toml:")?.1.split_once(';'))
         .map(|one| one.0)
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "22: `AWS_PROFILE` hides the identity `backup`",
             "24: `AWS_REGION` hides the identity `backup`",
             "20: `AWS_ACCESS_KEY_ID` hides the identity `backup`",
         ]
     );
-    team.write_manifest(&own.replace(
+    env.write_manifest(&own.replace(
         "[identities.backup]\n",
         "[identities.backup]\nenv = false\n",
     ));
-    assert_eq!(team.desired().meta.warnings, Vec::<String>::new());
+    assert_eq!(env.desired().meta.warnings, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn personal_organization_uses_raw_slug() {
-    let team =
-        TestEnv::new(&MANIFEST.replace("fly.org = \"acme\"", "fly.org = \"personal\"")).await;
-    team.apply().await;
-    assert!(assume_role_of_app(&team, "web").await.is_ok());
-    let providers = SdkClients::administrator(&team)
+    let env = TestEnv::new(&MANIFEST.replace("fly.org = \"acme\"", "fly.org = \"personal\"")).await;
+    env.apply().await;
+    assert!(assume_role_of_app(&env, "web").await.is_ok());
+    let providers = SdkClients::administrator(&env)
         .iam
         .list_open_id_connect_providers()
         .send()
@@ -298,9 +298,9 @@ async fn role_grants_only_its_bucket_kms_key() {
         "alias/vault",
     ] {
         let encrypted = format!("[buckets.backups]\nencryption = {{ kms = \"{key}\" }}\n");
-        let team = TestEnv::new(&MANIFEST.replace("[buckets.backups]\n", &encrypted)).await;
-        team.apply().await;
-        let SdkClients { s3, .. } = assume_role_of_app(&team, "web").await.unwrap();
+        let env = TestEnv::new(&MANIFEST.replace("[buckets.backups]\n", &encrypted)).await;
+        env.apply().await;
+        let SdkClients { s3, .. } = assume_role_of_app(&env, "web").await.unwrap();
         let put = || {
             s3.put_object()
                 .bucket(BUCKET)
@@ -320,7 +320,7 @@ async fn role_grants_only_its_bucket_kms_key() {
             .send()
             .await
             .unwrap();
-        let begun = s3
+        let upload = s3
             .create_multipart_upload()
             .bucket(BUCKET)
             .key("db/2")
@@ -331,7 +331,7 @@ async fn role_grants_only_its_bucket_kms_key() {
             .upload_part()
             .bucket(BUCKET)
             .key("db/2")
-            .upload_id(begun.upload_id().unwrap());
+            .upload_id(upload.upload_id().unwrap());
         part.part_number(1)
             .body(b"x".to_vec().into())
             .send()

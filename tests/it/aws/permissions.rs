@@ -1,4 +1,4 @@
-//! What `trimtab permissions` prints is enough, and no more than that.
+//! The policies that `trimtab permissions` prints are sufficient and minimal.
 
 use std::process::{Command, Stdio};
 
@@ -15,51 +15,52 @@ use trimtab::{
 use super::{ACCOUNT, BUCKET, MANIFEST, REGION, SdkClients, error_code, post_admin, stderr};
 use crate::support::{TestEnv, default_inputs};
 
-/// What it is without machines: those of a real Fly take their time.
+/// The manifest without machines, which would take their time at real speed.
 fn manifest_without_machines() -> String {
     MANIFEST.replace("count = { fra = 1 }", "count = 0")
 }
 
-/// The program as a user runs it, told where Fly and AWS are and given keys that may do what a policy says. Time goes as it
-/// does for the program, so that its hold on the lock does not run out.
+/// Runs the program as a user does: with the endpoints of Fly and AWS in variables, and AWS keys
+/// that have one policy. The sandbox runs at real speed, so that the program's lock does not
+/// expire.
 struct LimitedRun<'a> {
-    team: &'a TestEnv,
+    env: &'a TestEnv,
     keys: Value,
 }
 
 impl<'a> LimitedRun<'a> {
-    async fn with_policy(team: &'a TestEnv, policy: &PolicyDocument) -> Self {
+    async fn with_policy(env: &'a TestEnv, policy: &PolicyDocument) -> Self {
         let keys = post_admin(
-            team,
+            env,
             "aws/keys",
             json!({ "account": ACCOUNT, "policy": policy }),
         )
         .await;
         Self {
-            team,
+            env,
             keys: serde_json::from_str(&keys).unwrap(),
         }
     }
 
-    /// Exactly what `trimtab permissions` prints for a purpose.
-    async fn for_purpose(team: &'a TestEnv, purpose: &str) -> Self {
+    /// With exactly the policy that `trimtab permissions` prints for a purpose.
+    async fn for_purpose(env: &'a TestEnv, purpose: &str) -> Self {
         let printed = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(["permissions", "test", "--for", purpose, "--environments"])
-            .arg(team.dir.path())
+            .arg(env.dir.path())
             .env_clear()
             .output()
             .unwrap();
         assert!(printed.status.success(), "{}", stderr(&printed));
         Self::with_policy(
-            team,
+            env,
             &PolicyDocument::parse(&String::from_utf8(printed.stdout).unwrap()).unwrap(),
         )
         .await
     }
 
-    /// Runs it to its end: its exit code, and what it said.
+    /// Runs the program; returns its exit code and its output.
     async fn run(&self, args: &[&str]) -> (Option<i32>, String) {
-        let (sandbox, dir) = (&self.team.sandbox, self.team.dir.path());
+        let (sandbox, dir) = (&self.env.sandbox, self.env.dir.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
         command
             .args(args)
@@ -125,7 +126,7 @@ async fn printed_policy_is_sufficient_and_minimal() {
     assert_policies_suffice(&manifest_without_machines()).await;
 }
 
-/// Whatever is written to such a bucket is written with the key, the lock as well.
+/// Everything in such a bucket is encrypted with the key, including the lock.
 #[tokio::test(flavor = "multi_thread")]
 async fn printed_policy_covers_customer_kms_key() {
     for key in [
@@ -140,13 +141,13 @@ async fn printed_policy_covers_customer_kms_key() {
     }
 }
 
-/// Plans, applies and destroys, each with exactly what is printed for it.
+/// Plans, applies and destroys, each with exactly the printed policy.
 async fn assert_policies_suffice(manifest: &str) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
-    let team = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
-    let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
-    let plans = LimitedRun::for_purpose(&team, "plan").await;
+    let env = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(&env);
+    let plans = LimitedRun::for_purpose(&env, "plan").await;
     assert!(
         plans
             .assert_succeeds(&["plan", "test"])
@@ -155,9 +156,9 @@ async fn assert_policies_suffice(manifest: &str) {
     );
     plans.assert_denied(&APPLY).await;
 
-    let applies = LimitedRun::for_purpose(&team, "apply").await;
+    let applies = LimitedRun::for_purpose(&env, "apply").await;
     applies.assert_succeeds(&APPLY).await;
-    // The lock was taken under them, and given back.
+    // The lock was acquired and released under this policy.
     let lock = s3
         .get_object()
         .bucket(BUCKET)
@@ -173,7 +174,7 @@ async fn assert_policies_suffice(manifest: &str) {
         .await;
     applies.assert_denied(&DESTROY).await;
 
-    LimitedRun::for_purpose(&team, "destroy")
+    LimitedRun::for_purpose(&env, "destroy")
         .await
         .assert_succeeds(&DESTROY)
         .await;
@@ -187,8 +188,8 @@ async fn assert_policies_suffice(manifest: &str) {
 async fn apply_without_lock_permission_is_denied() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), manifest_without_machines()).unwrap();
-    let team = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
-    let printed = build_policy(&team.desired(), Purpose::Apply).unwrap();
+    let env = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
+    let printed = build_policy(&env.desired(), Purpose::Apply).unwrap();
     let others = printed
         .statements()
         .filter(|one| !one.sid().is_some_and(|sid| sid.starts_with("Lock")));
@@ -199,12 +200,12 @@ async fn apply_without_lock_permission_is_denied() {
     let without =
         PolicyDocument::from_json(&json!({ "Version": "2012-10-17", "Statement": others }))
             .unwrap();
-    let said = LimitedRun::with_policy(&team, &without)
+    let output = LimitedRun::with_policy(&env, &without)
         .await
         .assert_denied(&APPLY)
         .await;
-    assert!(said.contains("lock"), "{said}");
-    let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
+    assert!(output.contains("lock"), "{output}");
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(&env);
     assert_eq!(
         s3.list_buckets().send().await.unwrap().buckets().len(),
         1,
@@ -218,17 +219,17 @@ async fn apply_without_lock_permission_is_denied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn destroy_policy_cannot_change_another_environment() {
-    let team = TestEnv::new(MANIFEST).await;
-    let SdkClients { s3, .. } = SdkClients::administrator(&team);
-    // A bucket of the environment `test-eu`, whose name begins as those of `test` do.
+    let env = TestEnv::new(MANIFEST).await;
+    let SdkClients { s3, .. } = SdkClients::administrator(&env);
+    // A bucket of the environment `test-eu`, whose names have those of `test` as a prefix.
     let other = "harbor-test-eu-backups-123456789012";
-    let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
-        .location_constraint(place)
+    let location = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
+    let location = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(location)
         .build();
     s3.create_bucket()
         .bucket(other)
-        .create_bucket_configuration(place)
+        .create_bucket_configuration(location)
         .send()
         .await
         .unwrap();
@@ -240,8 +241,8 @@ async fn destroy_policy_cannot_change_another_environment() {
         .send()
         .await
         .unwrap();
-    let printed = build_policy(&team.desired(), Purpose::Destroy).unwrap();
-    let keys = LimitedRun::with_policy(&team, &printed).await.keys;
+    let printed = build_policy(&env.desired(), Purpose::Destroy).unwrap();
+    let keys = LimitedRun::with_policy(&env, &printed).await.keys;
     let text = |name: &str| keys[name].as_str().unwrap().to_owned();
     let credentials = Credentials::new(
         text("access_key_id"),
@@ -250,7 +251,7 @@ async fn destroy_policy_cannot_change_another_environment() {
         None,
         "test",
     );
-    let limited = SdkClients::with_credentials(&team, &credentials).s3;
+    let limited = SdkClients::with_credentials(&env, &credentials).s3;
     assert_eq!(
         error_code(limited.delete_object().bucket(other).key(lock).send().await),
         "AccessDenied"
@@ -281,7 +282,7 @@ async fn destroy_policy_cannot_change_another_environment() {
         error_code(limited.delete_bucket_lifecycle().bucket(other).send().await),
         "AccessDenied"
     );
-    // It can be looked at, since only its tags say whose it is.
+    // Reading is allowed: only the tags tell which environment owns the bucket.
     assert_eq!(
         error_code(limited.get_bucket_tagging().bucket(other).send().await),
         "NoSuchTagSet"
@@ -290,18 +291,18 @@ async fn destroy_policy_cannot_change_another_environment() {
 
 #[tokio::test]
 async fn wrong_account_is_rejected_before_planning() {
-    let team = TestEnv::new(MANIFEST).await;
-    let other = team.sandbox.aws_keys("210987654321").unwrap();
+    let env = TestEnv::new(MANIFEST).await;
+    let other = env.sandbox.aws_keys("210987654321").unwrap();
     let keys = aws::StaticCredentials {
         access_key_id: other.id,
         secret_access_key: Secret::new(other.secret),
         session_token: None,
     };
     let settings =
-        aws::AwsSettings::for_sandbox(ACCOUNT, REGION, team.sandbox.aws_url(), keys, 200.0);
-    let fly = team.readers(None).await.fly;
+        aws::AwsSettings::for_sandbox(ACCOUNT, REGION, env.sandbox.aws_url(), keys, 200.0);
+    let fly = env.readers(None).await.fly;
     let aws = Some(aws::AwsReader::new(settings, &fly).await.unwrap());
-    let error = observe(&CloudReaders { fly, aws }, &team.desired())
+    let error = observe(&CloudReaders { fly, aws }, &env.desired())
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::PermissionDenied);

@@ -1,5 +1,5 @@
-//! One user's production on a sandbox, and the program itself as the user runs it: in a process of its own, that can be
-//! looked at, interrupted and killed.
+//! One user's production environment in a sandbox, and the program as the user runs it: in its own
+//! process, which can be observed, interrupted and killed.
 
 use std::{
     fs,
@@ -15,27 +15,27 @@ use trimtab::{
 };
 use trimtab_sandbox::{self as sandbox, RequestRecord, RunningSandbox, SandboxOptions};
 
-/// Slower than other tests: what is sent within Fly's limits shall arrive within them on a busy machine as well.
+/// Slower than in other tests, so that requests within Fly's rate limits also arrive within them on
+/// a busy machine.
 const SPEED: f64 = 10.0;
-/// Longer than any lease lasts.
 const LONGER_THAN_LEASE: Duration = Duration::from_secs(61);
-/// The process group of release commands, as flyctl calls it.
+/// The process group of release commands; flyctl uses the same name.
 pub(super) const RELEASE_COMMAND_GROUP: &str = "fly_app_release_command";
 
-/// One of the users, and what the tests have to know of the manifest.
+/// A user's manifest, and what the tests must know about it.
 pub(super) struct UserManifest {
-    /// The folder of the manifests.
+    /// The folder in `tests/manifests`.
     pub(super) folder: &'static str,
-    /// What the manifest calls the app.
+    /// The app's key in the manifest.
     pub(super) app: &'static str,
-    /// What Fly calls it.
+    /// The app's name on Fly.
     pub(super) fly_name: &'static str,
-    /// Variables with the values of secrets.
+    /// The variables that hold secret values.
     pub(super) secrets: &'static [&'static str],
-    /// How many machines serve, and how many of them may be unavailable at once.
+    /// The number of service machines, and how many of them may be unavailable at once.
     pub(super) machine_count: usize,
     pub(super) max_unavailable: usize,
-    /// How many machines run by schedule.
+    /// The number of scheduled machines.
     pub(super) cron_count: usize,
     /// Whether the services have checks.
     pub(super) has_checks: bool,
@@ -48,7 +48,6 @@ pub(super) struct Production {
     reader: FlyReader,
 }
 
-/// How a run ended.
 #[derive(Debug)]
 pub(super) struct ApplyOutput {
     pub(super) code: Option<i32>,
@@ -58,10 +57,10 @@ pub(super) struct ApplyOutput {
 }
 
 impl ApplyOutput {
-    /// Demands an exit code, and that the run said all of this at its end.
-    pub(super) fn assert_exit(&self, code: i32, said: &[&str]) {
+    /// Asserts the exit code, and that stdout contains these texts.
+    pub(super) fn assert_exit(&self, code: i32, expected: &[&str]) {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
-        for part in said {
+        for part in expected {
             assert!(
                 self.stdout.contains(part),
                 "{part:?} is missing:\n{}\n{}",
@@ -71,9 +70,9 @@ impl ApplyOutput {
         }
     }
 
-    /// What it wrote: method and path, without the leases and the lock that it took and gave back.
+    /// The writes of the run as method and path, without leases and the lock.
     pub(super) fn writes(&self) -> Vec<String> {
-        // IAM and STS are asked with POST, whatever it is about.
+        // IAM and STS use POST for reads too.
         let asks = |path: &str| {
             ["sts:", "iam:Get", "iam:List"]
                 .iter()
@@ -91,12 +90,11 @@ impl ApplyOutput {
     }
 }
 
-/// A run that is under way.
 pub(super) struct RunningApply<'s> {
     production: &'s Production,
     child: Child,
     requests_before: usize,
-    /// Which run it is, so that each writes to files of its own.
+    /// Files of its own, so that runs in parallel do not mix their output.
     stdout: tempfile::NamedTempFile,
     stderr: tempfile::NamedTempFile,
 }
@@ -125,8 +123,8 @@ impl Production {
         }
     }
 
-    /// Writes `guarded.toml`: the same production with this release command, checks, and all the time in the world, so
-    /// that a test can hold a step for as long as it likes.
+    /// Writes `guarded.toml`: production with this release command, checks, and no timeouts, so
+    /// that a test can hold a step as long as it needs.
     pub(super) fn write_guarded_manifest(&self, command: &str) {
         let UserManifest {
             app, has_checks, ..
@@ -141,7 +139,7 @@ impl Production {
         fs::write(self.dir.path().join("guarded.toml"), text).unwrap();
     }
 
-    /// Begins an apply of an environment with this tag of the app's image.
+    /// Starts an apply with this tag of the app's image.
     pub(super) fn start_apply(&self, environment: &str, tag: &str) -> RunningApply<'_> {
         let (out, err) = (
             tempfile::NamedTempFile::new().unwrap(),
@@ -182,27 +180,27 @@ impl Production {
         }
     }
 
-    /// Applies, and waits for the end.
+    /// Applies and waits for the end.
     pub(super) fn apply(&self, environment: &str, tag: &str) -> ApplyOutput {
         self.start_apply(environment, tag).wait()
     }
 
-    /// A request to the sandbox's administration.
+    /// Sends a request to the sandbox's admin API.
     async fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
         let request = reqwest::Client::new()
             .request(method.parse().unwrap(), url)
             .json(body);
-        let answer = request.send().await.unwrap();
+        let response = request.send().await.unwrap();
         assert!(
-            answer.status().is_success(),
+            response.status().is_success(),
             "{method} {path}: {}",
-            answer.status()
+            response.status()
         );
-        answer.json().await.unwrap()
+        response.json().await.unwrap()
     }
 
-    /// From now on, programs of this process group and image behave so.
+    /// Makes programs with this process group and image behave as described.
     pub(super) async fn add_rule(&self, group: &str, tag: &str, behave: Value) {
         let rule = json!({ "match": { "process_group": group, "image_contains": format!(":{tag}@") }, "behave": behave });
         self.admin("POST", "rules", &rule).await;
@@ -212,37 +210,35 @@ impl Production {
         self.admin("DELETE", "rules", &Value::Null).await;
     }
 
-    /// Everything that the app holds, as the sandbox stores it.
-    async fn stored_objects(&self, what: &str) -> Vec<Value> {
+    /// The app's objects of one type, as the sandbox stores them.
+    async fn stored_objects(&self, context: &str) -> Vec<Value> {
         let state = self.admin("GET", "state", &Value::Null).await;
-        let all = state["apps"][self.user.fly_name][what]
+        let all = state["apps"][self.user.fly_name][context]
             .as_object()
             .cloned()
             .unwrap_or_default();
         all.into_iter().map(|(_, value)| value).collect()
     }
 
-    async fn machines(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+    async fn machines(&self, matches: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.stored_objects("machines")
             .await
             .into_iter()
-            .filter(fits)
+            .filter(matches)
             .collect()
     }
 
-    /// The machines that serve.
     pub(super) async fn service_machines(&self) -> Vec<Value> {
         self.machines(|machine| is_present(machine) && process_group(machine) == "app")
             .await
     }
 
-    /// The machines that run by schedule.
     pub(super) async fn cron_machines(&self) -> Vec<Value> {
         self.machines(|machine| is_present(machine) && machine["config"]["schedule"].is_string())
             .await
     }
 
-    /// The machines of release commands of an image, with those that are gone.
+    /// The machines of this image's release commands, including destroyed ones.
     pub(super) async fn release_machines(&self, tag: &str) -> Vec<Value> {
         self.machines(|machine| {
             process_group(machine) == RELEASE_COMMAND_GROUP && runs_image(machine, tag)
@@ -250,12 +246,11 @@ impl Production {
         .await
     }
 
-    /// Lets the leases of a run that was killed run out.
+    /// Advances the clock until the leases of a killed run have expired.
     pub(super) fn expire_leases(&self) {
         self.sandbox.advance_clock(LONGER_THAN_LEASE).unwrap();
     }
 
-    /// The one command that runs.
     async fn running_release_machine(&self) -> Option<Value> {
         let runs = |machine: &Value| {
             process_group(machine) == RELEASE_COMMAND_GROUP && machine["state"] == "started"
@@ -263,7 +258,7 @@ impl Production {
         self.machines(runs).await.pop()
     }
 
-    /// Ends the command that runs, as if it had done its work.
+    /// Stops the running release command, as if it had finished its work.
     pub(super) async fn finish_release_command(&self) {
         let command = self.running_release_machine().await.unwrap();
         let id = command["id"].as_str().unwrap();
@@ -273,17 +268,17 @@ impl Production {
             self.user.fly_name
         );
         let token = self.sandbox.user_token().unwrap();
-        let answer = reqwest::Client::new()
+        let response = reqwest::Client::new()
             .post(url)
             .bearer_auth(token)
             .send()
             .await
             .unwrap();
-        assert!(answer.status().is_success(), "{}", answer.status());
+        assert!(response.status().is_success(), "{}", response.status());
     }
 
-    /// What must hold after every apply that was complete: all of it runs this image, nothing is left over, nobody holds
-    /// a lease, nothing was asked too often, and a second apply has nothing to do.
+    /// Must hold after every complete apply: all machines run this image, nothing is left over, no
+    /// lease is held, no request was rate limited, and a second apply changes nothing.
     pub(super) async fn assert_converged(&self, environment: &str, tag: &str) {
         let UserManifest {
             machine_count: fleet,
@@ -321,7 +316,7 @@ impl Production {
         self.assert_not_rate_limited();
     }
 
-    /// No lease is held; those of a run that was killed may be there, but are over.
+    /// No lease is held. Leases of a killed run may still be stored, but must have expired.
     pub(super) async fn assert_no_leases(&self, tag: &str) {
         let now = self.admin("GET", "clock", &Value::Null).await["now_ms"]
             .as_i64()
@@ -340,7 +335,7 @@ impl Production {
 }
 
 impl RunningApply<'_> {
-    /// What it sent so far.
+    /// The requests that the run has sent so far.
     fn requests(&self) -> Vec<RequestRecord> {
         self.production
             .sandbox
@@ -352,21 +347,21 @@ impl RunningApply<'_> {
         fs::read_to_string(file.path()).unwrap()
     }
 
-    /// Waits until something holds; a run that ends before is a failure.
-    async fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+    /// Waits until a condition holds; panics if the run ends before.
+    async fn wait_until(&mut self, context: &str, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
-            self.sleep_while_running(what).await;
+            self.sleep_while_running(context).await;
         }
     }
 
-    /// Rests for a moment, if it still runs.
-    async fn sleep_while_running(&mut self, what: &str) {
+    /// Sleeps for a moment; panics if the run has ended.
+    async fn sleep_while_running(&mut self, context: &str) {
         if let Some(status) = self.child.try_wait().unwrap() {
             let (out, err) = (
                 Self::read_output(&self.stdout),
                 Self::read_output(&self.stderr),
             );
-            panic!("it ended ({status}) before: {what}\n{out}\n{err}");
+            panic!("it ended ({status}) before: {context}\n{out}\n{err}");
         }
         self.production
             .reader
@@ -374,40 +369,39 @@ impl RunningApply<'_> {
             .await;
     }
 
-    /// Waits until its release command runs.
     pub(super) async fn wait_for_release_command(&mut self) {
         while self.production.running_release_machine().await.is_none() {
             self.sleep_while_running("the release command runs").await;
         }
     }
 
-    /// Waits until it was told that another holds a lease that it needs, unless that has just run out.
+    /// Waits for a conflict about a lease, or for the lease itself if it has just expired.
     pub(super) async fn wait_for_lease_conflict(&mut self) {
-        let fits = |request: &RequestRecord| {
+        let matches = |request: &RequestRecord| {
             request.path.ends_with("/lease") && matches!(request.status, 201 | 409)
         };
         self.wait_until("a lease is asked for", |run| {
-            run.requests().iter().any(fits)
+            run.requests().iter().any(matches)
         })
         .await;
     }
 
-    /// Waits until a request was answered: its method, and how its path begins after the app's name.
+    /// Waits for a successful request with this method, and this path after the app's name.
     pub(super) async fn wait_for_request(&mut self, method: &str, path: &str) {
         let path = format!("/v1/apps/{}{path}", self.production.user.fly_name);
-        let fits = |request: &RequestRecord| {
+        let matches = |request: &RequestRecord| {
             request.method == method
                 && request.path.starts_with(&path)
                 && !request.path.ends_with("/lease")
                 && request.status == 200
         };
         self.wait_until(&format!("{method} {path}"), |run| {
-            run.requests().iter().any(fits)
+            run.requests().iter().any(matches)
         })
         .await;
     }
 
-    /// Interrupts it as ctrl-C does, and waits until it has heard.
+    /// Sends SIGINT, as ctrl-C does, and waits until the program has noticed.
     pub(super) async fn interrupt(&mut self) {
         let kill = format!("kill -INT {}", self.child.id());
         assert!(
@@ -423,13 +417,12 @@ impl RunningApply<'_> {
         .await;
     }
 
-    /// Kills it, and leaves it no time for anything.
+    /// Kills it without time to clean up.
     pub(super) fn kill(mut self) {
         self.child.kill().unwrap();
         assert_eq!(self.child.wait().unwrap().code(), None, "it was killed");
     }
 
-    /// Waits for its end.
     pub(super) fn wait(mut self) -> ApplyOutput {
         let code = self.child.wait().unwrap().code();
         ApplyOutput {
@@ -442,7 +435,8 @@ impl RunningApply<'_> {
 }
 
 impl Drop for RunningApply<'_> {
-    /// A test that fails leaves no process behind. One that has ended cannot be killed, and need not be.
+    /// A failing test leaves no process behind. Killing a process that has ended fails, which is
+    /// fine.
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
@@ -467,7 +461,7 @@ pub(super) fn runs_image(machine: &Value, tag: &str) -> bool {
         .contains(&format!(":{tag}@"))
 }
 
-/// Id and version: what changes with every update, and with nothing else.
+/// The ids and versions of machines. A version changes with every update, and with nothing else.
 pub(super) fn versions(machines: &[Value]) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     machines

@@ -1,4 +1,5 @@
-//! Addresses that a token must not be sent to are refused before a connection is made, wherever they come from.
+//! Endpoints that must never receive a token are rejected before a connection is made, wherever
+//! they are configured.
 
 use std::process::{Command, Output};
 
@@ -21,7 +22,6 @@ const INSECURE_URLS: [&str; 9] = [
     "nonsense",
 ];
 
-/// Settings whose addresses are all at a place that may be asked.
 fn secure_settings() -> ClientConfig {
     ClientConfig::for_sandbox("http://127.0.0.1:9".to_owned(), Secret::new(TOKEN), 1.0)
 }
@@ -44,10 +44,11 @@ fn fly_client_rejects_insecure_url() {
                 ..secure_settings()
             },
         ] {
-            let said = FlyReader::new(&settings).unwrap_err().to_string();
+            let stderr = FlyReader::new(&settings).unwrap_err().to_string();
             assert!(
-                said.starts_with("set up the client of the Fly API: ") && !said.contains("hunter2"),
-                "{said}"
+                stderr.starts_with("set up the client of the Fly API: ")
+                    && !stderr.contains("hunter2"),
+                "{stderr}"
             );
         }
         let error = RegistryClient::new(&ClientConfig {
@@ -125,7 +126,7 @@ async fn aws_client_rejects_insecure_url() {
     }
 }
 
-/// Runs the program in a folder with one environment, and with nothing else in its environment.
+/// Runs the program in a folder with one environment, and with no other variables than these.
 pub(crate) fn run_trimtab(manifest: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("environments")).unwrap();
@@ -143,8 +144,8 @@ pub(crate) const MANIFEST: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n[apps
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoint_variables_reject_insecure_url() {
-    let odd = RawServer::new(RawResponse::with_body("404 x", "", "")).await;
-    let url = odd.url();
+    let server = RawServer::new(RawResponse::with_body("404 x", "", "")).await;
+    let url = server.url();
     let fly = [
         "FLY_FLAPS_BASE_URL",
         "FLY_API_BASE_URL",
@@ -178,16 +179,16 @@ async fn endpoint_variables_reject_insecure_url() {
             MANIFEST
         };
         let out = run_trimtab(manifest, &["plan", "x"], &variables);
-        let said = String::from_utf8(out.stderr).unwrap();
-        assert_eq!(out.status.code(), Some(1), "{name}: {said}");
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{name}: {stderr}");
         assert!(
-            said.contains("http://localhost.evil.example/ is plain HTTP to another machine"),
-            "{name}: {said}"
+            stderr.contains("http://localhost.evil.example/ is plain HTTP to another machine"),
+            "{name}: {stderr}"
         );
-        assert!(!said.contains(TOKEN), "{said}");
+        assert!(!stderr.contains(TOKEN), "{stderr}");
     }
     assert_eq!(
-        odd.requests(),
+        server.requests(),
         Vec::<String>::new(),
         "nothing was sent anywhere"
     );

@@ -1,5 +1,6 @@
-//! Too much of everything: long, many, deep and circular. Each ends with an error that says so or with a result, on a
-//! small stack. That time does not grow with the square is held where it once did, by sizes that would take minutes.
+//! Input that is very long, numerous, deep or circular. Each ends with an error or a result, on a
+//! small stack. Where time once grew with the square of the size, the sizes here would take minutes
+//! again.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -19,12 +20,13 @@ use crate::{
     manifest::support::{ManifestDir, unchecked_inputs},
 };
 
-/// What recursion may use. The main thread has four times as much, and a library's user may have given this.
+/// The stack for recursion. The main thread has four times as much, but a user of the library may
+/// run it on a thread of this size.
 const STACK_SIZE: usize = 2 << 20;
 const BASE: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n";
 const APP: &str = "[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
 
-/// Runs it on a small stack: what recurses too deep would end the whole process.
+/// Runs a closure on a small stack: recursion that is too deep would abort the whole process.
 fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
@@ -46,17 +48,18 @@ fn load_files(files: &[(&str, &str)]) -> Result<LoadedEnvironment, ManifestError
     on_small_stack(|| folder.load(&unchecked_inputs()))
 }
 
-/// What is wrong with a manifest: short, whatever its size, and harmless.
+/// The rendered errors of a manifest. They must be short, whatever the manifest's size, and have no
+/// control characters.
 fn load_error(text: &str) -> String {
-    let problems = load_files(&[("x.toml", text)]).unwrap_err();
-    let said = on_small_stack(|| problems.render(false, 100));
-    entries::assert_no_control_characters(&said);
+    let diagnostics = load_files(&[("x.toml", text)]).unwrap_err();
+    let rendered = on_small_stack(|| diagnostics.render(false, 100));
+    entries::assert_no_control_characters(&rendered);
     assert!(
-        said.starts_with("error: ") && said.len() < 200_000,
+        rendered.starts_with("error: ") && rendered.len() < 200_000,
         "{} bytes",
-        said.len()
+        rendered.len()
     );
-    said
+    rendered
 }
 
 fn lines(number: usize, line: impl Fn(usize) -> String) -> String {
@@ -70,23 +73,27 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn repeated_token_gets_an_answer() {
-    // The brackets in full size: they are the ones that nest.
+    // Brackets at full size, because they nest.
     for (sign, size) in [("[", MIB), ("{", MIB), ("a = [", MIB), ("[[", MIB)]
         .into_iter()
         .chain(TOKENS.map(|sign| (sign, MIB / 8)))
     {
         for around in ["", "[apps.web.env]\nA = ", "a = \"\"\"\n"] {
             let text = format!("{BASE}{APP}{around}{}", sign.repeat(size / sign.len()));
-            if let Err(problems) = load_files(&[("x.toml", &text)]) {
-                let said = on_small_stack(|| problems.render(false, 100));
-                entries::assert_no_control_characters(&said);
-                assert!(said.len() < 200_000, "{sign:?}: {} bytes", said.len());
+            if let Err(diagnostics) = load_files(&[("x.toml", &text)]) {
+                let rendered = on_small_stack(|| diagnostics.render(false, 100));
+                entries::assert_no_control_characters(&rendered);
+                assert!(
+                    rendered.len() < 200_000,
+                    "{sign:?}: {} bytes",
+                    rendered.len()
+                );
             }
         }
     }
 }
 
-/// What means something to the reader of TOML, or to us.
+/// Tokens that mean something in TOML, or to us.
 const TOKENS: [&str; 15] = [
     "\"", "'", "=", "a.", "\\", "#[", "\u{0}", "\u{feff}", "\u{1b}", "\r", "\"\"\"", "-", "sk-.",
     "${", "a=1\n",
@@ -149,12 +156,12 @@ fn giant_string_is_not_echoed() {
             "\"a\":[".repeat(MIB / 5)
         ),
     ] {
-        let said = load_error(&text);
+        let rendered = load_error(&text);
         assert!(
-            said.len() < 20_000,
+            rendered.len() < 20_000,
             "{} bytes: {}…",
-            said.len(),
-            &said[..200]
+            rendered.len(),
+            &rendered[..200]
         );
     }
 }
@@ -201,15 +208,15 @@ fn large_manifests_load() {
             (at + 1).min(3_999)
         )
     });
-    let said = load_files(&[("x.toml", &format!("{BASE}{chain}"))])
+    let rendered = load_files(&[("x.toml", &format!("{BASE}{chain}"))])
         .unwrap_err()
         .to_string();
     assert!(
-        said.contains("goes in a circle: web3999 → web3999")
-            && said.matches("error: ").count() == 1,
-        "{said}"
+        rendered.contains("has a cycle: web3999 → web3999")
+            && rendered.matches("error: ").count() == 1,
+        "{rendered}"
     );
-    // Laid over one another, and over a fly.toml and a fly.json.
+    // Merged over one another, and over a fly.toml and a fly.json.
     let env = format!(
         "[apps.web.env]\n{}",
         lines(20_000, |at| format!("KEY_{at} = \"a\""))
@@ -246,8 +253,8 @@ fn diagnostics_are_capped() {
         format!("{BASE}{APP}{}", "= \n".repeat(6_000)),
         format!("{BASE}{APP}machine_config = [{}]\n", "1,".repeat(100_000)),
     ] {
-        let said = load_error(&text);
-        assert!(said.matches("error: ").count() <= 100);
+        let rendered = load_error(&text);
+        assert!(rendered.matches("error: ").count() <= 100);
     }
 }
 
@@ -258,10 +265,10 @@ fn expanded_references_are_bounded() {
         "{BASE}[vars]\nlong = \"{value}\"\n{APP}[apps.web.env]\nA = \"{}\"\n",
         "${var.long}".repeat(100_000)
     );
-    let said = load_error(&text);
+    let rendered = load_error(&text);
     assert!(
-        said.contains("what references stand for has more than 16777216 bytes"),
-        "{said}"
+        rendered.contains("references expand to more than 16777216 bytes"),
+        "{rendered}"
     );
 }
 
@@ -271,7 +278,7 @@ fn circular_extends_is_rejected() {
         .unwrap_err()
         .to_string();
     assert!(
-        itself.contains("`extends` goes in a circle: x.toml → x.toml"),
+        itself.contains("`extends` has a cycle: x.toml → x.toml"),
         "{itself}"
     );
     let circle = [
@@ -284,19 +291,20 @@ fn circular_extends_is_rejected() {
     for (name, text) in circle {
         std::fs::write(dir.path().join(name), text.replace("DIR", &own)).unwrap();
     }
-    // A link to itself has another name each time, until the system has had enough of links.
+    // Through a symlink to its own folder, a file has a new path each time, until the system
+    // refuses to follow more links.
     std::os::unix::fs::symlink(".", dir.path().join("here")).unwrap();
-    let said = load_dir(dir.path()).unwrap_err().to_string();
+    let rendered = load_dir(dir.path()).unwrap_err().to_string();
     assert!(
-        said.contains("goes in a circle: _a.toml → _b.toml → _a.toml")
-            || said.contains("more than 64 files"),
-        "{said}"
+        rendered.contains("has a cycle: _a.toml → _b.toml → _a.toml")
+            || rendered.contains("more than 64 files"),
+        "{rendered}"
     );
     std::fs::write(dir.path().join("x.toml"), "extends = \"here/x.toml\"\n").unwrap();
-    let said = load_dir(dir.path()).unwrap_err().to_string();
+    let rendered = load_dir(dir.path()).unwrap_err().to_string();
     assert!(
-        said.contains("cannot read") && said.len() < 20_000,
-        "{said}"
+        rendered.contains("cannot read") && rendered.len() < 20_000,
+        "{rendered}"
     );
 }
 
@@ -316,10 +324,10 @@ fn repeated_extends_is_bounded() {
         .unwrap();
     }
     std::fs::write(dir.path().join("_60.toml"), "").unwrap();
-    let said = load_dir(dir.path()).unwrap_err().to_string();
+    let rendered = load_dir(dir.path()).unwrap_err().to_string();
     assert!(
-        said.contains("`extends` leads to more than 64 files"),
-        "{said}"
+        rendered.contains("`extends` leads to more than 64 files"),
+        "{rendered}"
     );
 }
 
@@ -332,27 +340,28 @@ fn total_file_size_is_bounded() {
     let apps = lines(20, |at| {
         format!("[apps.web{at}]\nname = \"w{at}\"\nimage = \"web:1\"\nconfig = \"fly.toml\"")
     });
-    let said = load_files(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)])
+    let rendered = load_files(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)])
         .unwrap_err()
         .to_string();
     assert_eq!(
-        said.matches("the files of this environment have more than 33554432 bytes together")
+        rendered
+            .matches("the files of this environment have more than 33554432 bytes together")
             .count(),
         1,
-        "{said}"
+        "{rendered}"
     );
     let files = lines(60, |at| {
         format!("[[apps.web.files]]\nguest_path = \"/f{at}\"\nlocal_path = \"big.bin\"")
     });
-    let said = load_files(&[
+    let rendered = load_files(&[
         ("x.toml", &format!("{BASE}{APP}{files}")),
         ("big.bin", &"x".repeat(MIB)),
     ])
     .unwrap_err()
     .to_string();
     assert!(
-        said.contains("the local files have more than 33554432 bytes together"),
-        "{said}"
+        rendered.contains("the local files have more than 33554432 bytes together"),
+        "{rendered}"
     );
 }
 
@@ -377,7 +386,7 @@ fn other_parsers_handle_deep_and_long_input() {
             assert!(serde_json::from_str::<Vec<wire::MachineResponse>>(&text).is_err());
         });
     }
-    // As deep as the reader of JSON takes it, where anything may stand.
+    // Just below the recursion limit of the JSON parser, in a field of any shape.
     let config = |levels: usize| {
         format!(
             "{{\"machines\": [{{\"id\": \"m\", \"config\": {}1{}}}]}}",
@@ -388,12 +397,12 @@ fn other_parsers_handle_deep_and_long_input() {
     for levels in [60, 120, 122, 123, 124, 125, 126] {
         on_small_stack(|| entries::api_responses(config(levels).as_bytes()));
     }
-    // A quoted value over very many lines.
+    // A quoted value that spans very many lines.
     let dotenv = format!("A=\"{}\"", "line\n".repeat(200_000));
     assert!(on_small_stack(|| trimtab::manifest::syntax::dotenv::parse(&dotenv)).is_ok());
 }
 
-/// Machines in 18 regions are bounded by the manifest, so these are as many as one app may have, of many apps.
+/// The manifest limits an app to 1 000 machines in each region, so this many need several apps.
 #[test]
 fn hundred_thousand_machines_can_be_planned() {
     let regions: Vec<&str> = trimtab::model::KNOWN_REGIONS

@@ -1,5 +1,5 @@
-//! What a terminal, a page or a pipeline obeys, in every place where somebody else may write: it is shown as an escape, and
-//! breaks no line.
+//! Text from others that a terminal, a browser, Markdown or a CI runner would interpret is shown
+//! escaped, in every format, and does not break lines.
 
 use serde_json::{Map, Value, json};
 use trimtab::{
@@ -17,7 +17,7 @@ use crate::{
     manifest::support::{load_text, unchecked_inputs},
 };
 
-/// Each of these, and all at once.
+/// Each of these is used alone, and all of them together.
 const HOSTILE_TEXTS: [&str; 16] = [
     "\u{1b}[2J\u{1b}[31m",
     "\u{1b}]8;;http://evil.example\u{7}x\u{1b}]8;;\u{7}",
@@ -45,34 +45,35 @@ fn hostile_texts() -> Vec<String> {
         .collect()
 }
 
-/// Puts a text behind every text in a value.
-fn append_to_every_string(value: &Value, bad: &str) -> Value {
+/// Appends a text to every string of a JSON value.
+fn append_to_every_string(value: &Value, hostile: &str) -> Value {
     match value {
-        Value::String(text) => format!("{text}{bad}").into(),
+        Value::String(text) => format!("{text}{hostile}").into(),
         Value::Array(list) => list
             .iter()
-            .map(|inner| append_to_every_string(inner, bad))
+            .map(|inner| append_to_every_string(inner, hostile))
             .collect(),
         Value::Object(map) => map
             .iter()
-            .map(|(key, inner)| (key.clone(), append_to_every_string(inner, bad)))
+            .map(|(key, inner)| (key.clone(), append_to_every_string(inner, hostile)))
             .collect(),
         other => other.clone(),
     }
 }
 
-/// Puts it behind one text at a time, so that what is read as another thing because of it does not hide the rest.
+/// Appends a text to one string at a time: a string that is no longer understood may hide the
+/// others.
 fn append_to_each_string(
     value: &Value,
-    bad: &str,
+    hostile: &str,
     out: &mut Vec<Value>,
     wrap: &dyn Fn(Value) -> Value,
 ) {
     match value {
-        Value::String(text) => out.push(wrap(format!("{text}{bad}").into())),
+        Value::String(text) => out.push(wrap(format!("{text}{hostile}").into())),
         Value::Array(list) => {
             for (at, inner) in list.iter().enumerate() {
-                append_to_each_string(inner, bad, out, &|one| {
+                append_to_each_string(inner, hostile, out, &|one| {
                     let mut list = list.clone();
                     list[at] = one;
                     wrap(Value::Array(list))
@@ -81,7 +82,7 @@ fn append_to_each_string(
         }
         Value::Object(map) => {
             for (key, inner) in map {
-                append_to_each_string(inner, bad, out, &|one| {
+                append_to_each_string(inner, hostile, out, &|one| {
                     let mut map: Map<String, Value> = map.clone();
                     map.insert(key.clone(), one);
                     wrap(Value::Object(map))
@@ -98,7 +99,7 @@ fn api_responses_are_escaped() {
     let seed: Value = serde_json::from_str(&std::fs::read_to_string(seed).unwrap()).unwrap();
     let mut all: Vec<Value> = hostile_texts()
         .iter()
-        .map(|bad| append_to_every_string(&seed, bad))
+        .map(|hostile| append_to_every_string(&seed, hostile))
         .collect();
     append_to_each_string(&seed, &HOSTILE_TEXTS.concat(), &mut all, &|one| one);
     assert!(all.len() > 80);
@@ -107,7 +108,7 @@ fn api_responses_are_escaped() {
     }
 }
 
-/// As TOML writes any text.
+/// A text as a TOML string, with every special character escaped.
 fn toml_string(text: &str) -> String {
     let escape = |c: char| {
         if c.is_ascii_alphanumeric() {
@@ -121,8 +122,8 @@ fn toml_string(text: &str) -> String {
 
 #[test]
 fn manifest_diagnostics_are_escaped() {
-    for bad in hostile_texts() {
-        let text = toml_string(&bad);
+    for hostile in hostile_texts() {
+        let text = toml_string(&hostile);
         for manifest in [
             format!(
                 "project = {text}\n[fly]\norg = {text}\n[apps.web]\nprimary_region = {text}\nimage = {text}\n"
@@ -140,38 +141,39 @@ fn manifest_diagnostics_are_escaped() {
             format!(
                 "{MANIFEST}[apps.web.deploy]\nstrategy = {text}\n[[apps.web.files]]\nguest_path = {text}\nlocal_path = {text}\n"
             ),
-            // Unescaped, as far as TOML takes it, and what it does not take.
-            format!("{MANIFEST}a = '''{bad}'''\nb = \"{bad}\"\n# {bad}\n"),
+            // Unescaped, as far as TOML allows it, and one that it does not allow.
+            format!("{MANIFEST}a = '''{hostile}'''\nb = \"{hostile}\"\n# {hostile}\n"),
         ] {
-            let problems = load_text(&manifest, &unchecked_inputs()).unwrap_err();
-            let said = problems.render(false, 100);
-            assert_no_control_characters(&said);
-            assert_no_control_characters(&problems.to_string());
+            let diagnostics = load_text(&manifest, &unchecked_inputs()).unwrap_err();
+            let output = diagnostics.render(false, 100);
+            assert_no_control_characters(&output);
+            assert_no_control_characters(&diagnostics.to_string());
             assert_no_control_characters(
-                &sanitize_output(&problems.render(true, 40)).replace('\u{1b}', ""),
+                &sanitize_output(&diagnostics.render(true, 40)).replace('\u{1b}', ""),
             );
-            let told = github::escape_workflow_commands(&said);
+            let escaped = github::escape_workflow_commands(&output);
             let obeyed = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
-            assert!(!told.lines().any(obeyed), "{told}");
+            assert!(!escaped.lines().any(obeyed), "{escaped}");
         }
     }
 }
 
 #[test]
 fn manifest_values_are_escaped_in_every_format() {
-    for bad in hostile_texts() {
-        let text = toml_string(&bad.replace("${", "$${"));
+    for hostile in hostile_texts() {
+        let text = toml_string(&hostile.replace("${", "$${"));
         let manifest = format!(
             "{MANIFEST}[apps.web.env]\nA = {text}\n[apps.web.processes]\napp = \"run\"\n[apps.web.deploy]\nrelease_command = \"sh -c x\"\n[apps.web.secrets]\nB = {{ env = \"B\" }}\n"
         );
         let desired = load_text(&manifest, &unchecked_inputs())
-            .unwrap_or_else(|problems| panic!("{problems}"))
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
             .desired;
         let plan = plan(&desired, &World::default()).unwrap();
         let refused = refusals(&plan, &Limits::default());
         let comment = render::markdown::plan(&plan, &refused, &headline(), 60_000);
         assert_no_control_characters(&comment);
-        // Tags and mentions stand in code at most; what is outside of a fence has no words of others unescaped.
+        // Tags and mentions may only be in code. Outside of fenced blocks no foreign text is
+        // unescaped.
         let (mut fence, mut outside) = (false, String::new());
         for line in comment.lines() {
             if line.starts_with("```") {
@@ -215,10 +217,10 @@ fn manifest_values_are_escaped_in_every_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_errors_are_escaped_in_every_format() {
-    for bad in hostile_texts() {
-        let body = json!({ "error": format!("no{bad}"), "status": bad }).to_string();
-        let odd = RawServer::new(RawResponse::with_body("422 No", "", body)).await;
-        let url = odd.url();
+    for hostile in hostile_texts() {
+        let body = json!({ "error": format!("no{hostile}"), "status": hostile }).to_string();
+        let server = RawServer::new(RawResponse::with_body("422 No", "", body)).await;
+        let url = server.url();
         let mut variables: Vec<(&str, &str)> = [
             "FLY_FLAPS_BASE_URL",
             "FLY_API_BASE_URL",
@@ -237,13 +239,13 @@ async fn server_errors_are_escaped_in_every_format() {
         ] {
             variables.push(("GITHUB_ACTIONS", github));
             let out = tokio::task::block_in_place(|| run_trimtab(MANIFEST, args, &variables));
-            for said in [&out.stdout, &out.stderr] {
-                let said = String::from_utf8(said.clone()).unwrap();
-                assert_no_control_characters(&said);
-                assert!(!said.contains(TOKEN), "{said}");
+            for output in [&out.stdout, &out.stderr] {
+                let output = String::from_utf8(output.clone()).unwrap();
+                assert_no_control_characters(&output);
+                assert!(!output.contains(TOKEN), "{output}");
                 let obeyed =
                     |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
-                assert!(github == "false" || !said.lines().any(obeyed), "{said}");
+                assert!(github == "false" || !output.lines().any(obeyed), "{output}");
             }
             assert_eq!(out.status.code(), Some(1));
         }

@@ -1,4 +1,4 @@
-//! A proxy of another machine reads what is sent in the clear: what is meant for this machine never goes there.
+//! A proxy can read unencrypted requests, so requests to this machine must never go through one.
 
 use std::{
     io::Read as _,
@@ -11,12 +11,12 @@ use crate::{aws::MANIFEST, support::TestEnv};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loopback_requests_bypass_proxy() {
-    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let address = start_recording_proxy(seen.clone());
     for command in ["plan", "apply", "status", "destroy"] {
         let mut run = Command::new(env!("CARGO_BIN_EXE_trimtab"));
-        let dir = team.dir.path();
+        let dir = env.dir.path();
         run.args([command, "test", "--environments"]).arg(dir);
         if command != "plan" && command != "status" {
             run.args(["--yes", "--allow-destroy", "aws.bucket/backups"]);
@@ -40,7 +40,7 @@ async fn loopback_requests_bypass_proxy() {
     assert!(seen.is_empty(), "it was asked: {seen:?}");
 }
 
-/// A proxy that remembers what it is asked, and answers nothing.
+/// Starts a proxy that records what it receives and never answers.
 fn start_recording_proxy(seen: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! A server that answers with bytes of our choice, since no honest one would.
+//! A server that responds with arbitrary bytes, as no real server would.
 
 use std::{
     net::SocketAddr,
@@ -14,19 +14,19 @@ use trimtab::{
     model::Secret,
 };
 
-/// The token that must stay where it is.
+/// The token that must not leak.
 pub(crate) const TOKEN: &str = "fo1_canary_5e2d";
 
-/// What is written to whoever connects.
+/// The bytes that are sent to a client.
 #[derive(Clone, Default)]
 pub(crate) struct RawResponse {
     pub(crate) bytes: Vec<u8>,
-    /// Written again and again, until the client has had enough.
+    /// Sent repeatedly, until the client hangs up.
     pub(crate) repeated: Vec<u8>,
 }
 
 impl RawResponse {
-    /// An answer with a body.
+    /// An HTTP response with a body.
     pub(crate) fn with_body(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let head = format!(
@@ -39,7 +39,7 @@ impl RawResponse {
         }
     }
 
-    /// These bytes and nothing else.
+    /// Exactly these bytes.
     pub(crate) fn raw(bytes: impl AsRef<[u8]>) -> Self {
         Self {
             bytes: bytes.as_ref().to_vec(),
@@ -47,16 +47,16 @@ impl RawResponse {
         }
     }
 
-    /// The same, and then this without end.
-    pub(crate) fn then_repeat(self, forever: &str) -> Self {
+    /// Followed by these bytes, repeated without end.
+    pub(crate) fn then_repeat(self, repeated: &str) -> Self {
         Self {
-            repeated: forever.repeat(1 + 16_384 / forever.len()).into_bytes(),
+            repeated: repeated.repeat(1 + 16_384 / repeated.len()).into_bytes(),
             ..self
         }
     }
 }
 
-/// The server. It ends with its test.
+/// It stops when it is dropped.
 pub(crate) struct RawServer {
     pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -64,31 +64,31 @@ pub(crate) struct RawServer {
 }
 
 impl RawServer {
-    /// Answers every request in the same way.
-    pub(crate) async fn new(answer: RawResponse) -> Self {
-        Self::with_handler(move |_| answer.clone()).await
+    /// Sends the same response to every request.
+    pub(crate) async fn new(response: RawResponse) -> Self {
+        Self::with_handler(move |_| response.clone()).await
     }
 
-    /// Answers each request by its first lines.
+    /// Chooses the response by the head of the request.
     pub(crate) async fn with_handler(
-        answer: impl Fn(&str) -> RawResponse + Send + Sync + 'static,
+        response: impl Fn(&str) -> RawResponse + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, answer) = (listener.local_addr().unwrap(), Arc::new(answer));
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let notes = Arc::clone(&heard);
+        let (address, response) = (listener.local_addr().unwrap(), Arc::new(response));
+        let received = Arc::<Mutex<Vec<String>>>::default();
+        let log = Arc::clone(&received);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, notes) = (Arc::clone(&answer), Arc::clone(&notes));
+                let (response, log) = (Arc::clone(&response), Arc::clone(&log));
                 tokio::spawn(async move {
                     // A client that hangs up has seen enough.
-                    drop(serve_connection(stream, &*answer, &notes).await);
+                    drop(serve_connection(stream, &*response, &log).await);
                 });
             }
         });
         Self {
             address,
-            requests: heard,
+            requests: received,
             task,
         }
     }
@@ -102,9 +102,9 @@ impl RawServer {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How a client is set up that takes this for everything.
+    /// A client configuration with this server for every API.
     pub(crate) fn settings(&self) -> ClientConfig {
-        // Fast, so that pauses between tries are short.
+        // Fast, so that pauses between retries are short.
         ClientConfig::for_sandbox(self.url(), Secret::new(TOKEN), 10_000.0)
     }
 
@@ -121,8 +121,8 @@ impl Drop for RawServer {
 
 async fn serve_connection(
     mut stream: TcpStream,
-    answer: &(dyn Fn(&str) -> RawResponse + Send + Sync),
-    heard: &Mutex<Vec<String>>,
+    response: &(dyn Fn(&str) -> RawResponse + Send + Sync),
+    received: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -131,17 +131,15 @@ async fn serve_connection(
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    heard.lock().unwrap().push(head.clone());
-    let RawResponse {
-        bytes,
-        repeated: forever,
-    } = answer(&head);
+    received.lock().unwrap().push(head.clone());
+    let RawResponse { bytes, repeated } = response(&head);
     stream.write_all(&bytes).await?;
-    while !forever.is_empty() {
-        stream.write_all(&forever).await?;
+    while !repeated.is_empty() {
+        stream.write_all(&repeated).await?;
     }
     stream.shutdown().await?;
-    // What the client still sends is taken, so that closing does not become a reset that takes our answer away.
+    // Read what the client still sends: closing with unread data would reset the connection and
+    // discard our response.
     while stream.read_buf(&mut Vec::with_capacity(4096)).await? > 0 {}
     Ok(())
 }

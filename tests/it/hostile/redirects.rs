@@ -1,4 +1,5 @@
-//! A redirect must not take the token along: not to another host, not to another port, not to plain HTTP.
+//! A redirect must not carry the token along: not to another host, not to another port, not to
+//! plain HTTP.
 
 use trimtab::clouds::{
     CloudError, ErrorKind, RegistryClient,
@@ -23,7 +24,7 @@ fn assert_redirect_rejected(error: &CloudError, place: &str) {
     );
 }
 
-/// Whoever sends to `from` is pointed to `to`.
+/// Two servers, of which the first redirects to the second.
 async fn redirecting_servers(status: &'static str) -> (RawServer, RawServer) {
     let to = RawServer::new(RawResponse::with_body("200 OK", "", "{}")).await;
     let location = format!(

@@ -1,5 +1,5 @@
-//! Answers without end, answers that lie, and answers that are something else: each is an error that says so, in one line,
-//! and takes a bounded amount of memory.
+//! Endless, lying and nonsensical responses: each becomes an error of one line that names the
+//! problem, and takes a bounded amount of memory.
 
 use serde_json::json;
 use trimtab::{
@@ -12,17 +12,17 @@ use crate::{
     hostile::raw_server::{RawResponse, RawServer, TOKEN},
 };
 
-/// What the client makes of an answer to a question for an app.
-async fn app_request_error(answer: RawResponse) -> CloudError {
-    let odd = RawServer::new(answer).await;
-    let error = odd.reader().get_app("web").await.unwrap_err();
-    let said = error.to_string();
-    assert_no_control_characters(&said);
+/// The error of a request for an app that is answered like this.
+async fn app_request_error(response: RawResponse) -> CloudError {
+    let server = RawServer::new(response).await;
+    let error = server.reader().get_app("web").await.unwrap_err();
+    let text = error.to_string();
+    assert_no_control_characters(&text);
     assert!(
-        !said.contains('\n') && said.chars().count() < 1200,
-        "{said}"
+        !text.contains('\n') && text.chars().count() < 1200,
+        "{text}"
     );
-    assert!(!said.contains(TOKEN), "{said}");
+    assert!(!text.contains(TOKEN), "{text}");
     error
 }
 
@@ -30,8 +30,8 @@ const OK_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 
 #[tokio::test]
 async fn endless_body_is_cut_off() {
-    let begun = format!("{OK_HEAD}connection: close\r\n\r\n{{\"name\": \"");
-    let error = app_request_error(RawResponse::raw(begun).then_repeat("xxxxxxxx")).await;
+    let head = format!("{OK_HEAD}connection: close\r\n\r\n{{\"name\": \"");
+    let error = app_request_error(RawResponse::raw(head).then_repeat("xxxxxxxx")).await;
     assert_eq!(error.kind, ErrorKind::InvalidResponse);
     assert!(error.message.contains("more than 32 MiB"), "{error}");
     let chunked = format!("{OK_HEAD}transfer-encoding: chunked\r\n\r\n");
@@ -53,8 +53,8 @@ async fn huge_content_length_is_rejected() {
 
 #[tokio::test]
 async fn endless_error_body_is_truncated() {
-    let begun = "HTTP/1.1 422 No\r\nconnection: close\r\n\r\n";
-    let error = app_request_error(RawResponse::raw(begun).then_repeat("no such thing ")).await;
+    let head = "HTTP/1.1 422 No\r\nconnection: close\r\n\r\n";
+    let error = app_request_error(RawResponse::raw(head).then_repeat("no such thing ")).await;
     assert_eq!((error.kind, error.status), (ErrorKind::Rejected, Some(422)));
     assert!(
         error.message.starts_with("422 no such thing no such") && error.message.ends_with('…'),
@@ -154,14 +154,14 @@ async fn invalid_utf8_and_deep_json_are_unreadable() {
         let error = app_request_error(RawResponse::with_body("200 OK", "", deep)).await;
         assert_eq!(error.kind, ErrorKind::InvalidResponse, "{error}");
     }
-    // Where anything goes, too: a machine's configuration is kept as it is.
-    let odd = RawServer::new(RawResponse::with_body(
+    // Also in a field of any shape: a machine's configuration is kept as it is.
+    let server = RawServer::new(RawResponse::with_body(
         "200 OK",
         "",
         format!("[{{\"config\": {}", "{\"a\":".repeat(10_000)),
     ))
     .await;
-    let error = odd.reader().list_machines("web").await.unwrap_err();
+    let error = server.reader().list_machines("web").await.unwrap_err();
     assert!(
         error.kind == ErrorKind::InvalidResponse && error.message.contains("recursion limit"),
         "{error}"
@@ -170,16 +170,17 @@ async fn invalid_utf8_and_deep_json_are_unreadable() {
 
 #[tokio::test]
 async fn compressed_body_is_not_decompressed() {
-    let odd = RawServer::new(RawResponse::with_body(
+    let server = RawServer::new(RawResponse::with_body(
         "200 OK",
         "content-encoding: gzip\r\n",
         b"\x1f\x8b\x08\x00bomb",
     ))
     .await;
-    let error = odd.reader().get_app("web").await.unwrap_err();
+    let error = server.reader().get_app("web").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidResponse, "{error}");
     assert!(
-        odd.requests()
+        server
+            .requests()
             .iter()
             .all(|head| !head.to_lowercase().contains("accept-encoding"))
     );
@@ -187,10 +188,10 @@ async fn compressed_body_is_not_decompressed() {
 
 #[tokio::test]
 async fn error_text_is_one_escaped_line() {
-    let said = "no\r\n::error::x\u{1b}]8;;http://evil\u{7}\u{9b}2J\u{8}\u{0}##[error]";
-    let body = json!({ "error": said }).to_string();
+    let text = "no\r\n::error::x\u{1b}]8;;http://evil\u{7}\u{9b}2J\u{8}\u{0}##[error]";
+    let body = json!({ "error": text }).to_string();
     let header = "fly-request-id: 01A<!--\r\n";
-    for text in [said.to_owned(), body] {
+    for text in [text.to_owned(), body] {
         let error = app_request_error(RawResponse::with_body("422 No", header, text)).await;
         assert!(
             error
@@ -204,9 +205,9 @@ async fn error_text_is_one_escaped_line() {
 
 #[tokio::test]
 async fn write_with_endless_response_fails() {
-    let begun = format!("{OK_HEAD}connection: close\r\n\r\n{{\"name\": \"");
-    let odd = RawServer::new(RawResponse::raw(begun).then_repeat("xxxxxxxx")).await;
-    let error = FlyWriter::new(odd.reader())
+    let head = format!("{OK_HEAD}connection: close\r\n\r\n{{\"name\": \"");
+    let server = RawServer::new(RawResponse::raw(head).then_repeat("xxxxxxxx")).await;
+    let error = FlyWriter::new(server.reader())
         .create_app("web", "acme", None)
         .await
         .unwrap_err();
@@ -215,8 +216,8 @@ async fn write_with_endless_response_fails() {
 
 #[tokio::test]
 async fn endless_registry_token_is_cut_off() {
-    // The realm that its challenge names hands out a token without end.
-    let odd = RawServer::with_handler(|head| {
+    // The realm that the challenge names sends an endless token.
+    let server = RawServer::with_handler(|head| {
         let host = head
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
@@ -229,7 +230,7 @@ async fn endless_registry_token_is_cut_off() {
         RawResponse::with_body("401 Unauthorized", &challenge, "")
     })
     .await;
-    let registry = RegistryClient::new(&odd.settings()).unwrap();
+    let registry = RegistryClient::new(&server.settings()).unwrap();
     let error = registry
         .resolve_digest(&"registry.fly.io/web:1".to_owned().into())
         .await
@@ -239,7 +240,7 @@ async fn endless_registry_token_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_aws_response_is_cut_off() {
-    let odd = RawServer::new(
+    let server = RawServer::new(
         RawResponse::raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<a>").then_repeat("xxxxxxxx"),
     )
     .await;
@@ -249,8 +250,10 @@ async fn endless_aws_response_is_cut_off() {
         session_token: None,
     };
     let settings =
-        aws::AwsSettings::for_sandbox("123456789012", "eu-central-1", odd.url(), keys, 10_000.0);
-    let reader = aws::AwsReader::new(settings, &odd.reader()).await.unwrap();
+        aws::AwsSettings::for_sandbox("123456789012", "eu-central-1", server.url(), keys, 10_000.0);
+    let reader = aws::AwsReader::new(settings, &server.reader())
+        .await
+        .unwrap();
     let error = reader.caller_identity().await.unwrap_err();
     assert_no_control_characters(&error.to_string());
     assert!(error.message.contains("length limit exceeded"), "{error:?}");

@@ -1,5 +1,5 @@
-//! Files that are not what a manifest takes them for: folders, pipes, devices, links, and far too much of anything. Every
-//! one is an error with the place that names it; none is waited for, and none is quoted.
+//! Files that are not regular files: folders, pipes, devices, symlinks, and files that are too
+//! large. Each is an error at the place that names the file. None blocks, and no content is quoted.
 
 use std::{os::unix::fs::symlink, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ const BASE: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n[apps.web]\nprimary_
 /// In every file that is named, and in no message.
 const CANARY: &str = "canary-7d1e";
 
-/// Every way in which a manifest names a file, and what stands in its place in the text.
+/// Every key that names a file, with `FILE` in place of the name.
 const FILE_REFERENCES: [(&str, &str); 8] = [
     ("extends", "extends = \"FILE\"\n[apps.web.env]\nA = \"b\"\n"),
     ("config", "config = \"FILE\"\n"),
@@ -35,9 +35,9 @@ const FILE_REFERENCES: [(&str, &str); 8] = [
     ),
 ];
 
-fn manifest_naming(way: &str, text: &str, file: &str) -> String {
+fn manifest_naming(key: &str, text: &str, file: &str) -> String {
     let text = text.replace("FILE", file);
-    match way {
+    match key {
         "extends" => format!(
             "{}{BASE}{}",
             text.lines().next().unwrap_or_default().to_owned() + "\n",
@@ -48,19 +48,22 @@ fn manifest_naming(way: &str, text: &str, file: &str) -> String {
     }
 }
 
-/// What is said of a file that a manifest names in each way.
+/// The errors for a file, one for each key that names it.
 fn errors_for_file(dir: &Path, file: &str) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
-    for (way, text) in FILE_REFERENCES {
-        std::fs::write(dir.join("x.toml"), manifest_naming(way, text, file)).unwrap();
+    for (key, text) in FILE_REFERENCES {
+        std::fs::write(dir.join("x.toml"), manifest_naming(key, text, file)).unwrap();
         let mut inputs = inputs_with(&[]);
         inputs.secrets_mode = SecretsMode::Required;
-        let said = match load(dir, "x", &inputs) {
+        let rendered = match load(dir, "x", &inputs) {
             Ok(_) => String::new(),
-            Err(problems) => problems.render(false, 100),
+            Err(diagnostics) => diagnostics.render(false, 100),
         };
-        assert!(!said.contains(CANARY), "{way} quotes {file}:\n{said}");
-        out.push((way, said));
+        assert!(
+            !rendered.contains(CANARY),
+            "{key} quotes {file}:\n{rendered}"
+        );
+        out.push((key, rendered));
     }
     out
 }
@@ -70,22 +73,22 @@ fn special_files_are_rejected_by_every_key() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("folder.toml")).unwrap();
     std::fs::create_dir(dir.path().join("folder.json")).unwrap();
-    let made = Command::new("mkfifo")
+    let fifo = Command::new("mkfifo")
         .args(["pipe.toml", "pipe.json"])
         .current_dir(dir.path())
         .status()
         .unwrap();
-    assert!(made.success());
+    assert!(fifo.success());
     symlink("/dev/zero", dir.path().join("zero.toml")).unwrap();
     symlink("/dev/zero", dir.path().join("zero.json")).unwrap();
     symlink("loop.toml", dir.path().join("loop.toml")).unwrap();
     symlink("loop.json", dir.path().join("loop.json")).unwrap();
     for name in ["folder", "pipe", "zero", "loop", "missing"] {
         for ending in ["toml", "json"] {
-            for (way, said) in errors_for_file(dir.path(), &format!("{name}.{ending}")) {
+            for (key, rendered) in errors_for_file(dir.path(), &format!("{name}.{ending}")) {
                 assert!(
-                    said.starts_with("error: ") && said.contains("x.toml:"),
-                    "{way} {name}.{ending}: {said}"
+                    rendered.starts_with("error: ") && rendered.contains("x.toml:"),
+                    "{key} {name}.{ending}: {rendered}"
                 );
             }
         }
@@ -100,8 +103,11 @@ fn special_files_are_rejected_by_every_key() {
         ".",
         "",
     ] {
-        for (way, said) in errors_for_file(dir.path(), device) {
-            assert!(said.starts_with("error: "), "{way} {device:?}: {said}");
+        for (key, rendered) in errors_for_file(dir.path(), device) {
+            assert!(
+                rendered.starts_with("error: "),
+                "{key} {device:?}: {rendered}"
+            );
         }
     }
 }
@@ -121,11 +127,11 @@ fn contents_of_linked_file_are_not_quoted() {
         "link.json",
         &secret.display().to_string(),
     ] {
-        for (way, said) in errors_for_file(&inner, file) {
-            let quotes = matches!(way, "extends" | "config");
+        for (key, rendered) in errors_for_file(&inner, file) {
+            let quotes = matches!(key, "extends" | "config");
             assert!(
-                !quotes || said.contains("may end in anything but"),
-                "{way} {file}: {said}"
+                !quotes || rendered.contains("must end in "),
+                "{key} {file}: {rendered}"
             );
         }
     }
@@ -146,7 +152,7 @@ fn symlinked_manifest_is_followed() {
     ] {
         std::fs::write(inner.join("x.toml"), format!("extends = \"{extends}\"\n")).unwrap();
         load(&inner, "x", &inputs_with(&[]))
-            .unwrap_or_else(|problems| panic!("{extends}: {problems}"));
+            .unwrap_or_else(|diagnostics| panic!("{extends}: {diagnostics}"));
     }
 }
 
@@ -154,21 +160,22 @@ fn symlinked_manifest_is_followed() {
 fn oversized_file_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["huge.toml", "huge.json"] {
-        // A hole: it takes no room on the disk.
+        // A sparse file takes no space on the disk.
         std::fs::File::create(dir.path().join(name))
             .unwrap()
             .set_len(1 << 40)
             .unwrap();
-        for (way, said) in errors_for_file(dir.path(), name) {
-            assert!(said.starts_with("error: "), "{way}: {said}");
+        for (key, rendered) in errors_for_file(dir.path(), name) {
+            assert!(rendered.starts_with("error: "), "{key}: {rendered}");
             let refused = [
-                "has more than 4194304 bytes, which is the most",
-                "neither ",
+                "has more than 4194304 bytes, the maximum",
+                "must end in ",
+                "nor the name of a .json file",
                 "secret `KEY` has no value",
             ];
             assert!(
-                refused.iter().any(|words| said.contains(words)),
-                "{way}: {said}"
+                refused.iter().any(|words| rendered.contains(words)),
+                "{key}: {rendered}"
             );
         }
     }
@@ -176,10 +183,13 @@ fn oversized_file_is_not_read() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let said = load(dir.path(), "x", &inputs_with(&[]))
+    let rendered = load(dir.path(), "x", &inputs_with(&[]))
         .unwrap_err()
         .to_string();
-    assert!(said.contains("has more than 4194304 bytes"), "{said}");
+    assert!(
+        rendered.contains("has more than 4194304 bytes"),
+        "{rendered}"
+    );
 }
 
 #[test]
@@ -199,13 +209,13 @@ fn environment_file_must_be_a_regular_file() {
         "a\u{1b}[2Jb",
         "a\u{0}b",
     ] {
-        let said = load(dir.path(), environment, &inputs_with(&[]))
+        let rendered = load(dir.path(), environment, &inputs_with(&[]))
             .unwrap_err()
             .render(false, 80);
         assert!(
-            said.starts_with("error: ") && !said.contains("PATH="),
-            "{environment}: {said}"
+            rendered.starts_with("error: ") && !rendered.contains("PATH="),
+            "{environment}: {rendered}"
         );
-        crate::fuzz_corpus::entries::assert_no_control_characters(&said);
+        crate::fuzz_corpus::entries::assert_no_control_characters(&rendered);
     }
 }

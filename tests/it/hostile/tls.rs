@@ -1,4 +1,5 @@
-//! Certificates that nobody should trust: each is an error that names the host and the reason, before the token is sent.
+//! Untrusted certificates: each is an error that names the host and the reason, before the token is
+//! sent.
 
 use std::{
     path::PathBuf,
@@ -23,7 +24,7 @@ use crate::hostile::{
     raw_server::TOKEN,
 };
 
-/// An authority of our own, and the file by which a client trusts it.
+/// A certificate authority, and the PEM file by which a client trusts it.
 struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     pem_file: PathBuf,
@@ -48,14 +49,14 @@ impl CertificateAuthority {
     }
 }
 
-/// A server that shows a certificate. What it is sent is counted.
+/// A TLS server that counts the bytes that it receives.
 struct TlsServer {
     port: u16,
     bytes_received: Arc<AtomicUsize>,
 }
 
 impl TlsServer {
-    /// One whose certificate an authority signed, or nobody but itself.
+    /// With a certificate that is signed by this authority, or by itself.
     async fn new(params: CertificateParams, authority: Option<&CertificateAuthority>) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = match authority {
@@ -73,19 +74,19 @@ impl TlsServer {
             port: listener.local_addr().unwrap().port(),
             bytes_received: Arc::default(),
         };
-        let heard = Arc::clone(&server.bytes_received);
+        let received = Arc::clone(&server.bytes_received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A handshake that fails is what most of these tests want.
+                // Most of these tests expect the handshake to fail.
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     continue;
                 };
                 let mut request = [0; 4096];
                 let got = stream.read(&mut request).await.unwrap_or(0);
-                heard.fetch_add(got, Ordering::SeqCst);
-                let answer =
+                received.fetch_add(got, Ordering::SeqCst);
+                let response =
                     b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-                drop(stream.write_all(answer).await);
+                drop(stream.write_all(response).await);
                 drop(stream.shutdown().await);
             }
         });
@@ -101,7 +102,7 @@ fn certificate_for(host: &str) -> CertificateParams {
     CertificateParams::new(vec![host.to_owned()]).unwrap()
 }
 
-/// What the program says of a server, when it trusts an authority.
+/// The stderr of `trimtab status` against a server, when it trusts this authority.
 fn stderr_of_status(server: &TlsServer, authority: &CertificateAuthority) -> String {
     let url = format!("https://localhost:{}", server.port);
     let mut variables: Vec<(&str, &str)> = [
@@ -115,9 +116,9 @@ fn stderr_of_status(server: &TlsServer, authority: &CertificateAuthority) -> Str
     let file = authority.pem_file.display().to_string();
     variables.extend([("FLY_API_TOKEN", TOKEN), ("SSL_CERT_FILE", file.as_str())]);
     let out = tokio::task::block_in_place(|| run_trimtab(MANIFEST, &["status", "x"], &variables));
-    let said = String::from_utf8(out.stderr).unwrap();
-    assert!(!said.contains(TOKEN), "{said}");
-    said
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert!(!stderr.contains(TOKEN), "{stderr}");
+    stderr
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,25 +142,25 @@ async fn untrusted_certificate_is_rejected_with_reason() {
         ),
     ] {
         let server = TlsServer::new(params, signed).await;
-        let said = stderr_of_status(&server, &authority);
+        let stderr = stderr_of_status(&server, &authority);
         assert!(
-            said.starts_with("error: cannot ") && said.contains("no connection to localhost: "),
-            "{said}"
+            stderr.starts_with("error: cannot ") && stderr.contains("no connection to localhost: "),
+            "{stderr}"
         );
-        assert!(said.contains(why), "{why}: {said}");
-        assert!(!said.contains("run the same command again"), "{said}");
+        assert!(stderr.contains(why), "{why}: {stderr}");
+        assert!(!stderr.contains("run the same command again"), "{stderr}");
         assert_eq!(server.bytes_received(), 0, "nothing is sent: {why}");
     }
 }
 
-/// The tests above can fail: a certificate that is right is taken.
+/// Shows that the tests above can fail: a valid certificate is accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn trusted_certificate_is_accepted() {
     let authority = CertificateAuthority::new("An authority of a test");
     let server = TlsServer::new(certificate_for("localhost"), Some(&authority)).await;
-    let said = stderr_of_status(&server, &authority);
+    let stderr = stderr_of_status(&server, &authority);
     assert!(
-        server.bytes_received() > 0 && !said.contains("no connection"),
-        "{said}"
+        server.bytes_received() > 0 && !stderr.contains("no connection"),
+        "{stderr}"
     );
 }

@@ -1,4 +1,5 @@
-//! The runs that are disturbed: of each environment in the repository its first apply, a second release, and its removal.
+//! The undisturbed runs that the cases disrupt. For each environment in the repository: its first
+//! apply, a second release, and its removal.
 
 use std::path::Path;
 
@@ -18,73 +19,73 @@ use crate::{
     support::{clients::send_request, copy_files},
 };
 
-/// One run, and what it comes to when nothing goes wrong.
+/// One undisturbed run, and its result.
 pub(super) struct BaselineRun {
     /// Such as `environments/staging, first`.
     pub(super) name: String,
     pub(super) desired: Desired,
-    /// What was there before.
+    /// The state of the clouds before the run.
     pub(super) initial_state: SandboxSnapshot,
-    /// How many requests an undisturbed run takes, and how many of them write.
+    /// The number of requests of the run, and how many of them are writes.
     pub(super) requests: u64,
     pub(super) writes: u64,
-    /// What an undisturbed run comes to.
+    /// The normalized state after the run.
     pub(super) final_state: Value,
-    /// What belongs to somebody else, and stays as it is.
+    /// The app of another team, which no run may change.
     pub(super) foreign_app: Value,
 }
 
 impl BaselineRun {
-    /// Plays it once without a fault.
+    /// Runs once without faults.
     async fn record(
-        what: String,
+        name: String,
         desired: Desired,
-        begin: SandboxSnapshot,
+        initial_state: SandboxSnapshot,
     ) -> (Self, SandboxSnapshot) {
-        let stage = CaseSandbox::new(&desired, begin.clone()).await;
-        let strangers = normalized_state::foreign_app(&stage.sandbox.state());
-        let run = stage.run().await;
-        assert!(run.complete, "{what}: {}", run.output);
+        let case = CaseSandbox::new(&desired, initial_state.clone()).await;
+        let foreign_app = normalized_state::foreign_app(&case.sandbox.state());
+        let run = case.run().await;
+        assert!(run.complete, "{name}: {}", run.output);
         let (requests, writes) = (
-            stage.sandbox.requests().len() as u64,
-            stage.sandbox.write_count(),
+            case.sandbox.requests().len() as u64,
+            case.sandbox.write_count(),
         );
-        assert!(stage.remaining_changes().await.is_empty(), "{what}");
-        // What runs once has ended by then.
-        stage.expire_leases();
-        let end = normalized_state::normalize(&stage.sandbox.state());
-        let after = stage.sandbox.snapshot();
-        drop(stage);
+        assert!(case.remaining_changes().await.is_empty(), "{name}");
+        // Let jobs that run once come to their end.
+        case.expire_leases();
+        let end = normalized_state::normalize(&case.sandbox.state());
+        let after = case.sandbox.snapshot();
+        drop(case);
         (
             Self {
-                name: what,
+                name,
                 desired,
-                initial_state: begin,
+                initial_state,
                 requests,
                 writes,
                 final_state: end,
-                foreign_app: strangers,
+                foreign_app,
             },
             after,
         )
     }
 }
 
-/// All of them.
+/// The runs of all environments.
 pub(super) async fn all_baselines() -> Vec<BaselineRun> {
-    let mut scenes = Vec::new();
+    let mut baselines = Vec::new();
     for dir in manifest_folders() {
         for environment in manifest::list_environments(&dir).unwrap() {
-            scenes.extend(environment_baselines(&dir, &environment).await);
+            baselines.extend(environment_baselines(&dir, &environment).await);
         }
     }
-    let environments = scenes
+    let environments = baselines
         .iter()
-        .filter(|scene| scene.name.ends_with("first"))
+        .filter(|baseline| baseline.name.ends_with("first"))
         .count();
-    let removals = scenes
+    let removals = baselines
         .iter()
-        .filter(|scene| scene.name.ends_with("removal"))
+        .filter(|baseline| baseline.name.ends_with("removal"))
         .count();
     assert!(
         environments >= 12,
@@ -94,7 +95,7 @@ pub(super) async fn all_baselines() -> Vec<BaselineRun> {
         removals >= 4,
         "what is protected is not removed, and everything else is: {removals}"
     );
-    scenes
+    baselines
 }
 
 async fn environment_baselines(dir: &Path, environment: &str) -> Vec<BaselineRun> {
@@ -112,33 +113,35 @@ async fn environment_baselines(dir: &Path, environment: &str) -> Vec<BaselineRun
     if let Some(aws) = &mut meta.aws {
         aws.is_destroying = true;
     }
-    let begin = snapshot_with_foreign_app(&first).await;
-    let (made, begin) = BaselineRun::record(format!("{name}, first"), first, begin).await;
-    let (released, begin) = BaselineRun::record(format!("{name}, release"), second, begin).await;
+    let initial_state = snapshot_with_foreign_app(&first).await;
+    let (first_apply, initial_state) =
+        BaselineRun::record(format!("{name}, first"), first, initial_state).await;
+    let (release, initial_state) =
+        BaselineRun::record(format!("{name}, release"), second, initial_state).await;
     let nothing = Desired::empty(meta);
-    let mut scenes = vec![made, released];
-    if !CaseSandbox::new(&nothing, begin.clone())
+    let mut baselines = vec![first_apply, release];
+    if !CaseSandbox::new(&nothing, initial_state.clone())
         .await
         .is_blocked()
         .await
     {
-        scenes.push(
-            BaselineRun::record(format!("{name}, removal"), nothing, begin)
+        baselines.push(
+            BaselineRun::record(format!("{name}, removal"), nothing, initial_state)
                 .await
                 .0,
         );
     }
-    scenes
+    baselines
 }
 
 fn load_manifest(dir: &Path, environment: &str, inputs: &Inputs) -> Desired {
     let loaded = manifest::load(dir, environment, inputs);
     loaded
-        .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)))
+        .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false, 100)))
         .desired
 }
 
-/// The same with another image for every app.
+/// Inputs with another image for every app.
 fn with_new_images(desired: &Desired, mut inputs: Inputs) -> Inputs {
     for app in desired
         .fly_app
@@ -152,9 +155,9 @@ fn with_new_images(desired: &Desired, mut inputs: Inputs) -> Inputs {
     inputs
 }
 
-/// The organization with what its other teams have in it.
+/// A snapshot of the organization with an app of another team.
 async fn snapshot_with_foreign_app(desired: &Desired) -> SandboxSnapshot {
-    let stage = CaseSandbox::new(desired, SandboxSnapshot::default()).await;
+    let case = CaseSandbox::new(desired, SandboxSnapshot::default()).await;
     let path = format!("/v1/apps/{FOREIGN_APP}");
     let requests = [
         (
@@ -171,10 +174,10 @@ async fn snapshot_with_foreign_app(desired: &Desired) -> SandboxSnapshot {
         ),
     ];
     for (path, body) in requests {
-        send_request(&stage.sandbox, "POST", &path, &body)
+        send_request(&case.sandbox, "POST", &path, &body)
             .await
             .unwrap();
     }
-    stage.expire_leases();
-    stage.sandbox.snapshot()
+    case.expire_leases();
+    case.sandbox.snapshot()
 }

@@ -1,4 +1,5 @@
-//! One case: a sandbox that begins where the scene does, a run that is disturbed, one that is not, and the judgement.
+//! Runs one case: a sandbox in the initial state of a baseline, a disrupted run, an undisturbed
+//! run, and the comparison with the baseline.
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions, SandboxSn
 use super::{baselines::BaselineRun, disruptions::Disruption, normalized_state, outside_changes};
 use crate::support::{SPEED, allow_everything, clients, plan_summary, try_apply_plan};
 
-/// How long lists are old, in milliseconds of the sandbox: longer than a whole run.
+/// How long lists are stale, in milliseconds of the sandbox's clock: longer than a whole run.
 const STALE_MS: i64 = 20_000;
 
-/// A sandbox of one case, and clients for it.
+/// The sandbox of a case, with clients.
 pub(super) struct CaseSandbox<'s> {
     desired: &'s Desired,
     pub(super) sandbox: RunningSandbox,
@@ -27,10 +28,9 @@ pub(super) struct CaseSandbox<'s> {
     registry: RegistryClient,
 }
 
-/// What came of a run.
 pub(super) struct RunOutcome {
     pub(super) complete: bool,
-    /// Everything that a person would be told.
+    /// Everything that a person would see.
     pub(super) output: String,
 }
 
@@ -64,10 +64,11 @@ impl<'s> CaseSandbox<'s> {
             .await
     }
 
-    /// The same by a process that dies. Nothing when it did not come to the request at which it should.
-    async fn run_with_crash(&self, fuse: CrashPoint) -> Option<RunOutcome> {
+    /// Runs with a simulated crash. `None` if the run ended before the request at which it should
+    /// crash.
+    async fn run_with_crash(&self, crash: CrashPoint) -> Option<RunOutcome> {
         let readers =
-            clients::sandbox_readers(&self.sandbox, self.desired, SPEED, Some(fuse)).await;
+            clients::sandbox_readers(&self.sandbox, self.desired, SPEED, Some(crash)).await;
         let run = self
             .run_with(readers.clone(), ApplyOptions::DEFAULT_LOCK_TIMEOUT)
             .await;
@@ -75,7 +76,7 @@ impl<'s> CaseSandbox<'s> {
         readers.fly.has_crashed().then_some(run)
     }
 
-    /// The same by somebody who does not wait for others.
+    /// Runs without waiting for leases that others hold.
     async fn run_without_waiting(&self) -> RunOutcome {
         let readers = clients::sandbox_readers(&self.sandbox, self.desired, SPEED, None).await;
         self.run_with(readers, Duration::ZERO).await
@@ -115,18 +116,18 @@ impl<'s> CaseSandbox<'s> {
             color: false,
             width: 100,
         };
-        let said = format!(
+        let output = format!(
             "{}{}",
             text::report(&report, &look),
             serde_json::to_string(&report).unwrap()
         );
         RunOutcome {
             complete: report.is_complete(),
-            output: said,
+            output,
         }
     }
 
-    /// Whether a run would be refused, because something is protected.
+    /// Whether the guard blocks the run because something is protected.
     pub(super) async fn is_blocked(&self) -> bool {
         let plan = plan(
             self.desired,
@@ -136,7 +137,7 @@ impl<'s> CaseSandbox<'s> {
         guard(plan.clone(), &allow_everything(&plan)).is_err()
     }
 
-    /// What a new plan would do.
+    /// The changes that a new plan would make.
     pub(super) async fn remaining_changes(&self) -> Vec<String> {
         let mut desired = self.desired.clone();
         resolve_images(&self.registry, &desired)
@@ -146,7 +147,7 @@ impl<'s> CaseSandbox<'s> {
         plan_summary(&plan(&desired, &world).unwrap())
     }
 
-    /// Lets the time pass for which the leases of a client that died can last.
+    /// Advances the clock until the leases of a crashed run have expired.
     pub(super) fn expire_leases(&self) {
         self.sandbox
             .advance_clock(Duration::from_secs(600))
@@ -154,101 +155,111 @@ impl<'s> CaseSandbox<'s> {
     }
 }
 
-/// Plays a case. Says whether what should go wrong did.
-pub(super) async fn run_case(scene: &BaselineRun, blow: Disruption) -> Result<bool, String> {
-    let stage = CaseSandbox::new(&scene.desired, scene.initial_state.clone()).await;
-    let Some(said) = run_disrupted(&stage, blow).await else {
+/// Runs a case. `Ok(false)` if the run ended before the disruption.
+pub(super) async fn run_case(
+    baseline: &BaselineRun,
+    disruption: Disruption,
+) -> Result<bool, String> {
+    let case = CaseSandbox::new(&baseline.desired, baseline.initial_state.clone()).await;
+    let Some(output) = run_disrupted(&case, disruption).await else {
         return Ok(false);
     };
-    stage.sandbox.set_faults(Vec::new());
-    let between = stage.sandbox.state();
+    // The disruption is over. Whatever it did, the marks and the foreign app must be intact now,
+    // before another run could repair them.
+    case.sandbox.set_faults(Vec::new());
+    let between = case.sandbox.state();
     normalized_state::check_invariants(
         &between,
-        &scene.foreign_app,
-        !matches!(blow, Disruption::ManualChange(_)),
+        &baseline.foreign_app,
+        // A manual change may have removed a mark.
+        !matches!(disruption, Disruption::ManualChange(_)),
     )?;
-    let again = stage.run().await;
+    let again = case.run().await;
     if !again.complete {
         return Err(format!("the second run is not complete: {}", again.output));
     }
-    let left = stage.remaining_changes().await;
+    let left = case.remaining_changes().await;
     if !left.is_empty() {
         return Err(format!("a new plan is not empty: {left:?}"));
     }
-    stage.expire_leases();
-    let after = stage.sandbox.state();
-    normalized_state::check_invariants(&after, &scene.foreign_app, true)?;
-    normalized_state::compare(&normalized_state::normalize(&after), &scene.final_state)?;
+    // Jobs that run once come to their end, as they did in the baseline.
+    case.expire_leases();
+    let after = case.sandbox.state();
+    normalized_state::check_invariants(&after, &baseline.foreign_app, true)?;
+    normalized_state::compare(&normalized_state::normalize(&after), &baseline.final_state)?;
     normalized_state::check_no_secret_leaked(
         &after,
-        &stage.sandbox.requests(),
-        &[&said, &again.output],
+        &case.sandbox.requests(),
+        &[&output, &again.output],
     )?;
     Ok(true)
 }
 
-/// The first run, and what it said. Nothing when it ended before anything went wrong.
-async fn run_disrupted(stage: &CaseSandbox<'_>, blow: Disruption) -> Option<String> {
-    let sandbox = &stage.sandbox;
-    match blow {
-        Disruption::Crash(fuse) => Some(stage.run_with_crash(fuse).await?.output),
+/// The disrupted run and its output. `None` if it ended before the disruption.
+async fn run_disrupted(case: &CaseSandbox<'_>, disruption: Disruption) -> Option<String> {
+    let sandbox = &case.sandbox;
+    match disruption {
+        Disruption::Crash(crash) => Some(case.run_with_crash(crash).await?.output),
         Disruption::Fault(fault) => {
             sandbox.set_faults(vec![fault]);
-            let said = stage.run().await.output;
+            let output = case.run().await.output;
             let struck = sandbox.injected_fault_count() > 0;
-            stage.expire_leases();
-            struck.then_some(said)
+            // A failed run may leave leases that the second run would wait for.
+            case.expire_leases();
+            struck.then_some(output)
         }
-        Disruption::CrashThenStaleLists(fuse) => {
-            let said = stage.run_with_crash(fuse).await?.output;
+        Disruption::CrashThenStaleLists(crash) => {
+            // The second run plans from lists that lack the last write. It may fail, but must not
+            // create anything twice.
+            let output = case.run_with_crash(crash).await?.output;
             sandbox.set_faults(vec![format!("stale-list:{STALE_MS}").parse().unwrap()]);
-            Some(said + &stage.run().await.output)
+            Some(output + &case.run().await.output)
         }
         Disruption::ConcurrentApply(n) => {
-            let other = async { drop(stage.run_without_waiting().await) };
-            run_with_interference(stage, n, other).await
+            let other = async { drop(case.run_without_waiting().await) };
+            run_with_interference(case, n, other).await
         }
         Disruption::ManualChange(n) => {
-            // Another thing at each request.
+            // Another change at each request.
             let other = async {
                 outside_changes::make_manual_change(sandbox, usize::try_from(n).unwrap()).await;
             };
-            run_with_interference(stage, n, other).await
+            run_with_interference(case, n, other).await
         }
         Disruption::HostOutage(n) => {
             let mut unreachable = None;
             let other =
                 async { unreachable = outside_changes::make_first_host_unreachable(sandbox).await };
-            let said = run_with_interference(stage, n, other).await;
+            let output = run_with_interference(case, n, other).await;
             if let Some(id) = unreachable {
                 outside_changes::set_host_status(sandbox, &id, "ok").await;
             }
-            said
+            output
         }
     }
 }
 
-/// A run during whose n-th write something else happens. Nothing when there are fewer writes.
+/// A run during whose n-th write something else happens. `None` if the run has fewer writes.
 async fn run_with_interference(
-    stage: &CaseSandbox<'_>,
+    case: &CaseSandbox<'_>,
     n: u64,
     other: impl Future<Output = ()>,
 ) -> Option<String> {
-    stage
-        .sandbox
+    // The sandbox holds the write back until the other change is made.
+    case.sandbox
         .set_faults(vec![format!("hold-before:w{n}").parse().unwrap()]);
-    let mut run = Box::pin(stage.run());
+    let mut run = Box::pin(case.run());
     tokio::select! {
         _ = &mut run => return None,
-        () = stage.sandbox.wait_until_held() => {}
+        () = case.sandbox.wait_until_held() => {}
     }
     let ((), run) = join!(
         async {
             other.await;
-            stage.sandbox.release_held_request();
+            case.sandbox.release_held_request();
         },
         run
     );
-    stage.expire_leases();
+    case.expire_leases();
     Some(run.output)
 }

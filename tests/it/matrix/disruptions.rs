@@ -1,35 +1,34 @@
-//! What befalls a run, and at which of its requests.
+//! What can disrupt a run, and at which of its requests.
 
 use std::{collections::BTreeSet, fmt};
 
 use trimtab::clouds::{self, CrashMode, CrashPoint};
 use trimtab_sandbox::{Fault, RequestSelector};
 
-/// Statuses that leave it open whether anything was done.
+/// Statuses after which the client cannot know whether the request took effect.
 const AMBIGUOUS_STATUSES: [u16; 3] = [408, 500, 502];
 
-/// One thing that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Disruption {
-    /// The process dies around a request.
+    /// The process crashes before or after a request.
     Crash(CrashPoint),
-    /// One answer, or all from one on, is not what it should be.
+    /// The sandbox injects a fault into a request, or into all requests from one on.
     Fault(Fault),
-    /// The process dies after a write, and the next run begins while lists are old.
+    /// The process crashes after a write, and the next run reads stale lists.
     CrashThenStaleLists(CrashPoint),
-    /// Another apply of the same runs while a write is under way.
+    /// Another apply of the same environment runs during a write.
     ConcurrentApply(u64),
-    /// Somebody changes something by hand while a write is under way.
+    /// Somebody makes a manual change during a write.
     ManualChange(u64),
-    /// A host stops to answer before a write.
+    /// A host becomes unreachable before a write.
     HostOutage(u64),
 }
 
 impl Disruption {
-    /// The request.
+    /// The request that is disrupted.
     pub(super) fn request(&self) -> RequestSelector {
         match *self {
-            Self::Crash(fuse) | Self::CrashThenStaleLists(fuse) => match fuse.request {
+            Self::Crash(crash) | Self::CrashThenStaleLists(crash) => match crash.request {
                 clouds::RequestOrdinal::Request(n) => RequestSelector {
                     ordinal: n,
                     writes_only: false,
@@ -49,14 +48,14 @@ impl Disruption {
         }
     }
 
-    /// Its name without the number: cases of one sort differ in nothing else.
+    /// The name of a case without the ordinal: cases of one category differ in nothing else.
     pub(super) fn category(&self) -> String {
         self.to_string()
             .replacen(&format!(":{}", self.request()), "", 1)
     }
 }
 
-/// The request in a fault.
+/// The request that a fault applies to.
 fn fault_request(fault: Fault) -> RequestSelector {
     match fault {
         Fault::DropBefore(nth)
@@ -92,7 +91,7 @@ impl fmt::Display for Disruption {
     }
 }
 
-/// Everything that can befall a run of so many requests, so many of which write.
+/// All disruptions of a run with this many requests and writes.
 pub(super) fn all_disruptions(requests: u64, writes: u64) -> Vec<Disruption> {
     let of_requests = (1..=requests).flat_map(disruptions_of_request);
     of_requests
@@ -100,7 +99,6 @@ pub(super) fn all_disruptions(requests: u64, writes: u64) -> Vec<Disruption> {
         .collect()
 }
 
-/// All sorts of these.
 pub(super) fn all_categories(requests: u64, writes: u64) -> BTreeSet<String> {
     all_disruptions(requests, writes)
         .iter()
@@ -120,26 +118,26 @@ fn crash_at(at: clouds::RequestOrdinal, after: bool) -> CrashPoint {
     }
 }
 
-/// What can befall any request.
+/// Disruptions of any request.
 fn disruptions_of_request(n: u64) -> Vec<Disruption> {
-    let texts = ["drop-before:N", "429:N:2", "truncate:N", "expired:N"];
-    let faults = texts.map(|text| fault(&text.replace('N', &n.to_string())));
+    let faults_text = ["drop-before:N", "429:N:2", "truncate:N", "expired:N"];
+    let faults = faults_text.map(|text| fault(&text.replace('N', &n.to_string())));
     let statuses = AMBIGUOUS_STATUSES.map(|code| fault(&format!("status:{n}:{code}")));
-    let deaths = [false, true]
+    let crashes = [false, true]
         .map(|after| Disruption::Crash(crash_at(clouds::RequestOrdinal::Request(n), after)));
-    faults.into_iter().chain(statuses).chain(deaths).collect()
+    faults.into_iter().chain(statuses).chain(crashes).collect()
 }
 
-/// What only matters where something is written: for a read it is the same as something above.
+/// Disruptions that differ only for writes: for a read they would equal one of the others.
 fn disruptions_of_write(n: u64) -> Vec<Disruption> {
     let faults =
         ["drop-after:wN", "twice:wN"].map(|text| fault(&text.replace('N', &n.to_string())));
     let statuses = AMBIGUOUS_STATUSES.map(|code| fault(&format!("status-after:w{n}:{code}")));
-    let people = [
+    let others = [
         Disruption::CrashThenStaleLists(crash_at(clouds::RequestOrdinal::Write(n), true)),
         Disruption::ConcurrentApply(n),
         Disruption::ManualChange(n),
         Disruption::HostOutage(n),
     ];
-    faults.into_iter().chain(statuses).chain(people).collect()
+    faults.into_iter().chain(statuses).chain(others).collect()
 }

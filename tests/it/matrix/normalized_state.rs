@@ -1,5 +1,6 @@
-//! What is there, without what differs from run to run: identifiers, times, counts of versions. It reads the sandbox's
-//! own state, not through our client, so that it cannot overlook what the client overlooks.
+//! The state of the clouds without what differs from run to run: identifiers, times, version
+//! counters. It is taken from the sandbox itself, not through our client, so that it sees what the
+//! client misses.
 
 use std::{
     collections::BTreeMap,
@@ -9,17 +10,17 @@ use std::{
 use serde_json::{Value, json};
 use trimtab_sandbox::RequestRecord;
 
-/// What every secret's value begins with in these tests.
+/// The prefix of every secret value in these tests.
 const CANARY: &str = "canary of";
 /// An app of another team in the same organization.
 pub(super) const FOREIGN_APP: &str = "of-another-team";
-/// Metadata of a machine that tells of the run that wrote it, and not of what was asked for.
+/// Metadata of a machine about the run that wrote it, not about its desired state.
 const RUN_METADATA: [&str; 3] = [
     "trimtab_secrets",
     "trimtab_secrets_version",
     "trimtab_release",
 ];
-/// What AWS adds to the things that are made there.
+/// Keys whose values AWS generates.
 const AWS_GENERATED_KEYS: [&str; 6] = [
     "id",
     "created_ms",
@@ -37,23 +38,25 @@ fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
         .map(|(key, value)| (key.as_str(), value))
 }
 
-/// All machines that are there, with the names of their apps.
+/// All machines that are not destroyed, with the names of their apps.
 pub(super) fn existing_machines(state: &Value) -> Vec<(&str, &Value)> {
-    let ours = entries(&state["apps"]).filter(|(name, _)| *name != FOREIGN_APP);
-    let there =
+    let own_apps = entries(&state["apps"]).filter(|(name, _)| *name != FOREIGN_APP);
+    let existing =
         |(name, app)| entries(normalize(app, "machines")).map(move |(_, machine)| (name, machine));
     fn normalize<'v>(app: &'v Value, key: &str) -> &'v Value {
         &app[key]
     }
-    ours.flat_map(there)
+    own_apps
+        .flat_map(existing)
         .filter(|(_, machine)| machine["state"] != "destroyed")
         .collect()
 }
 
-/// The other team's app, in full.
+/// The app of the other team, in full.
 pub(super) fn foreign_app(state: &Value) -> Value {
     let mut app = state["apps"][FOREIGN_APP].clone();
-    // Its program runs on, and its volume is snapshotted.
+    // Its machines keep running and its volumes are snapshotted, so only their configuration is
+    // compared.
     for machine in app["machines"]
         .as_object_mut()
         .into_iter()
@@ -64,10 +67,12 @@ pub(super) fn foreign_app(state: &Value) -> Value {
     json!({ "machines": app["machines"], "volumes": app["volumes"], "secrets": app["secrets"], "ips": app["ips"] })
 }
 
-/// Everything else that is there.
+/// Everything else in the state.
 pub(crate) fn normalize(state: &Value) -> Value {
-    let ours = entries(&state["apps"]).filter(|(name, _)| *name != FOREIGN_APP);
-    let apps: BTreeMap<&str, Value> = ours.map(|(name, all)| (name, normalize_app(all))).collect();
+    let own_apps = entries(&state["apps"]).filter(|(name, _)| *name != FOREIGN_APP);
+    let apps: BTreeMap<&str, Value> = own_apps
+        .map(|(name, all)| (name, normalize_app(all)))
+        .collect();
     let mut aws = json!({ "accounts": state["aws"]["accounts"]["accounts"], "buckets": state["aws"]["buckets"] });
     strip_aws_generated(&mut aws);
     json!({ "apps": apps, "aws": aws })
@@ -98,7 +103,7 @@ fn normalize_app(app: &Value) -> Value {
     let machines = machines
         .iter()
         .map(|(_, machine)| normalize_machine(machine, &volumes));
-    // The digest that Fly shows depends on the app's identifier.
+    // The digest that Fly shows depends on the app's id, so it differs between runs.
     let secrets: BTreeMap<&str, u64> = entries(&app["secrets"])
         .map(|(name, secret)| (name, hash_value(&secret["value"])))
         .collect();
@@ -151,13 +156,13 @@ fn normalize_machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value 
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.retain(|key, _| !RUN_METADATA.contains(&key.as_str()));
     }
-    // One that runs by the clock may be at it.
+    // A scheduled machine may be running or stopped at this moment.
     let state = if config["schedule"].is_null() {
         &machine["state"]
     } else {
         &Value::Null
     };
-    // Nothing is sent to one without services, hidden or not.
+    // Whether a machine without services is cordoned has no effect.
     let serves = config["services"]
         .as_array()
         .is_some_and(|services| !services.is_empty());
@@ -176,10 +181,10 @@ fn sorted(values: impl Iterator<Item = Value>) -> Vec<Value> {
     values
 }
 
-/// What holds at any moment, however a run ended: nothing of ours is without its mark (unless somebody took it away), no
-/// volume has two machines, and nothing of anybody else was touched.
-pub(super) fn check_invariants(state: &Value, theirs: &Value, marked: bool) -> Result<(), String> {
-    if foreign_app(state) != *theirs {
+/// Must hold after every run, however it ended: our objects have ownership marks (unless a manual
+/// change removed them), no volume has two machines, and foreign objects are unchanged.
+pub(super) fn check_invariants(state: &Value, foreign: &Value, marked: bool) -> Result<(), String> {
+    if foreign_app(state) != *foreign {
         return Err("something of another team has changed".to_owned());
     }
     let mut holders: BTreeMap<&str, &str> = BTreeMap::new();
@@ -242,34 +247,34 @@ fn check_tagged(
     })
 }
 
-/// Two worlds are the same; otherwise the first line in which they differ.
-pub(crate) fn compare(is: &Value, should: &Value) -> Result<(), String> {
-    if is == should {
+/// Compares two states; the error is a diff.
+pub(crate) fn compare(actual: &Value, expected: &Value) -> Result<(), String> {
+    if actual == expected {
         return Ok(());
     }
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
-    let (is, should) = (pretty(is), pretty(should));
-    let diff = similar::TextDiff::from_lines(&should, &is);
+    let (actual, expected) = (pretty(actual), pretty(expected));
+    let diff = similar::TextDiff::from_lines(&expected, &actual);
     Err(format!(
         "the world differs from that of an undisturbed run:\n{}",
         diff.unified_diff().context_radius(2)
     ))
 }
 
-/// No value of a secret is anywhere but where secrets are.
+/// Checks that secret values appear nowhere but in the secrets themselves.
 pub(super) fn check_no_secret_leaked(
     state: &Value,
     requests: &[RequestRecord],
-    said: &[&str],
+    outputs: &[&str],
 ) -> Result<(), String> {
-    if let Some(said) = said.iter().find(|said| said.contains(CANARY)) {
-        return Err(format!("a secret was said: {said}"));
+    if let Some(outputs) = outputs.iter().find(|outputs| outputs.contains(CANARY)) {
+        return Err(format!("a secret was said: {outputs}"));
     }
-    if let Some(asked) = requests
+    if let Some(request) = requests
         .iter()
         .find(|one| one.path.contains(CANARY) || one.query.contains(CANARY))
     {
-        return Err(format!("a secret is in an address: {asked:?}"));
+        return Err(format!("a secret is in an address: {request:?}"));
     }
     let mut apps = state["apps"].clone();
     for app in apps

@@ -1,4 +1,5 @@
-//! What people and hosts do meanwhile. What is refused, because somebody else is at the machine, has not happened.
+//! Manual changes and host outages during a run. A change that the API rejects, because somebody
+//! else holds a lease, simply does not happen.
 
 use serde_json::{Value, json};
 use trimtab_sandbox::RunningSandbox;
@@ -6,7 +7,7 @@ use trimtab_sandbox::RunningSandbox;
 use super::normalized_state;
 use crate::support::clients::send_request;
 
-/// A machine of ours: its app, its identifier, and everything else.
+/// Our machines: app, id, and the machine itself.
 fn owned_machines(sandbox: &RunningSandbox) -> Vec<(String, String, Value)> {
     let state = sandbox.state();
     normalized_state::existing_machines(&state)
@@ -22,7 +23,7 @@ fn owned_machines(sandbox: &RunningSandbox) -> Vec<(String, String, Value)> {
         .collect()
 }
 
-/// Does the n-th thing that can be done by hand.
+/// Makes the n-th of the possible manual changes.
 pub(super) async fn make_manual_change(sandbox: &RunningSandbox, n: usize) {
     let machines = owned_machines(sandbox);
     let Some((app, id, machine)) = machines.get(n / 7 % machines.len().max(1)) else {
@@ -67,18 +68,17 @@ pub(super) async fn make_manual_change(sandbox: &RunningSandbox, n: usize) {
         }
         _ => ("DELETE", format!("{base}?force=true"), Value::Null),
     };
-    // Refused where a lease is held, which is as good a case.
+    // Rejected while a lease is held, which is a valid case too.
     drop(send_request(sandbox, method, &path, &body).await);
 }
 
-/// Lets the host of our first machine stop to answer, and says how to let it answer again.
+/// Makes the host of our first machine unreachable; returns the machine's id.
 pub(super) async fn make_first_host_unreachable(sandbox: &RunningSandbox) -> Option<String> {
     let id = owned_machines(sandbox).into_iter().next()?.1;
     set_host_status(sandbox, &id, "unreachable").await;
     Some(id)
 }
 
-/// Says of the host of a machine whether it can be reached.
 pub(super) async fn set_host_status(sandbox: &RunningSandbox, id: &str, status: &str) {
     let body = json!({ "machine": id, "status": status });
     // The machine may be gone by now.

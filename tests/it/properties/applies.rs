@@ -1,4 +1,4 @@
-//! Properties of whole runs, against the sandbox.
+//! Properties of whole runs against the sandbox.
 
 use std::{collections::BTreeSet, future::Future};
 
@@ -20,43 +20,43 @@ use super::{
 };
 use crate::{
     matrix::normalized_state,
-    support::{TestEnv, default_inputs, plan_summary},
+    support::{TestEnv, default_inputs, plan_summary, proptest_config},
 };
 
-/// How many runs may be needed where answers get lost.
+/// How many applies may be needed when responses get lost.
 const MAX_APPLIES: usize = 20;
-/// How often a plan is made until nothing happens by itself meanwhile.
+/// How many plans are made until the clouds do not change by themselves in between.
 const MAX_PLANS: usize = 50;
-/// Any order but the usual one.
+/// Any seed other than 0, which keeps the order.
 const SHUFFLE_SEED: u64 = 7;
 
 async fn start_environment(manifest: &GeneratedManifest, faults: Vec<Fault>) -> TestEnv {
     let dir = tempfile::tempdir().unwrap();
     plans::write_manifest(dir.path(), manifest, 0);
-    let mut team = TestEnv::with_manifests(dir, "test", default_inputs(), faults).await;
-    // When the last machine of ours is destroyed and a stranger's stays, nobody can tell whose the app is.
-    team.adopt = true;
-    team
+    let mut env = TestEnv::with_manifests(dir, "test", default_inputs(), faults).await;
+    // When our last machine was destroyed and a foreign one is left, nobody can tell who owns the
+    // app.
+    env.adopt = true;
+    env
 }
 
-/// Writes the manifest anew.
-fn rewrite_manifest(team: &TestEnv, manifest: &GeneratedManifest) {
-    plans::write_manifest(team.dir.path(), manifest, 0);
+fn rewrite_manifest(env: &TestEnv, manifest: &GeneratedManifest) {
+    plans::write_manifest(env.dir.path(), manifest, 0);
     let own = toml_files::manifest_files(manifest, 0).pop().unwrap();
-    team.write_manifest(&own.1);
+    env.write_manifest(&own.1);
 }
 
-/// Applies until a run is complete; faults may need a few.
-async fn apply_until_complete(team: &TestEnv, flaky: bool) -> Result<(), TestCaseError> {
+/// Applies until a run is complete. With faults that may need several runs.
+async fn apply_until_complete(env: &TestEnv, flaky: bool) -> Result<(), TestCaseError> {
     let mut last = String::new();
     for _ in 0..MAX_APPLIES {
-        match team.try_apply(None).await {
+        match env.try_apply(None).await {
             Ok(report) if report.is_complete() => return Ok(()),
             Ok(report) => last = format!("{report:#?}"),
             Err(error) => last = format!("{error:?}"),
         }
         prop_assert!(!last.contains(CANARY), "a secret is said");
-        // Nothing but lost answers is cured by another try.
+        // Only faults can be fixed by another attempt.
         if !flaky {
             break;
         }
@@ -66,57 +66,58 @@ async fn apply_until_complete(team: &TestEnv, flaky: bool) -> Result<(), TestCas
     )))
 }
 
-/// Nothing is left to do, no slot is filled twice, and what is there can be said.
-async fn check_settled(team: &TestEnv) -> Result<(), TestCaseError> {
+/// Checks that nothing is left to do, no slot has two machines, and the live state can be written
+/// as a manifest.
+async fn check_settled(env: &TestEnv) -> Result<(), TestCaseError> {
     prop_assert_eq!(
-        team.summary().await,
+        env.summary().await,
         Vec::<String>::new(),
         "a plan after an apply is not empty"
     );
-    let (desired, mut world) = (team.desired(), team.world().await);
+    let (desired, mut world) = (env.desired(), env.world().await);
     let there: BTreeSet<_> = world.fly_machine.keys().collect();
     prop_assert_eq!(
         there,
         desired.fly_machine.keys().collect(),
         "these machines are there"
     );
-    let marks: BTreeSet<_> = world
+    let names: BTreeSet<_> = world
         .fly_machine
         .values()
         .map(|machine| &machine.workload.metadata[trimtab::model::OwnershipMark::NAME_KEY])
         .collect();
     prop_assert_eq!(
-        marks.len(),
+        names.len(),
         world.fly_machine.len(),
         "a slot is filled twice"
     );
-    // What was run once is no object that anybody could ask for.
+    // A release command that has run is no object that a manifest could ask for.
     world.fly_release.clear();
-    let said = plan::plan(&desired_from_live(&desired, &world), &world).unwrap();
+    let replan = plan::plan(&desired_from_live(&desired, &world), &world).unwrap();
     prop_assert_eq!(
-        plan_summary(&said),
+        plan_summary(&replan),
         Vec::<String>::new(),
         "what is there, asked for, is a change"
     );
     Ok(())
 }
 
-/// A plan depends on nothing but the manifest and what is there: on no order of either.
+/// Checks that a plan depends only on the manifest and the live state, not on the order of either.
 async fn check_plan_is_deterministic(
-    team: &TestEnv,
+    env: &TestEnv,
     manifest: &GeneratedManifest,
 ) -> Result<Plan, TestCaseError> {
-    let url = shuffling_proxy::start(team.sandbox.url(), SHUFFLE_SEED).await;
+    let url = shuffling_proxy::start(env.sandbox.url(), SHUFFLE_SEED).await;
     let (shuffled, desired) = (
-        team.readers_at(url).await,
-        team.desired_with_digests().await.unwrap(),
+        env.readers_at(url).await,
+        env.desired_with_digests().await.unwrap(),
     );
     for _ in 0..MAX_PLANS {
-        let plan = plan::plan(&desired, &team.world().await).unwrap();
+        let plan = plan::plan(&desired, &env.world().await).unwrap();
         let other = plan::plan(&desired, &observe(&shuffled, &desired).await.unwrap()).unwrap();
         let shown = plans::render_everything(&plan);
-        if shown != plans::plan_and_render(&desired, &team.world().await) {
-            // A job by the clock has ended meanwhile.
+        if shown != plans::plan_and_render(&desired, &env.world().await) {
+            // A scheduled job has ended in between.
             continue;
         }
         prop_assert_eq!(
@@ -133,7 +134,7 @@ async fn check_plan_is_deterministic(
             plans::load_manifest(manifest, SHUFFLE_SEED).map_err(TestCaseError::fail)?;
         prop_assert_eq!(
             reordered.fly_machine,
-            team.desired().fly_machine,
+            env.desired().fly_machine,
             "keys in another order ask for other machines"
         );
         return Ok(plan);
@@ -141,50 +142,54 @@ async fn check_plan_is_deterministic(
     Err(TestCaseError::fail("a plan never stays the same"))
 }
 
-/// Whether the generator went too far, and the manifest is refused.
+/// Whether the generated manifest is rejected after all.
 fn is_refused(manifest: &GeneratedManifest) -> bool {
     plans::load_manifest(manifest, 0).is_err()
 }
 
-/// Plays a story. It ends where a plan is refused: what stands in the way is said, and nothing is done.
-async fn run_scenario(story: ManifestScenario) -> Result<(), TestCaseError> {
-    let ScenarioStep::Apply(first) = &story.steps[0] else {
+/// Runs a scenario. It ends where a plan is blocked: the blocker is reported and nothing is
+/// applied.
+async fn run_scenario(scenario: ManifestScenario) -> Result<(), TestCaseError> {
+    let ScenarioStep::Apply(first) = &scenario.steps[0] else {
         unreachable!("a story begins with an apply")
     };
-    let faults = (story.loss_percent > 0)
-        .then(|| format!("flaky:0.0{}", story.loss_percent).parse().unwrap());
-    let team = start_environment(first, faults.into_iter().collect()).await;
-    let (mut names, mut flaky) = (Vec::new(), story.loss_percent > 0);
-    for event in &story.steps {
+    let faults = (scenario.loss_percent > 0).then(|| {
+        format!("flaky:0.0{}", scenario.loss_percent)
+            .parse()
+            .unwrap()
+    });
+    let env = start_environment(first, faults.into_iter().collect()).await;
+    let (mut names, mut flaky) = (Vec::new(), scenario.loss_percent > 0);
+    for event in &scenario.steps {
         match event {
-            ScenarioStep::Manual(deed) => {
-                manual_requests::send_manual_request(&team, &names, deed).await;
+            ScenarioStep::Manual(request) => {
+                manual_requests::send_manual_request(&env, &names, request).await;
             }
             ScenarioStep::Apply(manifest) => {
                 if is_refused(manifest) {
                     return Err(TestCaseError::reject("refused"));
                 }
-                rewrite_manifest(&team, manifest);
+                rewrite_manifest(&env, manifest);
                 names = scenario::fly_app_names(manifest);
                 if !flaky
-                    && !check_plan_is_deterministic(&team, manifest)
+                    && !check_plan_is_deterministic(&env, manifest)
                         .await?
                         .blocked
                         .is_empty()
                 {
                     return Ok(());
                 }
-                apply_until_complete(&team, flaky).await?;
+                apply_until_complete(&env, flaky).await?;
                 flaky = false;
-                team.sandbox.set_faults(Vec::new());
-                check_settled(&team).await?;
+                env.sandbox.set_faults(Vec::new());
+                check_settled(&env).await?;
             }
         }
     }
     Ok(())
 }
 
-/// Goes from one manifest to another and back.
+/// Applies one manifest, another one, and the first one again.
 async fn apply_and_revert(
     one: GeneratedManifest,
     other: GeneratedManifest,
@@ -192,35 +197,36 @@ async fn apply_and_revert(
     if is_refused(&one) || is_refused(&other) {
         return Err(TestCaseError::reject("refused"));
     }
-    let team = start_environment(&one, Vec::new()).await;
-    apply_until_complete(&team, false).await?;
-    team.expire_leases();
-    let before = normalized_state::normalize(&team.sandbox.state());
-    rewrite_manifest(&team, &other);
-    let there = team.plan().await;
+    let env = start_environment(&one, Vec::new()).await;
+    apply_until_complete(&env, false).await?;
+    env.expire_leases();
+    let before = normalized_state::normalize(&env.sandbox.state());
+    rewrite_manifest(&env, &other);
+    let there = env.plan().await;
     if !there.blocked.is_empty() {
         return Ok(());
     }
-    apply_until_complete(&team, false).await?;
-    check_settled(&team).await?;
-    rewrite_manifest(&team, &one);
-    let back = team.plan().await;
+    apply_until_complete(&env, false).await?;
+    check_settled(&env).await?;
+    rewrite_manifest(&env, &one);
+    let back = env.plan().await;
     prop_assert_eq!(
         changed_addresses(&there, Action::Create),
         changed_addresses(&back, Action::Delete),
         "the way back removes what the way there made"
     );
-    apply_until_complete(&team, false).await?;
-    check_settled(&team).await?;
-    team.expire_leases();
+    apply_until_complete(&env, false).await?;
+    check_settled(&env).await?;
+    env.expire_leases();
     normalized_state::compare(
-        &without_unmanaged_leftovers(normalized_state::normalize(&team.sandbox.state())),
+        &without_unmanaged_leftovers(normalized_state::normalize(&env.sandbox.state())),
         &without_unmanaged_leftovers(before),
     )
     .map_err(TestCaseError::fail)
 }
 
-/// What a plan makes, or removes, of that which bears marks: the rest stays where the manifest no longer names it.
+/// The addresses that a plan creates or deletes, of kinds with ownership marks: objects without
+/// marks stay when the manifest no longer names them.
 fn changed_addresses(plan: &Plan, action: Action) -> BTreeSet<String> {
     let steps = plan
         .steps()
@@ -244,15 +250,17 @@ fn changed_addresses(plan: &Plan, action: Action) -> BTreeSet<String> {
     all.map(ToString::to_string).collect()
 }
 
-/// The census without what stays although no manifest names it: volumes that nobody holds, addresses, certificates.
-fn without_unmanaged_leftovers(mut census: Value) -> Value {
-    for app in census["apps"].as_object_mut().unwrap().values_mut() {
+/// The normalized state without objects that stay although no manifest names them: unattached
+/// volumes, addresses and certificates.
+fn without_unmanaged_leftovers(mut state: Value) -> Value {
+    for app in state["apps"].as_object_mut().unwrap().values_mut() {
         app["volumes"]
             .as_array_mut()
             .unwrap()
             .retain(|volume| !volume["holder"].is_null());
         for machine in app["machines"].as_array_mut().unwrap() {
-            // What its rollouts were: which machine was there before, and for which release a command ran.
+            // Which machine was replaced, and for which release a command ran, depends on the
+            // history.
             let metadata = machine["config"]["metadata"].as_object_mut().unwrap();
             metadata
                 .retain(|key, _| !["trimtab_succeeds", "trimtab_released"].contains(&key.as_str()));
@@ -261,11 +269,11 @@ fn without_unmanaged_leftovers(mut census: Value) -> Value {
             app[kept] = Value::Null;
         }
     }
-    sort_tags(&mut census["aws"]);
-    census
+    sort_tags(&mut state["aws"]);
+    state
 }
 
-/// Tags are a set, and stand in the order in which they were set.
+/// Tags are a set, but are stored in the order in which they were set.
 fn sort_tags(value: &mut Value) {
     match value {
         Value::Object(table) => {
@@ -290,7 +298,7 @@ fn block_on(
     runtime.block_on(property)
 }
 
-/// Two manifests, of which the second differs in a part, as a story.
+/// Two manifests that differ in some parts, as a scenario.
 fn edit_and_revert(with_aws: bool) -> impl Strategy<Value = ManifestScenario> {
     (
         generator::manifest(with_aws),
@@ -310,8 +318,8 @@ fn edit_and_revert(with_aws: bool) -> impl Strategy<Value = ManifestScenario> {
         })
 }
 
-/// Without what the platform or an earlier apply decides where a manifest says nothing, and without names: an app that is
-/// renamed is another, and the old one stays; and what `machine_config` alone can say stays as well.
+/// Removes settings whose default the platform or an earlier apply determines, and names: renaming
+/// an app makes a new one and keeps the old one.
 fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest {
     fn without(value: &mut Value) {
         match value {
@@ -340,7 +348,7 @@ fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest 
             _ => {}
         }
     }
-    /// An app that keeps no machine and leaves the manifest is not found again.
+    /// An app without machines that leaves the manifest is not found again.
     fn peopled(count: &mut Value) {
         match count {
             Value::Object(regions) => regions.values_mut().for_each(peopled),
@@ -348,38 +356,38 @@ fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest 
             _ => {}
         }
     }
-    let mut whole = manifest.0.clone();
-    without(&mut whole);
-    consistency::make_consistent(whole.as_object_mut().unwrap());
-    GeneratedManifest(whole)
+    let mut document = manifest.0.clone();
+    without(&mut document);
+    consistency::make_consistent(document.as_object_mut().unwrap());
+    GeneratedManifest(document)
 }
 
 proptest! {
-    #![proptest_config(super::proptest_config(12))]
+    #![proptest_config(proptest_config(4))]
 
     #[test]
-    fn any_scenario_converges(story in any_scenario(false, 5)) {
-        block_on(run_scenario(story))?;
+    fn any_scenario_converges(scenario in any_scenario(false, 5)) {
+        block_on(run_scenario(scenario))?;
     }
 
     #[test]
-    fn reverting_a_manifest_restores_the_state(story in edit_and_revert(false)) {
-        let [ScenarioStep::Apply(one), ScenarioStep::Apply(other), _] = &story.steps[..] else { unreachable!("two manifests") };
+    fn reverting_a_manifest_restores_the_state(scenario in edit_and_revert(false)) {
+        let [ScenarioStep::Apply(one), ScenarioStep::Apply(other), _] = &scenario.steps[..] else { unreachable!("two manifests") };
         block_on(apply_and_revert(one.clone(), other.clone()))?;
     }
 }
 
 proptest! {
-    #![proptest_config(super::proptest_config(4))]
+    #![proptest_config(proptest_config(1))]
 
     #[test]
-    fn any_scenario_with_aws_converges(story in any_scenario(true, 3)) {
-        block_on(run_scenario(story))?;
+    fn any_scenario_with_aws_converges(scenario in any_scenario(true, 3)) {
+        block_on(run_scenario(scenario))?;
     }
 
     #[test]
-    fn reverting_a_manifest_with_aws_restores_the_state(story in edit_and_revert(true)) {
-        let [ScenarioStep::Apply(one), ScenarioStep::Apply(other), _] = &story.steps[..] else { unreachable!("two manifests") };
+    fn reverting_a_manifest_with_aws_restores_the_state(scenario in edit_and_revert(true)) {
+        let [ScenarioStep::Apply(one), ScenarioStep::Apply(other), _] = &scenario.steps[..] else { unreachable!("two manifests") };
         block_on(apply_and_revert(one.clone(), other.clone()))?;
     }
 }

@@ -1,4 +1,4 @@
-//! Buckets, identities and roles, with every option that they have.
+//! Strategies for buckets, identities and roles with every option.
 
 use proptest::strategy::Strategy as _;
 use serde_json::json;
@@ -8,7 +8,6 @@ use super::strategies::{
     optional_key, required_key, subset_of, table, table_of,
 };
 
-/// The account of all tests.
 pub(super) const ACCOUNT: &str = "123456789012";
 const BUCKETS: &[&str] = &["backups", "backups-2"];
 
@@ -21,7 +20,8 @@ fn tags() -> ValueStrategy {
 }
 
 fn lifecycle() -> ValueStrategy {
-    // S3 wants thirty days before infrequent access, and as many until what comes after it.
+    // S3 requires 30 days before the first transition to infrequent access, and 30 more before the
+    // next class.
     let moves = table(vec![
         optional_key("STANDARD_IA", number(30..33)),
         optional_key("GLACIER_IR", number(63..66)),
@@ -45,7 +45,7 @@ fn lifecycle() -> ValueStrategy {
     )
 }
 
-/// A key of KMS, which serves the buckets of its region.
+/// The ARN of a KMS key for buckets in a region.
 pub(super) fn kms_key_arn(region: &str) -> String {
     format!("arn:aws:kms:{region}:{ACCOUNT}:key/2f4e")
 }
@@ -104,7 +104,7 @@ fn identity() -> ValueStrategy {
     ])
 }
 
-/// Who may take a role, in AWS's own words.
+/// A trust policy, as AWS writes it.
 pub(super) fn trust_policy() -> serde_json::Value {
     json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole",
         "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:root") } }] })
@@ -143,7 +143,7 @@ fn role() -> ValueStrategy {
     ])
 }
 
-/// The part of a manifest that is about AWS, as one table.
+/// The AWS sections of a manifest, as one table.
 pub(super) fn aws_sections() -> ValueStrategy {
     let elsewhere = json!([{ "name": "acme-locks" }, { "name": "acme-locks", "region": "eu-west-1" }, "backups"]);
     let quotas = table(vec![
@@ -168,7 +168,7 @@ pub(super) fn aws_sections() -> ValueStrategy {
     ])
 }
 
-/// A further statement of a bucket's policy.
+/// An additional statement for a bucket policy.
 pub(super) fn bucket_policy_statement(bucket: &str) -> serde_json::Value {
     json!([{ "Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl", "Resource": format!("arn:aws:s3:::{bucket}/*") }])
 }

@@ -1,5 +1,5 @@
-//! What one part of a manifest demands of another: groups that are there, one volume a machine, ports with their
-//! service. Whatever contradicts itself is changed as little as possible.
+//! Constraints between parts of a manifest: groups that exist, one volume for each machine, ports
+//! with a service. A generated manifest that violates them is changed as little as possible.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use super::aws;
 
 type JsonTable = Map<String, Value>;
 
-/// A machine in the API's own words.
+/// A machine configuration as the Machines API writes it.
 pub(super) const MACHINE_CONFIG: &str =
     r#"{"dns":{"skip_registration":true},"env":{"RAW":"1"},"metadata":{"own":"label"}}"#;
-/// One with containers.
+/// A machine configuration with containers.
 pub(super) const CONTAINERS_CONFIG: &str =
     r#"{"containers":[{"name":"app","image":"any:1"},{"name":"side","image":"side:1"}]}"#;
 
-/// Puts a manifest right.
-pub(super) fn make_consistent(whole: &mut JsonTable) {
-    let apps = whole["apps"].as_object_mut().unwrap();
+/// Makes a manifest consistent.
+pub(super) fn make_consistent(document: &mut JsonTable) {
+    let apps = document["apps"].as_object_mut().unwrap();
     let keys: Vec<String> = apps.keys().cloned().collect();
     let mut hosts = BTreeSet::new();
     for (key, app) in apps.iter_mut() {
@@ -27,12 +27,12 @@ pub(super) fn make_consistent(whole: &mut JsonTable) {
         remove_taken(app, "certificates", &mut hosts);
     }
     let first = keys[0].clone();
-    if whole.contains_key("buckets") {
-        fix_aws(whole, &first, &keys);
+    if document.contains_key("buckets") {
+        fix_aws(document, &first, &keys);
     }
 }
 
-/// Leaves out what others have.
+/// Removes items that another app already has.
 fn remove_taken(app: &mut JsonTable, key: &str, taken: &mut BTreeSet<String>) {
     if let Some(list) = app.get_mut(key).and_then(Value::as_array_mut) {
         list.retain(|item| taken.insert(item.to_string()));
@@ -46,7 +46,7 @@ fn fix_app(key: &str, app: &mut JsonTable, keys: &[String]) {
             format!("any-named-{}", key.replace('_', "-")).into(),
         );
     }
-    // Only what sorts before: so there is no circle.
+    // Only apps that sort before this one, so that there is no cycle.
     retain_items(app, "depends_on", |other| {
         other
             .as_str()
@@ -102,7 +102,7 @@ fn retain_items(table: &mut JsonTable, key: &str, fits: impl Fn(&Value) -> bool)
     }
 }
 
-/// Each table of a key that holds one or many.
+/// Calls `change` for each table of a key that holds one table or several.
 fn for_each_table(app: &mut JsonTable, key: &str, mut change: impl FnMut(&mut JsonTable)) {
     match app.get_mut(key) {
         Some(Value::Object(one)) => change(one),
@@ -114,7 +114,7 @@ fn for_each_table(app: &mut JsonTable, key: &str, mut change: impl FnMut(&mut Js
     }
 }
 
-/// The process groups, once every one of them has one command.
+/// The process groups, after making sure that each of them has exactly one command.
 fn fix_groups(app: &mut JsonTable) -> Vec<String> {
     let commands: BTreeSet<String> = app
         .get("processes")
@@ -145,7 +145,7 @@ fn fix_groups(app: &mut JsonTable) -> Vec<String> {
     }
 }
 
-/// The group that parts belong to which name none.
+/// The group of sections that name none.
 fn default_group(groups: &[String]) -> String {
     groups
         .iter()
@@ -168,7 +168,7 @@ fn fix_processes(part: &mut JsonTable, groups: &[String], demands: bool) {
     }
 }
 
-/// The groups that a part is for.
+/// The groups that a section applies to.
 fn groups_of(part: &JsonTable, groups: &[String]) -> Vec<String> {
     match part.get("processes").and_then(Value::as_array) {
         Some(named) if !named.is_empty() => named
@@ -179,7 +179,7 @@ fn groups_of(part: &JsonTable, groups: &[String]) -> Vec<String> {
     }
 }
 
-/// One volume for a machine.
+/// Leaves one volume for each machine.
 fn fix_mounts(app: &mut JsonTable, groups: &[String]) {
     for_each_table(app, "mounts", |mount| fix_processes(mount, groups, false));
     let mut taken = BTreeSet::new();
@@ -193,7 +193,7 @@ fn fix_mounts(app: &mut JsonTable, groups: &[String]) {
     }
 }
 
-/// Machines stand by only where nothing is served or mounted.
+/// Standby machines are allowed only without services, mounts and `machine_config`.
 fn fix_machines(app: &mut JsonTable) {
     let busy = ["services", "http_service", "mounts", "machine_config"]
         .iter()
@@ -210,7 +210,7 @@ fn fix_machines(app: &mut JsonTable) {
     }
 }
 
-/// No two services on one port, and no minimum above what there is.
+/// Removes duplicate ports, and minimums above the number of machines.
 fn fix_services(app: &mut JsonTable) {
     let mut taken: BTreeSet<u64> = BTreeSet::new();
     if app.contains_key("http_service") {
@@ -232,7 +232,7 @@ fn fix_services(app: &mut JsonTable) {
                             .unwrap(),
                     )
                 });
-                // A UDP service has no handlers.
+                // UDP services have no handlers.
                 if service.get("protocol") == Some(&json!("udp")) {
                     service.insert("ports".to_owned(), json!([{ "port": 5353 }]));
                 }
@@ -241,7 +241,7 @@ fn fix_services(app: &mut JsonTable) {
     }
 }
 
-/// A file is written once, and its secret is there.
+/// A path is written once, and a secret that a file names must exist.
 fn fix_files(app: &mut JsonTable) {
     let secret = app
         .get("secrets")
@@ -259,7 +259,7 @@ fn retain_items_mut(table: &mut JsonTable, key: &str, mut fits: impl FnMut(&Valu
     }
 }
 
-/// Blue-green needs machines beside the others, and a proof needs what answers.
+/// Blue-green does not work with volumes, and verification needs an HTTP service.
 fn fix_deploy(app: &mut JsonTable) {
     let mounts = app.contains_key("mounts");
     let serves = app.contains_key("http_service");
@@ -268,7 +268,7 @@ fn fix_deploy(app: &mut JsonTable) {
             .get("deploy")
             .is_some_and(|deploy| deploy.get("verify").is_some())
     {
-        // The public reaches some machine.
+        // Verification needs public addresses and at least one machine.
         app.remove("ips");
         app.remove("machine_config");
         for (_, group) in app
@@ -311,14 +311,14 @@ fn fix_deploy(app: &mut JsonTable) {
     }
 }
 
-/// `container` chooses one of the containers that there are.
+/// `container` must name a container of `machine_config`.
 fn fix_container(app: &mut JsonTable) {
     if app.get("machine_config") != Some(&json!(CONTAINERS_CONFIG)) {
         app.remove("container");
     }
 }
 
-/// A name is a secret or a variable, not both.
+/// A name is either a secret or a variable.
 fn fix_env(app: &mut JsonTable) {
     let secrets: Vec<String> = app
         .get("secrets")
@@ -332,7 +332,7 @@ fn fix_env(app: &mut JsonTable) {
     }
 }
 
-/// Without a primary region, everything says where it is.
+/// Without a primary region, every group and every cron machine needs a region.
 fn fix_regions(app: &mut JsonTable) {
     if app.contains_key("primary_region") {
         return;
@@ -362,10 +362,10 @@ fn fix_regions(app: &mut JsonTable) {
     }
 }
 
-/// Names, references and limits on AWS.
-fn fix_aws(whole: &mut JsonTable, app: &str, apps: &[String]) {
-    let region = whole["aws"]["region"].clone();
-    let buckets = whole["buckets"].as_object_mut().unwrap();
+/// Names, references and limits of the AWS sections.
+fn fix_aws(document: &mut JsonTable, app: &str, apps: &[String]) {
+    let region = document["aws"]["region"].clone();
+    let buckets = document["buckets"].as_object_mut().unwrap();
     let keys: Vec<String> = buckets.keys().cloned().collect();
     for (key, bucket) in buckets.iter_mut() {
         let bucket = bucket.as_object_mut().unwrap();
@@ -395,15 +395,15 @@ fn fix_aws(whole: &mut JsonTable, app: &str, apps: &[String]) {
             bucket.insert("statements".to_owned(), aws::bucket_policy_statement(&name));
         }
     }
-    if keys.len() > 1 || whole["aws"].get("lock").is_some_and(Value::is_string) {
-        let lock = whole["aws"]
+    if keys.len() > 1 || document["aws"].get("lock").is_some_and(Value::is_string) {
+        let lock = document["aws"]
             .get("lock")
             .filter(|lock| lock.is_object())
             .cloned();
-        whole["aws"]["lock"] = lock.unwrap_or_else(|| json!(keys[0]));
+        document["aws"]["lock"] = lock.unwrap_or_else(|| json!(keys[0]));
     }
     let mut served = BTreeSet::new();
-    for (key, identity) in whole
+    for (key, identity) in document
         .get_mut("identities")
         .and_then(Value::as_object_mut)
         .into_iter()
@@ -416,7 +416,7 @@ fn fix_aws(whole: &mut JsonTable, app: &str, apps: &[String]) {
         if !apps.iter().any(|app| identity["app"] == app.as_str()) {
             identity.insert("app".to_owned(), app.into());
         }
-        // Fly exchanges one role for an app.
+        // Fly exchanges tokens for one role per app.
         if identity.get("env") != Some(&json!(false)) && !served.insert(identity["app"].to_string())
         {
             identity.insert("env".to_owned(), false.into());
@@ -425,7 +425,7 @@ fn fix_aws(whole: &mut JsonTable, app: &str, apps: &[String]) {
             granted.retain(|key, _| keys.contains(key));
         }
     }
-    for (key, role) in whole
+    for (key, role) in document
         .get_mut("roles")
         .and_then(Value::as_object_mut)
         .into_iter()

@@ -1,4 +1,5 @@
-//! What is there, as what a manifest would have to ask for so that it stays as it is.
+//! Turns the live state into a desired state that asks for exactly that, so that a plan for it must
+//! be empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,10 +26,10 @@ use trimtab::{
     model::{OwnershipMark, Region, ResourceRef, RolloutPolicy, Salt},
 };
 
-/// Everything that is there, asked for. Of the manifest it takes only whose it is.
-pub(super) fn desired_from_live(asked: &Desired, world: &World) -> Desired {
-    let mut desired = Desired::empty(asked.meta.clone());
-    let mark = &asked.meta.mark;
+/// Everything in `world`, as a desired state. Of `asked` only the metadata is used.
+pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desired {
+    let mut desired = Desired::empty(desired_before.meta.clone());
+    let mark = &desired_before.meta.mark;
     for (name, live) in &world.fly_app {
         let spec = AppSpec {
             name: live.name.clone(),
@@ -73,12 +74,12 @@ pub(super) fn desired_from_live(asked: &Desired, world: &World) -> Desired {
         desired.fly_volume.insert(name.clone(), spec);
     }
     for (name, live) in &world.fly_secrets {
-        // Values cannot be read; what is there stays as it is.
-        let made = || Salt::for_app(&mark.project, &mark.environment, name.as_str());
-        let salt = asked
+        // Secret values cannot be read; without a value they are kept.
+        let new_salt = || Salt::for_app(&mark.project, &mark.environment, name.as_str());
+        let salt = desired_before
             .fly_secrets
             .get(name)
-            .map_or_else(made, |spec| spec.salt.clone());
+            .map_or_else(new_salt, |spec| spec.salt.clone());
         let unknown = |name: &String| {
             (
                 name.clone(),
@@ -204,7 +205,7 @@ fn bucket_from_live(live: &BucketLive) -> BucketSpec {
     }
 }
 
-/// The machine that one stands by for, by its name.
+/// The name of the machine that this one is a standby for.
 fn standby_for(live: &WorkloadLive, world: &World) -> Option<ResourceRef<Machine>> {
     let id = live.config.standbys.first()?;
     let (name, _) = world

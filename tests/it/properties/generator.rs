@@ -1,5 +1,6 @@
-//! Any manifest: every key that the schema knows, and every sort of value that it may have. What contradicts itself is
-//! put right in `fit`, so that shrinking stays simple: a key less is a manifest again.
+//! Any manifest, with every key of the schema and every form of value. Contradictions are fixed
+//! afterwards in `consistency`, so that shrinking stays simple: a manifest with a key less is still
+//! valid.
 
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
@@ -15,12 +16,11 @@ use super::{
     toml_files,
 };
 
-/// Where machines run.
 pub(super) const REGIONS: &[&str] = &["ewr", "fra", "iad"];
-/// The keys of apps. `web-2` sorts before `web/…`.
+/// The keys of apps. `web-2` sorts before `web/…`, so that names with a common prefix are tested.
 pub(super) const APPS: &[&str] = &["web", "web-2", "under_score"];
 
-/// A manifest, as the tree that its text has.
+/// A manifest as the tree of its TOML.
 #[derive(Clone, PartialEq)]
 pub(super) struct GeneratedManifest(pub(super) Value);
 
@@ -32,7 +32,7 @@ impl std::fmt::Debug for GeneratedManifest {
     }
 }
 
-/// CPUs and memory, whole, so that no other layer can spoil them.
+/// Complete sizes, so that another layer cannot make them invalid.
 pub(super) fn machine_sizes() -> Vec<Value> {
     let all = json!([
         { "size": "shared-cpu-1x" }, { "size": "shared-cpu-2x", "memory": "1gb" }, { "size": "performance-1x" },
@@ -41,7 +41,7 @@ pub(super) fn machine_sizes() -> Vec<Value> {
     serde_json::from_value(all).unwrap()
 }
 
-/// A table with one of these added.
+/// A table with one of these tables merged into it.
 pub(super) fn with_one_of(part: ValueStrategy, sizes: Vec<Value>) -> ValueStrategy {
     let joined = |(part, size): (Value, Value)| match (part, size) {
         (Value::Object(mut part), Value::Object(size)) => {
@@ -240,7 +240,7 @@ fn secrets() -> ValueStrategy {
     one_value_of(sources)
 }
 
-/// Any manifest, about AWS as well or not.
+/// Any manifest, with or without AWS.
 pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<GeneratedManifest> {
     let token = one_value_of(json!([{ "env": "FLY_API_TOKEN_ANY" }]));
     let described = table(vec![
@@ -281,48 +281,48 @@ pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<GeneratedManifest> {
         Just(json!({})).boxed()
     };
     let joined = |(fly, aws): (Value, Value)| {
-        let (Value::Object(mut whole), Value::Object(aws)) = (fly, aws) else {
+        let (Value::Object(mut document), Value::Object(aws)) = (fly, aws) else {
             panic!("two tables")
         };
-        whole.extend(aws);
-        consistency::make_consistent(&mut whole);
-        GeneratedManifest(Value::Object(whole))
+        document.extend(aws);
+        consistency::make_consistent(&mut document);
+        GeneratedManifest(Value::Object(document))
     };
     (table(keys), aws).prop_map(joined).boxed()
 }
 
-/// Mostly without AWS, whose runs take longer.
+/// Mostly without AWS, because runs with AWS take longer.
 pub(super) fn any_manifest() -> BoxedStrategy<GeneratedManifest> {
     prop_oneof![3 => manifest(false), 1 => manifest(true)].boxed()
 }
 
-/// A manifest with some of the other's parts: what somebody edits is rarely everything at once.
+/// A manifest with some parts of another: an edit rarely changes everything at once.
 pub(super) fn mix_manifests(
     one: &GeneratedManifest,
     other: &GeneratedManifest,
     seed: u64,
 ) -> GeneratedManifest {
-    let (mut dice, mut whole) = (toml_files::SeededRng(seed), Map::new());
+    let (mut rng, mut document) = (toml_files::SeededRng(seed), Map::new());
     let (one, other) = (one.0.as_object().unwrap(), other.0.as_object().unwrap());
     for (key, value) in one {
         let mixed = match key.as_str() {
-            "apps" => mix_tables(value, &other[key], &mut dice, true),
+            "apps" => mix_tables(value, &other[key], &mut rng, true),
             "buckets" | "identities" | "roles" => mix_tables(
                 value,
                 other.get(key).unwrap_or(&Value::Null),
-                &mut dice,
+                &mut rng,
                 true,
             ),
             _ => value.clone(),
         };
-        whole.insert(key.clone(), mixed);
+        document.insert(key.clone(), mixed);
     }
-    consistency::make_consistent(&mut whole);
-    GeneratedManifest(Value::Object(whole))
+    consistency::make_consistent(&mut document);
+    GeneratedManifest(Value::Object(document))
 }
 
-/// Every entry from one of two tables; what both have is mixed in turn, once.
-fn mix_tables(one: &Value, other: &Value, dice: &mut toml_files::SeededRng, deeper: bool) -> Value {
+/// Takes each entry from one of two tables. Tables that are in both are mixed, one level deep.
+fn mix_tables(one: &Value, other: &Value, rng: &mut toml_files::SeededRng, deeper: bool) -> Value {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else {
         return one.clone();
     };
@@ -330,9 +330,9 @@ fn mix_tables(one: &Value, other: &Value, dice: &mut toml_files::SeededRng, deep
     let mut mixed = Map::new();
     for name in names {
         let chosen = match (one.get(name), other.get(name)) {
-            (Some(one), Some(other)) if deeper => Some(mix_tables(one, other, dice, false)),
+            (Some(one), Some(other)) if deeper => Some(mix_tables(one, other, rng, false)),
             (one, other) => {
-                if dice.below(3) == 0 {
+                if rng.below(3) == 0 {
                     other.cloned()
                 } else {
                     one.cloned()

@@ -1,30 +1,29 @@
-//! What people do by hand, as requests that a script can send as well.
+//! Manual changes as API requests, which a shell script can send too.
 
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use crate::support::TestEnv;
 
-/// What a request says of the object that it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum RequestBody {
     Empty,
     Json(Value),
-    /// A machine's own configuration with these changes.
+    /// The machine's current configuration with these changes.
     PatchedConfig(Value),
 }
 
-/// A request about an object in a list of an app.
+/// A request about an object in one of an app's lists.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ManualRequest {
-    /// Which app, by its place among the manifest's.
+    /// Which of the manifest's apps.
     pub(super) app_index: usize,
-    /// The list, where its items stand in the answer, and their key.
+    /// The list's path, the JSON pointer to its items, and the key that identifies an item.
     pub(super) list: (&'static str, &'static str, &'static str),
-    /// Which item.
+    /// Which item of the list.
     pub(super) item_index: usize,
     pub(super) method: &'static str,
-    /// What follows the app's address; `ID` is the item's key.
+    /// The path after the app's; `ID` stands for the item's key.
     pub(super) path: &'static str,
     pub(super) body: RequestBody,
 }
@@ -42,7 +41,7 @@ type RequestTemplate = (
     RequestBody,
 );
 
-/// Every sort of deed.
+/// Every kind of manual request.
 fn request_templates() -> Vec<RequestTemplate> {
     let machine = |patch| {
         (
@@ -61,7 +60,7 @@ fn request_templates() -> Vec<RequestTemplate> {
             json!({ "restart": { "policy": "on-failure", "max_retries": 3 }, "metadata": { "theirs": "x" } }),
         ),
         machine(json!({ "services": [], "checks": {} })),
-        // A machine beside the others: by somebody who knows nothing of us, or a copy of one of ours.
+        // Another machine: one without our metadata, or a copy of one of ours.
         (
             MACHINES,
             "POST",
@@ -124,7 +123,7 @@ fn request_templates() -> Vec<RequestTemplate> {
             "certificates/ID",
             RequestBody::Empty,
         ),
-        // The label of an app is a secret too.
+        // The app's ownership label is a secret too, so this may delete it.
         (SECRETS, "DELETE", "secrets/ID", RequestBody::Empty),
         (
             SECRETS,
@@ -141,7 +140,6 @@ fn request_templates() -> Vec<RequestTemplate> {
     ]
 }
 
-/// Any deed.
 pub(super) fn manual_request() -> impl Strategy<Value = ManualRequest> {
     (select(request_templates()), 0..3usize, 0..6usize).prop_map(
         |((list, method, path, body), app, pick)| ManualRequest {
@@ -155,13 +153,13 @@ pub(super) fn manual_request() -> impl Strategy<Value = ManualRequest> {
     )
 }
 
-/// A table with another's entries, deep.
-fn merge_json(there: &Value, patch: &Value) -> Value {
-    match (there, patch) {
-        (Value::Object(there), Value::Object(patch)) => {
-            let mut whole = there.clone();
+/// Merges a JSON value into another, as JSON Merge Patch does, but without deletions.
+fn merge_json(current: &Value, patch: &Value) -> Value {
+    match (current, patch) {
+        (Value::Object(current), Value::Object(patch)) => {
+            let mut whole = current.clone();
             for (key, value) in patch {
-                let value = merge_json(there.get(key).unwrap_or(&Value::Null), value);
+                let value = merge_json(current.get(key).unwrap_or(&Value::Null), value);
                 whole.insert(key.clone(), value);
             }
             Value::Object(whole)
@@ -170,8 +168,8 @@ fn merge_json(there: &Value, patch: &Value) -> Value {
     }
 }
 
-/// Does it, if there is something to do it to. What the API refuses has not happened.
-pub(super) async fn send_manual_request(team: &TestEnv, apps: &[String], deed: &ManualRequest) {
+/// Sends the request if its object exists. A request that the API rejects has no effect.
+pub(super) async fn send_manual_request(env: &TestEnv, apps: &[String], request: &ManualRequest) {
     let ManualRequest {
         app_index: app,
         list: (list, within, key),
@@ -179,9 +177,9 @@ pub(super) async fn send_manual_request(team: &TestEnv, apps: &[String], deed: &
         method,
         path,
         body,
-    } = deed;
+    } = request;
     let base = format!("/v1/apps/{}", apps[app % apps.len()]);
-    let Ok(listed) = team
+    let Ok(listed) = env
         .try_manual_request("GET", &format!("{base}/{list}"), &Value::Null)
         .await
     else {
@@ -203,7 +201,7 @@ pub(super) async fn send_manual_request(team: &TestEnv, apps: &[String], deed: &
         RequestBody::Empty => Value::Null,
         RequestBody::Json(body) => body.clone(),
         RequestBody::PatchedConfig(patch) => {
-            let Ok(machine) = team
+            let Ok(machine) = env
                 .try_manual_request("GET", &format!("{base}/machines/{id}"), &Value::Null)
                 .await
             else {
@@ -213,13 +211,13 @@ pub(super) async fn send_manual_request(team: &TestEnv, apps: &[String], deed: &
         }
     };
     drop(
-        team.try_manual_request(method, &format!("{base}/{}", path.replace("ID", id)), &body)
+        env.try_manual_request(method, &format!("{base}/{}", path.replace("ID", id)), &body)
             .await,
     );
 }
 
-/// The same for a shell.
-pub(super) fn shell_script(apps: &[String], deed: &ManualRequest) -> String {
+/// The request as shell commands.
+pub(super) fn shell_script(apps: &[String], request: &ManualRequest) -> String {
     let ManualRequest {
         app_index: app,
         list: (list, within, key),
@@ -227,7 +225,7 @@ pub(super) fn shell_script(apps: &[String], deed: &ManualRequest) -> String {
         method,
         path,
         body,
-    } = deed;
+    } = request;
     let base = format!("/v1/apps/{}", apps[app % apps.len()]);
     let mut lines = Vec::new();
     if path.contains("ID") || matches!(body, RequestBody::PatchedConfig(_)) {
@@ -258,7 +256,7 @@ pub(super) fn shell_script(apps: &[String], deed: &ManualRequest) -> String {
     lines.join("\n")
 }
 
-/// A word in a shell's quotes.
+/// A text in single quotes for the shell.
 pub(super) fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! Properties of plans that need no cloud: of any manifest, against a world in which there is nothing.
+//! Properties of plans for any manifest against empty clouds.
 
 use std::path::Path;
 
@@ -17,7 +17,9 @@ use super::{
     schema_keys, toml_files,
 };
 
-/// Writes a manifest into a folder.
+use crate::support::proptest_config;
+
+/// Writes a manifest and its companion files into a folder.
 pub(super) fn write_manifest(dir: &Path, manifest: &GeneratedManifest, seed: u64) {
     for (name, text) in toml_files::COMPANION_FILES {
         std::fs::write(dir.join(name), text).unwrap();
@@ -28,7 +30,7 @@ pub(super) fn write_manifest(dir: &Path, manifest: &GeneratedManifest, seed: u64
     }
 }
 
-/// Reads a manifest, whose blocks stand in any order.
+/// Loads a manifest whose blocks are written in the order of this seed.
 pub(super) fn load_manifest(manifest: &GeneratedManifest, seed: u64) -> Result<Desired, String> {
     let dir = tempfile::tempdir().unwrap();
     write_manifest(dir.path(), manifest, seed);
@@ -51,7 +53,7 @@ fn headline(plan: &Plan) -> render::Headline {
     }
 }
 
-/// Everything that can be shown of a plan.
+/// The plan in every format.
 pub(super) fn render_everything(plan: &Plan) -> String {
     let headline = headline(plan);
     let look = render::TextOptions {
@@ -76,12 +78,11 @@ pub(super) fn render_everything(plan: &Plan) -> String {
     all
 }
 
-/// The plan, and all that is shown of it.
 pub(super) fn plan_and_render(desired: &Desired, world: &World) -> String {
     render_everything(&plan::plan(desired, world).unwrap())
 }
 
-/// So many manifests, the same in every run.
+/// The first `n` manifests of the deterministic generator.
 fn sample_manifests(n: usize) -> Vec<GeneratedManifest> {
     let (mut runner, strategy) = (TestRunner::deterministic(), generator::any_manifest());
     (0..n)
@@ -120,7 +121,7 @@ fn generator_covers_every_schema_key() {
 }
 
 proptest! {
-    #![proptest_config(super::proptest_config(200))]
+    #![proptest_config(proptest_config(60))]
 
     #[test]
     fn plan_does_not_depend_on_order(manifest in generator::any_manifest(), seed in 1..u64::MAX) {
@@ -139,7 +140,7 @@ proptest! {
             let plan = plan::plan(&load_manifest(&replicate_apps(&manifest, copies), 0).ok()?, &World::default()).unwrap();
             let lines: usize = plan.steps().map(|step| step.lines.len()).sum();
             let shown = render::text::plan(&plan, &[], &headline(&plan), &render::TextOptions { color: false, width: 100 });
-            // The headline and the sum do not repeat.
+            // The headline and the summary do not repeat.
             Some([plan.graph().node_count(), plan.graph().edge_count(), lines, shown.lines().count()])
         };
         let Some(sizes) = [1, 2, 4].into_iter().map(size).collect::<Option<Vec<_>>>() else {
@@ -152,10 +153,10 @@ proptest! {
     }
 }
 
-/// An environment with every app so many times, under other names.
+/// The manifest with each app several times, under different names.
 fn replicate_apps(manifest: &GeneratedManifest, copies: usize) -> GeneratedManifest {
-    let mut whole = manifest.0.clone();
-    let apps = whole["apps"].as_object().unwrap().clone();
+    let mut document = manifest.0.clone();
+    let apps = document["apps"].as_object().unwrap().clone();
     for copy in 1..copies {
         for (key, app) in &apps {
             let mut app = app.clone();
@@ -182,8 +183,8 @@ fn replicate_apps(manifest: &GeneratedManifest, copies: usize) -> GeneratedManif
                         .into();
                 }
             }
-            whole["apps"][format!("{key}-x{copy}")] = app;
+            document["apps"][format!("{key}-x{copy}")] = app;
         }
     }
-    GeneratedManifest(whole)
+    GeneratedManifest(document)
 }

@@ -1,4 +1,5 @@
-//! A manifest, and what happens to it and to the clouds one after the other. Shown, it is a script that does the same.
+//! A scenario: a manifest, and a sequence of edits and manual changes. Its debug output is a shell
+//! script that does the same.
 
 use std::fmt::{self, Write as _};
 
@@ -8,20 +9,18 @@ use super::{
     toml_files,
 };
 
-/// One thing that happens.
 #[derive(Clone, PartialEq)]
 pub(super) enum ScenarioStep {
-    /// The manifest is another now, and is applied.
+    /// The manifest becomes this one and is applied.
     Apply(GeneratedManifest),
-    /// Somebody does something by hand.
+    /// Somebody makes a manual change.
     Manual(ManualRequest),
 }
 
-/// Everything that happens.
 #[derive(Clone, PartialEq)]
 pub(super) struct ManifestScenario {
     pub(super) steps: Vec<ScenarioStep>,
-    /// How many answers in a hundred are lost.
+    /// How many of a hundred responses are lost.
     pub(super) loss_percent: u32,
 }
 
@@ -41,7 +40,8 @@ fn app_keys(manifest: &GeneratedManifest) -> impl Iterator<Item = &String> {
     manifest.0["apps"].as_object().unwrap().keys()
 }
 
-/// What the script begins with: a sandbox, and how it is asked.
+/// The beginning of the script; the functions `api`, `run` and `allowed` follow when the sandbox
+/// runs.
 const SCRIPT_HEAD: &str = r#"#!/bin/bash
 # Needs trimtab, curl and jq.
 set -eu
@@ -58,7 +58,7 @@ run() { trimtab "$@" --sandbox=sandbox --environments .; }
 # Everything that it would lose, by name.
 allowed() { run plan test --format json | jq -r '.. | objects | select(.loss?) | "--allow-destroy=\(.address)"'; }
 "#;
-/// What an apply is: the plan, its execution with everything allowed, and a plan that must be empty.
+/// An apply: the plan, its execution with everything allowed, and a plan that must be empty.
 const SCRIPT_APPLY: &str =
     "run plan test || true\nrun apply test --yes --max-destroy 100 $(allowed)";
 
@@ -102,8 +102,8 @@ impl fmt::Debug for ManifestScenario {
                         writeln!(f, "api DELETE /_sandbox/faults")?;
                     }
                 }
-                ScenarioStep::Manual(deed) => {
-                    writeln!(f, "{}", manual_requests::shell_script(&names, deed))?;
+                ScenarioStep::Manual(request) => {
+                    writeln!(f, "{}", manual_requests::shell_script(&names, request))?;
                 }
             }
         }
@@ -111,7 +111,7 @@ impl fmt::Debug for ManifestScenario {
     }
 }
 
-/// A file as a script writes it. Its end is a word that no manifest has on a line.
+/// Writes a file by a here-document. Its end marker is a line that no manifest has.
 fn write_heredoc(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
     writeln!(
@@ -121,7 +121,7 @@ fn write_heredoc(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Res
     )
 }
 
-/// Any story: an apply, then deeds, and edits that are applied too.
+/// Any scenario: an apply, then manual changes and edits, each of which is applied.
 pub(super) fn any_scenario(
     with_aws: bool,
     longest: usize,
@@ -148,7 +148,7 @@ pub(super) fn any_scenario(
             for event in next {
                 dirty = event.is_ok();
                 events.push(match event {
-                    Ok(deed) => ScenarioStep::Manual(deed),
+                    Ok(request) => ScenarioStep::Manual(request),
                     Err(seed) => {
                         now = without_irreversible_settings(&super::generator::mix_manifests(
                             &now, &other, seed,
@@ -167,11 +167,12 @@ pub(super) fn any_scenario(
         })
 }
 
-/// Without what no later edit can take back: protection, and sizes that would have to shrink.
+/// Removes settings that a later edit cannot revert: protection, and sizes that would have to
+/// shrink.
 pub(super) fn without_irreversible_settings(manifest: &GeneratedManifest) -> GeneratedManifest {
-    let mut whole = manifest.0.clone();
+    let mut document = manifest.0.clone();
     for table in ["apps", "buckets", "identities", "roles"] {
-        for (_, entry) in whole
+        for (_, entry) in document
             .get_mut(table)
             .and_then(serde_json::Value::as_object_mut)
             .into_iter()
@@ -193,17 +194,17 @@ pub(super) fn without_irreversible_settings(manifest: &GeneratedManifest) -> Gen
             }
         }
     }
-    GeneratedManifest(whole)
+    GeneratedManifest(document)
 }
 
-/// The text of a script is what a failing property shows.
+/// The script is what a failing property shows, so it must be correct.
 #[test]
 fn scenario_prints_as_a_shell_script() {
     let manifest = GeneratedManifest(serde_json::json!({
         "project": "any", "fly": { "org": "any" },
         "apps": { "web": { "primary_region": "iad", "image": "any:1", "env": { "A": "it's" } } },
     }));
-    let deed = |path, method, body| ManualRequest {
+    let request = |path, method, body| ManualRequest {
         app_index: 0,
         list: ("machines", "", "id"),
         item_index: 1,
@@ -215,8 +216,8 @@ fn scenario_prints_as_a_shell_script() {
         manual_requests::RequestBody::PatchedConfig(serde_json::json!({ "env": { "A": "it's" } }));
     let events = vec![
         ScenarioStep::Apply(manifest),
-        ScenarioStep::Manual(deed("machines/ID", "POST", patch)),
-        ScenarioStep::Manual(deed(
+        ScenarioStep::Manual(request("machines/ID", "POST", patch)),
+        ScenarioStep::Manual(request(
             "machines/ID?force=true",
             "DELETE",
             manual_requests::RequestBody::Empty,
@@ -244,7 +245,7 @@ fn scenario_prints_as_a_shell_script() {
         r#"api DELETE '/v1/apps/any-web-test/machines/'"$id"'?force=true' || true # what is refused has not happened"#,
     ] {
         assert!(
-            script.lines().any(|there| there == line),
+            script.lines().any(|current| current == line),
             "{line}\nis not in\n{script}"
         );
     }

@@ -1,13 +1,14 @@
-//! Which keys of the schema a manifest has: a generator that never writes a key proves nothing about it.
+//! The schema keys that a manifest uses: a property proves nothing about a key that is never
+//! generated.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Keys that no manifest of these tests has, and why.
+/// Keys that are never generated, and why.
 pub(super) const NEVER_GENERATED: [(&str, &str); 0] = [];
 
-/// Every key that the schema knows, as `Table.key`.
+/// Every key of the schema, as `Table.key`.
 pub(super) fn all_keys(schema: &Value) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let tables = schema["definitions"]
@@ -24,12 +25,12 @@ pub(super) fn all_keys(schema: &Value) -> BTreeSet<String> {
             keys.insert(format!("{name}.{key}"));
         }
     }
-    // A region is a value, although it stands where keys stand.
+    // Regions stand in place of keys, but are values.
     keys.retain(|key| !key.starts_with("Count."));
     keys
 }
 
-/// Adds the keys that a manifest has.
+/// Adds the keys that a manifest uses.
 pub(super) fn collect_keys(schema: &Value, manifest: &Value, keys: &mut BTreeSet<String>) {
     SchemaWalk { schema, keys }.visit("", schema, manifest);
 }
@@ -60,7 +61,7 @@ impl SchemaWalk<'_> {
             return;
         };
         let known = node["properties"].as_object();
-        // Of several tables it is the one that knows all keys.
+        // Of several alternatives, only the one that knows all keys applies.
         if known.is_some_and(|known| !table.keys().all(|key| known.contains_key(key))) {
             return;
         }

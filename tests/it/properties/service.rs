@@ -1,4 +1,4 @@
-//! Services, ports and checks, with every option that they have.
+//! Strategies for services, ports and checks with every option.
 
 use proptest::strategy::Strategy as _;
 use serde_json::json;
@@ -8,10 +8,11 @@ use super::strategies::{
     one_string_of, one_value_of, optional_key, required_key, scalar, subset_of, table, table_of,
 };
 
-/// The names of process groups. `app-2` sorts before `app/…`: names that begin alike must not be mixed up.
+/// The names of process groups. `app-2` sorts before `app/…`, so that names with a common prefix
+/// are tested.
 pub(super) const GROUPS: &[&str] = &["app", "app-2", "worker"];
 
-/// The groups that a part is for.
+/// The groups that a section applies to.
 pub(super) fn processes() -> ValueStrategy {
     subset_of(GROUPS, 1..=2)
 }
@@ -24,7 +25,7 @@ fn duration(most: u32) -> ValueStrategy {
     }
 }
 
-/// A check: of a service, unless it has a name.
+/// A check of a service, or with `of_machine` a named check of the machine.
 fn check(kind: &'static str, of_machine: bool) -> ValueStrategy {
     let interval = if of_machine {
         one_string_of(&["2s", "15s", "1m"])
@@ -68,7 +69,7 @@ fn check(kind: &'static str, of_machine: bool) -> ValueStrategy {
     table(keys)
 }
 
-/// Checks of the machine, by name.
+/// Named checks of the machine.
 pub(super) fn checks() -> ValueStrategy {
     table_of(
         &["alive", "well"],
@@ -119,7 +120,7 @@ fn http_options() -> ValueStrategy {
     ])
 }
 
-/// What the proxy does for both sorts of service.
+/// Keys that both kinds of service have.
 fn common_service_keys() -> Vec<super::strategies::KeyStrategy> {
     vec![
         required_key("internal_port", number(8080..8083)),
@@ -134,7 +135,6 @@ fn common_service_keys() -> Vec<super::strategies::KeyStrategy> {
     ]
 }
 
-/// The HTTP service.
 pub(super) fn http_service() -> ValueStrategy {
     let mut keys = common_service_keys();
     keys.extend([
@@ -146,7 +146,7 @@ pub(super) fn http_service() -> ValueStrategy {
     table(keys)
 }
 
-/// A port with handlers, and only with options that these allow.
+/// A port, with only those options that its handlers allow.
 fn port() -> ValueStrategy {
     let plain = table(vec![required_key("port", number(5000..5003))]);
     let range = table(vec![
@@ -191,7 +191,6 @@ fn port() -> ValueStrategy {
     proptest::prop_oneof![1 => plain, 1 => range, 3 => web, 2 => tls, 1 => proxy].boxed()
 }
 
-/// A service on any port.
 pub(super) fn service() -> ValueStrategy {
     let mut keys = common_service_keys();
     keys.extend([
@@ -203,12 +202,12 @@ pub(super) fn service() -> ValueStrategy {
     table(keys)
 }
 
-/// Variables.
+/// Environment variables.
 pub(super) fn env() -> ValueStrategy {
     table_of(&["LOG_LEVEL", "A", "b_2", "URL"], 1..=3, scalar())
 }
 
-/// fly.toml's way to replace what an image runs.
+/// fly.toml's way to override the command of an image.
 pub(super) fn experimental() -> ValueStrategy {
     let words = || list(any_string(), 1..=2);
     table(vec![
@@ -218,7 +217,7 @@ pub(super) fn experimental() -> ValueStrategy {
     ])
 }
 
-/// A job that runs by the clock.
+/// A scheduled machine.
 pub(super) fn cron() -> ValueStrategy {
     let keys = vec![
         required_key(

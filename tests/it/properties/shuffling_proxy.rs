@@ -1,4 +1,5 @@
-//! Something between the client and the sandbox that puts every list of an answer into another order: Fly promises none.
+//! A proxy between the client and the sandbox that shuffles the lists in responses: Fly does not
+//! guarantee an order.
 
 use axum::{
     Router,
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::toml_files::SeededRng;
 
-/// Where it listens. It ends with its runtime.
+/// Starts the proxy and returns its URL. It stops with the tokio runtime.
 pub(super) async fn start(upstream: String, seed: u64) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -36,8 +37,8 @@ async fn forward(
             request = request.header(name, value);
         }
     }
-    let answer = request.send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let response = request.send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
     let text = match serde_json::from_str::<Value>(&text) {
         Ok(mut value) => {
             shuffle_lists(&mut value, &mut SeededRng(seed));
@@ -48,18 +49,18 @@ async fn forward(
     (status, text)
 }
 
-/// Lists of objects with a name of their own: those within a machine's configuration have an order that means something.
-fn shuffle_lists(value: &mut Value, dice: &mut SeededRng) {
+/// Shuffles all lists except those in a machine's configuration, where the order matters.
+fn shuffle_lists(value: &mut Value, rng: &mut SeededRng) {
     match value {
         Value::Array(list) => {
-            dice.shuffle(list);
-            list.iter_mut().for_each(|item| shuffle_lists(item, dice));
+            rng.shuffle(list);
+            list.iter_mut().for_each(|item| shuffle_lists(item, rng));
         }
         Value::Object(object) => {
             object
                 .iter_mut()
                 .filter(|(key, _)| *key != "config")
-                .for_each(|(_, value)| shuffle_lists(value, dice));
+                .for_each(|(_, value)| shuffle_lists(value, rng));
         }
         _ => {}
     }
@@ -69,12 +70,12 @@ fn shuffle_lists(value: &mut Value, dice: &mut SeededRng) {
 async fn oldest_address_is_ours_in_any_order() {
     let text = "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nname = \"web\"\nprimary_region = \"iad\"\n\
                 image = \"any:1\"\nips = [\"v6\"]\n";
-    let team = crate::support::TestEnv::new(text).await;
-    team.apply().await;
+    let env = crate::support::TestEnv::new(text).await;
+    env.apply().await;
     let name = trimtab::model::Name::parse("web/v6").unwrap();
-    let ours = team.world().await.fly_ip[&name].address.clone();
+    let ours = env.world().await.fly_ip[&name].address.clone();
     for _ in 0..3 {
-        team.send_manual_request(
+        env.send_manual_request(
             "POST",
             "/v1/apps/web/ip_assignments",
             serde_json::json!({ "type": "v6" }),
@@ -82,8 +83,8 @@ async fn oldest_address_is_ours_in_any_order() {
         .await;
     }
     for seed in 1..9 {
-        let readers = team.readers_at(start(team.sandbox.url(), seed).await).await;
-        let world = trimtab::observe::observe(&readers, &team.desired())
+        let readers = env.readers_at(start(env.sandbox.url(), seed).await).await;
+        let world = trimtab::observe::observe(&readers, &env.desired())
             .await
             .unwrap();
         assert_eq!(world.fly_ip[&name].address, ours, "in order {seed}");

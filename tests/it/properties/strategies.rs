@@ -1,26 +1,24 @@
-//! What strategies for parts of a manifest are put together from: tables whose keys are there or not, lists, words.
+//! Building blocks of the strategies for parts of a manifest: tables with optional keys, lists,
+//! strings.
 
 use std::ops::{Range, RangeInclusive};
 
 use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
-/// A strategy for a value of a manifest.
 pub(super) type ValueStrategy = BoxedStrategy<Value>;
-/// A strategy for a key with its value, or its absence.
+/// A strategy for a key with its value, or for its absence.
 pub(super) type KeyStrategy = BoxedStrategy<Option<(&'static str, Value)>>;
 
-/// A key that must be written.
 pub(super) fn required_key(key: &'static str, part: ValueStrategy) -> KeyStrategy {
     part.prop_map(move |value| Some((key, value))).boxed()
 }
 
-/// A key that may be written.
+/// A key that is present in three of ten cases.
 pub(super) fn optional_key(key: &'static str, part: ValueStrategy) -> KeyStrategy {
     key_with_probability(key, 0.3, part)
 }
 
-/// A key that is written with this likelihood.
 pub(super) fn key_with_probability(
     key: &'static str,
     likelihood: f64,
@@ -31,7 +29,6 @@ pub(super) fn key_with_probability(
         .boxed()
 }
 
-/// A table of such keys.
 pub(super) fn table(keys: Vec<KeyStrategy>) -> ValueStrategy {
     let whole = |keys: Vec<Option<(&str, Value)>>| -> Value {
         keys.into_iter()
@@ -43,7 +40,7 @@ pub(super) fn table(keys: Vec<KeyStrategy>) -> ValueStrategy {
     keys.prop_map(whole).boxed()
 }
 
-/// A table whose keys are names out of these.
+/// A table whose keys are taken from these names.
 pub(super) fn table_of(
     names: &'static [&'static str],
     size: RangeInclusive<usize>,
@@ -60,7 +57,7 @@ pub(super) fn table_of(
         .boxed()
 }
 
-/// Some of these, each once.
+/// A list of some of these words, each once, in any order.
 pub(super) fn subset_of(
     words: &'static [&'static str],
     size: RangeInclusive<usize>,
@@ -71,12 +68,10 @@ pub(super) fn subset_of(
         .boxed()
 }
 
-/// One of these words.
 pub(super) fn one_string_of(words: &'static [&'static str]) -> ValueStrategy {
     select(words).prop_map(Value::from).boxed()
 }
 
-/// One of these values.
 pub(super) fn one_value_of(values: Value) -> ValueStrategy {
     let Value::Array(values) = values else {
         panic!("a list of values")
@@ -84,27 +79,24 @@ pub(super) fn one_value_of(values: Value) -> ValueStrategy {
     select(values).boxed()
 }
 
-/// A list.
 pub(super) fn list(part: ValueStrategy, size: RangeInclusive<usize>) -> ValueStrategy {
     vec(part, size).prop_map(Value::from).boxed()
 }
 
-/// One, or a list of them.
+/// A value, or a list of values.
 pub(super) fn one_or_list(part: ValueStrategy) -> ValueStrategy {
     prop_oneof![part.clone(), list(part, 1..=2)].boxed()
 }
 
-/// A number.
 pub(super) fn number(range: Range<u32>) -> ValueStrategy {
     range.prop_map(Value::from).boxed()
 }
 
-/// A truth value.
 pub(super) fn boolean() -> ValueStrategy {
     any::<bool>().prop_map(Value::from).boxed()
 }
 
-/// Any text, with all that a text may have to be careful of.
+/// Any string, including those that need escapes or quotes somewhere.
 pub(super) fn any_string() -> ValueStrategy {
     let odd = select(vec![
         "",
@@ -124,12 +116,12 @@ pub(super) fn any_string() -> ValueStrategy {
     prop_oneof![3 => "[a-z]{1,6}".prop_map(Value::from), 1 => odd.prop_map(Value::from)].boxed()
 }
 
-/// A scalar of the environment.
+/// The value of an environment variable: a string, number or boolean.
 pub(super) fn scalar() -> ValueStrategy {
     prop_oneof![3 => any_string(), 1 => boolean(), 1 => (-5..99i64).prop_map(Value::from), 1 => one_value_of(json!([0.5, -1.25, 1e3]))].boxed()
 }
 
-/// A command, as a text or as words.
+/// A command, as a string or as a list.
 pub(super) fn command() -> ValueStrategy {
     one_value_of(json!([
         "run",

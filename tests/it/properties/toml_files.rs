@@ -1,14 +1,14 @@
-//! A manifest as its files, in any order of its blocks and keys.
+//! Writes a manifest as TOML files, with its blocks and keys in any order.
 
 use serde_json::{Map, Value};
 
 use super::{consistency, generator::GeneratedManifest};
 
-/// Dice that fall alike for the same seed.
+/// A random number generator (SplitMix64) that gives the same numbers for the same seed.
 pub(super) struct SeededRng(pub(super) u64);
 
 impl SeededRng {
-    /// A number below another (SplitMix64).
+    /// A number below `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -17,7 +17,6 @@ impl SeededRng {
         usize::try_from((z ^ (z >> 31)) % u64::try_from(end).unwrap()).unwrap()
     }
 
-    /// Puts a list into another order.
     pub(super) fn shuffle<T>(&mut self, list: &mut [T]) {
         for at in (1..list.len()).rev() {
             list.swap(at, self.below(at + 1));
@@ -25,7 +24,7 @@ impl SeededRng {
     }
 }
 
-/// Files beside the manifest that some of its keys name.
+/// Files that some keys of the manifest name.
 pub(super) const COMPANION_FILES: [(&str, &str); 5] = [
     ("content.txt", "some content\n"),
     ("secret.txt", "canary-three\n"),
@@ -40,7 +39,7 @@ pub(super) const COMPANION_FILES: [(&str, &str); 5] = [
     ),
 ];
 
-/// The manifest's own files: what it says itself, and what it inherits. Seed 0 keeps the order.
+/// The manifest's own files: the environment, and the file that it extends. Seed 0 keeps the order.
 pub(super) fn manifest_files(
     manifest: &GeneratedManifest,
     seed: u64,
@@ -68,13 +67,14 @@ struct TomlWriter {
 impl TomlWriter {
     fn ordered<T>(&mut self, list: impl IntoIterator<Item = T>) -> Vec<T> {
         let mut list: Vec<T> = list.into_iter().collect();
-        if let Some(dice) = &mut self.rng {
-            dice.shuffle(&mut list);
+        if let Some(rng) = &mut self.rng {
+            rng.shuffle(&mut list);
         }
         list
     }
 
-    /// Keys first, then a block for each table, and for each entry of the tables that hold many.
+    /// Plain keys first, then a block for each table, and one for each app, bucket, identity and
+    /// role.
     fn document(&mut self, whole: &Map<String, Value>) -> String {
         let mut lines = Vec::new();
         let mut blocks = Vec::new();
@@ -116,13 +116,13 @@ impl TomlWriter {
                     .collect();
                 format!("{{ {} }}", self.ordered(keys).join(", "))
             }
-            // The escapes of JSON are escapes of TOML.
+            // The escapes of JSON strings are valid in TOML too.
             scalar => scalar.to_string(),
         }
     }
 }
 
-/// A key, in quotes where it needs them.
+/// A key, quoted if necessary.
 fn toml_key(key: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.chars().all(fits) {

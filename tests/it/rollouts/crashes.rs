@@ -1,5 +1,6 @@
-//! Killed at every write of a second release, before it is sent and after it took effect: the next run finishes it, or
-//! takes it back, and neither of the two ever lets two versions serve beside each other or runs a release command twice.
+//! A second release that crashes at every write, before the request or after its effect. The next
+//! run finishes or reverts it, and neither run ever lets two versions serve side by side or runs a
+//! release command twice.
 
 use std::collections::BTreeMap;
 
@@ -14,72 +15,75 @@ use super::{
 };
 use crate::support::TestEnv;
 
-/// What comes after the run that was killed.
+/// What follows the crashed run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecoveryMode {
     /// The same release again.
     Retry,
-    /// The release before.
+    /// The previous release.
     Revert,
 }
 
-/// One run that is killed, and what comes after it. Says whether the fuse was reached.
-async fn crash_and_recover(fleet: &FleetSpec, fuse: CrashPoint, next: RecoveryMode) -> bool {
-    let what = format!("{fuse:?}, {next:?}");
-    let team = TestEnv::new(&fleet.manifest()).await;
-    team.apply().await;
+/// Crashes once and recovers. Returns whether the run got as far as the crash point.
+async fn crash_and_recover(fleet: &FleetSpec, crash: CrashPoint, next: RecoveryMode) -> bool {
+    let context = format!("{crash:?}, {next:?}");
+    let env = TestEnv::new(&fleet.manifest()).await;
+    env.apply().await;
     let mut history = AppHistory::default();
-    history.refresh(&team).await;
+    history.refresh(&env).await;
     let commands = |history: &AppHistory| {
         history
             .machines_of_group(RELEASE_COMMAND_GROUP)
-            .filter(|life| life.exited_cleanly())
+            .filter(|machine| machine.exited_cleanly())
             .count()
     };
-    let (from, before) = (sandbox_now(&team).await, commands(&history));
-    team.write_manifest(&fleet.with_working_image().manifest());
-    let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
-    // What is hidden from its first moment on shows only until it is shown.
-    history.refresh(&team).await;
+    let (from, before) = (sandbox_now(&env).await, commands(&history));
+    env.write_manifest(&fleet.with_working_image().manifest());
+    let burnt = !env.try_apply(Some(crash)).await.unwrap().is_complete();
+    // A machine that is created cordoned shows in the history only until it is uncordoned.
+    history.refresh(&env).await;
     if fleet.strategy == RolloutStyle::BlueGreen {
-        history.assert_single_version_serves(GROUPS[0], from, sandbox_now(&team).await);
+        history.assert_single_version_serves(GROUPS[0], from, sandbox_now(&env).await);
     }
     if next == RecoveryMode::Revert {
-        team.write_manifest(&fleet.manifest());
+        env.write_manifest(&fleet.manifest());
     }
-    team.apply().await;
-    history.refresh(&team).await;
+    env.apply().await;
+    history.refresh(&env).await;
     if fleet.strategy == RolloutStyle::BlueGreen {
-        history.assert_single_version_serves(GROUPS[0], from, sandbox_now(&team).await);
+        history.assert_single_version_serves(GROUPS[0], from, sandbox_now(&env).await);
     }
-    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-    let slots: Vec<&str> = history.existing().map(|life| life.slot.as_str()).collect();
-    let mut wanted: Vec<String> = team
+    assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
+    let slots: Vec<&str> = history
+        .existing()
+        .map(|machine| machine.slot.as_str())
+        .collect();
+    let mut expected: Vec<String> = env
         .desired()
         .fly_machine
         .keys()
         .map(ToString::to_string)
         .collect();
-    wanted.sort();
+    expected.sort();
     let mut sorted = slots.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, wanted, "{what}: {history:#?}");
+    assert_eq!(sorted, expected, "{context}: {history:#?}");
     assert!(
-        history.existing().all(|life| !life.cordoned),
-        "{what}: {history:#?}"
+        history.existing().all(|machine| !machine.cordoned),
+        "{context}: {history:#?}"
     );
     if next == RecoveryMode::Retry {
         assert_eq!(
             commands(&history) - before,
             usize::from(fleet.release_command),
-            "{what}: {history:#?}"
+            "{context}: {history:#?}"
         );
     }
     burnt
 }
 
-/// Kills at each write until there is none left to kill at.
-async fn crash_at_every_write(fleet: FleetSpec, next: RecoveryMode, least: u64) {
+/// Crashes at each write, until a run has no more writes.
+async fn crash_at_every_write(fleet: FleetSpec, next: RecoveryMode, min_writes: u64) {
     for after in [false, true] {
         for write in 1.. {
             if !crash_and_recover(
@@ -93,7 +97,7 @@ async fn crash_at_every_write(fleet: FleetSpec, next: RecoveryMode, least: u64) 
             )
             .await
             {
-                assert!(write > least, "only {write} writes were reached");
+                assert!(write > min_writes, "only {write} writes were reached");
                 break;
             }
         }

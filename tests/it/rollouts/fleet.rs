@@ -1,16 +1,16 @@
-//! Arbitrary fleets of one app, what may change in their second release, and how that release may be broken.
+//! Random fleets of one app, the changes in their second release, and how that release may be
+//! broken.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-/// The name of the app on Fly.
 pub(crate) const APP_NAME: &str = "any-fleet";
-/// What images are called that a rule makes fail.
+/// The part of an image's name that the sandbox's rules match to make a program fail.
 pub(crate) const BROKEN_IMAGE: &str = "bad";
 
-/// How a release comes out, as a manifest says it.
+/// A deployment strategy of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RolloutStyle {
     Rolling,
@@ -19,7 +19,6 @@ pub(crate) enum RolloutStyle {
     Immediate,
 }
 
-/// One process group.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupSpec {
     pub(crate) regions: BTreeMap<&'static str, u32>,
@@ -30,7 +29,6 @@ pub(crate) struct GroupSpec {
     memory: u32,
 }
 
-/// One app.
 #[derive(Clone, Debug)]
 pub(crate) struct FleetSpec {
     pub(crate) groups: Vec<GroupSpec>,
@@ -38,7 +36,7 @@ pub(crate) struct FleetSpec {
     max_unavailable: Option<&'static str>,
     secrets: bool,
     cron: bool,
-    /// Whether a release command runs before each release.
+    /// Whether each release has a release command.
     pub(crate) release_command: bool,
     image: &'static str,
     env: u32,
@@ -51,30 +49,30 @@ pub(crate) struct ReleaseChange {
     image: bool,
     env: bool,
     secret: bool,
-    /// More memory, group by group.
+    /// More memory, by group.
     memory: Vec<bool>,
-    /// How many machines more or fewer in the first region of each group.
+    /// How many machines are added or removed in the first region of each group.
     count: Vec<i8>,
     pub(crate) broken: Option<BrokenRelease>,
 }
 
-/// What the second release does wrong.
+/// How the second release is broken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BrokenRelease {
     mode: FailureMode,
-    /// Which group it breaks; otherwise all of them.
+    /// The group that is broken; `None` for all groups.
     group: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FailureMode {
-    /// The program never comes up.
+    /// The program exits at once.
     Crash,
-    /// It comes up, answers no check, and ends after six seconds.
+    /// The program starts, fails its checks, and exits after six seconds.
     CrashLater,
-    /// It runs out of memory at once.
+    /// The program runs out of memory at once.
     OutOfMemory,
-    /// It runs, and its checks fail.
+    /// The program runs, and its checks fail.
     FailingChecks,
 }
 
@@ -151,7 +149,7 @@ pub(crate) fn any_release_change() -> impl Strategy<Value = ReleaseChange> {
         )
 }
 
-/// The names of the groups, in the order of the fleet.
+/// The names of the groups, in the order of [`FleetSpec::groups`].
 pub(crate) const GROUPS: [&str; 3] = ["app", "side", "work"];
 
 impl GroupSpec {
@@ -163,14 +161,14 @@ impl GroupSpec {
         self.volume && strategy != RolloutStyle::BlueGreen
     }
 
-    /// Whether new machines of it come up beside the old ones.
+    /// Whether new machines start next to the old ones.
     pub(crate) fn is_blue_green(&self, strategy: RolloutStyle) -> bool {
         strategy == RolloutStyle::BlueGreen && self.service
     }
 }
 
 impl FleetSpec {
-    /// One group without anything, or for blue and green with a service.
+    /// A fleet with one group without extras; with a service if the strategy is blue-green.
     pub(crate) fn single_group(
         regions: BTreeMap<&'static str, u32>,
         strategy: RolloutStyle,
@@ -200,7 +198,6 @@ impl FleetSpec {
         }
     }
 
-    /// The same with a release command.
     pub(crate) fn with_release_command(self) -> Self {
         Self {
             release_command: true,
@@ -208,7 +205,6 @@ impl FleetSpec {
         }
     }
 
-    /// The same with an image that fails.
     pub(crate) fn with_broken_image(&self) -> Self {
         Self {
             image: "any:bad2",
@@ -216,7 +212,7 @@ impl FleetSpec {
         }
     }
 
-    /// How many machines of a group may be unavailable at once; nothing when all may be.
+    /// How many machines of a group may be unavailable at once; `None` for any number.
     pub(crate) fn max_unavailable_of(&self, group: &GroupSpec) -> Option<usize> {
         let size = f64::from(group.size().max(1));
         let limit: f64 = self.max_unavailable.unwrap_or("0.33").parse().unwrap();
@@ -250,7 +246,6 @@ impl FleetSpec {
         next
     }
 
-    /// The same with an image that works.
     pub(crate) fn with_working_image(&self) -> Self {
         Self {
             image: "any:3",
@@ -258,7 +253,7 @@ impl FleetSpec {
         }
     }
 
-    /// Whether the configuration or the number of machines of a group is another in another release.
+    /// Whether a release changes the configuration or the number of machines of a group.
     pub(crate) fn group_changes(&self, next: &Self, at: usize) -> bool {
         let of = |fleet: &Self| {
             let group = &fleet.groups[at];
@@ -274,18 +269,17 @@ impl FleetSpec {
         of(self) != of(next)
     }
 
-    /// Whether what is broken makes the machines of a group fail that run a broken image.
+    /// Whether the broken image makes the machines of a group fail.
     pub(crate) fn breaks_group(&self, broken: BrokenRelease, at: usize) -> bool {
         let meant = broken.group.is_none_or(|group| group == at);
         meant && (broken.mode != FailureMode::FailingChecks || self.groups[at].checks)
     }
 
-    /// Whether the release as a whole has a broken image.
     pub(crate) fn has_broken_image(&self) -> bool {
         self.image.contains(BROKEN_IMAGE)
     }
 
-    /// What every machine of a group shall have in its configuration.
+    /// The image, the variable and the memory that every machine of a group must have.
     pub(crate) fn expected_config(&self, at: usize) -> (String, String, u64) {
         (
             self.image.to_owned(),
@@ -294,7 +288,6 @@ impl FleetSpec {
         )
     }
 
-    /// The manifest.
     pub(crate) fn manifest(&self) -> String {
         let mut text = format!(
             "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nname = \"{APP_NAME}\"\nprimary_region = \"ewr\"\n\
@@ -309,7 +302,7 @@ impl FleetSpec {
         if self.release_command {
             writeln!(text, "release_command = \"bin/migrate\"").unwrap();
         }
-        // A check that never passes is waited for as long as this.
+        // How long a check that never passes is waited for.
         if self.has_broken_image() {
             writeln!(text, "wait_timeout = \"40s\"").unwrap();
         }
@@ -379,7 +372,7 @@ impl GroupSpec {
 }
 
 impl BrokenRelease {
-    /// It crashes after some seconds, again and again.
+    /// A program that crashes after some seconds, again and again.
     pub(crate) fn crash_later() -> Self {
         Self {
             mode: FailureMode::CrashLater,
@@ -387,7 +380,7 @@ impl BrokenRelease {
         }
     }
 
-    /// The rule for the sandbox.
+    /// The sandbox's rule that makes the programs fail.
     pub(crate) fn sandbox_rule(self) -> Value {
         let behave = match self.mode {
             FailureMode::Crash => json!({ "exit_code": 1, "after_ms": 0 }),

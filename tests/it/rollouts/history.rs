@@ -1,5 +1,5 @@
-//! The life of every machine of an app, replayed from what the sandbox remembers: its events, its versions and their
-//! moments. Whoever only looked from time to time would miss what lasts for a moment.
+//! The history of every machine of an app, reconstructed from the events and versions that the
+//! sandbox keeps. Polling would miss states that last only for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::fleet::APP_NAME;
 use crate::support::TestEnv;
 
-/// The sandbox keeps so many events of a machine; with as many, older ones may be lost.
+/// How many events of a machine the sandbox keeps; older ones are dropped.
 const MAX_EVENTS: usize = 50;
-/// The sandbox's machines answer their checks so long after their start.
+/// How long after its start a machine passes its first checks in the sandbox, in milliseconds.
 const FIRST_CHECK_MS: i64 = 1_000;
 
-/// One machine, from its first moment on.
+/// The history of one machine.
 #[derive(Debug)]
 pub(crate) struct MachineHistory {
     pub(crate) id: String,
@@ -21,11 +21,11 @@ pub(crate) struct MachineHistory {
     pub(crate) slot: String,
     pub(crate) group: String,
     pub(crate) is_cron: bool,
-    /// Whether the proxy leaves it out now.
+    /// Whether it is cordoned now.
     pub(crate) cordoned: bool,
     pub(crate) state: String,
     versions: Vec<VersionRecord>,
-    /// By identifier, and so by time.
+    /// By id, and therefore by time.
     events: BTreeMap<String, EventRecord>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct MachineHistory {
 struct VersionRecord {
     at: i64,
     image: String,
-    /// Everything that it is started with.
+    /// Everything that the machine is started with.
     fingerprint: String,
     has_checks: bool,
 }
@@ -42,13 +42,13 @@ struct VersionRecord {
 struct EventRecord {
     at: i64,
     kind: String,
-    /// The state from then on.
+    /// The state after the event, unless it is about cordoning.
     state: Option<String>,
-    /// Whether it is the end of a program that did what it should.
+    /// Whether a program exited with code 0.
     exited_cleanly: bool,
 }
 
-/// What a machine is at one moment.
+/// A machine at one moment.
 #[derive(Debug)]
 pub(crate) struct MachineView<'l> {
     pub(crate) started: bool,
@@ -65,25 +65,25 @@ impl MachineView<'_> {
         self.started && !self.cordoned
     }
 
-    /// Whether it serves, and its checks have had the time to pass.
+    /// Whether it serves, and its checks have had time to pass.
     pub(crate) fn is_healthy(&self) -> bool {
         self.serves() && self.checks_done
     }
 }
 
-/// All machines of the app, as far as they were looked at.
+/// All machines of the app that were ever seen, by id.
 #[derive(Debug, Default)]
 pub(crate) struct AppHistory(BTreeMap<String, MachineHistory>);
 
-/// The sandbox's clock.
-pub(crate) async fn sandbox_now(team: &TestEnv) -> i64 {
-    team.send_manual_request("GET", "/_sandbox/clock", json!(null))
+/// The time of the sandbox's clock, in milliseconds.
+pub(crate) async fn sandbox_now(env: &TestEnv) -> i64 {
+    env.send_manual_request("GET", "/_sandbox/clock", json!(null))
         .await["now_ms"]
         .as_i64()
         .unwrap()
 }
 
-/// The moment in a ULID.
+/// The time in a ULID, in milliseconds.
 fn ulid_time(ulid: &str) -> i64 {
     const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let digit = |c: char| i64::try_from(DIGITS.find(c).unwrap()).unwrap();
@@ -152,8 +152,10 @@ impl MachineHistory {
         }
     }
 
-    /// Takes over what an earlier look saw and the sandbox has forgotten.
+    /// Adds earlier events that the sandbox has dropped since.
     fn merge_earlier(&mut self, before: Self) {
+        // With as many events as the sandbox keeps, older ones may be gone; then the two looks must
+        // overlap, so that nothing in between was missed.
         let cut = self.events.len() == MAX_EVENTS;
         let known = self
             .events
@@ -163,18 +165,19 @@ impl MachineHistory {
         self.events.extend(before.events);
     }
 
-    /// What it is at a moment; nothing before it is made and after it is gone.
+    /// The machine at a moment; `None` before its creation and after its destruction.
     pub(crate) fn view_at(&self, moment: i64) -> Option<MachineView<'_>> {
         let version = self
             .versions
             .iter()
             .rev()
             .find(|version| version.at <= moment)?;
-        // What it was before the first change follows from that change.
+        // The state before the first cordon event is the opposite of what the event sets.
         let changes = || self.events.values().filter(|event| event.state.is_none());
         let mut cordoned = changes()
             .next()
             .map_or(self.cordoned, |event| event.kind == "uncordon");
+        // Replay the events up to the moment.
         let (mut state, mut since) = ("", i64::MIN);
         for event in self.events.values().take_while(|event| event.at <= moment) {
             match &event.state {
@@ -194,7 +197,7 @@ impl MachineHistory {
         })
     }
 
-    /// Whether it was begun to start in a span of time.
+    /// Whether it was started between two moments.
     pub(crate) fn was_started(&self, from: i64, to: i64) -> bool {
         let wakes =
             |event: &&EventRecord| matches!(event.state.as_deref(), Some("starting" | "started"));
@@ -204,12 +207,12 @@ impl MachineHistory {
             .any(|event| (from..=to).contains(&event.at))
     }
 
-    /// Whether its program ended by itself, and well.
+    /// Whether its program ever exited with code 0.
     pub(crate) fn exited_cleanly(&self) -> bool {
         self.events.values().any(|event| event.exited_cleanly)
     }
 
-    /// Whether somebody sent it a new configuration in a span of time.
+    /// Whether it got a new configuration since a moment.
     pub(crate) fn was_updated(&self, from: i64) -> bool {
         self.versions
             .iter()
@@ -217,7 +220,7 @@ impl MachineHistory {
             .any(|version| version.at >= from)
     }
 
-    /// The moments at which the proxy was told about it.
+    /// When it was cordoned or uncordoned.
     pub(crate) fn cordon_times(&self, from: i64, to: i64) -> impl Iterator<Item = i64> {
         let mine = self
             .events
@@ -233,9 +236,9 @@ impl MachineHistory {
 }
 
 impl AppHistory {
-    /// Looks again.
-    pub(crate) async fn refresh(&mut self, team: &TestEnv) {
-        let state = team
+    /// Reads the current history from the sandbox.
+    pub(crate) async fn refresh(&mut self, env: &TestEnv) {
+        let state = env
             .send_manual_request("GET", "/_sandbox/state", json!(null))
             .await;
         for machine in state["apps"][APP_NAME]["machines"]
@@ -243,29 +246,29 @@ impl AppHistory {
             .unwrap()
             .values()
         {
-            let mut life = MachineHistory::parse(machine);
-            match self.0.remove(&life.id) {
-                Some(before) => life.merge_earlier(before),
+            let mut machine = MachineHistory::parse(machine);
+            match self.0.remove(&machine.id) {
+                Some(before) => machine.merge_earlier(before),
                 None => assert!(
-                    life.events.len() < MAX_EVENTS,
+                    machine.events.len() < MAX_EVENTS,
                     "a history without a beginning proves nothing"
                 ),
             }
-            self.0.insert(life.id.clone(), life);
+            self.0.insert(machine.id.clone(), machine);
         }
     }
 
-    /// Those that are there now.
+    /// The machines that are not destroyed.
     pub(crate) fn existing(&self) -> impl Iterator<Item = &MachineHistory> {
-        self.0.values().filter(|life| !life.is_gone())
+        self.0.values().filter(|machine| !machine.is_gone())
     }
 
-    /// Every moment in a span of time at which anything may be other than before.
+    /// Every moment between two at which the state of a machine may change.
     pub(crate) fn change_times(&self, from: i64, to: i64) -> BTreeSet<i64> {
         let events = self
             .0
             .values()
-            .flat_map(|life| life.events.values())
+            .flat_map(|machine| machine.events.values())
             .map(|event| event.at);
         let all = events
             .flat_map(|at| [at, at + FIRST_CHECK_MS])
@@ -276,33 +279,33 @@ impl AppHistory {
     pub(crate) fn machines_of_group(&self, group: &str) -> impl Iterator<Item = &MachineHistory> {
         self.0
             .values()
-            .filter(move |life| life.group == group && !life.is_cron)
+            .filter(move |machine| machine.group == group && !machine.is_cron)
     }
 
-    /// The slots of a group in which a machine is at a moment what it should be.
+    /// The slots of a group whose machine fulfills a condition at a moment.
     pub(crate) fn slots_where(
         &self,
         group: &str,
         at: i64,
         is: &dyn Fn(&MachineView<'_>) -> bool,
     ) -> BTreeSet<&str> {
-        let fits = |life: &&MachineHistory| life.view_at(at).is_some_and(|view| is(&view));
+        let matches = |machine: &&MachineHistory| machine.view_at(at).is_some_and(|view| is(&view));
         self.machines_of_group(group)
-            .filter(fits)
-            .map(|life| life.slot.as_str())
+            .filter(matches)
+            .map(|machine| machine.slot.as_str())
             .collect()
     }
 
-    /// Demands that at no moment two generations of a group serve.
+    /// Asserts that at no moment two versions of a group serve side by side.
     pub(crate) fn assert_single_version_serves(&self, group: &str, from: i64, to: i64) {
         for at in self.change_times(from, to) {
             let mut serving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for life in self.machines_of_group(group) {
-                if let Some(view) = life.view_at(at).filter(MachineView::serves) {
+            for machine in self.machines_of_group(group) {
+                if let Some(view) = machine.view_at(at).filter(MachineView::serves) {
                     serving
                         .entry(view.fingerprint)
                         .or_default()
-                        .push(&life.slot);
+                        .push(&machine.slot);
                 }
             }
             assert!(

@@ -1,4 +1,5 @@
-//! Any fleet, any second release, broken or not, with machines that sleep: what was promised holds at every moment.
+//! Random fleets with stopped machines, and a random second release, which may be broken: the
+//! guarantees of a rollout hold at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,21 +18,20 @@ use super::{
         any_fleet, any_release_change,
     },
     history::{AppHistory, MachineView, sandbox_now},
-    proptest_config,
 };
-use crate::support::{TestEnv, inputs_with};
+use crate::support::{TestEnv, inputs_with, proptest_config};
 
-/// One environment, and what somebody did to it by hand.
+/// An environment, and the manual changes that were made to it.
 struct RolloutTest {
-    team: TestEnv,
+    env: TestEnv,
     history: AppHistory,
-    /// Slots whose machines sleep.
+    /// Slots whose machines are stopped or suspended.
     asleep: BTreeSet<String>,
-    /// Slots whose machines are hidden from the proxy.
+    /// Slots whose machines are cordoned.
     hidden: BTreeSet<String>,
 }
 
-/// One apply: what there was, what there shall be, and its span of time.
+/// One apply: the new release, and the time that it took.
 struct ApplyWindow<'a> {
     next: &'a FleetSpec,
     broken: Option<BrokenRelease>,
@@ -39,7 +39,7 @@ struct ApplyWindow<'a> {
     to: i64,
 }
 
-/// A standby sleeps from its first moment on.
+/// A standby is stopped from its creation on.
 fn is_standby(slot: &str) -> bool {
     slot.ends_with("/standby")
 }
@@ -57,23 +57,23 @@ async fn start_environment(fleet: &FleetSpec) -> TestEnv {
 }
 
 impl RolloutTest {
-    /// The first release, and some machines that were put to sleep, or hidden.
-    async fn start(fleet: &FleetSpec, naps: &[(usize, bool)], hidden: Option<usize>) -> Self {
-        let team = start_environment(fleet).await;
-        team.apply().await;
-        let world = team.world().await;
+    /// Applies the first release, then stops, suspends or cordons some machines.
+    async fn start(fleet: &FleetSpec, stops: &[(usize, bool)], hidden: Option<usize>) -> Self {
+        let env = start_environment(fleet).await;
+        env.apply().await;
+        let world = env.world().await;
         let all = world
             .fly_machine
             .iter()
             .map(|(name, machine)| (name.to_string(), &machine.workload.id));
         let others: Vec<_> = all.filter(|(slot, _)| !is_standby(slot)).collect();
         let mut trial = Self {
-            team,
+            env,
             history: AppHistory::default(),
             asleep: BTreeSet::new(),
             hidden: BTreeSet::new(),
         };
-        for (pick, suspend) in naps.iter().filter(|_| !others.is_empty()) {
+        for (pick, suspend) in stops.iter().filter(|_| !others.is_empty()) {
             let (slot, id) = &others[pick % others.len()];
             if trial.asleep.insert(slot.clone()) {
                 let (verb, state) = if *suspend {
@@ -92,40 +92,40 @@ impl RolloutTest {
             trial.send_manual_request("POST", id, "cordon").await;
             trial.hidden.insert(slot.clone());
         }
-        trial.history.refresh(&trial.team).await;
+        trial.history.refresh(&trial.env).await;
         trial
     }
 
-    async fn send_manual_request(&self, method: &str, id: &str, what: &str) {
-        let path = format!("/v1/apps/{APP_NAME}/machines/{id}/{what}");
-        self.team
+    async fn send_manual_request(&self, method: &str, id: &str, action: &str) {
+        let path = format!("/v1/apps/{APP_NAME}/machines/{id}/{action}");
+        self.env
             .send_manual_request(method, &path, Value::Null)
             .await;
     }
 
-    /// Applies a release and demands everything that holds of any apply.
+    /// Applies a release and checks everything that must hold of any apply.
     async fn apply_and_check(
         &mut self,
         before: &FleetSpec,
         next: &FleetSpec,
         broken: Option<BrokenRelease>,
     ) -> ApplyReport {
-        self.team
+        self.env
             .inputs
             .process_environment
             .insert("SECRET_KEY".to_owned(), next.secret.to_owned());
-        self.team.write_manifest(&next.manifest());
-        self.history.refresh(&self.team).await;
+        self.env.write_manifest(&next.manifest());
+        self.history.refresh(&self.env).await;
         let old: BTreeMap<String, String> = self
             .history
             .existing()
-            .map(|life| (life.id.clone(), life.group.clone()))
+            .map(|machine| (machine.id.clone(), machine.group.clone()))
             .collect();
-        let asked = self.team.sandbox.requests().len();
-        let from = sandbox_now(&self.team).await;
-        let report = self.team.try_apply(None).await.unwrap();
-        let to = sandbox_now(&self.team).await;
-        self.history.refresh(&self.team).await;
+        let requests_before = self.env.sandbox.requests().len();
+        let from = sandbox_now(&self.env).await;
+        let report = self.env.try_apply(None).await.unwrap();
+        let to = sandbox_now(&self.env).await;
+        self.history.refresh(&self.env).await;
         let apply = ApplyWindow {
             next,
             broken,
@@ -138,87 +138,96 @@ impl RolloutTest {
                 self.history.assert_single_version_serves(name, from, to);
             }
             if !before.group_changes(next, at) {
-                self.assert_group_untouched(name, &old, asked);
+                self.assert_group_untouched(name, &old, requests_before);
             }
         }
         self.assert_sleepers_not_woken(&apply);
         self.assert_outcome(&apply, &report).await;
-        // Whatever was hidden by hand is shown by whatever apply got as far as its machine.
+        // Every apply that gets as far as a cordoned machine uncordons it.
         self.hidden.clear();
         report
     }
 
-    /// Whether the machine of a slot sleeps, and so does every machine that takes its place.
+    /// Whether the machine of a slot is stopped, and every machine that replaces it.
     fn is_asleep(&self, slot: &str) -> bool {
         is_standby(slot) || self.asleep.contains(slot)
     }
 
     /// The slots of a group whose machines should serve all the time.
     fn awake_slots(&self, apply: &ApplyWindow<'_>, at: usize) -> BTreeSet<&str> {
-        let wanted = self.team.desired().fly_machine;
-        let there = self.history.slots_where(GROUPS[at], apply.from, &|_| true);
+        let wanted = self.env.desired().fly_machine;
+        let existing = self.history.slots_where(GROUPS[at], apply.from, &|_| true);
         let stays = |slot: &&str| {
             wanted.contains_key(*slot) && !self.is_asleep(slot) && !self.hidden.contains(*slot)
         };
-        there.into_iter().filter(stays).collect()
+        existing.into_iter().filter(stays).collect()
     }
 
-    /// Never more machines are unavailable than may be; where new ones come up beside old ones, none is, but for the
-    /// moment in which they take over.
+    /// Asserts that never more machines are unavailable than allowed. With blue-green none may be,
+    /// except for the moment of the handover.
     fn assert_availability(&self, apply: &ApplyWindow<'_>, at: usize) {
         let (group, name) = (&apply.next.groups[at], GROUPS[at]);
-        let awake = self.awake_slots(apply, at);
-        // What crashes again and again is not well in between.
+        let expected_slots = self.awake_slots(apply, at);
+        // A machine in a crash loop is not healthy between two crashes.
         let broken = apply
             .broken
             .is_some_and(|broken| apply.next.breaks_group(broken, at));
         let is_well = |view: &MachineView<'_>| {
             view.is_healthy() && !(broken && view.image.contains(BROKEN_IMAGE))
         };
-        let down = awake
+        let unavailable_before = expected_slots
             .difference(&self.history.slots_where(name, apply.from, &is_well))
             .count();
         let succeeds = group.is_blue_green(apply.next.strategy);
-        let told: Vec<i64> = self
+        let handover_times: Vec<i64> = self
             .history
             .machines_of_group(name)
-            .flat_map(|life| life.cordon_times(apply.from, apply.to))
+            .flat_map(|machine| machine.cordon_times(apply.from, apply.to))
             .collect();
-        let window = told.iter().min().copied().zip(told.iter().max().copied());
+        let window = handover_times
+            .iter()
+            .min()
+            .copied()
+            .zip(handover_times.iter().max().copied());
         let allowed = match apply.next.max_unavailable_of(group) {
-            _ if succeeds => down,
-            Some(allowed) => allowed.max(down),
+            _ if succeeds => unavailable_before,
+            Some(allowed) => allowed.max(unavailable_before),
             None => return,
         };
         for moment in self.history.change_times(apply.from, apply.to) {
             let well = self.history.slots_where(name, moment, &is_well);
-            let missing: Vec<_> = awake.difference(&well).collect();
+            let missing: Vec<_> = expected_slots.difference(&well).collect();
             let taking_over = window.is_some_and(|(first, last)| (first..last).contains(&moment));
             assert!(
                 missing.len() <= allowed || (succeeds && taking_over),
-                "{} ms in, group {name}, {allowed} may be unavailable: {missing:?} of {awake:?}\n{:#?}",
+                "{} ms in, group {name}, {allowed} may be unavailable: {missing:?} of {expected_slots:?}\n{:#?}",
                 moment - apply.from,
                 self.history.machines_of_group(name).collect::<Vec<_>>(),
             );
         }
     }
 
-    /// No machine of a group that does not change is written to.
-    fn assert_group_untouched(&self, group: &str, old: &BTreeMap<String, String>, asked: usize) {
-        let requests = self.team.sandbox.requests();
+    /// Asserts that no machine of an unchanged group was written to.
+    fn assert_group_untouched(
+        &self,
+        group: &str,
+        old: &BTreeMap<String, String>,
+        requests_before: usize,
+    ) {
+        let requests = self.env.sandbox.requests();
         for id in old
             .iter()
-            .filter(|(_, its)| *its == group)
+            .filter(|(_, machine_group)| *machine_group == group)
             .map(|(id, _)| id)
         {
             let about = format!("/machines/{id}");
             let slot = &self
                 .history
                 .machines_of_group(group)
-                .find(|life| life.id == *id)
+                .find(|machine| machine.id == *id)
                 .unwrap()
                 .slot;
-            let writes: Vec<_> = requests[asked..]
+            let writes: Vec<_> = requests[requests_before..]
                 .iter()
                 .filter(|request| request.method != "GET" && request.path.contains(&about))
                 .filter(|request| !request.path.ends_with("/lease") && !self.hidden.contains(slot))
@@ -230,28 +239,30 @@ impl RolloutTest {
         }
     }
 
-    /// What sleeps is not woken, and neither is who takes its place; cron machines are not started.
+    /// Asserts that stopped machines and their replacements were not started, and neither were cron
+    /// machines.
     fn assert_sleepers_not_woken(&self, apply: &ApplyWindow<'_>) {
-        for life in GROUPS
+        for machine in GROUPS
             .iter()
             .flat_map(|group| self.history.machines_of_group(group))
         {
-            let woken = self.is_asleep(&life.slot) && life.was_started(apply.from, apply.to);
-            assert!(!woken, "{life:#?} was woken");
+            let woken = self.is_asleep(&machine.slot) && machine.was_started(apply.from, apply.to);
+            assert!(!woken, "{machine:#?} was woken");
         }
-        for life in self.history.existing().filter(|life| life.is_cron) {
+        for machine in self.history.existing().filter(|machine| machine.is_cron) {
             assert!(
-                !life.was_started(apply.from, apply.to),
-                "{life:#?} was started"
+                !machine.was_started(apply.from, apply.to),
+                "{machine:#?} was started"
             );
         }
     }
 
-    /// Every machine is as it shall be, or the report says what stopped it and it is as it was.
+    /// Asserts that every machine is as desired, or that the report names the failure and the
+    /// machine is unchanged.
     async fn assert_outcome(&self, apply: &ApplyWindow<'_>, report: &ApplyReport) {
-        let world = self.team.world().await;
+        let world = self.env.world().await;
         let mut fails = false;
-        for (slot, spec) in &self.team.desired().fly_machine {
+        for (slot, spec) in &self.env.desired().fly_machine {
             let at = GROUPS
                 .iter()
                 .position(|group| *group == spec.group)
@@ -280,12 +291,12 @@ impl RolloutTest {
                     );
                 }
                 SlotOutcome::Skipped => {
-                    let mut lives = self
+                    let mut machines = self
                         .history
                         .existing()
-                        .filter(|life| life.slot == slot.as_str());
+                        .filter(|machine| machine.slot == slot.as_str());
                     assert!(
-                        !lives.any(|life| life.was_updated(apply.from)),
+                        !machines.any(|machine| machine.was_updated(apply.from)),
                         "{slot} was updated all the same"
                     );
                 }
@@ -293,9 +304,12 @@ impl RolloutTest {
         }
         assert_eq!(report.is_complete(), !fails, "{report:#?}");
         if report.is_complete() {
-            assert_eq!(self.team.summary().await, Vec::<String>::new());
+            assert_eq!(self.env.summary().await, Vec::<String>::new());
             assert_eq!(
-                self.history.existing().filter(|life| !life.is_cron).count(),
+                self.history
+                    .existing()
+                    .filter(|machine| !machine.is_cron)
+                    .count(),
                 world.fly_machine.len()
             );
             assert!(
@@ -307,7 +321,7 @@ impl RolloutTest {
     }
 }
 
-/// What a report says of a slot as a whole.
+/// The result of a report for a slot as a whole.
 #[derive(Debug, PartialEq, Eq)]
 enum SlotOutcome {
     Done,
@@ -337,20 +351,20 @@ fn slot_outcome(report: &ApplyReport, slot: &Name) -> SlotOutcome {
 async fn check_rollout(
     fleet: FleetSpec,
     change: ReleaseChange,
-    naps: Vec<(usize, bool)>,
+    stops: Vec<(usize, bool)>,
     hidden: Option<usize>,
 ) {
-    let mut trial = RolloutTest::start(&fleet, &naps, hidden).await;
+    let mut trial = RolloutTest::start(&fleet, &stops, hidden).await;
     let (second, broken) = (fleet.with_change(&change), change.broken);
     if let Some(broken) = broken {
         trial
-            .team
+            .env
             .send_manual_request("POST", "/_sandbox/rules", broken.sandbox_rule())
             .await;
     }
     let report = trial.apply_and_check(&fleet, &second, broken).await;
     if !report.is_complete() {
-        // Whoever tries the same again gets no further, and breaks nothing more.
+        // Another attempt with the same release gets no further, and breaks nothing more.
         trial.apply_and_check(&fleet, &second, broken).await;
         let repaired = second.with_working_image();
         let report = trial.apply_and_check(&second, &repaired, broken).await;
@@ -359,21 +373,22 @@ async fn check_rollout(
 }
 
 proptest! {
-    #![proptest_config(proptest_config(12))]
+    #![proptest_config(proptest_config(4))]
 
     #[test]
     fn any_rollout_keeps_its_guarantees(
         fleet in any_fleet(),
         change in any_release_change(),
-        naps in vec((0..20usize, any::<bool>()), 0..4),
+        stops in vec((0..20usize, any::<bool>()), 0..4),
         hidden in prop::option::weighted(0.2, 0..20usize),
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(check_rollout(fleet, change, naps, hidden));
+        runtime.block_on(check_rollout(fleet, change, stops, hidden));
     }
 }
 
-/// A program that crashes every few seconds runs most of the time, and so looks well to whoever looks once.
+/// A program that crashes every few seconds is up most of the time, and looks healthy to a single
+/// check.
 #[tokio::test(flavor = "multi_thread")]
 async fn unconfirmed_start_is_watched_before_next_machine() {
     let regions = BTreeMap::from([("ewr", 3)]);
@@ -381,31 +396,31 @@ async fn unconfirmed_start_is_watched_before_next_machine() {
     let broken = BrokenRelease::crash_later();
     let trial = RolloutTest::start(&fleet, &[], None).await;
     trial
-        .team
+        .env
         .send_manual_request("POST", "/_sandbox/rules", broken.sandbox_rule())
         .await;
     trial
-        .team
+        .env
         .write_manifest(&fleet.with_broken_image().manifest());
     for _ in 0..2 {
-        let report = trial.team.try_apply(None).await.unwrap();
+        let report = trial.env.try_apply(None).await.unwrap();
         assert_eq!(report.counts(), (0, 1, 2, 0), "{report:#?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rollout_is_not_rate_limited() {
-    // At this speed the spacing of requests is far longer than what a busy machine delays them by.
+    // At this speed the spacing of requests is far larger than the delays of a busy machine.
     const SPEED: f64 = 10.0;
     let fleet = FleetSpec::single_group(BTreeMap::from([("ewr", 4)]), RolloutStyle::BlueGreen)
         .with_release_command();
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), fleet.manifest()).unwrap();
-    let team = TestEnv::with_speed(dir, "test", inputs_with(&[]), Vec::new(), SPEED).await;
-    team.apply().await;
-    team.write_manifest(&fleet.with_working_image().manifest());
-    team.apply().await;
-    let requests = team.sandbox.requests();
+    let env = TestEnv::with_speed(dir, "test", inputs_with(&[]), Vec::new(), SPEED).await;
+    env.apply().await;
+    env.write_manifest(&fleet.with_working_image().manifest());
+    env.apply().await;
+    let requests = env.sandbox.requests();
     let refused: Vec<_> = requests
         .iter()
         .filter(|request| request.rate_limited)

@@ -1,4 +1,4 @@
-//! Every command that there is, one after the other as they follow in an environment's life, all at one log level.
+//! Every command, in the order of an environment's life, at one log level.
 
 use super::{
     FormatSelection, LOG_LEVELS, LogLevel,
@@ -6,7 +6,7 @@ use super::{
     leak_test::{LeakTest, STATE_DIR},
 };
 
-/// The commands in the order of their runs; `{format}` is one of those that the command knows.
+/// The commands in the order of their runs. `{format}` is replaced by the formats of the command.
 const COMMANDS: &[(&str, &str)] = &[
     ("validate", "vault"),
     ("plan", "vault --format {format} --out home/plan"),
@@ -35,7 +35,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("sandbox", "--dir served"),
 ];
 
-/// What `--help` lists.
+/// The commands that `--help` lists.
 fn listed_commands(help: &str) -> Vec<&str> {
     let list = help
         .split("Commands:\n")
@@ -49,7 +49,7 @@ fn listed_commands(help: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The formats that a command's help lists; nothing where it knows none.
+/// The formats in the help of a command; a single empty one if it has none.
 fn listed_formats(help: &str) -> Vec<String> {
     let Some(about) = help.split("--format <FORMAT>").nth(1) else {
         return vec![String::new()];
@@ -62,14 +62,14 @@ fn listed_formats(help: &str) -> Vec<String> {
 }
 
 pub(super) fn run_all_commands<'m>(
-    marks: &'m Canaries,
-    nth: usize,
+    canaries: &'m Canaries,
+    level_index: usize,
     level: &LogLevel,
     choice: FormatSelection,
 ) -> LeakTest<'m> {
-    let mut stage = LeakTest::new(marks);
-    level.configure(&mut stage);
-    let help = stage.run(&["--help"]).stdout;
+    let mut test = LeakTest::new(canaries);
+    level.configure(&mut test);
+    let help = test.run(&["--help"]).stdout;
     for command in listed_commands(&help) {
         assert!(
             COMMANDS.iter().any(|(known, _)| *known == command),
@@ -78,7 +78,7 @@ pub(super) fn run_all_commands<'m>(
     }
     for (command, rest) in COMMANDS {
         let formats = match rest.contains("{format}") {
-            true => listed_formats(&stage.run(&[command, "--help"]).stdout),
+            true => listed_formats(&test.run(&[command, "--help"]).stdout),
             false => vec![String::new()],
         };
         assert!(
@@ -88,14 +88,14 @@ pub(super) fn run_all_commands<'m>(
         let reads = !matches!(*command, "apply" | "rollback" | "destroy");
         let chosen = match choice {
             FormatSelection::All if reads => formats,
-            // Where there are fewer levels than formats, some levels have two.
+            // With fewer log levels than formats, some levels run two formats.
             _ if formats.len() > LOG_LEVELS.len() && reads => formats
                 .iter()
-                .skip(nth)
+                .skip(level_index)
                 .step_by(LOG_LEVELS.len())
                 .cloned()
                 .collect(),
-            _ => vec![formats[nth % formats.len()].clone()],
+            _ => vec![formats[level_index % formats.len()].clone()],
         };
         for format in chosen {
             let rest = rest.replace("{format}", &format);
@@ -109,27 +109,27 @@ pub(super) fn run_all_commands<'m>(
                 args.push(&state);
             }
             let serves = *command == "sandbox";
-            let mut told = false;
-            let ran = stage.run_until(&args, |id, said| {
-                if serves && !told && said.contains("FLY_API_TOKEN") {
-                    told = true;
+            let mut interrupted = false;
+            let output = test.run_until(&args, |id, stdout| {
+                if serves && !interrupted && stdout.contains("FLY_API_TOKEN") {
+                    interrupted = true;
                     super::send_signal(id, "INT");
                 }
             });
-            // What was applied last is another image than the manifest's.
+            // The image that was applied last is not the manifest's.
             let expected = if *command == "drift" { 2 } else { 0 };
-            if ran.code != Some(expected) {
-                stage.leaks.push(format!(
+            if output.code != Some(expected) {
+                test.leaks.push(format!(
                     "{args:?} ended with {:?}: {}{}",
-                    ran.code, ran.stdout, ran.stderr
+                    output.code, output.stdout, output.stderr
                 ));
             }
         }
     }
-    let called = std::fs::read_to_string(stage.path("home/called")).unwrap();
+    let called = std::fs::read_to_string(test.path("home/called")).unwrap();
     assert!(
         called.contains("git"),
         "the message of the commit was not asked for"
     );
-    stage
+    test
 }

@@ -1,4 +1,4 @@
-//! Values that occur nowhere else, and the search for them in every form in which they could get out.
+//! Unique secret values, and the search for them in every encoding.
 
 use std::fmt::Write as _;
 
@@ -7,28 +7,28 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// A value that must not be seen.
 pub(super) struct Canary {
-    /// Where it is given to the program.
+    /// Where the program gets the value from.
     pub(super) source: &'static str,
     pub(super) value: String,
     forms: Vec<(&'static str, String)>,
 }
 
 impl Canary {
-    fn new(what: &'static str, value: &str) -> Self {
+    fn new(source: &'static str, value: &str) -> Self {
         Self {
-            source: what,
+            source,
             value: value.to_owned(),
             forms: encoded_forms(value),
         }
     }
 }
 
-/// All of them. Characters that encodings change stand in the middle, so that no encoding leaves a long part as it is.
+/// All canaries. Characters that encodings change are in the middle, so that no encoding leaves a
+/// long part unchanged.
 pub(super) struct Canaries(pub(super) Vec<Canary>);
 
-/// The first line of a private key is the same in all of them.
+/// Its first line is the same as in any private key, so it is not searched for.
 const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
 
 impl Canaries {
@@ -52,29 +52,29 @@ impl Canaries {
         ])
     }
 
-    pub(super) fn value(&self, what: &str) -> &str {
+    pub(super) fn value(&self, source: &str) -> &str {
         &self
             .0
             .iter()
-            .find(|mark| mark.source == what)
+            .find(|canary| canary.source == source)
             .unwrap()
             .value
     }
 
-    /// What of it stands in a text, such as `own.env in base64`.
+    /// The first canary in a text and its encoding, such as `own.env in base64`.
     pub(super) fn find_in(&self, text: &str) -> Option<String> {
         let forms = self
             .0
             .iter()
-            .flat_map(|mark| mark.forms.iter().map(move |form| (mark, form)));
+            .flat_map(|canary| canary.forms.iter().map(move |form| (canary, form)));
         let mut found = forms.filter(|(_, (_, text_of_it))| text.contains(text_of_it.as_str()));
         found
             .next()
-            .map(|(mark, (form, _))| format!("{} {form}", mark.source))
+            .map(|(canary, (form, _))| format!("{} {form}", canary.source))
     }
 }
 
-/// A value and its lines and parts, each as it is and encoded.
+/// A value, its lines and its parts, each in every encoding.
 fn encoded_forms(value: &str) -> Vec<(&'static str, String)> {
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
     let parts = value
@@ -86,7 +86,7 @@ fn encoded_forms(value: &str) -> Vec<(&'static str, String)> {
         forms.extend(encodings(value));
     }
     forms.sort_by_key(|(_, text)| text.len());
-    // Where a form is, there is what it contains.
+    // A form that contains another one need not be searched for.
     let mut few: Vec<(&'static str, String)> = Vec::new();
     for form in forms {
         if !few.iter().any(|(_, text)| form.1.contains(text.as_str())) {
@@ -122,7 +122,8 @@ fn encodings(value: &str) -> Vec<(&'static str, String)> {
         ("in hex", hex),
         ("backwards", value.chars().rev().collect()),
     ];
-    // What stands before it moves the characters of base64; those at its ends hold bits of their neighbours.
+    // In base64 the preceding bytes shift the value, and its first and last characters hold bits of
+    // their neighbors.
     for before in ["", "\0", "\0\0"] {
         let text = format!("{before}{value}");
         let from = (before.len() * 4).div_ceil(3);
@@ -139,16 +140,12 @@ fn encodings(value: &str) -> Vec<(&'static str, String)> {
     forms
 }
 
-/// The search itself: a marked value that is planted is found, whatever its form and whatever stands around it.
+/// Tests the search itself: a canary is found in every encoding and with any text around it.
 #[test]
 fn planted_canary_is_found_in_every_encoding() {
-    let marks = Canaries::new();
-    for mark in &marks.0 {
-        let Canary {
-            source: what,
-            value,
-            ..
-        } = mark;
+    let canaries = Canaries::new();
+    for canary in &canaries.0 {
+        let Canary { source, value, .. } = canary;
         let base64 = base64::engine::general_purpose::STANDARD;
         let mut planted = vec![
             format!("error: {value}!"),
@@ -168,14 +165,14 @@ fn planted_canary_is_found_in_every_encoding() {
                 .map(str::to_owned),
         );
         for text in planted {
-            let found = marks
+            let found = canaries
                 .find_in(&format!("before{text}after"))
                 .unwrap_or_default();
-            assert!(found.starts_with(what), "{what} in {text}: {found:?}");
+            assert!(found.starts_with(source), "{source} in {text}: {found:?}");
         }
     }
     assert_eq!(
-        marks.find_in("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"),
+        canaries.find_in("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"),
         None
     );
 }

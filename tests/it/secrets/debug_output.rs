@@ -1,4 +1,4 @@
-//! `{:?}` of everything that holds secrets, or has seen them.
+//! The `Debug` output of everything that holds secrets or has seen them.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use super::{canaries::Canaries, leak_test::LeakTest};
 
 #[tokio::test]
 async fn debug_output_holds_no_secret() {
-    let marks = Canaries::new();
-    let stage = LeakTest::new(&marks);
-    let mut environment: BTreeMap<String, String> = marks
+    let canaries = Canaries::new();
+    let test = LeakTest::new(&canaries);
+    let mut environment: BTreeMap<String, String> = canaries
         .0
         .iter()
-        .map(|mark| (mark.source.to_owned(), mark.value.clone()))
+        .map(|canary| (canary.source.to_owned(), canary.value.clone()))
         .collect();
     environment.insert("HARMLESS".to_owned(), "x".to_owned());
     let (vars, images) = (BTreeMap::new(), BTreeMap::new());
@@ -30,8 +30,8 @@ async fn debug_output_holds_no_secret() {
         secrets_mode: SecretsMode::Required,
         multiple_environments: false,
     };
-    let loaded = manifest::load(&stage.path("environments"), "vault", &inputs).unwrap();
-    let secret = |what| Secret::new(marks.value(what));
+    let loaded = manifest::load(&test.path("environments"), "vault", &inputs).unwrap();
+    let secret = |what| Secret::new(canaries.value(what));
     let settings = ClientConfig::for_sandbox(
         "http://127.0.0.1:1".to_owned(),
         secret("FLY_API_TOKEN"),
@@ -57,7 +57,7 @@ async fn debug_output_holds_no_secret() {
         .unwrap();
     let plan = plan(&loaded.desired, &World::default()).unwrap();
     let error = CloudError::new("set secrets of web", ErrorKind::Rejected, "400");
-    let told = [
+    let outputs = [
         format!("{inputs:?}"),
         format!("{loaded:?}"),
         format!("{:#?}", loaded.desired),
@@ -69,8 +69,8 @@ async fn debug_output_holds_no_secret() {
         format!("{plan:?}{error:?}{error}"),
         serde_json::to_string(&loaded.desired.fly_secrets.values().collect::<Vec<_>>()).unwrap(),
     ];
-    for text in told {
-        assert_eq!(marks.find_in(&text), None, "{text}");
+    for text in outputs {
+        assert_eq!(canaries.find_in(&text), None, "{text}");
     }
     assert!(
         format!("{inputs:?}").contains("HARMLESS"),

@@ -1,5 +1,5 @@
-//! A server that repeats what it was sent, headers and body, in its refusals: some do, and so do proxies before them.
-//! Other requests go on to a sandbox, with a token that is good there.
+//! A server that repeats the headers and the body of a request in its error, as some servers and
+//! proxies do. Other requests are forwarded to a sandbox with a valid token.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use axum::{
 };
 use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions};
 
-/// How an answer repeats the request.
+/// The form in which the request is repeated.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum EchoFormat {
-    /// A message in JSON, as Fly's.
+    /// A message in JSON, as from Fly.
     Json(u16),
-    /// The text alone, as a proxy's.
+    /// Plain text, as from a proxy.
     Text(u16),
-    /// Success, with the text where a number or a list belongs.
+    /// Success, with the text in place of a number or a list.
     Malformed,
-    /// An error of AWS: its code, and the message.
+    /// An AWS error with this code.
     Xml(&'static str),
-    /// Identity tokens as GitHub gives them; any other request is refused in AWS's words.
+    /// Identity tokens as from GitHub; other requests get an AWS error.
     Identity,
 }
 
 struct EchoServer {
     sandbox: RunningSandbox,
     token: String,
-    /// What the path of a request that is repeated ends with; nothing is all of them.
+    /// The path suffix of requests that are repeated; `None` for all requests.
     path_suffix: Option<&'static str>,
     format: EchoFormat,
     identity_token: String,
 }
 
-/// Serves it; the address of what repeats.
+/// Starts the server and returns its URL.
 pub(super) async fn start(
-    place: Option<&'static str>,
-    style: EchoFormat,
+    path_suffix: Option<&'static str>,
+    format: EchoFormat,
     identity: &str,
 ) -> String {
     let sandbox = sandbox::start(SandboxOptions {
@@ -51,8 +51,8 @@ pub(super) async fn start(
     let echo = Arc::new(EchoServer {
         sandbox,
         token,
-        path_suffix: place,
-        format: style,
+        path_suffix,
+        format,
         identity_token: identity.to_owned(),
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -68,42 +68,42 @@ async fn handle(State(echo): State<Arc<EchoServer>>, request: Request) -> Respon
     let uri = parts.uri.to_string();
     let here = echo
         .path_suffix
-        .is_none_or(|place| parts.uri.path().ends_with(place) && parts.method != "GET");
+        .is_none_or(|path_suffix| parts.uri.path().ends_with(path_suffix) && parts.method != "GET");
     if here {
         let headers = parts
             .headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         let headers: Vec<String> = headers.collect();
-        let said = format!(
+        let text = format!(
             "{uri} {} {}",
             headers.join(" "),
             String::from_utf8_lossy(&body)
         );
-        return echo_request(&echo, &uri, &said);
+        return echo_request(&echo, &uri, &text);
     }
     let url = format!("{}{uri}", echo.sandbox.url());
-    let mut onward = reqwest::Client::new().request(parts.method, url);
+    let mut forwarded = reqwest::Client::new().request(parts.method, url);
     for (name, value) in &parts.headers {
         if !["authorization", "host", "content-length"].contains(&name.as_str()) {
-            onward = onward.header(name, value);
+            forwarded = forwarded.header(name, value);
         }
     }
-    let told = onward
+    let response = forwarded
         .bearer_auth(&echo.token)
         .body(body)
         .send()
         .await
         .unwrap();
-    let status = told.status();
+    let status = response.status();
     Response::builder()
         .status(status)
-        .body(Body::from(told.bytes().await.unwrap()))
+        .body(Body::from(response.bytes().await.unwrap()))
         .unwrap()
 }
 
-fn echo_request(echo: &EchoServer, uri: &str, said: &str) -> Response<Body> {
-    let escaped = said
+fn echo_request(echo: &EchoServer, uri: &str, text: &str) -> Response<Body> {
+    let escaped = text
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;");
@@ -115,12 +115,12 @@ fn echo_request(echo: &EchoServer, uri: &str, said: &str) -> Response<Body> {
     let (status, text) = match echo.format {
         EchoFormat::Json(status) => (
             status,
-            serde_json::json!({ "error": format!("refused: {said}") }).to_string(),
+            serde_json::json!({ "error": format!("refused: {text}") }).to_string(),
         ),
-        EchoFormat::Text(status) => (status, said.to_owned()),
+        EchoFormat::Text(status) => (status, text.to_owned()),
         EchoFormat::Malformed => (
             200,
-            serde_json::json!({ "secrets": said, "version": said }).to_string(),
+            serde_json::json!({ "secrets": text, "version": text }).to_string(),
         ),
         EchoFormat::Xml(code) => xml(code),
         EchoFormat::Identity if uri.contains("audience=") => (
@@ -129,10 +129,10 @@ fn echo_request(echo: &EchoServer, uri: &str, said: &str) -> Response<Body> {
         ),
         EchoFormat::Identity => xml("AccessDenied"),
     };
-    // A header of the answer repeats it as well.
-    let header: String = said.chars().filter(char::is_ascii_graphic).collect();
-    let answer = Response::builder()
+    // Repeated in a response header too.
+    let header: String = text.chars().filter(char::is_ascii_graphic).collect();
+    let response = Response::builder()
         .status(status)
         .header("fly-request-id", header);
-    answer.body(Body::from(text)).unwrap()
+    response.body(Body::from(text)).unwrap()
 }

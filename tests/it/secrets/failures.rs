@@ -1,6 +1,6 @@
-//! Everything that goes wrong, at one log level: manifests with a secret in the wrong place, secrets that are missing,
-//! refusals, faults at the very request that carries the secrets, servers that repeat what they were sent, programs that
-//! print their environment, and signals.
+//! Everything that can go wrong, at one log level: misplaced and missing secrets, blocked plans,
+//! faults at the request that sets the secrets, servers that repeat requests, programs that print
+//! their environment, and signals.
 
 use serde_json::json;
 use trimtab_sandbox::{self as sandbox, SandboxOptions};
@@ -13,7 +13,7 @@ use super::{
     send_signal,
 };
 
-/// Ways to write a secret's value where it does not belong, `{}`.
+/// Manifests with a secret value (`{}`) where it does not belong.
 const MISPLACED_SECRETS: [&str; 16] = [
     "[apps.web.secrets]\nOTHER = \"{}\"",
     "[apps.web.secrets]\nOTHER = { value = \"{}\" }",
@@ -32,10 +32,11 @@ const MISPLACED_SECRETS: [&str; 16] = [
     "[fly]\ntoken = \"FlyV1 fm2_{}\"",
     "[fly]\ntoken = { env = \"fm2-{}\" }",
 ];
-/// A secret as somebody would paste it. It may be no key of TOML's, and needs no escape in a text.
+/// A secret as somebody would paste it. It is not a valid TOML key, and needs no escapes in a
+/// string.
 const PASTED_SECRET: &str = "own.env";
 
-/// What happens to the request that sets the secrets; `N` is its number among those that write.
+/// Faults at the request that sets the secrets; `N` is its ordinal among the writes.
 const FAULTS: [&str; 7] = [
     "status:wN:500",
     "status:wN:408",
@@ -46,7 +47,8 @@ const FAULTS: [&str; 7] = [
     "expired:wN",
 ];
 
-/// Who repeats what: the place (nothing is everywhere), how, and which variables lead there.
+/// The path suffix that is repeated (`None` for all), the form, and the variables that point to the
+/// server.
 const ECHO_CASES: [(Option<&str>, EchoFormat, &[&str]); 11] = [
     (None, EchoFormat::Json(401), &FLY_URL_VARIABLES),
     (None, EchoFormat::Text(403), &FLY_URL_VARIABLES),
@@ -74,20 +76,24 @@ const FLY_URL_VARIABLES: [&str; 3] = [
     "FLY_UIEX_BASE_URL",
 ];
 
-pub(super) fn run_failures<'m>(marks: &'m Canaries, nth: usize, level: &LogLevel) -> LeakTest<'m> {
-    let mut stage = LeakTest::new(marks);
-    level.configure(&mut stage);
-    run_misplaced_secrets(&mut stage, nth, level);
-    run_missing_secrets(&mut stage, level);
-    let write = run_refusals(&mut stage, level);
-    run_faults(&mut stage, level, write);
+pub(super) fn run_failures<'m>(
+    canaries: &'m Canaries,
+    level_index: usize,
+    level: &LogLevel,
+) -> LeakTest<'m> {
+    let mut test = LeakTest::new(canaries);
+    level.configure(&mut test);
+    run_misplaced_secrets(&mut test, level_index, level);
+    run_missing_secrets(&mut test, level);
+    let write = run_refusals(&mut test, level);
+    run_faults(&mut test, level, write);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(make_release_command_print_secrets(&stage));
-    run_program_that_prints_secrets(&mut stage, level);
-    run_with_signals(&mut stage, level, write);
-    run_with_former_plain_variable(&mut stage, nth, level);
-    run_echo_cases(&mut stage, level, &runtime);
-    stage
+    runtime.block_on(make_release_command_print_secrets(&test));
+    run_program_that_prints_secrets(&mut test, level);
+    run_with_signals(&mut test, level, write);
+    run_with_former_plain_variable(&mut test, level_index, level);
+    run_echo_cases(&mut test, level, &runtime);
+    test
 }
 
 fn args_with_level<'a>(line: &'a str, level: &'a LogLevel) -> Vec<&'a str> {
@@ -96,61 +102,61 @@ fn args_with_level<'a>(line: &'a str, level: &'a LogLevel) -> Vec<&'a str> {
         .collect()
 }
 
-fn reset_state(stage: &LeakTest) {
-    drop(std::fs::remove_dir_all(stage.path(STATE_DIR)));
+fn reset_state(test: &LeakTest) {
+    drop(std::fs::remove_dir_all(test.path(STATE_DIR)));
 }
 
-fn run_misplaced_secrets(stage: &mut LeakTest, nth: usize, level: &LogLevel) {
+fn run_misplaced_secrets(test: &mut LeakTest, level_index: usize, level: &LogLevel) {
     for (at, mistake) in MISPLACED_SECRETS.iter().enumerate() {
-        let wrong = mistake.replace("{}", stage.canaries.value(PASTED_SECRET));
-        stage.write_file(
+        let wrong = mistake.replace("{}", test.canaries.value(PASTED_SECRET));
+        test.write_file(
             "environments/wrong.toml",
             &format!("project = \"vault\"\nextends = \"plain.toml\"\n{wrong}\n"),
         );
-        // Both read manifests, and one of them reads secrets.
-        let line = if (at + nth).is_multiple_of(2) {
+        // Both commands read manifests, but only one of them reads secrets.
+        let line = if (at + level_index).is_multiple_of(2) {
             "validate wrong"
         } else {
             "plan wrong --sandbox=state"
         };
-        let ran = stage.run(&args_with_level(line, level));
-        assert_eq!(ran.code, Some(1), "{wrong}: {}{}", ran.stdout, ran.stderr);
+        let run = test.run(&args_with_level(line, level));
+        assert_eq!(run.code, Some(1), "{wrong}: {}{}", run.stdout, run.stderr);
     }
-    std::fs::remove_file(stage.path("environments/wrong.toml")).unwrap();
+    std::fs::remove_file(test.path("environments/wrong.toml")).unwrap();
 }
 
-fn run_missing_secrets(stage: &mut LeakTest, level: &LogLevel) {
+fn run_missing_secrets(test: &mut LeakTest, level: &LogLevel) {
     for (name, line) in [
         ("VAULT_ENV", "plan plain --sandbox=state"),
         ("FLY_API_TOKEN", "plan plain"),
     ] {
-        stage.set_variable(name, "");
+        test.set_variable(name, "");
         assert_eq!(
-            stage.run(&args_with_level(line, level)).code,
+            test.run(&args_with_level(line, level)).code,
             Some(1),
             "{name}"
         );
-        stage.variables.remove(name);
+        test.variables.remove(name);
     }
-    // A line that is none, in a file that is full of secrets.
-    let text = format!("{}\nOTHER=1\n", stage.canaries.value(PASTED_SECRET));
-    stage.write_file("sources/broken.env", &text);
-    let ran = stage.run(&args_with_level(
+    // An invalid line in a file full of secrets.
+    let text = format!("{}\nOTHER=1\n", test.canaries.value(PASTED_SECRET));
+    test.write_file("sources/broken.env", &text);
+    let run = test.run(&args_with_level(
         "plan plain --sandbox=state --env-file sources/broken.env",
         level,
     ));
-    assert_eq!(ran.code, Some(1));
+    assert_eq!(run.code, Some(1));
 }
 
-/// A plan that is refused; on the way, which write sets the secrets.
-fn run_refusals(stage: &mut LeakTest, level: &LogLevel) -> usize {
-    stage.set_variable(
+/// Runs a plan that is blocked. Returns the ordinal of the write that sets the secrets.
+fn run_refusals(test: &mut LeakTest, level: &LogLevel) -> usize {
+    test.set_variable(
         "TRIMTAB_SANDBOX_RECORD",
-        stage.path("tmp/record").to_str().unwrap(),
+        test.path("tmp/record").to_str().unwrap(),
     );
     let line = "apply plain --sandbox=state --yes --parallel 1";
-    // Not searched: the record is elsewhere, and the next runs do the same.
-    let output = stage
+    // Not searched: the record is in another place, and later runs do the same.
+    let output = test
         .command(&args_with_level(line, level))
         .output()
         .unwrap();
@@ -159,9 +165,9 @@ fn run_refusals(stage: &mut LeakTest, level: &LogLevel) -> usize {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let record = std::fs::read_to_string(stage.path("tmp/record")).unwrap();
-    std::fs::remove_file(stage.path("tmp/record")).unwrap();
-    stage.variables.remove("TRIMTAB_SANDBOX_RECORD");
+    let record = std::fs::read_to_string(test.path("tmp/record")).unwrap();
+    std::fs::remove_file(test.path("tmp/record")).unwrap();
+    test.variables.remove("TRIMTAB_SANDBOX_RECORD");
     let exchanges = record
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -172,123 +178,121 @@ fn run_refusals(stage: &mut LeakTest, level: &LogLevel) -> usize {
     let full = std::iter::from_fn(|| writes.next())
         .position(|write| sets(&write) && sets_manifest_secrets(&write))
         .unwrap();
-    let text = std::fs::read_to_string(stage.path("environments/plain.toml")).unwrap();
-    stage.write_file(
+    let text = std::fs::read_to_string(test.path("environments/plain.toml")).unwrap();
+    test.write_file(
         "environments/plain.toml",
         &text.replace("[apps.web]", "[apps.web]\nprotected = true"),
     );
-    assert_eq!(stage.run(&args_with_level(line, level)).code, Some(0));
+    assert_eq!(test.run(&args_with_level(line, level)).code, Some(0));
     assert_eq!(
-        stage
-            .run(&args_with_level(
-                "destroy plain --sandbox=state --yes",
-                level
-            ))
-            .code,
+        test.run(&args_with_level(
+            "destroy plain --sandbox=state --yes",
+            level
+        ))
+        .code,
         Some(3)
     );
-    stage.write_file("environments/plain.toml", &text);
+    test.write_file("environments/plain.toml", &text);
     full + 1
 }
 
-/// Whether a request sets secrets of the manifest, and not only our mark.
+/// Whether a request sets secrets of the manifest, not only our ownership label.
 fn sets_manifest_secrets(write: &serde_json::Value) -> bool {
     write["body"].as_str().unwrap().contains("FROM_ENV")
 }
 
-fn run_faults(stage: &mut LeakTest, level: &LogLevel, write: usize) {
+fn run_faults(test: &mut LeakTest, level: &LogLevel, write: usize) {
     for fault in FAULTS {
-        reset_state(stage);
-        stage.set_variable(
+        reset_state(test);
+        test.set_variable(
             "TRIMTAB_SANDBOX_FAULT",
             &fault.replace('N', &write.to_string()),
         );
-        let ran = stage.run(&args_with_level(
+        let run = test.run(&args_with_level(
             "apply plain --sandbox=state --yes --parallel 1",
             level,
         ));
-        assert!(ran.code.is_some(), "{fault}: {}{}", ran.stdout, ran.stderr);
+        assert!(run.code.is_some(), "{fault}: {}{}", run.stdout, run.stderr);
     }
-    stage.variables.remove("TRIMTAB_SANDBOX_FAULT");
+    test.variables.remove("TRIMTAB_SANDBOX_FAULT");
 }
 
-/// From now on, the release command prints its environment and fails.
-async fn make_release_command_print_secrets(stage: &LeakTest<'_>) {
-    reset_state(stage);
-    let running = sandbox::start(SandboxOptions::new(stage.path(STATE_DIR)))
+/// Makes the release command print its environment and fail.
+async fn make_release_command_print_secrets(test: &LeakTest<'_>) {
+    reset_state(test);
+    let running = sandbox::start(SandboxOptions::new(test.path(STATE_DIR)))
         .await
         .unwrap();
     let whole: Vec<String> = ["VAULT_ENV", "key.pem"]
         .iter()
-        .map(|what| format!("{what}={}", stage.canaries.value(what)))
+        .map(|what| format!("{what}={}", test.canaries.value(what)))
         .collect();
     let rule = json!({
         "match": { "process_group": "fly_app_release_command" },
         "behave": { "exit_code": 1, "after_ms": 100, "logs": whole },
     });
     let url = format!("{}/_sandbox/rules", running.url());
-    let answer = reqwest::Client::new()
+    let response = reqwest::Client::new()
         .post(url)
         .json(&rule)
         .send()
         .await
         .unwrap();
     assert!(
-        answer.status().is_success(),
+        response.status().is_success(),
         "{}",
-        answer.text().await.unwrap()
+        response.text().await.unwrap()
     );
     running.stop().await;
 }
 
-fn run_program_that_prints_secrets(stage: &mut LeakTest, level: &LogLevel) {
-    // The rule is in the state, and the log in the record of the answers.
-    stage.state_is_searched = false;
-    stage.set_variable("TRIMTAB_SANDBOX_RECORD", "");
-    let ran = stage.run(&args_with_level("apply plain --sandbox=state --yes", level));
-    assert_eq!(ran.code, Some(4), "{}{}", ran.stdout, ran.stderr);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    if !said.contains("VAULT_ENV=‹secret›") {
-        stage
-            .leaks
-            .push(format!("the line is not told without the secret: {said}"));
+fn run_program_that_prints_secrets(test: &mut LeakTest, level: &LogLevel) {
+    // The rule is in the sandbox's state, and the log in the recorded responses.
+    test.state_is_searched = false;
+    test.set_variable("TRIMTAB_SANDBOX_RECORD", "");
+    let run = test.run(&args_with_level("apply plain --sandbox=state --yes", level));
+    assert_eq!(run.code, Some(4), "{}{}", run.stdout, run.stderr);
+    let output = format!("{}{}", run.stdout, run.stderr);
+    if !output.contains("VAULT_ENV=‹secret›") {
+        test.leaks
+            .push(format!("the line is not told without the secret: {output}"));
     }
-    stage.variables.remove("TRIMTAB_SANDBOX_RECORD");
-    stage.state_is_searched = true;
-    reset_state(stage);
+    test.variables.remove("TRIMTAB_SANDBOX_RECORD");
+    test.state_is_searched = true;
+    reset_state(test);
 }
 
-fn run_with_signals(stage: &mut LeakTest, level: &LogLevel, write: usize) {
-    stage.set_variable("TRIMTAB_SANDBOX_FAULT", &format!("hold-after:w{write}"));
+fn run_with_signals(test: &mut LeakTest, level: &LogLevel, write: usize) {
+    test.set_variable("TRIMTAB_SANDBOX_FAULT", &format!("hold-after:w{write}"));
     for name in ["INT", "TERM"] {
-        reset_state(stage);
+        reset_state(test);
         let mut sent = 0;
         let line = "apply plain --sandbox=state --yes --parallel 1 --format json";
-        let ran = stage.run_until(&args_with_level(line, level), |id, said| {
+        let run = test.run_until(&args_with_level(line, level), |id, output| {
             let (begun, stops) = (
-                said.contains("fly.secrets/web"),
-                said.contains("\"stopping\""),
+                output.contains("fly.secrets/web"),
+                output.contains("\"stopping\""),
             );
             if (begun && sent == 0) || (stops && sent == 1) {
                 sent += 1;
                 send_signal(id, name);
             }
         });
-        assert!(sent > 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(sent > 0, "{}{}", run.stdout, run.stderr);
     }
-    stage.variables.remove("TRIMTAB_SANDBOX_FAULT");
+    test.variables.remove("TRIMTAB_SANDBOX_FAULT");
 }
 
-/// What is a secret now was a variable in the open before, and still is one in the machine.
-fn run_with_former_plain_variable(stage: &mut LeakTest, nth: usize, level: &LogLevel) {
-    reset_state(stage);
-    let text = std::fs::read_to_string(stage.path("environments/plain.toml")).unwrap();
-    let open = serde_json::to_string(stage.canaries.value("VAULT_ENV")).unwrap();
-    stage.write_file(
+/// A value that is now a secret was a plain variable before, and still is one in the live machine.
+fn run_with_former_plain_variable(test: &mut LeakTest, level_index: usize, level: &LogLevel) {
+    reset_state(test);
+    let text = std::fs::read_to_string(test.path("environments/plain.toml")).unwrap();
+    let open = serde_json::to_string(test.canaries.value("VAULT_ENV")).unwrap();
+    test.write_file(
         "environments/plain.toml",
         &text.replace("[apps.web]", &format!("[apps.web]\nenv.OPEN = {open}")),
     );
-    let output = stage
+    let output = test
         .command(&["apply", "plain", "--sandbox=state", "--yes"])
         .output()
         .unwrap();
@@ -297,28 +301,28 @@ fn run_with_former_plain_variable(stage: &mut LeakTest, nth: usize, level: &LogL
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    stage.write_file("environments/plain.toml", &text);
-    drop(std::fs::remove_file(stage.path("record.jsonl")));
-    stage.state_is_searched = false;
-    stage.set_variable("TRIMTAB_SANDBOX_RECORD", ""); // the machine's configuration is in it
-    // As many as there are levels.
-    let format = ["text", "markdown", "json", "tf-json"][nth];
+    test.write_file("environments/plain.toml", &text);
+    drop(std::fs::remove_file(test.path("record.jsonl")));
+    test.state_is_searched = false;
+    test.set_variable("TRIMTAB_SANDBOX_RECORD", ""); // the machine's configuration is in it
+    // One format for each log level.
+    let format = ["text", "markdown", "json", "tf-json"][level_index];
     let line = format!("plan plain --sandbox=state --out tmp/plan --format {format}");
-    assert_eq!(stage.run(&args_with_level(&line, level)).code, Some(0));
+    assert_eq!(test.run(&args_with_level(&line, level)).code, Some(0));
     let (drift, status) = (
         "drift plain --sandbox=state",
         "status plain --sandbox=state --format json",
     );
     for line in [drift, status, "graph plain --plan --sandbox=state"] {
-        stage.run(&args_with_level(line, level));
+        test.run(&args_with_level(line, level));
     }
-    stage.variables.remove("TRIMTAB_SANDBOX_RECORD");
-    stage.state_is_searched = true;
-    reset_state(stage);
+    test.variables.remove("TRIMTAB_SANDBOX_RECORD");
+    test.state_is_searched = true;
+    reset_state(test);
 }
 
-fn run_echo_cases(stage: &mut LeakTest, level: &LogLevel, runtime: &tokio::runtime::Runtime) {
-    let identity = stage.canaries.value("GITHUB_OIDC").to_owned();
+fn run_echo_cases(test: &mut LeakTest, level: &LogLevel, runtime: &tokio::runtime::Runtime) {
+    let identity = test.canaries.value("GITHUB_OIDC").to_owned();
     let faithful = runtime.block_on(start(Some("nothing"), EchoFormat::Malformed, &identity));
     for (place, style, variables) in ECHO_CASES {
         let echo = runtime.block_on(start(place, style, &identity));
@@ -326,7 +330,7 @@ fn run_echo_cases(stage: &mut LeakTest, level: &LogLevel, runtime: &tokio::runti
             .iter()
             .chain(&["TRIMTAB_REGISTRY_BASE_URL", "AWS_ENDPOINT_URL"])
         {
-            stage.set_variable(
+            test.set_variable(
                 name,
                 if variables.contains(name) {
                     &echo
@@ -336,9 +340,9 @@ fn run_echo_cases(stage: &mut LeakTest, level: &LogLevel, runtime: &tokio::runti
             );
         }
         if matches!(style, EchoFormat::Identity) {
-            stage.set_variable("AWS_ACCESS_KEY_ID", "");
-            stage.set_variable("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/deploy");
-            stage.set_variable("ACTIONS_ID_TOKEN_REQUEST_URL", &echo);
+            test.set_variable("AWS_ACCESS_KEY_ID", "");
+            test.set_variable("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/deploy");
+            test.set_variable("ACTIONS_ID_TOKEN_REQUEST_URL", &echo);
         }
         let environment = if variables.contains(&"AWS_ENDPOINT_URL") {
             "vault"
@@ -346,15 +350,15 @@ fn run_echo_cases(stage: &mut LeakTest, level: &LogLevel, runtime: &tokio::runti
             "plain"
         };
         let line = format!("apply {environment} --yes --parallel 1");
-        let ran = stage.run(&args_with_level(&line, level));
-        let said = format!("{}{}", ran.stdout, ran.stderr);
+        let run = test.run(&args_with_level(&line, level));
+        let output = format!("{}{}", run.stdout, run.stderr);
         assert!(
-            ran.code != Some(0),
-            "{style:?} for {variables:?} at {place:?}: {said}"
+            run.code != Some(0),
+            "{style:?} for {variables:?} at {place:?}: {output}"
         );
-        if place.is_some() && !said.contains("‹secret›") {
-            stage.leaks.push(format!(
-                "what was refused is not told without the secret: {said}"
+        if place.is_some() && !output.contains("‹secret›") {
+            test.leaks.push(format!(
+                "what was refused is not told without the secret: {output}"
             ));
         }
     }

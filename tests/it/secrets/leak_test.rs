@@ -1,5 +1,5 @@
-//! One folder with an environment whose every secret is marked, the program in it, and the search through all that a run
-//! leaves behind: what it said, what it wrote, what it sent, and how it called other programs.
+//! A folder with an environment whose secrets are canaries, and the search through everything that
+//! a run leaves behind: output, files, requests, and arguments of processes.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::canaries::Canaries;
 
-/// Every source of secrets, files made of them, a release command, and the part of AWS.
+/// Secrets from every source, a file made of one, a release command, and the AWS sections.
 const MANIFEST: &str = r#"
 project = "vault"
 dotenv = "../sources/all.env"
@@ -41,8 +41,8 @@ FROM_FALLBACK = { env = "VAULT_FALLBACK" }
 guest_path = "/etc/key"
 secret_name = "FROM_FILE"
 "#;
-/// The same without AWS, where what counts requests counts Fly's alone, and with half the secrets, whose fingerprints take
-/// the most time of a run.
+/// The manifest without AWS, so that the ordinals of writes count Fly's alone, and with half of the
+/// secrets, whose fingerprints take most of a run's time.
 fn manifest_without_aws() -> String {
     let (from, to) = (
         MANIFEST.find("[aws]").unwrap(),
@@ -55,26 +55,25 @@ fn manifest_without_aws() -> String {
     lines.fold(String::new(), |text, line| format!("{text}{line}\n"))
 }
 
-/// Where the values come from; nothing may write here, and what is here is not searched.
+/// The files that hold the secret values; they are not searched.
 const SOURCES_DIR: &str = "sources";
-/// Where the embedded sandbox keeps its state.
+/// The state folder of the embedded sandbox.
 pub(super) const STATE_DIR: &str = "state";
 const RECORD_FILE: &str = "record.jsonl";
 
 pub(super) struct LeakTest<'m> {
     pub(super) dir: tempfile::TempDir,
     pub(super) canaries: &'m Canaries,
-    /// Added to the environment of every run; an empty value takes a variable away.
+    /// Added to the environment of every run; an empty value removes a variable.
     pub(super) variables: BTreeMap<String, String>,
-    /// Whether the state holds nothing secret besides secrets.
+    /// Whether the state may hold canaries only in its secrets.
     pub(super) state_is_searched: bool,
-    /// What was searched, as it was then.
+    /// The files that were searched, with the content at that time.
     searched: BTreeMap<PathBuf, Vec<u8>>,
     pub(super) runs: usize,
     pub(super) leaks: Vec<String>,
 }
 
-/// How a run ended.
 #[derive(Default)]
 pub(super) struct RunOutput {
     pub(super) code: Option<i32>,
@@ -83,14 +82,14 @@ pub(super) struct RunOutput {
 }
 
 impl<'m> LeakTest<'m> {
-    pub(super) fn new(marks: &'m Canaries) -> Self {
+    pub(super) fn new(canaries: &'m Canaries) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in [SOURCES_DIR, "environments", "home", "tmp", "bin"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
         let stage = Self {
             dir,
-            canaries: marks,
+            canaries,
             variables: BTreeMap::new(),
             state_is_searched: true,
             searched: BTreeMap::new(),
@@ -99,16 +98,19 @@ impl<'m> LeakTest<'m> {
         };
         stage.write_file("environments/vault.toml", MANIFEST);
         stage.write_file("environments/plain.toml", &manifest_without_aws());
-        stage.write_file("sources/key.pem", &format!("{}\n", marks.value("key.pem")));
+        stage.write_file(
+            "sources/key.pem",
+            &format!("{}\n", canaries.value("key.pem")),
+        );
         stage.write_file(
             "sources/own.env",
-            &format!("OWN='{}'\n", marks.value("own.env")),
+            &format!("OWN='{}'\n", canaries.value("own.env")),
         );
         stage.write_file(
             "sources/all.env",
-            &format!("VAULT_FALLBACK={}\n", marks.value("all.env")),
+            &format!("VAULT_FALLBACK={}\n", canaries.value("all.env")),
         );
-        // Whoever is called tells how. This `git` knows a commit.
+        // A `git` that records its arguments and prints a commit.
         stage.write_file(
             "bin/git",
             "#!/bin/sh\necho git \"$@\" >> \"$HOME/called\"\necho 0a1b2c\necho message\n",
@@ -169,61 +171,62 @@ impl<'m> LeakTest<'m> {
         command
     }
 
-    /// Runs the program to its end, and searches everything.
+    /// Runs the program and searches everything that it leaves behind.
     pub(super) fn run(&mut self, args: &[&str]) -> RunOutput {
         self.run_until(args, |_, _| {})
     }
 
-    /// The same; whenever it has said something, this sees the process and what it said so far.
+    /// The same; `heard` is called with the process id and the output so far whenever there is new
+    /// output.
     pub(super) fn run_until(
         &mut self,
         args: &[&str],
-        mut heard: impl FnMut(u32, &str),
+        mut on_output: impl FnMut(u32, &str),
     ) -> RunOutput {
         let mut child = self.command(args).spawn().unwrap();
         let id = child.id();
         let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (mut ran, mut called) = (RunOutput::default(), String::new());
+        let (mut output, mut called) = (RunOutput::default(), String::new());
         std::thread::scope(|scope| {
             let talk = scope.spawn(move || {
                 let mut text = Vec::new();
                 stderr.read_to_end(&mut text).unwrap();
                 String::from_utf8_lossy(&text).into_owned()
             });
-            let (mut said, mut part) = (Vec::new(), [0; 4096]);
+            let (mut stdout_bytes, mut part) = (Vec::new(), [0; 4096]);
             while let Ok(count @ 1..) = stdout.read(&mut part) {
-                said.extend_from_slice(&part[..count]);
+                stdout_bytes.extend_from_slice(&part[..count]);
                 collect_arguments(id, &mut called);
-                heard(id, &String::from_utf8_lossy(&said));
+                on_output(id, &String::from_utf8_lossy(&stdout_bytes));
             }
-            ran.stdout = String::from_utf8_lossy(&said).into_owned();
-            ran.stderr = talk.join().unwrap();
+            output.stdout = String::from_utf8_lossy(&stdout_bytes).into_owned();
+            output.stderr = talk.join().unwrap();
         });
-        ran.code = child.wait().unwrap().code();
+        output.code = child.wait().unwrap().code();
         self.runs += 1;
         let what = args.join(" ");
-        let said = [
-            ("its output", &ran.stdout),
-            ("what it said", &ran.stderr),
+        let stdout_bytes = [
+            ("its output", &output.stdout),
+            ("what it said", &output.stderr),
             ("its arguments", &called),
         ];
-        for (place, text) in said {
-            self.search_text(&what, place, text);
+        for (location, text) in stdout_bytes {
+            self.search_text(&what, location, text);
         }
         self.search_files(&what);
-        if ran.code == Some(101) || ran.stderr.contains("panicked at") {
+        if output.code == Some(101) || output.stderr.contains("panicked at") {
             self.leaks
-                .push(format!("`{what}` panicked:\n{}", ran.stderr));
+                .push(format!("`{what}` panicked:\n{}", output.stderr));
         }
-        ran
+        output
     }
 
-    fn search_text(&mut self, run: &str, place: &str, text: &str) {
+    fn search_text(&mut self, run: &str, location: &str, text: &str) {
         if let Some(found) = self.canaries.find_in(text) {
             let mut text = text.to_owned();
             text.truncate(text.floor_char_boundary(3000));
             self.leaks
-                .push(format!("`{run}`: {found} is in {place}:\n{text}"));
+                .push(format!("`{run}`: {found} is in {location}:\n{text}"));
         }
     }
 
@@ -238,7 +241,7 @@ impl<'m> LeakTest<'m> {
             {
                 continue;
             }
-            // A file of the sandbox may be taken away meanwhile.
+            // The sandbox may have removed the file in between.
             let Ok(bytes) = fs::read(&file) else { continue };
             if self.searched.get(&file) == Some(&bytes) {
                 continue;
@@ -247,12 +250,13 @@ impl<'m> LeakTest<'m> {
             self.search_text(run, &name.display().to_string(), &text);
             self.searched.insert(file, bytes);
         }
-        // Each run's exchanges are looked through once.
+        // Each run's exchanges are searched once.
         drop(fs::remove_file(self.path(RECORD_FILE)));
     }
 
-    /// A file without the values that belong into it: the sandbox keeps an app's secrets in `apps/NAME.json`, and a record
-    /// has the bodies of the requests that set them. Nobody else may read either.
+    /// The text of a file without the values that belong there: the sandbox's secrets in
+    /// `apps/NAME.json`, and the bodies of requests that set secrets in the record. Both must be
+    /// private.
     fn without_allowed_secrets(&mut self, run: &str, name: &Path, text: &str) -> String {
         let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
         if name.starts_with(format!("{STATE_DIR}/apps")) {
@@ -301,7 +305,7 @@ fn collect_files(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Adds how a process and those that it started were called, where the system tells.
+/// Collects the command lines of a process and its children, where `/proc` has them.
 fn collect_arguments(id: u32, out: &mut String) {
     let Ok(called) = fs::read_to_string(format!("/proc/{id}/cmdline")) else {
         return;

@@ -1,4 +1,4 @@
-//! Clients of a sandbox, for a run of ours and for requests by hand.
+//! Clients of a sandbox, for runs and for manual requests.
 
 use std::sync::OnceLock;
 
@@ -10,28 +10,28 @@ use trimtab::{
 };
 use trimtab_sandbox::{self as sandbox, RunningSandbox};
 
-/// How Fly is asked with the token of an organization.
+/// The configuration of a Fly client with an organization token.
 pub(crate) fn fly_settings(
     sandbox: &RunningSandbox,
     org: &str,
     speed: f64,
-    fuse: Option<CrashPoint>,
+    crash: Option<CrashPoint>,
 ) -> ClientConfig {
     let token = Secret::new(sandbox.org_token(org).unwrap());
     ClientConfig {
-        crash_point: fuse,
+        crash_point: crash,
         ..ClientConfig::for_sandbox(sandbox.url(), token, speed)
     }
 }
 
-/// The clients of all clouds that a manifest names.
+/// Clients of all clouds that a manifest uses.
 pub(crate) async fn sandbox_readers(
     sandbox: &RunningSandbox,
     desired: &Desired,
     speed: f64,
-    fuse: Option<CrashPoint>,
+    crash: Option<CrashPoint>,
 ) -> CloudReaders {
-    let fly = FlyReader::new(&fly_settings(sandbox, &desired.meta.org, speed, fuse)).unwrap();
+    let fly = FlyReader::new(&fly_settings(sandbox, &desired.meta.org, speed, crash)).unwrap();
     let Some(meta) = &desired.meta.aws else {
         return CloudReaders { fly, aws: None };
     };
@@ -50,7 +50,7 @@ pub(crate) async fn sandbox_readers(
     }
 }
 
-/// A request as somebody with a token would send it by hand; where it is refused, the status and what was said.
+/// Sends an API request with a user's token. An error is the status and the text of the response.
 pub(crate) async fn send_request(
     sandbox: &RunningSandbox,
     method: &str,
@@ -61,22 +61,22 @@ pub(crate) async fn send_request(
     let request = http_client()
         .request(method.parse().unwrap(), url)
         .bearer_auth(sandbox.user_token().unwrap());
-    // Nothing is no body: `null` would be one.
+    // A body of `null` would not be the same as no body.
     let request = if body.is_null() {
         request
     } else {
         request.json(body)
     };
-    let answer = request.send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let response = request.send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
     if !status.is_success() {
         return Err((status, text));
     }
     Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
-/// One for each runtime would be tidier; but making one takes longer than most requests, and without idle connections
-/// none outlives the runtime that it was made in.
+/// Creating a client takes longer than most requests, so all tests share one. It keeps no idle
+/// connections, because those would not outlive the runtime that opened them.
 fn http_client() -> &'static reqwest::Client {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     CLIENT.get_or_init(|| {

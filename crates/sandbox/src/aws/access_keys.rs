@@ -1,4 +1,5 @@
-//! Access keys, which the owner of the sandbox may ask for: AWS itself would first want a person at a console.
+//! Access keys that the administrative API hands out. On AWS a person would create the first one in
+//! the console.
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -9,10 +10,10 @@ use super::policy;
 use crate::ids;
 use crate::world::SimulatedWorld;
 
-/// The user that administrators' keys belong to.
+/// The IAM user that an account's administrator key belongs to.
 const ADMINISTRATOR_USER: &str = "administrator";
 
-/// An access key of the imitated AWS.
+/// An access key of the simulated AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsAccessKey {
     /// `AWS_ACCESS_KEY_ID`.
@@ -21,15 +22,22 @@ pub struct AwsAccessKey {
     pub secret: String,
 }
 
-/// Whether this is a name that an account can have.
+/// Whether this is an account id: 12 digits.
 pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The administrator's key of an account, made if it is missing.
+/// Returns the administrator key of an account, and creates it if there is none.
 pub(crate) fn ensure_administrator_key(world: &mut SimulatedWorld, account: &str) -> AwsAccessKey {
-    let own = |key: &&StoredAccessKey| key.account == account && key.user == ADMINISTRATOR_USER;
-    if let Some((id, key)) = world.aws.global.keys.iter().find(|(_, key)| own(key)) {
+    let is_administrator_key =
+        |key: &&StoredAccessKey| key.account == account && key.user == ADMINISTRATOR_USER;
+    if let Some((id, key)) = world
+        .aws
+        .global
+        .keys
+        .iter()
+        .find(|(_, key)| is_administrator_key(key))
+    {
         return AwsAccessKey {
             id: id.clone(),
             secret: key.secret.clone(),
@@ -47,10 +55,10 @@ pub(crate) fn ensure_administrator_key(world: &mut SimulatedWorld, account: &str
     create_access_key(world, account, ADMINISTRATOR_USER)
 }
 
-/// The key of a new user who may do what a policy says.
+/// Creates a user whose only policy is `policy`, and an access key for it.
 ///
 /// # Errors
-/// What is wrong with the policy.
+/// The error message of IAM if the policy is invalid.
 pub(crate) fn create_key_with_policy(
     world: &mut SimulatedWorld,
     account: &str,
@@ -90,7 +98,8 @@ fn create_access_key(world: &mut SimulatedWorld, account: &str, user: &str) -> A
     AwsAccessKey { id, secret }
 }
 
-/// An identifier by whose first letters AWS tells kinds of things apart: keys have 20 characters, all others 21.
+/// Generates a unique id with one of IAM's prefixes (`AKIA`, `AROA`, …). Access key ids have 20
+/// characters, all other ids have 21.
 pub(crate) fn generate_unique_id(world: &mut SimulatedWorld, prefix: &str) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let length = if matches!(prefix, "AKIA" | "ASIA") {
@@ -98,26 +107,26 @@ pub(crate) fn generate_unique_id(world: &mut SimulatedWorld, prefix: &str) -> St
     } else {
         17
     };
-    let draw = world.draw_aws_bytes(prefix);
-    let tail = draw
+    let bytes = world.draw_aws_bytes(prefix);
+    let suffix = bytes
         .iter()
         .take(length)
         .map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    prefix.chars().chain(tail).collect()
+    prefix.chars().chain(suffix).collect()
 }
 
-/// Forty characters.
+/// Generates a secret access key of 40 characters.
 pub(crate) fn generate_secret(world: &mut SimulatedWorld) -> String {
-    let draw = world.draw_aws_bytes("secret");
-    base64::engine::general_purpose::STANDARD.encode(&draw[..30])
+    let bytes = world.draw_aws_bytes("secret");
+    base64::engine::general_purpose::STANDARD.encode(&bytes[..30])
 }
 
-/// What a session proves itself with besides its key.
+/// Generates a session token.
 pub(crate) fn generate_session_token(world: &mut SimulatedWorld) -> String {
-    let draws = [
+    let parts = [
         world.draw_aws_bytes("token"),
         world.draw_aws_bytes("token"),
         world.draw_aws_bytes("token"),
     ];
-    format!("IQoJb3JpZ2luX2Vj{}", ids::hex(&draws.concat()))
+    format!("IQoJb3JpZ2luX2Vj{}", ids::hex(&parts.concat()))
 }

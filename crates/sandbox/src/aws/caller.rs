@@ -1,4 +1,4 @@
-//! Who is asking: access keys of users, and the sessions of roles.
+//! Authentication: maps the access key of a signed request to a user or a role session.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::response::AwsError;
 use super::sigv4::{self, RequestSignature};
 use crate::world::SimulatedWorld;
 
-/// A user's access key.
+/// The access key of an IAM user, stored by access key id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredAccessKey {
     pub(crate) secret: String,
@@ -15,13 +15,14 @@ pub(crate) struct StoredAccessKey {
     pub(crate) user: String,
 }
 
-/// What a role was assumed for.
+/// A session that began when a role was assumed, stored by its temporary access key id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoleSession {
     pub(crate) secret: String,
     pub(crate) token: String,
     pub(crate) account: String,
-    /// The role's name as the account keeps it, and its identifier: a role of the same name made later is another.
+    /// The name of the role. A role that is created later with the same name has another `role_id`,
+    /// and the session does not get its permissions.
     pub(crate) role: String,
     pub(crate) role_id: String,
     pub(crate) path: String,
@@ -29,16 +30,16 @@ pub(crate) struct RoleSession {
     #[serde(default)]
     pub(crate) begun_ms: i64,
     pub(crate) expires_ms: i64,
-    /// Whose token it was begun with.
+    /// The ARN of the OIDC provider whose token began the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<String>,
-    /// What was passed when it was assumed; it can only narrow the role's rights.
+    /// The session policy, which can only narrow the permissions of the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
 }
 
 impl RoleSession {
-    /// The role behind it.
+    /// The ARN of the assumed role.
     pub(crate) fn role_arn(&self) -> String {
         format!(
             "arn:aws:iam::{}:role{}{}",
@@ -50,21 +51,21 @@ impl RoleSession {
 /// The caller of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// Nobody signed.
+    /// The request has no signature.
     Anonymous,
-    /// A user.
+    /// An IAM user.
     User {
-        /// Its account.
+        /// The 12-digit account id.
         account: String,
-        /// Its name.
+        /// The user name.
         name: String,
     },
-    /// Somebody who assumed a role.
+    /// A session of a role.
     AssumedRole(Box<RoleSession>),
 }
 
 impl Caller {
-    /// The caller's account; strangers have none.
+    /// The account id of the caller; empty for anonymous requests.
     pub(crate) fn account(&self) -> &str {
         match self {
             Self::Anonymous => "",
@@ -73,7 +74,7 @@ impl Caller {
         }
     }
 
-    /// How the caller is called in policies and messages.
+    /// The caller's ARN as policies and messages show it.
     pub(crate) fn arn(&self) -> String {
         match self {
             Self::Anonymous => "anonymous".to_owned(),
@@ -91,30 +92,32 @@ impl Caller {
     }
 }
 
-/// Finds out who asks, and where the request was signed for.
+/// Verifies the signature of a request to `service` (`s3`, `iam` or `sts`). Returns the caller and the
+/// signature; anonymous requests have none.
 ///
 /// # Errors
-/// As S3 and the query protocol each word them, when the signature does not hold.
+/// The errors of S3 or of the Query protocol for an unknown key, a wrong signature or an expired token.
 pub(crate) fn authenticate(
     world: &SimulatedWorld,
     request: &AwsRequest,
     service: &str,
 ) -> Result<(Caller, Option<RequestSignature>), AwsError> {
-    let Some(claim) = sigv4::parse_signature(request)? else {
+    let Some(signature) = sigv4::parse_signature(request)? else {
         return Ok((Caller::Anonymous, None));
     };
     let s3 = service == "s3";
-    check_scope(&claim, request, service)?;
-    let (who, secret) = match find_credentials(world, &claim, s3)? {
-        Some(found) => found,
+    check_scope(&signature, request, service)?;
+    // As on AWS, an unknown key is reported before a wrong signature.
+    let (caller, secret) = match find_credentials(world, &signature, s3)? {
+        Some(credentials) => credentials,
         None if s3 => {
             let message = "The AWS Access Key Id you provided does not exist in our records.";
-            let problem = AwsError::new(403, "InvalidAccessKeyId", message);
-            return Err(problem.with_element("AWSAccessKeyId", &claim.access_key_id));
+            let error = AwsError::new(403, "InvalidAccessKeyId", message);
+            return Err(error.with_element("AWSAccessKeyId", &signature.access_key_id));
         }
         None => return Err(invalid_token_error(s3)),
     };
-    if !claim.is_signed_with(request, &secret) {
+    if !signature.is_signed_with(request, &secret) {
         let message = match s3 {
             true => {
                 "The request signature we calculated does not match the signature you provided. Check your key and signing method."
@@ -126,22 +129,22 @@ pub(crate) fn authenticate(
         return Err(AwsError::new(403, "SignatureDoesNotMatch", message));
     }
     sigv4::verify_payload_hash(request)?;
-    Ok((who, Some(claim)))
+    Ok((caller, Some(signature)))
 }
 
-/// Holds a claim to the service that it is for, and to what it must cover.
+/// Checks that the signature is for this service and covers all headers that have to be signed.
 fn check_scope(
-    claim: &RequestSignature,
+    signature: &RequestSignature,
     request: &AwsRequest,
     service: &str,
 ) -> Result<(), AwsError> {
     let s3 = service == "s3";
-    if claim.service != service {
+    if signature.service != service {
         return Err(match s3 {
             true => {
-                let said = &claim.service;
+                let signed_service = &signature.service;
                 let message = format!(
-                    "The authorization header is malformed; incorrect service \"{said}\". This endpoint belongs to \"s3\"."
+                    "The authorization header is malformed; incorrect service \"{signed_service}\". This endpoint belongs to \"s3\"."
                 );
                 AwsError::new(400, "AuthorizationHeaderMalformed", message)
             }
@@ -152,11 +155,11 @@ fn check_scope(
             }
         });
     }
-    let loose = claim.unsigned_headers(request);
-    if s3 && !loose.is_empty() {
+    let unsigned = signature.unsigned_headers(request);
+    if s3 && !unsigned.is_empty() {
         let message = "There were headers present in the request which were not signed";
         return Err(
-            AwsError::access_denied(message).with_element("HeadersNotSigned", loose.join(", "))
+            AwsError::access_denied(message).with_element("HeadersNotSigned", unsigned.join(", "))
         );
     }
     Ok(())
@@ -176,27 +179,28 @@ fn invalid_token_error(s3: bool) -> AwsError {
     }
 }
 
-/// The holder of a key and its secret.
+/// The caller that an access key belongs to, and the secret of the key.
 fn find_credentials(
     world: &SimulatedWorld,
-    claim: &RequestSignature,
+    signature: &RequestSignature,
     s3: bool,
 ) -> Result<Option<(Caller, String)>, AwsError> {
     let root = &world.aws.global;
-    if let Some(key) = root.keys.get(&claim.access_key_id) {
-        if claim.session_token.is_some() {
+    if let Some(key) = root.keys.get(&signature.access_key_id) {
+        // Long-term keys have no session token.
+        if signature.session_token.is_some() {
             return Err(invalid_token_error(s3));
         }
-        let who = Caller::User {
+        let caller = Caller::User {
             account: key.account.clone(),
             name: key.user.clone(),
         };
-        return Ok(Some((who, key.secret.clone())));
+        return Ok(Some((caller, key.secret.clone())));
     }
-    let Some(session) = root.sessions.get(&claim.access_key_id) else {
+    let Some(session) = root.sessions.get(&signature.access_key_id) else {
         return Ok(None);
     };
-    if claim.session_token.as_ref() != Some(&session.token) {
+    if signature.session_token.as_ref() != Some(&session.token) {
         return Err(invalid_token_error(s3));
     }
     if session.expires_ms <= world.now_ms {

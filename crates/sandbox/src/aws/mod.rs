@@ -1,8 +1,10 @@
-//! The imitation of AWS: S3 in path style, and IAM and STS in the query protocol, on one port of their own.
+//! The simulated AWS: S3 with path-style addressing, and IAM and STS with the Query protocol, all on
+//! one port.
 //!
-//! Any account of twelve digits exists. Every request is signed (Signature Version 4) and judged: the caller's policies,
-//! permissions boundary and session policy, and the policy of the bucket. New buckets look as they do on AWS since April
-//! 2026: AES256 and no SSE-C, all public access blocked, no access lists, no versions.
+//! Every 12-digit account id exists. Requests carry Signature Version 4 signatures and are authorized
+//! against the caller's policies, its permissions boundary, its session policy, and the bucket policy.
+//! New buckets have the defaults that AWS uses since April 2026: AES256 encryption, SSE-C blocked, all
+//! public access blocked, ACLs disabled, versioning off.
 
 mod access_keys;
 mod caller;

@@ -1,4 +1,5 @@
-//! A request to the AWS port, taken apart: path, query, headers, and the body without the frame of its chunks.
+//! A parsed request to the AWS port: path, query parameters, headers, and the body with its
+//! `aws-chunked` encoding removed.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Uri};
@@ -6,27 +7,28 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::response::AwsError;
 
-/// What RFC 3986 leaves as it is; signatures and IAM's documents encode everything else.
+/// Everything but the unreserved characters of RFC 3986. Signatures and the documents in IAM's
+/// responses are encoded so.
 const RFC3986_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// Names and values, in the order in which they were sent.
+/// Names and values in the order in which they were sent. Names can repeat.
 type NameValuePairs = Vec<(String, String)>;
 
-/// Percent-encodes as RFC 3986 does.
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
 pub(crate) fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, RFC3986_ENCODE_SET).to_string()
 }
 
-/// Takes percent-encoding back.
+/// Decodes percent-encoding. Invalid UTF-8 becomes U+FFFD.
 pub(crate) fn percent_decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Pairs of a query, decoded; a `+` is a plus here.
+/// Parses and decodes a query string. A `+` stays a plus sign.
 fn parse_pairs(query: &str) -> NameValuePairs {
     let parts = query.split('&').filter(|part| !part.is_empty());
     let split = |part: &str| {
@@ -36,16 +38,16 @@ fn parse_pairs(query: &str) -> NameValuePairs {
     parts.map(split).collect()
 }
 
-/// A request before anybody knows what it asks.
+/// A request before it is known which operation it is for.
 #[derive(Clone, Debug)]
 pub(crate) struct AwsRequest {
     pub(crate) method: String,
-    /// As it was sent, still encoded.
+    /// The path as it was sent, still percent-encoded.
     pub(crate) path: String,
     pub(crate) raw_query: String,
     pub(crate) query_pairs: NameValuePairs,
     pub(crate) headers: HeaderMap,
-    /// As it was sent, the frame of chunks included.
+    /// The body as it was sent, `aws-chunked` framing included.
     pub(crate) body: Bytes,
 }
 
@@ -62,12 +64,12 @@ impl AwsRequest {
         }
     }
 
-    /// A header, when it is a text.
+    /// The value of a header, if it is visible ASCII.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// A query parameter.
+    /// The value of a query parameter.
     pub(crate) fn query_parameter(&self, name: &str) -> Option<&str> {
         self.query_pairs
             .iter()
@@ -75,15 +77,15 @@ impl AwsRequest {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The same, when it is not empty.
+    /// The value of a query parameter, if it is not empty.
     pub(crate) fn nonempty_query_parameter(&self, name: &str) -> Option<&str> {
         self.query_parameter(name).filter(|value| !value.is_empty())
     }
 
-    /// A number in the query between 0 and a limit; more than the limit is the limit.
+    /// A page size from the query: `limit` if the parameter is missing or larger than `limit`.
     ///
     /// # Errors
-    /// `400` when it is there and is none.
+    /// `400 InvalidArgument` if the parameter is not a non-negative integer.
     pub(crate) fn query_number(&self, name: &str, limit: usize) -> Result<usize, AwsError> {
         let Some(text) = self.nonempty_query_parameter(name) else {
             return Ok(limit);
@@ -98,14 +100,15 @@ impl AwsRequest {
         })
     }
 
-    /// The bucket and the key that the path names, in path style.
+    /// The bucket and the key of a path-style path, decoded. Either can be empty.
     pub(crate) fn bucket_and_key(&self) -> (String, String) {
         let path = self.path.strip_prefix('/').unwrap_or(&self.path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         (percent_decode(bucket), percent_decode(key))
     }
 
-    /// The form of a request in the query protocol; `+` is a space in it.
+    /// The parameters of a Query protocol request, from the query string and the form in the body. In
+    /// the form a `+` is a space.
     pub(crate) fn form_parameters(&self) -> NameValuePairs {
         let mut form = self.query_pairs.clone();
         form.extend(parse_pairs(
@@ -114,36 +117,40 @@ impl AwsRequest {
         form
     }
 
-    /// What the body means once the frame of its chunks is gone, and what was said after its end.
+    /// The body without `aws-chunked` framing, and the trailing headers.
     ///
     /// # Errors
-    /// `400 IncompleteBody` when the frame is broken.
+    /// `400 IncompleteBody` if the framing is broken or the length is not the declared one.
     pub(crate) fn decode_body(&self) -> Result<(Bytes, NameValuePairs), AwsError> {
-        let framed = self
+        let is_chunked = self
             .header("x-amz-content-sha256")
             .is_some_and(|hash| hash.starts_with("STREAMING-"));
-        if !framed {
+        if !is_chunked {
             return Ok((self.body.clone(), Vec::new()));
         }
-        let broken = || {
+        let incomplete_body = || {
             let message = "You did not provide the number of bytes specified by the Content-Length HTTP header";
             AwsError::new(400, "IncompleteBody", message)
         };
-        let (content, trailer) = decode_aws_chunked(&self.body).ok_or_else(broken)?;
-        let promised = self
+        let (content, trailer) = decode_aws_chunked(&self.body).ok_or_else(incomplete_body)?;
+        let declared_length = self
             .header("x-amz-decoded-content-length")
             .and_then(|text| text.parse().ok());
-        match promised.is_some_and(|promised: usize| promised != content.len()) {
-            true => Err(broken()),
+        match declared_length.is_some_and(|declared_length: usize| declared_length != content.len())
+        {
+            true => Err(incomplete_body()),
             false => Ok((content.into(), trailer)),
         }
     }
 }
 
-/// Undoes `aws-chunked`: sized pieces, each perhaps with its signature, then lines like headers.
+/// Decodes an `aws-chunked` body: chunks with a hexadecimal size and perhaps a signature, a chunk of
+/// size 0, then trailing headers. `None` if it is malformed.
 fn decode_aws_chunked(mut rest: &[u8]) -> Option<(Vec<u8>, NameValuePairs)> {
     let mut content = Vec::with_capacity(rest.len());
     loop {
+        // `SIZE;chunk-signature=…`. Chunk signatures are not verified: the size and the checksums of the
+        // content are enough to notice a broken client.
         let (line, tail) = split_line(rest)?;
         let size = usize::from_str_radix(line.split(';').next()?.trim(), 16).ok()?;
         rest = tail;
@@ -173,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_framed_body_loses_its_frame() {
+    fn aws_chunked_bodies_are_decoded() {
         let body =
             b"5;chunk-signature=ab\r\nhello\r\n1\r\n!\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
         let trailer = vec![("x-amz-checksum-crc32".to_owned(), "AAAA".to_owned())];
@@ -186,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_bucket_and_key() {
+    fn path_style_paths_name_bucket_and_key() {
         let uri = "/b/a%20b/c+d?uploads&x=1%2B".parse().unwrap();
         let request = AwsRequest::new("GET".to_owned(), &uri, HeaderMap::new(), Bytes::new());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What policies may ask about any request, whatever it is about.
+//! The global condition keys (`aws:…`), which every request has whatever service it is for.
 
 use super::caller::{Caller, RoleSession};
 use super::policy::RequestContext;
@@ -6,16 +6,19 @@ use super::request::AwsRequest;
 use crate::clock;
 use crate::world::SimulatedWorld;
 
-/// What is known of every request. Loopback counts as safe, unless a proxy says that it was not.
+/// The values of the global condition keys.
+///
+/// The sandbox listens on loopback without TLS. Policies that require `aws:SecureTransport` would deny
+/// everything, so requests count as secure unless `x-forwarded-proto` says `http`.
 pub(crate) fn build_global_context(
     world: &SimulatedWorld,
     request: &AwsRequest,
-    who: &Caller,
+    caller: &Caller,
     region: &str,
 ) -> RequestContext {
     let mut context = RequestContext::default();
-    let plain = request.header("x-forwarded-proto") == Some("http");
-    context.add("aws:SecureTransport", (!plain).to_string());
+    let is_plain_http = request.header("x-forwarded-proto") == Some("http");
+    context.add("aws:SecureTransport", (!is_plain_http).to_string());
     context.add("aws:SourceIp", "127.0.0.1");
     context.add("aws:CurrentTime", clock::format_seconds(world.now_ms));
     context.add("aws:EpochTime", world.now_ms.div_euclid(1000).to_string());
@@ -24,12 +27,12 @@ pub(crate) fn build_global_context(
     context.add_optional("aws:Referer", request.header("referer"));
     context.add("aws:PrincipalIsAWSService", "false");
     context.add("aws:ViaAWSService", "false");
-    match who {
+    match caller {
         Caller::Anonymous => context.add("aws:PrincipalType", "Anonymous"),
         Caller::User { account, name } => {
             context.add("aws:PrincipalType", "User");
             context.add("aws:PrincipalAccount", account);
-            context.add("aws:PrincipalArn", who.arn());
+            context.add("aws:PrincipalArn", caller.arn());
             context.add("aws:username", name);
             let user = world
                 .aws

@@ -1,11 +1,11 @@
-//! Answers and errors of the AWS APIs: S3's bare documents, and the envelopes of the query protocol.
+//! Responses and errors of the AWS APIs: plain documents for S3, envelopes for the Query protocol.
 
 use super::xml::XmlNode;
 
-/// The namespace of everything that S3 says.
+/// The XML namespace of S3's documents.
 pub(crate) const S3_XML_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// What an operation answers.
+/// The response of an operation, before it becomes an HTTP response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AwsResponse {
     pub(crate) status: u16,
@@ -14,7 +14,7 @@ pub(crate) struct AwsResponse {
 }
 
 impl AwsResponse {
-    /// A status alone.
+    /// A response without headers and body.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
@@ -22,12 +22,12 @@ impl AwsResponse {
         }
     }
 
-    /// A document of S3.
+    /// `200` with a document in S3's namespace.
     pub(crate) fn s3_document(node: &XmlNode) -> Self {
         Self::xml_document(200, node, Some(S3_XML_NAMESPACE))
     }
 
-    /// A document.
+    /// A response whose body is `node`, in `namespace` if there is one.
     pub(crate) fn xml_document(status: u16, node: &XmlNode, namespace: Option<&str>) -> Self {
         let body = node.to_document(namespace);
         Self {
@@ -38,13 +38,13 @@ impl AwsResponse {
         .with_header("content-type", "application/xml")
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     pub(crate) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The same, with the header if there is something to say.
+    /// Adds a header if there is a value for it.
     pub(crate) fn with_optional_header(self, name: &str, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.with_header(name, value),
@@ -53,19 +53,19 @@ impl AwsResponse {
     }
 }
 
-/// Why an operation did nothing.
+/// An error response of AWS. S3 and the Query protocol render it differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AwsError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
-    /// What else the error document of S3 tells.
+    /// Elements that S3's error document has besides `Code` and `Message`, such as `BucketName`.
     pub(crate) extra_elements: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl AwsError {
-    /// An error by its code.
+    /// An error with an HTTP status, an AWS error code and a message.
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -75,13 +75,13 @@ impl AwsError {
         }
     }
 
-    /// The same with one more element in its document.
+    /// Adds an element to S3's error document.
     pub(crate) fn with_element(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.extra_elements.push((name, value.into()));
         self
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -113,12 +113,23 @@ impl AwsError {
         Self::new(400, "ValidationError", message)
     }
 
+    /// `400 MalformedPolicyDocument` of IAM and STS.
+    pub(crate) fn malformed_policy_document(message: String) -> Self {
+        Self::new(400, "MalformedPolicyDocument", message)
+    }
+
+    /// `405 MethodNotAllowed` of S3.
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "The specified method is not allowed against this resource.";
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
     /// `404 NoSuchEntity` of IAM.
     pub(crate) fn no_such_entity(message: impl Into<String>) -> Self {
         Self::new(404, "NoSuchEntity", message)
     }
 
-    /// As S3 says it.
+    /// Renders the error as S3 does. `id` is the request id.
     pub(crate) fn to_s3_response(&self, resource: &str, id: &str) -> AwsResponse {
         let node = XmlNode::new("Error")
             .with_text("Code", &self.code)
@@ -135,14 +146,14 @@ impl AwsError {
         self.append_headers(AwsResponse::xml_document(self.status, &node, None))
     }
 
-    /// As IAM and STS say it.
+    /// Renders the error as IAM and STS do. `id` is the request id.
     pub(crate) fn to_query_response(&self, namespace: &str, id: &str) -> AwsResponse {
-        let side = if self.status < 500 {
+        let error_type = if self.status < 500 {
             "Sender"
         } else {
             "Receiver"
         };
-        let error = XmlNode::new("Error").with_text("Type", side);
+        let error = XmlNode::new("Error").with_text("Type", error_type);
         let error = error
             .with_text("Code", &self.code)
             .with_text("Message", &self.message);
@@ -156,12 +167,12 @@ impl AwsError {
         ))
     }
 
-    fn append_headers(&self, mut reply: AwsResponse) -> AwsResponse {
-        reply.headers.extend(
+    fn append_headers(&self, mut response: AwsResponse) -> AwsResponse {
+        response.headers.extend(
             self.headers
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone())),
         );
-        reply
+        response
     }
 }

@@ -1,6 +1,7 @@
-//! The AWS port: from a raw request through counters, faults, signature and rights to an answer that is stored.
+//! The entry point of the AWS port: counts and records a request, injects faults, executes it, stores
+//! the changed state and renders the response.
 //!
-//! The path is the one that Fly's requests take, with the same counters, clock, faults and record.
+//! Requests to the Fly APIs take the same path, with the same counters, clock, faults and records.
 
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request as HttpRequest};
@@ -17,12 +18,13 @@ use crate::connection::ConnectionBreaker;
 use crate::faults::{Injected, RequestKind};
 use crate::http::{drop_connection, truncated_body_response};
 use crate::ids;
-use crate::server::{Server, SharedState};
+use crate::server::Server;
+use crate::shared_state::SharedState;
 
-/// The largest body. A single write of S3 may have 5 GiB, but here it is held in memory.
+/// The largest request body, in bytes. S3 accepts 5 GiB in one `PutObject`, but bodies are held in memory here.
 const BODY_MAX_BYTES: usize = 256 << 20;
 
-/// What a request asks for.
+/// The operation that a request is for.
 #[derive(Debug)]
 enum RoutedRequest {
     S3(Option<&'static S3Operation>),
@@ -37,7 +39,7 @@ impl RoutedRequest {
         }
     }
 
-    /// What faults tell apart.
+    /// The kind of request that fault rules select on.
     fn fault_kind(&self, request: &AwsRequest) -> RequestKind {
         let conditional = ["if-match", "if-none-match"]
             .iter()
@@ -66,25 +68,26 @@ impl RoutedRequest {
         }
     }
 
-    /// An error in the words of the API that was asked.
-    fn render_error(&self, request: &AwsRequest, problem: &AwsError, id: &str) -> AwsResponse {
+    /// Renders an error in the format of the API that was called.
+    fn render_error(&self, request: &AwsRequest, error: &AwsError, id: &str) -> AwsResponse {
         match self {
-            Self::S3(_) => problem.to_s3_response(&request.path, id),
-            Self::Query(query) => problem.to_query_response(query.namespace(), id),
+            Self::S3(_) => error.to_s3_response(&request.path, id),
+            Self::Query(query) => error.to_query_response(query.namespace(), id),
         }
     }
 }
 
-/// Answers a request to the AWS port.
+/// Handles one request to the AWS port.
 pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<HttpBody> {
-    let cut = request
+    let breaker = request
         .extensions()
         .get::<ConnectInfo<ConnectionBreaker>>()
         .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX_BYTES).await;
+    // The sandbox was stopped in the meantime, and another process can own its state by now.
     if server.lock_state().closed {
-        return drop_connection(cut);
+        return drop_connection(breaker);
     }
     let too_large = body.is_err();
     let request = AwsRequest::new(
@@ -93,65 +96,68 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
         parts.headers,
         body.unwrap_or_default(),
     );
-    let plan = RoutedRequest::from_request(&request);
-    let (n, blow) = {
-        let mut core = server.lock_state();
-        let kind = plan.fault_kind(&request);
-        let (path, query) = (plan.recorded_path(&request), request.raw_query.clone());
-        core.begin_request(&request.method, path, query, false, kind)
+    let routed = RoutedRequest::from_request(&request);
+    // Counting, recording and choosing a fault happen under one lock, so that request ordinals are unique.
+    let (request_number, injected) = {
+        let mut state = server.lock_state();
+        let kind = routed.fault_kind(&request);
+        let (path, query) = (routed.recorded_path(&request), request.raw_query.clone());
+        state.begin_request(&request.method, path, query, false, kind)
     };
-    server.hold_if_injected(blow, Injected::HoldBefore).await;
-    let id =
-        ids::hex(&ids::derive_bytes(&["aws request", &n.to_string()])[..8]).to_ascii_uppercase();
-    let reply = match too_large {
+    server
+        .hold_if_injected(injected, Injected::HoldBefore)
+        .await;
+    let id = ids::hex(&ids::derive_bytes(&["aws request", &request_number.to_string()])[..8])
+        .to_ascii_uppercase();
+    let response = match too_large {
         true => Err(AwsError::new(
             400,
             "EntityTooLarge",
             "Your proposed upload exceeds the maximum allowed object size.",
         )),
-        false => execute_with_faults(server, &plan, &request, blow, &id),
+        false => execute_with_faults(server, &routed, &request, injected, &id),
     };
-    let reply = reply.unwrap_or_else(|problem| plan.render_error(&request, &problem, &id));
-    server.hold_if_injected(blow, Injected::HoldAfter).await;
+    let response = response.unwrap_or_else(|error| routed.render_error(&request, &error, &id));
+    server.hold_if_injected(injected, Injected::HoldAfter).await;
     server.delay().await;
-    let dropped = matches!(blow, Some(Injected::DropBefore | Injected::DropAfter));
+    let dropped = matches!(injected, Some(Injected::DropBefore | Injected::DropAfter));
     server.finish_request(
-        n,
-        if dropped { 0 } else { reply.status },
-        blow == Some(Injected::RateLimited),
+        request_number,
+        if dropped { 0 } else { response.status },
+        injected == Some(Injected::RateLimited),
     );
     if dropped {
-        return drop_connection(cut);
+        return drop_connection(breaker);
     }
-    // Neither has a body, whatever there would be to say, and half of nothing is nothing.
-    let silent = request.method == "HEAD" || matches!(reply.status, 204 | 304);
+    // These responses have no body, so there is nothing to truncate: the connection is dropped instead.
+    let has_no_body = request.method == "HEAD" || matches!(response.status, 204 | 304);
     let now = server.lock_state().clock.now_ms();
-    match blow == Some(Injected::Truncate) {
-        true if silent => drop_connection(cut),
-        true => truncated_body_response(response_builder(&reply, &id, now), &reply.body),
+    match injected == Some(Injected::Truncate) {
+        true if has_no_body => drop_connection(breaker),
+        true => truncated_body_response(response_builder(&response, &id, now), &response.body),
         false => {
-            let body = if silent {
+            let body = if has_no_body {
                 Vec::new()
             } else {
-                reply.body.clone()
+                response.body.clone()
             };
-            response_builder(&reply, &id, now)
+            response_builder(&response, &id, now)
                 .body(HttpBody::from(body))
                 .unwrap_or_default()
         }
     }
 }
 
-/// Does the request, unless a fault forbids it.
+/// Executes the request, or does what the injected fault demands.
 fn execute_with_faults(
     server: &Server,
-    plan: &RoutedRequest,
+    routed: &RoutedRequest,
     request: &AwsRequest,
-    blow: Option<Injected>,
+    injected: Option<Injected>,
     id: &str,
 ) -> Result<AwsResponse, AwsError> {
-    let s3 = matches!(plan, RoutedRequest::S3(_));
-    match blow {
+    let s3 = matches!(routed, RoutedRequest::S3(_));
+    match injected {
         Some(Injected::DropBefore) => Ok(AwsResponse::empty(500)),
         Some(Injected::Status(code)) => Err(error_for_status(code, s3)),
         Some(Injected::RateLimited) => Err(error_for_status(429, s3)),
@@ -161,8 +167,8 @@ fn execute_with_faults(
             Err(AwsError::new(409, "ConditionalRequestConflict", message))
         }
         Some(Injected::StatusAfter(code)) => {
-            // Its answer is lost, good or bad.
-            let _ = execute(server, plan, request, id);
+            // The request takes effect and the client still gets an error, so the real result is ignored.
+            let _ = execute(server, routed, request, id);
             Err(error_for_status(code, s3))
         }
         Some(Injected::TokenExpired) => Err(AwsError::new(
@@ -175,18 +181,18 @@ fn execute_with_faults(
             },
         )),
         Some(Injected::Twice) => {
-            // The first answer is the one that was lost.
-            let _ = execute(server, plan, request, id);
-            execute(server, plan, request, id)
+            // As if the first response was lost and a proxy sent the request again.
+            let _ = execute(server, routed, request, id);
+            execute(server, routed, request, id)
         }
         Some(
             Injected::DropAfter | Injected::Truncate | Injected::HoldBefore | Injected::HoldAfter,
         )
-        | None => execute(server, plan, request, id),
+        | None => execute(server, routed, request, id),
     }
 }
 
-/// What AWS says with a status that a fault asks for.
+/// The error that AWS returns with the status that a fault demands.
 fn error_for_status(code: u16, s3: bool) -> AwsError {
     let (status, name, message) = match (code, s3) {
         (400, _) => (400, "InvalidRequest", "Invalid Request"),
@@ -226,87 +232,86 @@ fn error_for_status(code: u16, s3: bool) -> AwsError {
 
 fn execute(
     server: &Server,
-    plan: &RoutedRequest,
+    routed: &RoutedRequest,
     request: &AwsRequest,
     id: &str,
 ) -> Result<AwsResponse, AwsError> {
-    let mut core = server.lock_state();
-    core.catch_up_with_clock();
-    let reply = match plan {
-        RoutedRequest::S3(operation) => execute_s3(&mut core, *operation, request),
-        RoutedRequest::Query(query) => iam::dispatch(&mut core.world, query, request)
+    let mut state = server.lock_state();
+    state.catch_up_with_clock();
+    let response = match routed {
+        RoutedRequest::S3(operation) => execute_s3(&mut state, *operation, request),
+        RoutedRequest::Query(query) => iam::dispatch(&mut state.world, query, request)
             .map(|node| query.wrap_response(&node, id)),
     };
-    core.save().map_err(|error| {
+    // Save even after an error: catching up with the clock can have changed the world.
+    state.save().map_err(|error| {
         tracing::error!(%error, "the sandbox could not store its state");
         AwsError::new(500, "InternalError", error.to_string())
     })?;
+    // Wake requests that wait for a change: catching up with the clock can have changed machines.
     server.notify_waiters();
-    reply
+    response
 }
 
 fn execute_s3(
-    core: &mut SharedState,
+    state: &mut SharedState,
     operation: Option<&S3Operation>,
     request: &AwsRequest,
 ) -> Result<AwsResponse, AwsError> {
-    let (who, claim) = caller::authenticate(&core.world, request, "s3")?;
+    let (caller, signature) = caller::authenticate(&state.world, request, "s3")?;
     let operation = operation.ok_or_else(|| unsupported_operation(request))?;
     let (bucket, key) = request.bucket_and_key();
     if operation.class == OperationClass::Configure
         && is_config_not_yet_visible(
-            &core.world.aws,
+            &state.world.aws,
             &bucket,
-            core.world.now_ms,
-            core.faults.late_bucket_ms(),
+            state.world.now_ms,
+            state.faults.late_bucket_ms(),
         )
     {
         return Err(s3::no_such_bucket(&bucket));
     }
-    let (content, trailer) = request.decode_body()?;
+    let (body, trailer) = request.decode_body()?;
     let mut call = S3Call {
-        ignore_preconditions: core.faults.ignores_conditions(),
-        region: claim.map(|claim| claim.region).unwrap_or_default(),
-        world: &mut core.world,
+        ignore_preconditions: state.faults.ignores_conditions(),
+        region: signature
+            .map(|signature| signature.region)
+            .unwrap_or_default(),
+        world: &mut state.world,
         request,
-        caller: &who,
+        caller: &caller,
         bucket,
         key,
-        body: content,
+        body,
         trailer,
         context: RequestContext::default(),
     };
     s3::execute(&mut call, operation)
 }
 
-/// Why a request is no operation.
+/// The error for a request that matches no simulated operation.
 fn unsupported_operation(request: &AwsRequest) -> AwsError {
     match request.method.as_str() {
         "GET" | "HEAD" | "PUT" | "POST" | "DELETE" => {
-            let message =
-                "A header or query you provided implies functionality that is not imitated here";
+            let message = "A header or query you provided implies functionality that the sandbox does not support";
             AwsError::new(501, "NotImplemented", message)
         }
-        _ => AwsError::new(
-            405,
-            "MethodNotAllowed",
-            "The specified method is not allowed against this resource.",
-        ),
+        _ => AwsError::method_not_allowed(),
     }
 }
 
-/// Whether a bucket is so new that its configuration is not there yet, because a fault says so.
-fn is_config_not_yet_visible(cloud: &AwsState, bucket: &str, now: i64, late_ms: i64) -> bool {
+/// Whether a fault still hides the configuration of this bucket because the bucket is so new.
+fn is_config_not_yet_visible(aws: &AwsState, bucket: &str, now: i64, late_ms: i64) -> bool {
     late_ms > 0
-        && cloud
+        && aws
             .buckets
             .get(bucket)
             .is_some_and(|bucket| now - bucket.created_ms < late_ms)
 }
 
-/// The status line and the headers.
-fn response_builder(reply: &AwsResponse, id: &str, now: i64) -> Builder {
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// Starts the HTTP response: status line and headers.
+fn response_builder(response: &AwsResponse, id: &str, now: i64) -> Builder {
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let builder = Response::builder()
         .status(status)
         .header("date", s3::format_http_date(now));
@@ -314,12 +319,12 @@ fn response_builder(reply: &AwsResponse, id: &str, now: i64) -> Builder {
         .header("x-amz-request-id", id)
         .header("x-amzn-requestid", id)
         .header("x-amz-id-2", id);
-    // What a client sent may come back in a header, and not all of it can stand in one.
-    let sound = reply
+    // Object metadata comes back in headers. Values that are not valid in a header are left out.
+    let valid_headers = response
         .headers
         .iter()
         .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
-    sound.fold(builder, |builder, (name, value)| {
+    valid_headers.fold(builder, |builder, (name, value)| {
         builder.header(name, value)
     })
 }

@@ -1,7 +1,7 @@
-//! Signature Version 4: reads who claims to have signed a request, and checks it.
+//! Signature Version 4: parses the signature of a request and verifies it.
 //!
-//! The signed time is not compared with the clock. The client signs by its own clock, the sandbox lives by another, and
-//! what that tells about skew would only be noise.
+//! The signing time is not checked. The client uses the system clock and the sandbox a simulated one,
+//! so the difference says nothing about clock skew.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,7 @@ use crate::ids::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// A claim to have signed.
+/// A signature as the client sent it, not yet verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestSignature {
     pub(crate) access_key_id: String,
@@ -23,14 +23,14 @@ pub(crate) struct RequestSignature {
     timestamp: String,
     signed_headers: String,
     signature: String,
-    /// Whether it stands in the query, as in a link that was signed beforehand.
+    /// Whether the signature came in the query string, as in a presigned URL.
     presigned: bool,
 }
 
-/// Reads the claim; none when the request is anonymous.
+/// Parses the signature of a request. `None` means that the request is anonymous.
 ///
 /// # Errors
-/// `400` when there is one that cannot be read.
+/// `400` if the signature is malformed or uses another algorithm.
 pub(crate) fn parse_signature(request: &AwsRequest) -> Result<Option<RequestSignature>, AwsError> {
     let malformed = || {
         let message =
@@ -81,7 +81,7 @@ fn parse_authorization_header(request: &AwsRequest, header: &str) -> Option<Requ
 
 fn parse_presigned_query(request: &AwsRequest) -> Option<RequestSignature> {
     let part = |name: &str| request.query_parameter(name).map(str::to_owned);
-    let claim = RequestSignature {
+    let signature = RequestSignature {
         timestamp: part("X-Amz-Date")?,
         signed_headers: part("X-Amz-SignedHeaders")?,
         signature: part("X-Amz-Signature")?,
@@ -89,21 +89,22 @@ fn parse_presigned_query(request: &AwsRequest) -> Option<RequestSignature> {
         presigned: true,
         ..parse_credential_scope(request.query_parameter("X-Amz-Credential")?)?
     };
-    Some(claim)
+    Some(signature)
 }
 
-/// `AKIA…/20260101/eu-central-1/s3/aws4_request`
+/// Parses a credential scope such as `AKIA…/20260101/eu-central-1/s3/aws4_request`. All other fields
+/// of the result are empty.
 fn parse_credential_scope(credential: &str) -> Option<RequestSignature> {
     let [key, day, region, service, "aws4_request"] = credential.split('/').collect::<Vec<_>>()[..]
     else {
         return None;
     };
-    let own = str::to_owned;
+    let owned = str::to_owned;
     Some(RequestSignature {
-        access_key_id: own(key),
-        region: own(region),
-        service: own(service),
-        date: own(day),
+        access_key_id: owned(key),
+        region: owned(region),
+        service: owned(service),
+        date: owned(day),
         session_token: None,
         timestamp: String::new(),
         signed_headers: String::new(),
@@ -113,7 +114,7 @@ fn parse_credential_scope(credential: &str) -> Option<RequestSignature> {
 }
 
 impl RequestSignature {
-    /// Whether the holder of this secret signed this request.
+    /// Whether the signature was computed over this request with this secret access key.
     pub(crate) fn is_signed_with(&self, request: &AwsRequest, secret: &str) -> bool {
         let scope = format!(
             "{}/{}/{}/aws4_request",
@@ -125,6 +126,7 @@ impl RequestSignature {
             self.timestamp,
             hex(&canonical)
         );
+        // The signing key is derived in four steps, so that it is valid for one date, region and service.
         let mut key = format!("AWS4{secret}").into_bytes();
         for part in [&self.date, &self.region, &self.service, "aws4_request"] {
             key = hmac_sha256(&key, part.as_bytes());
@@ -132,15 +134,15 @@ impl RequestSignature {
         hex(&hmac_sha256(&key, text.as_bytes())) == self.signature
     }
 
-    /// The headers that must be signed and are not.
+    /// The headers that have to be signed (`host` and `x-amz-*`) and are not.
     pub(crate) fn unsigned_headers(&self, request: &AwsRequest) -> Vec<String> {
         let signed: Vec<&str> = self.signed_headers.split(';').collect();
-        let must = |name: &&str| *name == "host" || name.starts_with("x-amz-");
+        let must_be_signed = |name: &&str| *name == "host" || name.starts_with("x-amz-");
         let names = request
             .headers
             .keys()
             .map(axum::http::HeaderName::as_str)
-            .filter(must);
+            .filter(must_be_signed);
         names
             .filter(|name| !signed.contains(name))
             .map(str::to_owned)
@@ -149,6 +151,7 @@ impl RequestSignature {
 
     fn canonical_request(&self, request: &AwsRequest) -> String {
         let mut query: Vec<(String, String)> = request.query_pairs.clone();
+        // The signature of a presigned URL cannot cover itself.
         query.retain(|(name, _)| name != "X-Amz-Signature");
         let mut query: Vec<String> = query
             .iter()
@@ -161,7 +164,8 @@ impl RequestSignature {
             .map(|name| canonical_header(request, name))
             .collect();
         let payload = match request.header("x-amz-content-sha256") {
-            Some(said) => said.to_owned(),
+            Some(declared) => declared.to_owned(),
+            // The body is not known yet when a URL is presigned.
             None if self.presigned => "UNSIGNED-PAYLOAD".to_owned(),
             None => hex(&Sha256::digest(&request.body)),
         };
@@ -171,7 +175,7 @@ impl RequestSignature {
     }
 }
 
-/// `name:value` in the canonical form, with the end of its line.
+/// The line `name:value` of the canonical request. Repeated headers are joined with commas.
 fn canonical_header(request: &AwsRequest, name: &str) -> String {
     let values = request
         .headers
@@ -190,13 +194,14 @@ fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Holds a body to the digest that was signed for it.
+/// Compares the body with the SHA-256 digest in `x-amz-content-sha256`, if that header has one.
 ///
 /// # Errors
-/// `400` when they differ.
+/// `400 XAmzContentSHA256Mismatch`.
 pub(crate) fn verify_payload_hash(request: &AwsRequest) -> Result<(), AwsError> {
-    let said = request.header("x-amz-content-sha256").unwrap_or_default();
-    if said.len() == 64 && said != hex(&Sha256::digest(&request.body)) {
+    let declared = request.header("x-amz-content-sha256").unwrap_or_default();
+    // Other values, such as `UNSIGNED-PAYLOAD`, are not digests.
+    if declared.len() == 64 && declared != hex(&Sha256::digest(&request.body)) {
         let message =
             "The provided 'x-amz-content-sha256' header does not match what was computed.";
         return Err(AwsError::new(400, "XAmzContentSHA256Mismatch", message));

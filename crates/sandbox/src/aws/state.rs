@@ -1,8 +1,9 @@
-//! What the imitation of AWS remembers: `aws/accounts.json`, `aws/buckets/NAME.json`, and one file for each content
-//! under `aws/content`.
+//! The stored state of the simulated AWS: `aws/accounts.json`, `aws/buckets/NAME.json`, and the
+//! content of each object version in a file under `aws/content`.
 //!
-//! A content is written before the bucket that names it, and removed after the bucket that no longer does. A process
-//! that is killed in between leaves a file that nobody names, which the next start removes.
+//! A content file is written before the bucket document that refers to it, and removed after the
+//! document that no longer does. If the process is killed in between, an unreferenced file is left,
+//! which the next start removes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -20,54 +21,54 @@ use crate::ids;
 use crate::store::{StoreError, io_error, read_json, remove_file, write_json};
 use crate::world::SimulatedWorld;
 
-/// The state of all accounts, and what this process adds to it.
+/// The state of all accounts and buckets, and which of it has yet to be written to disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AwsState {
     pub(crate) global: GlobalState,
     pub(crate) buckets: BTreeMap<String, BucketState>,
-    /// Buckets to write (or, when gone, to remove) before the answer is sent.
+    /// Buckets to write before the response is sent; a bucket that was deleted is removed from disk.
     pub(crate) dirty_buckets: BTreeSet<String>,
     pub(crate) global_dirty: bool,
     pub(crate) contents: ContentStore,
-    /// How old a bucket's configuration is when it is read, while a fault says so.
+    /// How many milliseconds reads of a bucket's configuration lag behind. A fault sets it, else 0.
     pub(crate) config_lag_ms: i64,
-    /// For how long IAM still shows what was removed, while a fault says so.
+    /// For how many milliseconds IAM still shows what was removed. A fault sets it, else 0.
     pub(crate) removal_lag_ms: i64,
 }
 
-/// What belongs to no bucket.
+/// Everything that does not belong to one bucket.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct GlobalState {
-    /// How many things were named so far; with the seed it makes the next identifier.
+    /// How many identifiers were generated. With the seed of the world it determines the next one.
     pub(crate) drawn: u64,
     pub(crate) accounts: BTreeMap<String, AccountState>,
     pub(crate) keys: BTreeMap<String, StoredAccessKey>,
     pub(crate) sessions: BTreeMap<String, RoleSession>,
-    /// Who signs identity tokens, by issuer.
+    /// The signing keys of identity token issuers, by issuer URL.
     pub(crate) issuers: BTreeMap<String, TokenIssuer>,
     pub(crate) workflows: BTreeMap<String, WorkflowRun>,
-    /// The aliases under which keys of KMS were named so far, by the key's ARN.
+    /// The aliases that requests have used for a KMS key so far, by key ARN.
     pub(crate) aliases: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The contents of objects, by name.
+/// The contents of object versions and uploaded parts, by file name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContentStore {
     dir: PathBuf,
-    /// Not on disk yet.
+    /// Contents that are not on disk yet.
     unsaved: BTreeMap<String, Bytes>,
-    /// On disk, and no longer needed.
+    /// Files on disk that are no longer needed.
     pending_removal: VecDeque<String>,
 }
 
 impl ContentStore {
-    /// Keeps a content under a new name.
+    /// Adds a content. `name` must be new.
     pub(crate) fn put(&mut self, name: &str, content: Bytes) {
         self.unsaved.insert(name.to_owned(), content);
     }
 
-    /// Reads a content.
+    /// Reads a content from memory or disk.
     pub(crate) fn get(&self, name: &str) -> io::Result<Bytes> {
         match self.unsaved.get(name) {
             Some(content) => Ok(content.clone()),
@@ -75,7 +76,7 @@ impl ContentStore {
         }
     }
 
-    /// Lets go of a content.
+    /// Removes a content. Its file goes with the next [`AwsState::save`].
     pub(crate) fn remove(&mut self, name: String) {
         if self.unsaved.remove(&name).is_none() {
             self.pending_removal.push_back(name);
@@ -84,27 +85,28 @@ impl ContentStore {
 }
 
 impl AwsState {
-    /// Reads everything; a folder without it is an empty cloud.
+    /// Loads the state below `dir`. Without stored state the result is empty.
     ///
     /// # Errors
-    /// When a file cannot be read or is not ours, with its name.
+    /// Names the file that cannot be read or whose content does not match its name.
     pub(crate) fn load(dir: &Path) -> Result<Self, StoreError> {
         let dir = dir.join("aws");
         let contents = ContentStore {
             dir: dir.join("content"),
             ..ContentStore::default()
         };
-        let mut cloud = Self {
+        let mut state = Self {
             contents,
             ..Self::default()
         };
-        for folder in [&dir.join("buckets"), &cloud.contents.dir] {
+        for folder in [&dir.join("buckets"), &state.contents.dir] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
-        cloud.global = read_json(&dir.join("accounts.json"))?.unwrap_or_default();
+        state.global = read_json(&dir.join("accounts.json"))?.unwrap_or_default();
         let buckets = dir.join("buckets");
         for entry in fs::read_dir(&buckets).map_err(io_error(&buckets))? {
             let path = entry.map_err(io_error(&buckets))?.path();
+            // A write that was interrupted can have left a temporary file.
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
@@ -120,15 +122,15 @@ impl AwsState {
                     name: bucket.name,
                 });
             }
-            cloud.buckets.insert(bucket.name.clone(), bucket);
+            state.buckets.insert(bucket.name.clone(), bucket);
         }
-        cloud.remove_orphaned_contents()?;
-        Ok(cloud)
+        state.remove_orphaned_contents()?;
+        Ok(state)
     }
 
-    /// Removes the contents that a killed process left behind.
+    /// Removes content files that no bucket refers to. A killed process can leave some.
     fn remove_orphaned_contents(&self) -> Result<(), StoreError> {
-        let named: BTreeSet<&str> = self
+        let referenced: BTreeSet<&str> = self
             .buckets
             .values()
             .flat_map(BucketState::content_names)
@@ -139,7 +141,7 @@ impl AwsState {
             if !entry
                 .file_name()
                 .to_str()
-                .is_some_and(|name| named.contains(name))
+                .is_some_and(|name| referenced.contains(name))
             {
                 remove_file(&entry.path())?;
             }
@@ -147,12 +149,14 @@ impl AwsState {
         Ok(())
     }
 
-    /// Writes what a request changed. What could not be written stays marked, so that the next request tries again.
+    /// Writes what a request changed. What could not be written stays marked, so that the next request
+    /// retries it.
     ///
     /// # Errors
-    /// When the file system refuses; the answer must then not be sent.
+    /// The error of the file system. The successful response must then not be sent.
     pub(crate) fn save(&mut self, dir: &Path) -> Result<(), StoreError> {
         let dir = dir.join("aws");
+        // Contents first: no bucket document may refer to a file that does not exist.
         while let Some((name, content)) = self.contents.unsaved.first_key_value() {
             let path = self.contents.dir.join(name);
             fs::write(&path, content).map_err(io_error(&path))?;
@@ -170,6 +174,7 @@ impl AwsState {
             }
             self.dirty_buckets.remove(&name);
         }
+        // Last, because until here the bucket documents on disk referred to these files.
         while let Some(name) = self.contents.pending_removal.front() {
             remove_file(&self.contents.dir.join(name))?;
             self.contents.pending_removal.pop_front();
@@ -177,7 +182,7 @@ impl AwsState {
         Ok(())
     }
 
-    /// The account, made if it is missing: any twelve digits are somebody's.
+    /// The account with this id, to change it. Every id exists, so it is added on first use.
     pub(crate) fn account_mut(&mut self, id: &str) -> &mut AccountState {
         self.global_dirty = true;
         self.global.accounts.entry(id.to_owned()).or_default()
@@ -185,8 +190,8 @@ impl AwsState {
 }
 
 impl SimulatedWorld {
-    /// Draws the bytes of a new identifier in AWS. They have a counter of their own, so that asking for a key does not
-    /// change what Fly's things are called.
+    /// Generates the bytes of a new AWS identifier. The counter is separate from that of Fly identifiers,
+    /// so that creating an access key does not change the ids of machines and volumes.
     pub(crate) fn draw_aws_bytes(&mut self, what: &str) -> [u8; 32] {
         self.aws.global.drawn += 1;
         self.aws.global_dirty = true;

@@ -1,4 +1,4 @@
-//! STS: who somebody is, and sessions of roles for those whom their trust policies let in.
+//! STS: `GetCallerIdentity`, `AssumeRole` and `AssumeRoleWithWebIdentity`.
 
 use super::access_keys;
 use super::caller::{Caller, RoleSession};
@@ -11,12 +11,13 @@ use crate::clock;
 const SESSION_MIN_S: i64 = 900;
 const SESSION_MAX_S: i64 = 43_200;
 const SESSION_DEFAULT_S: i64 = 3600;
-/// A session that a session began lives no longer, whatever its role allows.
+/// The longest session under role chaining, whatever the role's maximum is.
 const CHAINED_SESSION_MAX_S: i64 = 3600;
-/// Sessions are forgotten so long after their end; until then they are known to have ended.
+/// How long expired sessions are kept. Until then their keys get `ExpiredToken` instead of an unknown
+/// key error.
 const EXPIRED_SESSION_RETENTION_MS: i64 = 86_400_000;
 
-/// `GetCallerIdentity`: everybody may know who they are.
+/// `GetCallerIdentity`, which needs no permission.
 pub(crate) fn get_caller_identity(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let id = match call.caller {
         Caller::AssumedRole(session) => format!("{}:{}", session.role_id, session.name),
@@ -34,7 +35,7 @@ pub(crate) fn get_caller_identity(call: &mut QueryCall<'_>) -> Result<XmlNode, A
         .with_text("Account", call.caller.account()))
 }
 
-/// What every way to assume a role asks for.
+/// The parameters that all ways to assume a role have in common.
 struct AssumeRoleRequest {
     account: String,
     role: Option<IamRole>,
@@ -45,88 +46,98 @@ struct AssumeRoleRequest {
 }
 
 fn parse_assume_role_request(call: &QueryCall<'_>) -> Result<AssumeRoleRequest, AwsError> {
-    let arn = call.require("RoleArn")?;
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let role_arn = call.require("RoleArn")?;
+    let parts: Vec<&str> = role_arn.splitn(6, ':').collect();
     let ["arn", "aws", "iam", "", account, path] = parts[..] else {
-        return Err(AwsError::validation_error(format!("{arn} is invalid")));
+        return Err(AwsError::validation_error(format!("{role_arn} is invalid")));
     };
-    let name = call.require("RoleSessionName")?;
-    validation::check_session_name(&name)?;
-    let seconds = call
+    let session_name = call.require("RoleSessionName")?;
+    validation::check_session_name(&session_name)?;
+    let duration_s = call
         .optional_number("DurationSeconds", SESSION_MIN_S, SESSION_MAX_S)?
         .unwrap_or(SESSION_DEFAULT_S);
-    let policy = call.query.get("Policy").map(str::to_owned);
-    if let Some(text) = &policy {
+    let session_policy = call.query.get("Policy").map(str::to_owned);
+    if let Some(text) = &session_policy {
         validation::check_session_policy(text)?;
-        policy::parse_identity_policy(text)
-            .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
+        policy::parse_identity_policy(text).map_err(AwsError::malformed_policy_document)?;
     }
-    let there = call.world.aws.global.accounts.get(account);
-    let role = there.and_then(|there| there.find_role(path.rsplit('/').next()?));
-    let role = role.filter(|role| role.arn(account) == arn).cloned();
+    let account_state = call.world.aws.global.accounts.get(account);
+    let role =
+        account_state.and_then(|account_state| account_state.find_role(path.rsplit('/').next()?));
+    // The path belongs to the ARN: a role found by name can still be another one.
+    let role = role.filter(|role| role.arn(account) == role_arn).cloned();
     let account = account.to_owned();
     Ok(AssumeRoleRequest {
         account,
         role,
-        role_arn: arn,
-        session_name: name,
-        duration_s: seconds,
-        session_policy: policy,
+        role_arn,
+        session_name,
+        duration_s,
+        session_policy,
     })
 }
 
 /// `AssumeRole`
 pub(crate) fn assume_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let wanted = parse_assume_role_request(call)?;
+    let parameters = parse_assume_role_request(call)?;
     let action = "sts:AssumeRole";
     call.context
-        .add("sts:RoleSessionName", &wanted.session_name);
+        .add("sts:RoleSessionName", &parameters.session_name);
     call.context
         .add_optional("sts:ExternalId", call.query.get("ExternalId"));
-    let ask = AuthorizationRequest {
+    let request = AuthorizationRequest {
         caller: call.caller,
         action,
-        resource: &wanted.role_arn,
+        resource: &parameters.role_arn,
         context: &call.context,
     };
-    let refused = || {
-        let who = call.caller.arn();
+    let access_denied = || {
+        let caller_arn = call.caller.arn();
         let message = format!(
-            "User: {who} is not authorized to perform: {action} on resource: {}",
-            wanted.role_arn
+            "User: {caller_arn} is not authorized to perform: {action} on resource: {}",
+            parameters.role_arn
         );
         AwsError::access_denied(message)
     };
-    let role = wanted.role.clone().ok_or_else(refused)?;
-    let trust = policy::parse_trust_policy(&role.trust, |_| true).ok();
-    let trust = trust
-        .filter(|document| policy::trust_policy_allows(document, &ask, None))
-        .ok_or_else(refused)?;
-    // The role lets the caller in; whether that is enough, the caller's own policies and limits say as well.
-    let guard = ResourcePolicy {
-        owner_account: wanted.account.clone(),
-        document: Some(trust),
+    let role = parameters.role.clone().ok_or_else(access_denied)?;
+    let trust_document = policy::parse_trust_policy(&role.trust, |_| true).ok();
+    let trust_document = trust_document
+        .filter(|document| policy::trust_policy_allows(document, &request, None))
+        .ok_or_else(access_denied)?;
+    // The trust policy is the resource-based policy of a role. Whether it suffices depends on the
+    // caller's own policies, boundary and session policy too, exactly as for a bucket policy.
+    let resource_policy = ResourcePolicy {
+        owner_account: parameters.account.clone(),
+        document: Some(trust_document),
         ..ResourcePolicy::default()
     };
-    let foreign = call.caller.account() != wanted.account;
-    policy::authorize(call.world, &ask, &guard)
-        .map_err(|problem| if foreign { refused() } else { problem })?;
-    if matches!(call.caller, Caller::AssumedRole(_)) && wanted.duration_s > CHAINED_SESSION_MAX_S {
+    let is_cross_account = call.caller.account() != parameters.account;
+    // Across accounts the error does not reveal which policy denied the request.
+    policy::authorize(call.world, &request, &resource_policy).map_err(|error| {
+        if is_cross_account {
+            access_denied()
+        } else {
+            error
+        }
+    })?;
+    if matches!(call.caller, Caller::AssumedRole(_))
+        && parameters.duration_s > CHAINED_SESSION_MAX_S
+    {
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(AwsError::validation_error(message));
     }
-    create_session(call, &wanted, &role, None)
+    create_session(call, &parameters, &role, None)
 }
 
-/// `AssumeRoleWithWebIdentity`: no caller, but a token.
+/// `AssumeRoleWithWebIdentity`: the request is unsigned, the token proves the identity.
 pub(crate) fn assume_role_with_web_identity(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let wanted = parse_assume_role_request(call)?;
+    let parameters = parse_assume_role_request(call)?;
     let token = call.require("WebIdentityToken")?;
-    let account = call.world.aws.global.accounts.get(&wanted.account);
+    let account = call.world.aws.global.accounts.get(&parameters.account);
     let provider = |issuer: &str| {
         account?
             .providers
-            .get(&provider_arn(&wanted.account, issuer))
+            .get(&provider_arn(&parameters.account, issuer))
     };
     let claims = identity::verify_token(call.world, &token, |issuer| provider(issuer).is_some())?;
     let clients = provider(&claims.iss)
@@ -139,42 +150,43 @@ pub(crate) fn assume_role_with_web_identity(call: &mut QueryCall<'_>) -> Result<
     let audience = audience
         .ok_or_else(|| AwsError::new(400, "InvalidIdentityToken", "Incorrect token audience"))?
         .to_owned();
-    let arn = provider_arn(&wanted.account, &claims.iss);
-    let key = claims.iss.strip_prefix("https://").unwrap_or(&claims.iss);
-    call.context.add(&format!("{key}:aud"), &audience);
-    call.context.add(&format!("{key}:sub"), &claims.sub);
-    call.context.add("aws:FederatedProvider", &arn);
+    let provider_arn = provider_arn(&parameters.account, &claims.iss);
+    // The condition keys of a provider begin with its URL, as in `oidc.fly.io/acme:sub`.
+    let issuer = claims.iss.strip_prefix("https://").unwrap_or(&claims.iss);
+    call.context.add(&format!("{issuer}:aud"), &audience);
+    call.context.add(&format!("{issuer}:sub"), &claims.sub);
+    call.context.add("aws:FederatedProvider", &provider_arn);
     call.context
-        .add("sts:RoleSessionName", &wanted.session_name);
+        .add("sts:RoleSessionName", &parameters.session_name);
     let action = "sts:AssumeRoleWithWebIdentity";
-    let ask = AuthorizationRequest {
+    let request = AuthorizationRequest {
         caller: call.caller,
         action,
-        resource: &wanted.role_arn,
+        resource: &parameters.role_arn,
         context: &call.context,
     };
-    // Who may not learns nothing, not even whether there is such a role.
-    let refused = || AwsError::access_denied(format!("Not authorized to perform {action}"));
-    let role = wanted.role.clone().ok_or_else(refused)?;
-    let trust = policy::parse_trust_policy(&role.trust, |_| true).ok();
-    trust
-        .filter(|document| policy::trust_policy_allows(document, &ask, Some(&arn)))
-        .ok_or_else(refused)?;
-    let node = create_session(call, &wanted, &role, Some(arn.clone()))?;
+    // The error does not reveal whether the role exists.
+    let access_denied = || AwsError::access_denied(format!("Not authorized to perform {action}"));
+    let role = parameters.role.clone().ok_or_else(access_denied)?;
+    let trust_document = policy::parse_trust_policy(&role.trust, |_| true).ok();
+    trust_document
+        .filter(|document| policy::trust_policy_allows(document, &request, Some(&provider_arn)))
+        .ok_or_else(access_denied)?;
+    let node = create_session(call, &parameters, &role, Some(provider_arn.clone()))?;
     let node = node
         .with_text("SubjectFromWebIdentityToken", &claims.sub)
-        .with_text("Provider", arn);
+        .with_text("Provider", provider_arn);
     Ok(node.with_text("Audience", audience))
 }
 
-/// Begins a session.
+/// Creates a session of `role` and returns the elements of the response that all ways share.
 fn create_session(
     call: &mut QueryCall<'_>,
-    wanted: &AssumeRoleRequest,
+    parameters: &AssumeRoleRequest,
     role: &IamRole,
     provider: Option<String>,
 ) -> Result<XmlNode, AwsError> {
-    if wanted.duration_s > role.max_session_s && call.query.get("DurationSeconds").is_some() {
+    if parameters.duration_s > role.max_session_s && call.query.get("DurationSeconds").is_some() {
         let message =
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
         return Err(AwsError::validation_error(message));
@@ -183,15 +195,15 @@ fn create_session(
     let session = RoleSession {
         secret: access_keys::generate_secret(call.world),
         token: access_keys::generate_session_token(call.world),
-        account: wanted.account.clone(),
+        account: parameters.account.clone(),
         role: role.name.clone(),
         role_id: role.id.clone(),
         path: role.path.clone(),
-        name: wanted.session_name.clone(),
+        name: parameters.session_name.clone(),
         begun_ms: now,
-        expires_ms: now + wanted.duration_s * 1000,
+        expires_ms: now + parameters.duration_s * 1000,
         provider,
-        policy: wanted.session_policy.clone(),
+        policy: parameters.session_policy.clone(),
     };
     let key = access_keys::generate_unique_id(call.world, "ASIA");
     let credentials = XmlNode::new("Credentials")
@@ -202,14 +214,14 @@ fn create_session(
         credentials.with_text("Expiration", clock::format_seconds(session.expires_ms));
     let user = XmlNode::new("AssumedRoleUser").with_text(
         "AssumedRoleId",
-        format!("{}:{}", role.id, wanted.session_name),
+        format!("{}:{}", role.id, parameters.session_name),
     );
     let user = user.with_text("Arn", Caller::AssumedRole(Box::new(session.clone())).arn());
     let root = &mut call.world.aws.global;
     root.sessions
         .retain(|_, session| session.expires_ms + EXPIRED_SESSION_RETENTION_MS > now);
     root.sessions.insert(key, session);
-    let roles = &mut call.world.aws.account_mut(&wanted.account).roles;
+    let roles = &mut call.world.aws.account_mut(&parameters.account).roles;
     if let Some(role) = roles.get_mut(&role.name.to_lowercase()) {
         role.used_ms = Some(now);
     }

@@ -1,16 +1,18 @@
-//! XML as S3, IAM and STS speak it: a tree of named texts, without attributes, because none of their bodies need any.
+//! The subset of XML that S3, IAM and STS use: elements with text or children. Attributes are dropped,
+//! because nothing depends on them.
 //!
-//! Bucket configurations are kept as such trees. What was put is so given back in its own words, legacy forms included.
+//! Bucket configurations are stored as such trees, so that a client gets back what it sent, including
+//! legacy forms.
 
 use quick_xml::Reader;
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use serde::{Deserialize, Serialize};
 
-/// No body of these APIs nests deeper; it bounds what a broken client can make the sandbox follow.
+/// The deepest nesting that is parsed. No request of these APIs comes close.
 const NESTING_MAX: usize = 32;
 
-/// An element.
+/// An XML element.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct XmlNode {
     pub(crate) name: String,
@@ -29,7 +31,7 @@ impl XmlNode {
         }
     }
 
-    /// An element with a text.
+    /// An element that contains only text.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "numbers and texts are both given as they are"
@@ -42,18 +44,18 @@ impl XmlNode {
         }
     }
 
-    /// The same with one more child.
+    /// Adds a child.
     pub(crate) fn with_child(mut self, child: Self) -> Self {
         self.children.push(child);
         self
     }
 
-    /// The same with a child that holds a text.
+    /// Adds a child that contains only text.
     pub(crate) fn with_text(self, name: &str, text: impl ToString) -> Self {
         self.with_child(Self::leaf(name, text))
     }
 
-    /// The same, with the child if there is something to say.
+    /// Adds a child that contains only text, if there is a text.
     pub(crate) fn with_optional_text(self, name: &str, text: Option<impl ToString>) -> Self {
         match text {
             Some(text) => self.with_text(name, text),
@@ -61,28 +63,28 @@ impl XmlNode {
         }
     }
 
-    /// The same with many children.
+    /// Adds all `children`.
     pub(crate) fn with_children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         self.children.extend(children);
         self
     }
 
-    /// The first child of this name.
+    /// The first child with this name.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// The text of the first child of this name.
+    /// The text of the first child with this name.
     pub(crate) fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.as_str())
     }
 
-    /// All children of this name.
+    /// All children with this name.
     pub(crate) fn children_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The document, with the namespace that its API gives its root.
+    /// Renders the element as a document. `namespace` becomes the `xmlns` of the root.
     pub(crate) fn to_document(&self, namespace: Option<&str>) -> Vec<u8> {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         self.write_to(namespace, &mut out);
@@ -108,32 +110,32 @@ impl XmlNode {
     }
 }
 
-/// Reads a document; `None` when it is not well-formed.
+/// Parses a document. `None` if it is not well-formed, too deep or has a document type.
 pub(crate) fn parse(bytes: &[u8]) -> Option<XmlNode> {
     let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
-    let mut open: Vec<XmlNode> = Vec::new();
+    let mut open_elements: Vec<XmlNode> = Vec::new();
     loop {
-        let ended = match reader.read_event().ok()? {
-            Event::Start(start) if open.len() < NESTING_MAX => {
-                open.push(open_element(&start)?);
+        let closed = match reader.read_event().ok()? {
+            Event::Start(start) if open_elements.len() < NESTING_MAX => {
+                open_elements.push(open_element(&start)?);
                 None
             }
             Event::Empty(start) => Some(open_element(&start)?),
-            Event::End(_) => Some(open.pop()?),
-            Event::Text(text) => append_text(&mut open, &text.decode().ok()?),
-            Event::CData(text) => append_text(&mut open, &text.decode().ok()?),
-            Event::GeneralRef(entity) => append_text(&mut open, &resolve_entity(&entity)?),
+            Event::End(_) => Some(open_elements.pop()?),
+            Event::Text(text) => append_text(&mut open_elements, &text.decode().ok()?),
+            Event::CData(text) => append_text(&mut open_elements, &text.decode().ok()?),
+            Event::GeneralRef(entity) => append_text(&mut open_elements, &resolve_entity(&entity)?),
             Event::Decl(_) | Event::Comment(_) | Event::PI(_) => None,
             Event::Start(_) | Event::DocType(_) | Event::Eof => return None,
         };
-        let Some(mut ended) = ended else { continue };
-        if !ended.children.is_empty() {
-            // Between elements there is only indentation.
-            ended.text.clear();
+        let Some(mut closed) = closed else { continue };
+        if !closed.children.is_empty() {
+            // The text between child elements is indentation.
+            closed.text.clear();
         }
-        match open.last_mut() {
-            Some(parent) => parent.children.push(ended),
-            None => return Some(ended),
+        match open_elements.last_mut() {
+            Some(parent) => parent.children.push(closed),
+            None => return Some(closed),
         }
     }
 }
@@ -143,8 +145,8 @@ fn open_element(start: &BytesStart<'_>) -> Option<XmlNode> {
     Some(XmlNode::new(std::str::from_utf8(name.as_ref()).ok()?))
 }
 
-fn append_text(open: &mut [XmlNode], text: &str) -> Option<XmlNode> {
-    if let Some(node) = open.last_mut() {
+fn append_text(open_elements: &mut [XmlNode], text: &str) -> Option<XmlNode> {
+    if let Some(node) = open_elements.last_mut() {
         node.text.push_str(text);
     }
     None
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_the_same() {
+    fn documents_round_trip() {
         let node = XmlNode::new("A")
             .with_text("B", "a < b & \"c\"\r\n")
             .with_child(XmlNode::new("C"))
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn malformed_documents_are_rejected() {
         for wrong in [
             "",
             "<A>",

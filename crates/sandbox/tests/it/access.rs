@@ -1,4 +1,4 @@
-//! Tokens, foreign applications, unknown paths, and the rate limits.
+//! Tokens, apps of other organizations, unknown paths, and rate limits.
 
 use serde_json::{Value, json};
 
@@ -7,10 +7,10 @@ use crate::support::{TestSandbox, nginx_machine};
 #[tokio::test]
 async fn token_is_required_in_either_scheme() {
     let sandbox = TestSandbox::scripted().await;
-    let at = format!("{}/v1/apps?org_slug=acme", sandbox.running.url());
+    let url = format!("{}/v1/apps?org_slug=acme", sandbox.running.url());
     let client = reqwest::Client::new();
     let status = async |header: Option<String>| {
-        let mut request = client.get(&at);
+        let mut request = client.get(&url);
         if let Some(header) = header {
             request = request.header("authorization", header);
         }
@@ -33,21 +33,21 @@ async fn token_is_required_in_either_scheme() {
 async fn unknown_path_is_plain_404() {
     let sandbox = TestSandbox::scripted().await;
     for (method, path) in [("GET", "/v1/nonsense"), ("PATCH", "/v1/apps")] {
-        let at = format!("{}{path}", sandbox.running.url());
+        let url = format!("{}{path}", sandbox.running.url());
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let answer = reqwest::Client::new()
-            .request(method, at)
+        let response = reqwest::Client::new()
+            .request(method, url)
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status(), 404);
+        assert_eq!(response.status(), 404);
         assert!(
-            answer.headers()["content-type"]
+            response.headers()["content-type"]
                 .to_str()
                 .unwrap()
                 .starts_with("text/plain")
         );
-        assert_eq!(answer.text().await.unwrap(), "404 page not found\n");
+        assert_eq!(response.text().await.unwrap(), "404 page not found\n");
     }
 }
 
@@ -136,7 +136,7 @@ async fn rate_limit_is_per_object_and_action() {
         sandbox.get(&events).await.assert_status(200);
     }
     sandbox.get(&events).await.assert_error(429, "rate limit");
-    // Another machine and another action have buckets of their own.
+    // Other machines and other actions have rate limits of their own.
     sandbox
         .get(&format!("{other}/events"))
         .await

@@ -1,4 +1,4 @@
-//! The imitation of AWS, asked with AWS's own clients.
+//! The sandbox's AWS APIs, called with the AWS SDK.
 
 mod bucket_config;
 mod buckets;

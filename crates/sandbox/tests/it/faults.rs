@@ -1,4 +1,4 @@
-//! Faults: what the client sees, and whether the request was done.
+//! Faults: what the client sees, and whether the request took effect.
 
 use serde_json::json;
 use trimtab_sandbox::ClockMode;
@@ -17,12 +17,12 @@ async fn create_app(
     sandbox: &TestSandbox,
 ) -> Result<(u16, Result<String, reqwest::Error>), reqwest::Error> {
     let body = json!({ "name": "web", "org_slug": "acme" });
-    let answer = sandbox
+    let response = sandbox
         .request("POST", "/v1/apps")
         .json(&body)
         .send()
         .await?;
-    Ok((answer.status().as_u16(), answer.text().await))
+    Ok((response.status().as_u16(), response.text().await))
 }
 
 #[tokio::test]
@@ -168,11 +168,12 @@ async fn flaky_fault_keeps_state_consistent() {
         let body = json!({ "name": format!("app-{at}"), "org_slug": "acme" });
         for _ in 0..40 {
             let request = sandbox.request("POST", "/v1/apps").json(&body);
-            let Ok(answer) = request.send().await else {
+            let Ok(response) = request.send().await else {
                 continue;
             };
-            // Taken means that an earlier attempt took effect without saying so.
-            if matches!(answer.status().as_u16(), 201 | 422) {
+            // 422 (name taken) means that an earlier attempt took effect although its response was
+            // lost.
+            if matches!(response.status().as_u16(), 201 | 422) {
                 return;
             }
         }
@@ -251,7 +252,7 @@ async fn hold_faults() {
             assert_eq!(meanwhile.status().as_u16(), there, "{fault}");
             sandbox.running.release_held_request();
         };
-        let (made, ()) = tokio::join!(create_app(&sandbox), held);
-        assert_eq!(made.unwrap().0, 201, "{fault}");
+        let (created, ()) = tokio::join!(create_app(&sandbox), held);
+        assert_eq!(created.unwrap().0, 201, "{fault}");
     }
 }

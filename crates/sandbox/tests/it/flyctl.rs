@@ -1,18 +1,9 @@
-//! What flyctl asks of the two other APIs, in its own words: GraphQL documents with aliases, and releases.
+//! The APIs that flyctl uses besides the Machines API, called as flyctl calls them: GraphQL with
+//! aliases and fragments, releases, and logs.
 
 use serde_json::{Value, json};
 
-use crate::support::{TestSandbox, nginx_machine};
-
-async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
-    sandbox
-        .post(
-            "/graphql",
-            json!({ "query": query, "variables": variables }),
-        )
-        .await
-        .assert_status(200)
-}
+use crate::support::{TestSandbox, graphql, nginx_machine};
 
 #[tokio::test]
 async fn aliased_fields_are_resolved() {
@@ -21,17 +12,17 @@ async fn aliased_fields_are_resolved() {
     let query = "query ($appName: String!) { appcompact:app(name: $appName) { id internalNumericId name hostname \
                  deployed status appUrl platformVersion organization { id internalNumericId slug paidPlan } \
                  postgresAppRole: role { name } } }";
-    let answer = graphql(&sandbox, query, json!({ "appName": "web" })).await;
-    let app = &answer["data"]["appcompact"];
+    let response = graphql(&sandbox, query, json!({ "appName": "web" })).await;
+    let app = &response["data"]["appcompact"];
     assert_eq!(app["hostname"], "web.fly.dev");
     assert!(app["internalNumericId"].is_u64());
     assert!(app["organization"]["internalNumericId"].is_string());
     assert_eq!(app["postgresAppRole"], Value::Null);
-    assert_eq!(answer.get("errors"), None);
-    let answer = graphql(&sandbox, query, json!({ "appName": "none" })).await;
-    assert_eq!(answer["errors"][0]["message"], "Could not find App");
-    assert_eq!(answer["errors"][0]["path"], json!(["appcompact"]));
-    assert_eq!(answer["data"]["appcompact"], Value::Null);
+    assert_eq!(response.get("errors"), None);
+    let response = graphql(&sandbox, query, json!({ "appName": "none" })).await;
+    assert_eq!(response["errors"][0]["message"], "Could not find App");
+    assert_eq!(response["errors"][0]["path"], json!(["appcompact"]));
+    assert_eq!(response["data"]["appcompact"], Value::Null);
 }
 
 #[tokio::test]
@@ -40,13 +31,13 @@ async fn image_resolves_to_reference_and_digest() {
     sandbox.create_app().await;
     let query = "query ($appName: String!, $imageRef: String!) { app(name: $appName) { id image(ref: $imageRef) \
                  { id digest ref compressedSize: compressedSizeFull manifest } } }";
-    let answer = graphql(
+    let response = graphql(
         &sandbox,
         query,
         json!({ "appName": "web", "imageRef": "nginx:1" }),
     )
     .await;
-    let image = &answer["data"]["app"]["image"];
+    let image = &response["data"]["app"]["image"];
     let reference = image["ref"].as_str().unwrap();
     assert_eq!(reference, "docker-hub-mirror.fly.io/library/nginx:1");
     assert!(
@@ -56,17 +47,18 @@ async fn image_resolves_to_reference_and_digest() {
             .parse::<u64>()
             .is_ok()
     );
-    assert_eq!(answer["data"]["app"]["id"], "web");
+    assert_eq!(response["data"]["app"]["id"], "web");
 }
 
-/// `fly machine run` sends `{ref}@{digest}`, `fly deploy` the reference, a person the short name.
+/// `fly machine run` sends `{ref}@{digest}`, `fly deploy` the reference, and a person the short
+/// name.
 #[tokio::test]
 async fn image_spellings_share_one_digest() {
     let sandbox = TestSandbox::scripted().await;
     sandbox.create_app().await;
     let query = "query ($ref: String!) { app(name: \"web\") { image(ref: $ref) { digest ref } } }";
-    let answer = graphql(&sandbox, query, json!({ "ref": "nginx:1" })).await;
-    let image = &answer["data"]["app"]["image"];
+    let response = graphql(&sandbox, query, json!({ "ref": "nginx:1" })).await;
+    let image = &response["data"]["app"]["image"];
     let (reference, digest) = (
         image["ref"].as_str().unwrap(),
         image["digest"].as_str().unwrap(),
@@ -82,11 +74,11 @@ async fn image_spellings_share_one_digest() {
         assert_eq!(machine["image_ref"]["digest"], digest, "{image}");
     }
     let by_digest = format!("ghcr.io/acme/web@{digest}");
-    let answer = graphql(&sandbox, query, json!({ "ref": by_digest })).await;
-    assert_eq!(answer["data"]["app"]["image"]["ref"], by_digest);
+    let response = graphql(&sandbox, query, json!({ "ref": by_digest })).await;
+    assert_eq!(response["data"]["app"]["image"]["ref"], by_digest);
 }
 
-/// flyctl calls a secret deployed when it is not younger than the release that its machines run.
+/// flyctl calls a secret deployed unless it is newer than the release that the machines run.
 #[tokio::test]
 async fn release_and_secret_times_are_comparable() {
     let sandbox = TestSandbox::scripted().await;
@@ -97,14 +89,14 @@ async fn release_and_secret_times_are_comparable() {
         .await
         .assert_status(200);
     sandbox.advance_ms(300);
-    let made = sandbox
+    let created = sandbox
         .post("/api/v1/releases", json!({ "app_name": "web" }))
         .await
         .assert_status(201);
     let secrets = sandbox.get("/v1/apps/web/secrets").await.assert_status(200);
     let times = (
         secrets["secrets"][0]["updated_at"].as_str(),
-        made["release"]["created_at"].as_str(),
+        created["release"]["created_at"].as_str(),
     );
     assert!(times.0.unwrap() < times.1.unwrap(), "{times:?}");
 }
@@ -127,12 +119,12 @@ async fn volume_query_includes_snapshots() {
     let snapshot = sandbox.post(&path, json!({})).await.assert_status(200);
     let query = "query ($id: ID!) { volume: volume(id: $id) { ... on Volume { app { name } state \
                  snapshots { nodes { id size retentionDays } } } } }";
-    let answer = graphql(&sandbox, query, json!({ "id": volume["id"] })).await;
+    let response = graphql(&sandbox, query, json!({ "id": volume["id"] })).await;
     let nodes =
         json!([{ "id": snapshot["id"], "size": snapshot["size"].to_string(), "retentionDays": 5 }]);
     let expected =
         json!({ "app": { "name": "web" }, "state": "created", "snapshots": { "nodes": nodes } });
-    assert_eq!(answer["data"]["volume"], expected);
+    assert_eq!(response["data"]["volume"], expected);
 }
 
 #[tokio::test]
@@ -142,40 +134,40 @@ async fn list_queries_and_fragments() {
     let query = "query($org: ID, $role: String, $after: String) { apps(type: \"container\", first: 200, after: $after, \
                  organizationId: $org, role: $role) { pageInfo { hasNextPage endCursor } nodes { name status \
                  currentRelease { createdAt status } organization { slug name } } } }";
-    let answer = graphql(&sandbox, query, json!({ "after": "" })).await;
-    assert_eq!(answer["data"]["apps"]["nodes"][0]["name"], "web");
-    assert_eq!(answer["data"]["apps"]["pageInfo"]["hasNextPage"], false);
+    let response = graphql(&sandbox, query, json!({ "after": "" })).await;
+    assert_eq!(response["data"]["apps"]["nodes"][0]["name"], "web");
+    assert_eq!(response["data"]["apps"]["pageInfo"]["hasNextPage"], false);
     let query = "query { organizations(admin: false) { nodes { ...Org } } \
                  viewer { ... on User { email } ... on Macaroon { nonsense } } \
                  platform { requestRegion regions { code } } } fragment Org on Organization { slug rawSlug type }";
-    let answer = graphql(&sandbox, query, json!({})).await;
+    let response = graphql(&sandbox, query, json!({})).await;
     let expected = json!([{ "slug": "acme", "rawSlug": "acme", "type": "SHARED" }]);
-    assert_eq!(answer["data"]["organizations"]["nodes"], expected);
+    assert_eq!(response["data"]["organizations"]["nodes"], expected);
     assert_eq!(
-        answer["data"]["platform"]["regions"]
+        response["data"]["platform"]["regions"]
             .as_array()
             .unwrap()
             .len(),
         18
     );
-    assert!(answer["data"]["viewer"]["email"].is_string());
-    assert_eq!(answer.get("errors"), None);
-    let answer = graphql(
+    assert!(response["data"]["viewer"]["email"].is_string());
+    assert_eq!(response.get("errors"), None);
+    let response = graphql(
         &sandbox,
         "{ nearestRegion { code gatewayAvailable deprecated } }",
         json!({}),
     )
     .await;
     let nearest = json!({ "code": "iad", "gatewayAvailable": true, "deprecated": false });
-    assert_eq!(answer["data"]["nearestRegion"], nearest);
-    let answer = graphql(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
+    assert_eq!(response["data"]["nearestRegion"], nearest);
+    let response = graphql(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
     assert_eq!(
-        answer["errors"][0]["message"],
+        response["errors"][0]["message"],
         "Field 'nonsense' doesn't exist on type 'App'"
     );
-    let answer = graphql(&sandbox, "{ app(name: ", json!({})).await;
+    let response = graphql(&sandbox, "{ app(name: ", json!({})).await;
     assert!(
-        answer["errors"][0]["message"]
+        response["errors"][0]["message"]
             .as_str()
             .unwrap()
             .starts_with("Parse error")
@@ -270,12 +262,15 @@ async fn release_create_and_update_responses() {
         "app_name": "web", "build_id": 0, "image": "nginx:1", "strategy": "ROLLING",
         "definition": { "app": "web" },
     });
-    let made = sandbox
+    let created = sandbox
         .post("/api/v1/releases", body)
         .await
         .assert_status(201);
     assert_eq!(
-        (&made["release"]["version"], &made["release"]["status"]),
+        (
+            &created["release"]["version"],
+            &created["release"]["status"]
+        ),
         (&json!(1), &json!("pending"))
     );
     sandbox
@@ -284,7 +279,7 @@ async fn release_create_and_update_responses() {
         .assert_error(404, "not found");
     let at = format!(
         "/api/v1/releases/{}",
-        made["release"]["id"].as_str().unwrap()
+        created["release"]["id"].as_str().unwrap()
     );
     let change = json!({ "status": "complete", "metadata": null });
     let changed = sandbox
@@ -374,7 +369,8 @@ async fn logs_continue_from_next_token() {
     assert_ne!(machine["id"], bad["id"]);
 }
 
-/// A release command exits and goes away in one millisecond; its log must not say that it ended before it began.
+/// The program of a release command exits and its machine is destroyed in the same millisecond. The
+/// log must not show the end before the start.
 #[tokio::test]
 async fn logs_keep_order_of_simultaneous_events() {
     let sandbox = TestSandbox::scripted().await;

@@ -56,7 +56,7 @@ async fn lease_excludes_others() {
     send_with_nonce(&sandbox, "POST", &format!("{path}/stop"), &lease["nonce"])
         .await
         .assert_status(200);
-    // Metadata is not guarded.
+    // Metadata is not protected by leases.
     sandbox
         .post(&format!("{path}/metadata/a"), json!({ "value": "1" }))
         .await
@@ -135,7 +135,8 @@ async fn create_with_lease_returns_nonce_once() {
     .assert_status(200);
 }
 
-/// flyctl gives a canary's lease back, then destroys the canary with the nonce of that lease.
+/// flyctl releases the lease of a canary machine, and then destroys the machine with that lease's
+/// nonce.
 #[tokio::test]
 async fn released_nonce_may_only_destroy() {
     let sandbox = TestSandbox::scripted().await;

@@ -1,4 +1,4 @@
-//! Configurations: what is filled in, what vanishes, what is refused.
+//! Machine configurations: defaults, dropped values, and validation.
 
 use serde_json::{Value, json};
 

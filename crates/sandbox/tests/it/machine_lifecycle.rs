@@ -1,4 +1,4 @@
-//! The states of a machine, as documented and in order.
+//! The states of a machine and their order.
 
 use serde_json::{Value, json};
 

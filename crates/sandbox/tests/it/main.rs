@@ -1,4 +1,4 @@
-//! The sandbox, asked over HTTP as any client would ask it.
+//! Integration tests of the sandbox: every test calls it over HTTP, as any client would.
 
 #![expect(
     clippy::unwrap_used,

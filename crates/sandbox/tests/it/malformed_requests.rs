@@ -1,4 +1,4 @@
-//! Nonsense is refused in words: no endpoint dies of what it is sent.
+//! Malformed requests get an error response; none of them crashes an endpoint.
 
 use serde_json::{Value, json};
 
@@ -50,8 +50,8 @@ async fn malformed_bodies_are_rejected() {
             .replace(['{', '}'], "%00");
         for body in malformed_bodies() {
             let at = format!("/v1{path}?limit=x&ttl=&timeout=0&state=stopped&cursor=%F0%9F%A6%80");
-            let answer = sandbox.request(method, &at).json(&body).send().await;
-            let status = answer
+            let response = sandbox.request(method, &at).json(&body).send().await;
+            let status = response
                 .unwrap_or_else(|error| panic!("{operation} {body}: {error}"))
                 .status();
             assert!(!status.is_server_error(), "{operation} {body}: {status}");
@@ -69,11 +69,11 @@ async fn recursive_documents_terminate() {
     let sandbox = TestSandbox::scripted().await;
     let query =
         "{ organizations { ...A } } fragment A on Connection { ...A ...A ...A nodes { id } }";
-    let answer = sandbox
+    let response = sandbox
         .post("/graphql", json!({ "query": query }))
         .await
         .assert_status(200);
-    assert!(answer["data"].is_object());
+    assert!(response["data"].is_object());
     let deep = format!("{}{}", "{ app ".repeat(500), "}".repeat(500));
     sandbox
         .post("/graphql", json!({ "query": deep }))

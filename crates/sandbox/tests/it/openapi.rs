@@ -1,18 +1,19 @@
-//! Holds every answer to Fly's OpenAPI document: types, enumerations, required and unknown properties.
+//! Validates responses against Fly's OpenAPI document: types, enumerations, required and unknown
+//! properties.
 //!
-//! The document is older than the service and partly wrong about it. Each known difference stands below with the
-//! source that is right instead.
+//! The document is older than the service and wrong in places. Every known deviation is listed
+//! below with the source that is right instead.
 
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-/// The document, as it was published.
+/// The document as Fly published it.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../wire/fly-machines-openapi.json")).unwrap()
 });
 
-/// Properties that the document lacks: `Schema.property`, and where they come from.
+/// Properties that the document lacks: `Schema.property`, and the source of each.
 const EXTRA_PROPERTIES: &[(&str, &str)] = &[
     ("App.cname_target", "fly-go's App"),
     ("App.app_role", "fly-go's App"),
@@ -60,7 +61,7 @@ const EXTRA_PROPERTIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Values that the document does not allow: `Schema.property`, the value, and where it comes from.
+/// Values that the document does not allow: `Schema.property`, the value, and its source.
 const EXTRA_VALUES: &[(&str, &str, &str)] = &[
     (
         "Volume.attached_machine_id",
@@ -99,7 +100,7 @@ const EXTRA_VALUES: &[(&str, &str, &str)] = &[
     ("main.statusCode", "\"error\"", "leases"),
 ];
 
-/// What an answer says against the document; nothing for paths outside it.
+/// The violations of the document in a response; empty for paths outside the document.
 pub(crate) fn violations(method: &str, path: &str, status: u16, text: &str) -> Vec<String> {
     let Some(path) = path.strip_prefix("/v1") else {
         return Vec::new();
@@ -124,12 +125,12 @@ pub(crate) fn violations(method: &str, path: &str, status: u16, text: &str) -> V
             "{method} {template} {status} is not JSON: {text:?}"
         )];
     };
-    let mut found = Vec::new();
-    check_value(schema, &body, template, &mut found);
-    found
+    let mut errors = Vec::new();
+    check_value(schema, &body, template, &mut errors);
+    errors
 }
 
-/// The operations of the document, as `GET /apps`.
+/// All operations of the document, such as `GET /apps`.
 pub(crate) fn operations() -> Vec<String> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let methods = |(path, item): (&String, &Value)| {
@@ -145,11 +146,11 @@ pub(crate) fn operations() -> Vec<String> {
     paths.iter().flat_map(methods).collect()
 }
 
-/// The operation that answers a path.
+/// The path template and the definition of the operation that serves a path.
 pub(crate) fn operation(method: &str, path: &str) -> Option<(&'static str, &'static Value)> {
     let parts: Vec<&str> = path.split('/').collect();
     let paths = DOCUMENT["paths"].as_object().unwrap();
-    let fits = |template: &str| {
+    let matches = |template: &str| {
         let wanted: Vec<&str> = template.split('/').collect();
         wanted.len() == parts.len()
             && wanted
@@ -157,21 +158,26 @@ pub(crate) fn operation(method: &str, path: &str) -> Option<(&'static str, &'sta
                 .zip(&parts)
                 .all(|(want, have)| want.starts_with('{') || want == have)
     };
-    // A literal path wins over one with parameters, as in every router.
-    let mut found: Vec<_> = paths
+    // A literal path takes precedence over one with parameters, as in any router.
+    let mut candidates: Vec<_> = paths
         .iter()
-        .filter(|(template, _)| fits(template))
+        .filter(|(template, _)| matches(template))
         .collect();
-    found.sort_by_key(|(template, _)| template.matches('{').count());
-    found
+    candidates.sort_by_key(|(template, _)| template.matches('{').count());
+    candidates
         .iter()
         .find_map(|(template, item)| Some((template.as_str(), item.get(method.to_lowercase())?)))
 }
 
-fn check_value(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+fn check_value(schema: &Value, value: &Value, at: &str, errors: &mut Vec<String>) {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap();
-        return check_value(&DOCUMENT["components"]["schemas"][name], value, name, found);
+        return check_value(
+            &DOCUMENT["components"]["schemas"][name],
+            value,
+            name,
+            errors,
+        );
     }
     for part in schema
         .get("allOf")
@@ -179,12 +185,12 @@ fn check_value(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>)
         .into_iter()
         .flatten()
     {
-        check_value(part, value, at, found);
+        check_value(part, value, at, errors);
     }
     let shown = value.to_string();
     if EXTRA_VALUES
         .iter()
-        .any(|(place, allowed, _)| *place == at && *allowed == shown)
+        .any(|(location, allowed, _)| *location == at && *allowed == shown)
     {
         return;
     }
@@ -194,12 +200,12 @@ fn check_value(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>)
         .unwrap_or_default();
     let nothing = value.is_null() && schema["nullable"] == true;
     if !nothing && !has_type(kind, value) {
-        found.push(format!("{at} is {shown}, not {kind}"));
+        errors.push(format!("{at} is {shown}, not {kind}"));
         return;
     }
     let allowed = schema.get("enum").and_then(Value::as_array);
     if allowed.is_some_and(|allowed| !allowed.contains(value)) {
-        found.push(format!(
+        errors.push(format!(
             "{at} is {shown}, which is not among {}",
             schema["enum"]
         ));
@@ -207,14 +213,14 @@ fn check_value(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>)
     if let (Some(items), Some(item)) = (value.as_array(), schema.get("items")) {
         items
             .iter()
-            .for_each(|value| check_value(item, value, &format!("{at}[]"), found));
+            .for_each(|value| check_value(item, value, &format!("{at}[]"), errors));
     }
     if let Some(object) = value.as_object() {
-        check_object(schema, object, at, found);
+        check_object(schema, object, at, errors);
     }
 }
 
-fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, found: &mut Vec<String>) {
+fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, errors: &mut Vec<String>) {
     for required in schema
         .get("required")
         .and_then(Value::as_array)
@@ -222,23 +228,23 @@ fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, found: &m
         .flatten()
     {
         if !object.contains_key(required.as_str().unwrap()) {
-            found.push(format!("{at} lacks {required}"));
+            errors.push(format!("{at} lacks {required}"));
         }
     }
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, value) in object {
-        let place = format!("{at}.{name}");
+        let location = format!("{at}.{name}");
         match (
             properties.and_then(|known| known.get(name)),
             schema.get("additionalProperties"),
         ) {
-            (Some(schema), _) => check_value(schema, value, &place, found),
+            (Some(schema), _) => check_value(schema, value, &location, errors),
             (None, Some(schema)) if schema.is_object() => {
-                check_value(schema, value, &format!("{at}.*"), found);
+                check_value(schema, value, &format!("{at}.*"), errors);
             }
             (None, _) if properties.is_none() => {}
-            (None, _) if EXTRA_PROPERTIES.iter().any(|(known, _)| *known == place) => {}
-            (None, _) => found.push(format!("{place} is unknown")),
+            (None, _) if EXTRA_PROPERTIES.iter().any(|(known, _)| *known == location) => {}
+            (None, _) => errors.push(format!("{location} is unknown")),
         }
     }
 }
@@ -257,14 +263,14 @@ fn has_type(kind: &str, value: &Value) -> bool {
 
 #[test]
 fn check_reports_violations() {
-    let found = |method: &str, path: &str, status: u16, body: Value| {
+    let errors = |method: &str, path: &str, status: u16, body: Value| {
         violations(method, path, status, &body.to_string()).join("; ")
     };
     let app = serde_json::json!({ "name": 1, "organization": { "slug": [] }, "nonsense": 2 });
     let expected = "App.name is 1, not string; App.nonsense is unknown; AppOrganizationInfo.slug is [], not string";
-    assert_eq!(found("GET", "/v1/apps/web", 200, app), expected);
+    assert_eq!(errors("GET", "/v1/apps/web", 200, app), expected);
     let machines = serde_json::json!([{ "host_status": "fine", "config": { "image": null } }]);
-    let all = found("GET", "/v1/apps/web/machines", 200, machines);
+    let all = errors("GET", "/v1/apps/web/machines", 200, machines);
     assert!(
         all.contains("Machine.host_status is \"fine\", which is not among"),
         "{all}"
@@ -274,9 +280,9 @@ fn check_reports_violations() {
         "{all}"
     );
     assert_eq!(
-        found("GET", "/v1/apps/web", 299, Value::Null),
+        errors("GET", "/v1/apps/web", 299, Value::Null),
         "GET /apps/{app_name} does not answer 299"
     );
     let error = serde_json::json!({ "error": "x", "status": "odd" });
-    assert!(found("GET", "/v1/apps/web", 404, error).contains("main.statusCode"));
+    assert!(errors("GET", "/v1/apps/web", 404, error).contains("main.statusCode"));
 }

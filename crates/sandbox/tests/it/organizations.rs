@@ -1,19 +1,10 @@
-//! What `fly orgs`, `fly tokens`, `fly apps errors` and `fly ips allocate-egress` ask of GraphQL.
+//! The GraphQL queries of `fly orgs`, `fly tokens`, `fly apps errors` and `fly ips
+//! allocate-egress`.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::TestSandbox;
-
-async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
-    sandbox
-        .post(
-            "/graphql",
-            json!({ "query": query, "variables": variables }),
-        )
-        .await
-        .assert_status(200)
-}
+use crate::support::{TestSandbox, graphql};
 
 async fn query_organization(sandbox: &TestSandbox, fields: &str) -> Value {
     graphql(
@@ -77,10 +68,10 @@ async fn replay_sources_can_be_changed() {
         let document = format!(
             "mutation($input: Input!) {{ {mutation}(input: $input) {{ organization {{ slug }} }} }}"
         );
-        let answer = graphql(&sandbox, &document, json!({ "input": input })).await;
+        let response = graphql(&sandbox, &document, json!({ "input": input })).await;
         assert_eq!(
-            answer["data"][mutation]["organization"]["slug"], "acme",
-            "{answer}"
+            response["data"][mutation]["organization"]["slug"], "acme",
+            "{response}"
         );
         assert_eq!(
             query_organization(&sandbox, fields).await,
@@ -90,9 +81,9 @@ async fn replay_sources_can_be_changed() {
     }
     let document = "mutation($input: Input!) { addAllowedReplaySourceOrgs(input: $input) { organization { slug } } }";
     let input = json!({ "organizationSlug": "acme", "allowedOrgSlugs": ["nobody"] });
-    let answer = graphql(&sandbox, document, json!({ "input": input })).await;
+    let response = graphql(&sandbox, document, json!({ "input": input })).await;
     assert_eq!(
-        answer["errors"][0]["message"],
+        response["errors"][0]["message"],
         "Could not find Organization"
     );
 }
@@ -107,8 +98,8 @@ async fn organization_create_and_delete_rules() {
         "Not authorized to create organizations"
     );
     sandbox.token = sandbox.running.user_token().unwrap();
-    let made = graphql(&sandbox, create, json!({})).await;
-    let org = &made["data"]["createOrganization"]["organization"];
+    let created = graphql(&sandbox, create, json!({})).await;
+    let org = &created["data"]["createOrganization"]["organization"];
     assert_eq!(org["slug"], "two-words");
     let delete = "mutation($id: ID!) { deleteOrganization(input: { organizationId: $id }) { deletedOrganizationId } }";
     let app = json!({ "name": "web", "org_slug": "two-words" });
@@ -139,8 +130,8 @@ async fn organization_create_and_delete_rules() {
     );
 }
 
-/// One made for an application is listed there, one for the organisation here; what is revoked opens nothing, and stays
-/// in the list.
+/// A token for an app is listed at the app, one for the organization at the organization. A revoked
+/// token stays in the list, but is no longer accepted.
 #[tokio::test]
 async fn tokens_are_listed_expired_and_revoked() {
     let sandbox = TestSandbox::scripted().await;
@@ -149,8 +140,8 @@ async fn tokens_are_listed_expired_and_revoked() {
     let create = "mutation($input: Input!) { createLimitedAccessToken(input: $input) { limitedAccessToken { id tokenHeader expiresAt } } }";
     let make = async |name: &str, expiry: &str, profile: Value| {
         let input = json!({ "organizationId": org, "name": name, "profile": "deploy", "profileParams": profile, "expiry": expiry });
-        let mut made = graphql(&sandbox, create, json!({ "input": input })).await;
-        made["data"]["createLimitedAccessToken"]["limitedAccessToken"].take()
+        let mut created = graphql(&sandbox, create, json!({ "input": input })).await;
+        created["data"]["createLimitedAccessToken"]["limitedAccessToken"].take()
     };
     let ours = make("ours", "1h0m0s", json!({ "app_id": "web" })).await;
     let all = make("all", "", json!({})).await;

@@ -1,4 +1,4 @@
-//! The record of exchanges: complete, byte for byte, for nobody else's eyes, and no difference to anybody who asks.
+//! The record of HTTP exchanges: complete, verbatim, private, and invisible to the client.
 
 use std::fs;
 use std::path::Path;
@@ -33,12 +33,12 @@ async fn exchanges_are_recorded_verbatim() {
     let file = dir.path().join("exchanges");
     let sandbox = recording_sandbox(&file, None).await;
     sandbox.create_app().await;
-    // The spaces of this body must survive.
+    // The double space checks that the body is recorded byte for byte.
     let body = r#"{ "values": { "KEY":  "canary" } }"#;
     let request = sandbox
         .request("POST", "/v1/apps/web/secrets")
         .header("fly-machine-lease-nonce", "abc");
-    let answer = sandbox.send(request.body(body)).await;
+    let response = sandbox.send(request.body(body)).await;
     sandbox
         .get("/v1/apps/web/machines?region=fra&summary=true")
         .await
@@ -53,10 +53,10 @@ async fn exchanges_are_recorded_verbatim() {
     assert_eq!(lines[1]["path"], "/v1/apps/web/secrets");
     assert_eq!(
         [&lines[1]["body"], &lines[1]["answer"]],
-        [&json!(body), &json!(answer.text)]
+        [&json!(body), &json!(response.text)]
     );
     assert_eq!(lines[1]["headers"]["fly-machine-lease-nonce"], "abc");
-    let id = answer.headers["fly-request-id"].to_str().unwrap();
+    let id = response.headers["fly-request-id"].to_str().unwrap();
     assert_eq!(lines[1]["answer_headers"]["fly-request-id"], id);
     assert_eq!(
         [&lines[2]["query"], &lines[2]["body"]],
@@ -99,7 +99,7 @@ async fn cut_response_is_recorded_without_status() {
         let sandbox = recording_sandbox(&file, Some(fault)).await;
         let body = json!({ "name": "web", "org_slug": "acme" });
         match sandbox.request("POST", "/v1/apps").json(&body).send().await {
-            Ok(answer) => drop(answer.bytes().await.unwrap_err()),
+            Ok(response) => drop(response.bytes().await.unwrap_err()),
             Err(error) => assert!(error.is_request(), "{error:?}"),
         }
         let lines = read_lines(&file);

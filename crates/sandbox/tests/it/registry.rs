@@ -1,4 +1,5 @@
-//! `/v2`: manifests of every registry, Fly's own with a token, and machines that run what a tag meant when they were made.
+//! The registry API `/v2`: manifests of every registry, the token that Fly's own requires, and
+//! machines that keep the digest of their creation.
 
 use serde_json::{Value, json};
 
@@ -18,15 +19,15 @@ async fn get_manifest(
     if let Some(password) = password {
         request = request.basic_auth("x", Some(password));
     }
-    let answer = request.send().await.unwrap();
-    let digest = answer.headers().get("docker-content-digest");
+    let response = request.send().await.unwrap();
+    let digest = response.headers().get("docker-content-digest");
     let digest = digest
         .map(|digest| digest.to_str().unwrap().to_owned())
         .unwrap_or_default();
     (
-        answer.status().as_u16(),
+        response.status().as_u16(),
         digest,
-        answer.json().await.unwrap(),
+        response.json().await.unwrap(),
     )
 }
 
@@ -49,11 +50,11 @@ async fn manifest_digest_matches_machine() {
             "/v2/acme/team/web/manifests/v1?ns=ghcr.io",
         ),
     ] {
-        let made = create_machine(&sandbox, image).await;
+        let created = create_machine(&sandbox, image).await;
         let (status, digest, _) = get_manifest(&sandbox, path, None).await;
         assert_eq!(
             (status, digest.as_str()),
-            (200, made["image_ref"]["digest"].as_str().unwrap()),
+            (200, created["image_ref"]["digest"].as_str().unwrap()),
             "{image}"
         );
     }
@@ -114,10 +115,10 @@ async fn missing_image_is_rejected_everywhere() {
         .post("/_sandbox/images", body.clone())
         .await
         .assert_status(200);
-    let (status, _, said) =
+    let (status, _, body) =
         get_manifest(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token)).await;
     assert_eq!(
-        (status, &said["errors"][0]["code"]),
+        (status, &body["errors"][0]["code"]),
         (404, &json!("MANIFEST_UNKNOWN"))
     );
     let config = json!({ "region": "fra", "config": { "image": "registry.fly.io/web:v1" } });
@@ -125,8 +126,8 @@ async fn missing_image_is_rejected_everywhere() {
         .post("/v1/apps/web/machines", config.clone())
         .await
         .assert_error(400, "MANIFEST_UNKNOWN");
-    let made = create_machine(&sandbox, "registry.fly.io/web:v2").await;
-    let path = format!("/v1/apps/web/machines/{}", made["id"].as_str().unwrap());
+    let created = create_machine(&sandbox, "registry.fly.io/web:v2").await;
+    let path = format!("/v1/apps/web/machines/{}", created["id"].as_str().unwrap());
     sandbox
         .post(&path, config)
         .await

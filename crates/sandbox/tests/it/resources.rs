@@ -1,4 +1,4 @@
-//! Volumes, secrets, addresses, certificates, and the lists over an organisation.
+//! Volumes, secrets, addresses, certificates, and lists over an organization.
 
 use serde_json::{Value, json};
 
@@ -303,11 +303,11 @@ async fn certificate_validation_and_paging() {
     sandbox.create_app().await;
     let at = "/v1/apps/web/certificates";
     for host in ["a.example", "b.example", "c.example"] {
-        let made = sandbox
+        let created = sandbox
             .post(&format!("{at}/acme"), json!({ "hostname": host }))
             .await
             .assert_status(201);
-        assert_eq!(made["status"], "pending_validation");
+        assert_eq!(created["status"], "pending_validation");
     }
     sandbox.advance_ms(11_000);
     sandbox

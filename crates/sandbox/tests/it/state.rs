@@ -1,4 +1,4 @@
-//! The state folder: what it remembers, who may use it, and what it says when it is broken.
+//! The state folder: durability, exclusive use, and errors about broken files.
 
 use serde_json::{Value, json};
 use trimtab_sandbox::{ClockMode, SandboxOptions, StartError, start};
@@ -105,7 +105,7 @@ async fn same_seed_gives_same_responses() {
 
 #[tokio::test]
 async fn clock_is_monotonic_across_restarts() {
-    // A thousand times faster: starting anew takes long enough for a boot.
+    // A thousand times faster, so that restarting takes longer than a boot.
     let fast = |options: &mut SandboxOptions| options.speed = 1_000.0;
     let sandbox = TestSandbox::with_options(fast).await;
     sandbox.create_app().await;

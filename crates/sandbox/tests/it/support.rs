@@ -1,4 +1,4 @@
-//! A running sandbox in a folder of its own, and short ways to ask it.
+//! A running sandbox in its own folder, and helpers that send requests to it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trimtab_sandbox::{ClockMode, RunningSandbox, SandboxOptions, start};
 
-/// Where every exchange is recorded, for the validator of the OpenAPI document.
+/// The file in which every exchange is recorded for the external OpenAPI validator.
 #[expect(
     clippy::disallowed_methods,
     reason = "whoever runs the tests says so, nobody could pass it down"
@@ -16,7 +16,6 @@ fn record() -> Option<std::path::PathBuf> {
     std::env::var_os("TRIMTAB_SANDBOX_RECORD").map(Into::into)
 }
 
-/// An answer.
 #[derive(Debug)]
 pub(crate) struct TestResponse {
     pub(crate) status: u16,
@@ -25,14 +24,14 @@ pub(crate) struct TestResponse {
 }
 
 impl TestResponse {
-    /// The body of an answer that must have this status.
+    /// Asserts the status and returns the body.
     #[track_caller]
     pub(crate) fn assert_status(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// An error with this status and a text that contains this.
+    /// Asserts an error with this status and a text that contains `part`.
     #[track_caller]
     pub(crate) fn assert_error(&self, status: u16, part: &str) {
         assert_eq!(self.status, status, "{}", self.text);
@@ -40,7 +39,6 @@ impl TestResponse {
     }
 }
 
-/// A sandbox under test.
 pub(crate) struct TestSandbox {
     pub(crate) dir: TempDir,
     pub(crate) running: RunningSandbox,
@@ -49,7 +47,7 @@ pub(crate) struct TestSandbox {
 }
 
 impl TestSandbox {
-    /// Time stands still, and moves by [`Box::pass`].
+    /// A sandbox whose clock moves only by [`TestSandbox::advance_ms`].
     pub(crate) async fn scripted() -> Self {
         Self::with_options(|options| options.clock = ClockMode::Manual).await
     }
@@ -79,7 +77,6 @@ impl TestSandbox {
         Self::in_dir(self.dir, edit).await
     }
 
-    /// Lets time pass.
     pub(crate) fn advance_ms(&self, ms: u64) {
         self.running
             .advance_clock(Duration::from_millis(ms))
@@ -93,19 +90,19 @@ impl TestSandbox {
             .bearer_auth(&self.token)
     }
 
-    /// Sends a request and holds the answer to the OpenAPI document.
+    /// Sends a request and validates the response against the OpenAPI document.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> TestResponse {
         let request = request.build().unwrap();
         let (method, path) = (
             request.method().to_string(),
             request.url().path().to_owned(),
         );
-        let answer = self.client.execute(request).await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let response = self.client.execute(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let got = TestResponse {
             status,
             headers,
-            text: answer.text().await.unwrap(),
+            text: response.text().await.unwrap(),
         };
         assert!(
             got.headers.contains_key("fly-request-id"),
@@ -132,14 +129,14 @@ impl TestSandbox {
         self.send(self.request("DELETE", path)).await
     }
 
-    /// An application called `web`.
+    /// Creates an app called `web`.
     pub(crate) async fn create_app(&self) {
         self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" }))
             .await
             .assert_status(201);
     }
 
-    /// A machine of `web`, and the path to it.
+    /// Creates a machine of `web`; returns it and the path to it.
     pub(crate) async fn create_machine(&self, body: Value) -> (Value, String) {
         let machine = self
             .post("/v1/apps/web/machines", body)
@@ -149,7 +146,6 @@ impl TestSandbox {
         (machine, path)
     }
 
-    /// The state of a machine.
     pub(crate) async fn machine_state(&self, path: &str) -> String {
         self.get(path).await.assert_status(200)["state"]
             .as_str()
@@ -157,7 +153,7 @@ impl TestSandbox {
             .to_owned()
     }
 
-    /// Posts to the administration.
+    /// Sends a POST request to the sandbox's admin API.
     pub(crate) async fn post_admin(&self, path: &str, body: Value) -> Value {
         self.post(&format!("/_sandbox/{path}"), body)
             .await
@@ -165,7 +161,13 @@ impl TestSandbox {
     }
 }
 
-/// The smallest launch.
+/// The smallest request that creates a machine.
 pub(crate) fn nginx_machine() -> Value {
     json!({ "config": { "image": "nginx:1" }, "region": "fra" })
+}
+
+/// The response to a GraphQL document.
+pub(crate) async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
+    let body = json!({ "query": query, "variables": variables });
+    sandbox.post("/graphql", body).await.assert_status(200)
 }

@@ -1,4 +1,4 @@
-//! `wait` blocks, answers, and gives up.
+//! The `wait` endpoint: it blocks until a state is reached, and times out.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ async fn wait_blocks_until_state_is_reached() {
     let early = tokio::time::timeout(Duration::from_millis(30), &mut waiting).await;
     assert!(early.is_err(), "it answered while time stood still");
     sandbox.advance_ms(2_000);
-    let answer = waiting.await.assert_status(200);
-    assert_eq!(answer["ok"], true);
-    assert_eq!(answer["state"], "started");
-    assert_eq!(answer["version"], machine["instance_id"]);
+    let response = waiting.await.assert_status(200);
+    assert_eq!(response["ok"], true);
+    assert_eq!(response["state"], "started");
+    assert_eq!(response["version"], machine["instance_id"]);
 }
 
 #[tokio::test]

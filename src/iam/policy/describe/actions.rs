@@ -1,4 +1,4 @@
-//! Actions in words: the well-known ones of S3 as verbs, everything else by its name.
+//! Describes actions: the common S3 actions as verbs, everything else by name.
 
 use super::{
     super::{
@@ -14,24 +14,25 @@ use super::{
 pub(super) enum ActionPhrases {
     /// Everything, or everything with exceptions, as a noun.
     Everything(String),
-    /// Some deeds, as one or more verbs with their objects.
+    /// Certain actions, as one or more verbs with their objects.
     Specific(String),
 }
 
-/// What an action of S3 is done to, and so which resources it can be granted on.
+/// What an S3 action acts on, and so which resources it can be granted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ActionTarget {
-    /// `read`: a verb for objects.
+    /// Objects, such as `read`.
     Object,
-    /// `abort`: a verb for uploads that are not finished.
+    /// Multipart uploads that are not finished: `abort`.
     Upload,
-    /// `list`: a verb for a bucket that `s3:prefix` narrows.
+    /// The contents of a bucket, which `s3:prefix` can restrict: `list`.
     BucketListing,
-    /// A verb for a bucket as a whole.
+    /// A bucket as a whole.
     Bucket,
 }
 
-/// The actions that have a verb (S3's "Actions, resources, and condition keys" in the Service Authorization Reference).
+/// The actions that are described by a verb (Service Authorization Reference, "Actions, resources,
+/// and condition keys for Amazon S3").
 const S3_VERBS: [(&str, ActionTarget, &str); 10] = [
     ("s3:getobject", ActionTarget::Object, "read"),
     ("s3:putobject", ActionTarget::Object, "write"),
@@ -65,40 +66,43 @@ const S3_VERBS: [(&str, ActionTarget, &str); 10] = [
     ),
 ];
 
-/// What the actions do to the resources. Conditions that are part of the words are taken out of `open`.
+/// Describes the actions on the resources. Conditions that the words already express are removed
+/// from `remaining`.
 pub(super) fn describe_actions(
-    action: &ElementValues,
-    resource: Option<&ElementValues>,
+    actions: &ElementValues,
+    resources: Option<&ElementValues>,
     denies: bool,
-    open: &mut Conditions,
+    remaining: &mut Conditions,
 ) -> ActionPhrases {
-    let names: Vec<&str> = action.values.iter().map(PolicyString::original).collect();
+    let action_names: Vec<&str> = actions.values.iter().map(PolicyString::original).collect();
     let all = if denies { "everything" } else { "EVERYTHING" };
-    let on = || resources::describe_resources(resource, denies);
-    if action.negated {
-        let except = if names.is_empty() {
+    let on = || resources::describe_resources(resources, denies);
+    if actions.negated {
+        let except = if action_names.is_empty() {
             "nothing".to_owned()
         } else {
-            join_list(&names, "and")
+            join_list(&action_names, "and")
         };
-        let on = resource.map(|_| format!("{} ", on())).unwrap_or_default();
-        // Before the exceptions: behind them it would seem to be theirs.
+        let on = resources.map(|_| format!("{} ", on())).unwrap_or_default();
+        // The resources come before the exceptions; after them they would seem to belong to them.
         return ActionPhrases::Everything(format!("{}{all} except {except}", on.trim_start()));
     }
     if let Some(what) =
-        single_value(action).and_then(|action| describe_wildcard(action.original(), all))
+        single_value(actions).and_then(|action| describe_wildcard(action.original(), all))
     {
         return ActionPhrases::Everything(format!("{what}{}", on()));
     }
-    let known = resource
-        .filter(|listed| !listed.negated)
-        .and_then(|listed| describe_s3_actions(action, listed, denies, open));
+    let described = resources
+        .filter(|resource_values| !resource_values.negated)
+        .and_then(|resource_values| {
+            describe_s3_actions(actions, resource_values, denies, remaining)
+        });
     ActionPhrases::Specific(
-        known.unwrap_or_else(|| format!("{}{}", describe_calls(&names, denies), on())),
+        described.unwrap_or_else(|| format!("{}{}", describe_calls(&action_names, denies), on())),
     )
 }
 
-/// `EVERYTHING (*)`, for a wildcard that stands for all actions, or for all of one service.
+/// `EVERYTHING (*)`, for a wildcard that covers all actions, or all of one service.
 fn describe_wildcard(action: &str, all: &str) -> Option<String> {
     match action.strip_suffix('*')? {
         "" => Some(format!("{all} (*)")),
@@ -110,7 +114,7 @@ fn describe_wildcard(action: &str, all: &str) -> Option<String> {
     }
 }
 
-/// Actions by their names: `call s3:GetObject and everything like s3:List*`.
+/// Actions by name: `call s3:GetObject and everything like s3:List*`.
 fn describe_calls(actions: &[&str], denies: bool) -> String {
     let (and, every, all) = if denies {
         ("or", "anything", "anything")
@@ -131,69 +135,72 @@ fn describe_calls(actions: &[&str], denies: bool) -> String {
     }
 }
 
-/// One action, with its verb when it has one.
+/// An action, with its verb if it has one.
 type ActionPhrase<'a> = (&'a str, Option<(ActionTarget, &'static str)>);
 
-/// The words for S3, when every resource can be said and no action stands beside resources that it is never done to.
+/// Describes S3 actions by verbs. Only if every resource is understood, and no action is listed
+/// together with resources that it never acts on.
 fn describe_s3_actions(
-    action: &ElementValues,
-    resource: &ElementValues,
+    actions: &ElementValues,
+    resources: &ElementValues,
     denies: bool,
-    open: &mut Conditions,
+    remaining: &mut Conditions,
 ) -> Option<String> {
-    let verb = |word: &PolicyString| {
+    let verb = |value: &PolicyString| {
         S3_VERBS
             .iter()
-            .find(|(name, ..)| *name == word.normalized())
-            .map(|(_, sort, verb)| (*sort, *verb))
+            .find(|(name, ..)| *name == value.normalized())
+            .map(|(_, target, verb)| (*target, *verb))
     };
-    let deeds: Vec<ActionPhrase<'_>> = action
+    let phrases: Vec<ActionPhrase<'_>> = actions
         .values
         .iter()
-        .map(|word| (word.original(), verb(word)))
+        .map(|value| (value.original(), verb(value)))
         .collect();
-    let places = resources::parse_resources(resource);
-    let (buckets, objects): (Vec<_>, Vec<_>) = places
+    let resource_list = resources::parse_resources(resources);
+    let (buckets, objects): (Vec<_>, Vec<_>) = resource_list
         .into_iter()
-        .partition(|place| matches!(place, PolicyResource::Bucket(_)));
+        .partition(|target| matches!(target, PolicyResource::Bucket(_)));
     if objects
         .iter()
-        .any(|place| matches!(place, PolicyResource::Other(_)))
+        .any(|target| matches!(target, PolicyResource::Other(_)))
     {
         return None;
     }
-    let is_inside = |deed: &ActionPhrase<'_>| {
+    let is_object_action = |phrase: &ActionPhrase<'_>| {
         matches!(
-            deed.1,
+            phrase.1,
             Some((ActionTarget::Object | ActionTarget::Upload, _))
         )
     };
-    let is_whole = |deed: &ActionPhrase<'_>| {
+    let is_bucket_action = |phrase: &ActionPhrase<'_>| {
         matches!(
-            deed.1,
+            phrase.1,
             Some((ActionTarget::BucketListing | ActionTarget::Bucket, _))
         )
     };
     match (buckets.is_empty(), objects.is_empty()) {
-        (true, false) if deeds.iter().any(is_inside) => {
-            Some(describe_object_actions(&deeds, &objects, denies))
+        (true, false) if phrases.iter().any(is_object_action) => {
+            Some(describe_object_actions(&phrases, &objects, denies))
         }
-        (false, true) if deeds.iter().any(is_whole) => {
-            Some(describe_bucket_actions(&deeds, &buckets, denies, open))
-        }
+        (false, true) if phrases.iter().any(is_bucket_action) => Some(describe_bucket_actions(
+            &phrases, &buckets, denies, remaining,
+        )),
         (false, false) => {
-            let (inside, whole): (Vec<_>, Vec<_>) =
-                deeds.into_iter().partition(|deed| is_inside(deed));
-            let each_has_its_own =
-                !inside.is_empty() && !whole.is_empty() && whole.iter().all(is_whole);
-            // A prefix narrows both halves, so it is said once, behind them.
-            let mut kept = Conditions::new();
-            each_has_its_own.then(|| {
-                let (whole, inside) = (
-                    describe_bucket_actions(&whole, &buckets, denies, &mut kept),
-                    describe_object_actions(&inside, &objects, denies),
+            let (on_objects, on_bucket): (Vec<_>, Vec<_>) = phrases
+                .into_iter()
+                .partition(|phrase| is_object_action(phrase));
+            let is_split_cleanly = !on_objects.is_empty()
+                && !on_bucket.is_empty()
+                && on_bucket.iter().all(is_bucket_action);
+            // A prefix condition restricts both halves, so it is described once, after them.
+            let mut no_conditions = Conditions::new();
+            is_split_cleanly.then(|| {
+                let (on_bucket, on_objects) = (
+                    describe_bucket_actions(&on_bucket, &buckets, denies, &mut no_conditions),
+                    describe_object_actions(&on_objects, &objects, denies),
                 );
-                join_list(&[whole, inside], if denies { "or" } else { "and" })
+                join_list(&[on_bucket, on_objects], if denies { "or" } else { "and" })
             })
         }
         _ => None,
@@ -202,34 +209,34 @@ fn describe_s3_actions(
 
 /// `read and write objects and abort uploads under db/ of bucket b`.
 fn describe_object_actions(
-    deeds: &[ActionPhrase<'_>],
-    places: &[PolicyResource<'_>],
+    phrases: &[ActionPhrase<'_>],
+    resource_list: &[PolicyResource<'_>],
     denies: bool,
 ) -> String {
     let and = if denies { "or" } else { "and" };
     let verbs = |wanted: ActionTarget| -> Vec<&str> {
-        // In the order of the table: reading comes before writing.
-        let has = |verb: &&str| {
-            deeds
+        // In the order of the table, so that reading comes before writing.
+        let is_used = |verb: &&str| {
+            phrases
                 .iter()
-                .any(|(_, known)| *known == Some((wanted, *verb)))
+                .any(|(_, verb_entry)| *verb_entry == Some((wanted, *verb)))
         };
         S3_VERBS
             .iter()
-            .filter(|(_, sort, _)| *sort == wanted)
+            .filter(|(_, target, _)| *target == wanted)
             .map(|(.., verb)| *verb)
-            .filter(has)
+            .filter(is_used)
             .collect()
     };
-    let noun = |sort: ActionTarget, noun: &str| {
-        let verbs = verbs(sort);
+    let noun = |target: ActionTarget, noun: &str| {
+        let verbs = verbs(target);
         (!verbs.is_empty()).then(|| format!("{} {noun}", join_list(&verbs, and)))
     };
-    let unknown: Vec<&str> = deeds
+    let without_verb: Vec<&str> = phrases
         .iter()
-        .filter(|(_, known)| {
+        .filter(|(_, verb_entry)| {
             !matches!(
-                known,
+                verb_entry,
                 Some((ActionTarget::Object | ActionTarget::Upload, _))
             )
         })
@@ -239,56 +246,66 @@ fn describe_object_actions(
         .into_iter()
         .chain(noun(ActionTarget::Upload, "uploads"))
         .collect();
-    if !unknown.is_empty() {
-        parts.push(format!("{} on objects", describe_calls(&unknown, denies)));
+    if !without_verb.is_empty() {
+        parts.push(format!(
+            "{} on objects",
+            describe_calls(&without_verb, denies)
+        ));
     }
-    let places: Vec<String> = places.iter().map(PolicyResource::location_phrase).collect();
-    format!("{} {}", join_list(&parts, and), join_list(&places, and))
+    let resource_list: Vec<String> = resource_list
+        .iter()
+        .map(PolicyResource::location_phrase)
+        .collect();
+    format!(
+        "{} {}",
+        join_list(&parts, and),
+        join_list(&resource_list, and)
+    )
 }
 
 /// `list bucket b under db/`.
 fn describe_bucket_actions(
-    deeds: &[ActionPhrase<'_>],
-    places: &[PolicyResource<'_>],
+    phrases: &[ActionPhrase<'_>],
+    resource_list: &[PolicyResource<'_>],
     denies: bool,
-    open: &mut Conditions,
+    remaining: &mut Conditions,
 ) -> String {
     let and = if denies { "or" } else { "and" };
-    let name = |place: &PolicyResource<'_>| match place {
+    let name = |target: &PolicyResource<'_>| match target {
         PolicyResource::Bucket(bucket) => format!("bucket {bucket}"),
         other => other.location_phrase(),
     };
-    let places = join_list(&places.iter().map(name).collect::<Vec<_>>(), and);
-    let has = |verb: &&str| {
-        deeds
+    let resource_list = join_list(&resource_list.iter().map(name).collect::<Vec<_>>(), and);
+    let is_used = |verb: &&str| {
+        phrases
             .iter()
-            .any(|(_, known)| known.is_some_and(|(_, found)| found == *verb))
+            .any(|(_, verb_entry)| verb_entry.is_some_and(|(_, found)| found == *verb))
     };
-    let whole = S3_VERBS
-        .iter()
-        .filter(|(_, sort, _)| matches!(sort, ActionTarget::BucketListing | ActionTarget::Bucket));
-    let verbs: Vec<&str> = whole.map(|(.., verb)| *verb).filter(has).collect();
-    let is_verb = |known: &Option<(ActionTarget, &str)>| {
+    let on_bucket = S3_VERBS.iter().filter(|(_, target, _)| {
+        matches!(target, ActionTarget::BucketListing | ActionTarget::Bucket)
+    });
+    let verbs: Vec<&str> = on_bucket.map(|(.., verb)| *verb).filter(is_used).collect();
+    let is_verb = |verb_entry: &Option<(ActionTarget, &str)>| {
         matches!(
-            known,
+            verb_entry,
             Some((ActionTarget::BucketListing | ActionTarget::Bucket, _))
         )
     };
-    let unknown: Vec<&str> = deeds
+    let without_verb: Vec<&str> = phrases
         .iter()
-        .filter(|(_, known)| !is_verb(known))
+        .filter(|(_, verb_entry)| !is_verb(verb_entry))
         .map(|(name, _)| *name)
         .collect();
     let mut parts = vec![join_list(&verbs, and)];
-    if !unknown.is_empty() {
-        parts.push(format!("{} on", describe_calls(&unknown, denies)));
+    if !without_verb.is_empty() {
+        parts.push(format!("{} on", describe_calls(&without_verb, denies)));
     }
-    let narrowed = deeds
+    let all_list = phrases
         .iter()
-        .all(|(_, known)| matches!(known, Some((ActionTarget::BucketListing, _))));
-    let under = narrowed
-        .then(|| conditions::take_prefix_phrase(open))
+        .all(|(_, verb_entry)| matches!(verb_entry, Some((ActionTarget::BucketListing, _))));
+    let under = all_list
+        .then(|| conditions::take_prefix_phrase(remaining))
         .flatten()
         .unwrap_or_default();
-    format!("{} {places}{under}", join_list(&parts, and))
+    format!("{} {resource_list}{under}", join_list(&parts, and))
 }

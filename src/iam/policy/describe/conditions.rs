@@ -1,5 +1,5 @@
-//! Conditions in words. Operators that are known are said as a comparison, with what they make of a key that the request
-//! does not have; any other is named.
+//! Describes conditions. Known operators become a comparison, including what they say about a key
+//! that is missing from the request; unknown operators are named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use super::{
     join_list, resources,
 };
 
-/// Operators as comparisons, and whether they are negations (IAM User Guide, "Condition operators"). A negation also
-/// holds when the request does not have the key.
+/// Operators as comparisons, and whether they are negated (IAM User Guide, "Condition operators").
+/// A negated operator also matches if the request does not have the key.
 const OPERATORS: [(&str, &str, bool); 25] = [
     ("stringequals", "is", false),
     ("stringnotequals", "is not", true),
@@ -46,16 +46,20 @@ const OPERATORS: [(&str, &str, bool); 25] = [
     ("arnnotlike", "is not like", true),
 ];
 
-/// Takes one key of one operator out, and gives its values as the author spelt them.
-pub(super) fn take_values(open: &mut Conditions, operator: &str, key: &str) -> Option<Vec<String>> {
+/// Removes a key of an operator, and returns its values in the author's spelling.
+pub(super) fn take_values(
+    remaining: &mut Conditions,
+    operator: &str,
+    key: &str,
+) -> Option<Vec<String>> {
     let (operator, key) = (
         PolicyString::case_insensitive(operator),
         PolicyString::case_insensitive(key),
     );
-    let keys = open.get_mut(&operator)?;
+    let keys = remaining.get_mut(&operator)?;
     let values = keys.remove(&key)?;
     if keys.is_empty() {
-        open.remove(&operator);
+        remaining.remove(&operator);
     }
     Some(
         values
@@ -65,51 +69,53 @@ pub(super) fn take_values(open: &mut Conditions, operator: &str, key: &str) -> O
     )
 }
 
-/// The values of one key, left where they are.
+/// The values of a key of an operator.
 pub(super) fn find_values<'a>(
-    open: &'a Conditions,
+    remaining: &'a Conditions,
     operator: &str,
     key: &str,
 ) -> Option<Vec<&'a str>> {
-    let values = open
+    let values = remaining
         .get(&PolicyString::case_insensitive(operator))?
         .get(&PolicyString::case_insensitive(key))?;
     Some(values.iter().map(PolicyString::original).collect())
 }
 
-/// ` under db/`, when the only thing said of the prefix of a listing is that it lies in folders.
-pub(super) fn take_prefix_phrase(open: &mut Conditions) -> Option<String> {
+/// ` under db/`, if the condition on the prefix of a listing is only that it lies in certain
+/// folders.
+pub(super) fn take_prefix_phrase(remaining: &mut Conditions) -> Option<String> {
     const KEY: (&str, &str) = ("StringLike", "s3:prefix");
     let folder = |value: &str| {
         let folder = value.strip_suffix('*')?;
         (folder.ends_with('/') && resources::is_literal(folder)).then(|| folder.to_owned())
     };
-    let folders: Option<Vec<String>> = find_values(open, KEY.0, KEY.1)?
+    let folders: Option<Vec<String>> = find_values(remaining, KEY.0, KEY.1)?
         .into_iter()
         .map(folder)
         .collect();
     let folders = folders.filter(|folders| !folders.is_empty())?;
-    take_values(open, KEY.0, KEY.1)?;
+    take_values(remaining, KEY.0, KEY.1)?;
     Some(format!(" under {}", join_list(&folders, "or")))
 }
 
-/// What is left of a condition: `, only when …` for what is granted and `, when …` for what is denied.
-pub(super) fn describe_conditions(mut open: Conditions, denies: bool) -> String {
-    let tls = take_tls_phrase(&mut open, denies).unwrap_or_default();
+/// Describes the remaining conditions: `, only when …` for a grant and `, when …` for a denial.
+pub(super) fn describe_conditions(mut remaining: Conditions, denies: bool) -> String {
+    let tls = take_tls_phrase(&mut remaining, denies).unwrap_or_default();
     let tls = format!(
         "{tls}{}",
         if denies {
             String::new()
         } else {
-            take_kms_phrase(&mut open)
+            take_kms_phrase(&mut remaining)
         }
     );
-    let one = |(operator, keys): (&PolicyString, &BTreeMap<PolicyString, _>)| -> Vec<String> {
-        keys.iter()
-            .map(|(key, values)| describe_comparison(operator, key.original(), values))
-            .collect()
-    };
-    let all: Vec<String> = open.iter().flat_map(one).collect();
+    let comparisons =
+        |(operator, keys): (&PolicyString, &BTreeMap<PolicyString, _>)| -> Vec<String> {
+            keys.iter()
+                .map(|(key, values)| describe_comparison(operator, key.original(), values))
+                .collect()
+        };
+    let all: Vec<String> = remaining.iter().flat_map(comparisons).collect();
     match (all.is_empty(), denies) {
         (true, _) => tls,
         (false, true) => format!("{tls}, when {}", join_list(&all, "and")),
@@ -117,13 +123,13 @@ pub(super) fn describe_conditions(mut open: Conditions, denies: bool) -> String 
     }
 }
 
-/// With which key of KMS, by its alias, and on whose behalf.
-fn take_kms_phrase(open: &mut Conditions) -> String {
-    let aliases = take_values(open, "ForAnyValue:StringEquals", "kms:ResourceAliases");
+/// The KMS key (by its alias) and the service on whose behalf it may be used.
+fn take_kms_phrase(remaining: &mut Conditions) -> String {
+    let aliases = take_values(remaining, "ForAnyValue:StringEquals", "kms:ResourceAliases");
     let mut out = aliases
         .map(|names| format!(", only with the key {}", join_list(&names, "or")))
         .unwrap_or_default();
-    let service = find_values(open, "StringEquals", "kms:ViaService").unwrap_or_default();
+    let service = find_values(remaining, "StringEquals", "kms:ViaService").unwrap_or_default();
     let region = match &*service {
         [service] => service
             .strip_prefix("s3.")
@@ -131,26 +137,26 @@ fn take_kms_phrase(open: &mut Conditions) -> String {
         _ => None,
     };
     if let Some(region) = region.map(str::to_owned) {
-        take_values(open, "StringEquals", "kms:ViaService");
+        take_values(remaining, "StringEquals", "kms:ViaService");
         out += &format!(", only through S3 in {region}");
     }
     out
 }
 
-/// Whether the connection is encrypted.
-fn take_tls_phrase(open: &mut Conditions, denies: bool) -> Option<&'static str> {
+/// Whether the connection must use TLS.
+fn take_tls_phrase(remaining: &mut Conditions, denies: bool) -> Option<&'static str> {
     const KEY: (&str, &str) = ("Bool", "aws:SecureTransport");
-    let words = match (&*find_values(open, KEY.0, KEY.1)?, denies) {
+    let words = match (&*find_values(remaining, KEY.0, KEY.1)?, denies) {
         (["false"], true) => " without TLS",
         (["true"], true) => " with TLS",
         (["false"], false) => ", only without TLS",
         (["true"], false) => ", only with TLS",
         _ => return None,
     };
-    take_values(open, KEY.0, KEY.1).map(|_| words)
+    take_values(remaining, KEY.0, KEY.1).map(|_| words)
 }
 
-/// One key and what it is compared with.
+/// One key and its values as a comparison.
 fn describe_comparison(
     operator: &PolicyString,
     key: &str,
@@ -164,10 +170,10 @@ fn describe_comparison(
         Some(name) => (name, true),
         None => (operator.normalized(), false),
     };
-    let known = OPERATORS
+    let operator_entry = OPERATORS
         .iter()
-        .find(|(known, ..)| *known == name && !quoted.is_empty());
-    match (known, name, &*quoted) {
+        .find(|(operator_entry, ..)| *operator_entry == name && !quoted.is_empty());
+    match (operator_entry, name, &*quoted) {
         (Some((_, words, false)), ..) => {
             let absent = if if_exists { " (or is absent)" } else { "" };
             format!("{key} {words} {}{absent}", join_list(&quoted, "or"))
@@ -175,8 +181,8 @@ fn describe_comparison(
         (Some((_, words, true)), ..) => {
             format!("{key} {words} {} (or is absent)", join_list(&quoted, "nor"))
         }
-        (None, "null", [one]) if one == "\"true\"" => format!("{key} is absent"),
-        (None, "null", [one]) if one == "\"false\"" => format!("{key} is present"),
+        (None, "null", [comparisons]) if comparisons == "\"true\"" => format!("{key} is absent"),
+        (None, "null", [comparisons]) if comparisons == "\"false\"" => format!("{key} is present"),
         (None, _, []) => format!("{key} passes {} of no value", operator.original()),
         (None, ..) => format!(
             "{key} passes {} of {}",

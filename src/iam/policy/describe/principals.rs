@@ -1,4 +1,4 @@
-//! Principals in words.
+//! Describes principals.
 
 use super::{
     super::{
@@ -8,40 +8,43 @@ use super::{
     join_list,
 };
 
-/// Who a statement speaks of, as the subject of a sentence.
-pub(super) fn describe_subject(who: &PrincipalSet, denies: bool) -> String {
+/// Whom a statement is about, as the subject of a sentence.
+pub(super) fn describe_subject(principals: &PrincipalSet, denies: bool) -> String {
     let everyone = if denies { "everyone" } else { "EVERYONE" };
-    match (who.negated, who.is_everyone()) {
+    match (principals.negated, principals.is_everyone()) {
         (false, true) => everyone.to_owned(),
-        (false, false) => describe_principals(who, "and"),
-        (true, _) => format!("{everyone} except {}", describe_principals(who, "and")),
+        (false, false) => describe_principals(principals, "and"),
+        (true, _) => format!(
+            "{everyone} except {}",
+            describe_principals(principals, "and")
+        ),
     }
 }
 
-/// Everyone who is named.
-pub(super) fn describe_principals(who: &PrincipalSet, and: &str) -> String {
-    let all = who
+/// All principals that are named.
+pub(super) fn describe_principals(principals: &PrincipalSet, conjunction: &str) -> String {
+    let entries = principals
         .by_type
         .iter()
-        .flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
-    let all: Vec<String> = all
-        .map(|(kind, one)| describe_principal(kind, one.original()))
+        .flat_map(|(kind, members)| members.iter().map(move |principal| (kind, principal)));
+    let entries: Vec<String> = entries
+        .map(|(kind, principal)| describe_principal(kind, principal.original()))
         .collect();
-    if all.is_empty() {
+    if entries.is_empty() {
         "nobody".to_owned()
     } else {
-        join_list(&all, and)
+        join_list(&entries, conjunction)
     }
 }
 
 fn describe_principal(kind: &str, name: &str) -> String {
-    let known = match kind {
+    let description = match kind {
         _ if kind == PrincipalSet::AWS => describe_aws_principal(name),
         "Service" => Some(format!("the AWS service {name}")),
         "Federated" => oidc_issuer(name).map(|issuer| format!("whoever has a token of {issuer}")),
         _ => None,
     };
-    known.unwrap_or_else(|| format!("{kind} {name}"))
+    description.unwrap_or_else(|| format!("{kind} {name}"))
 }
 
 fn describe_aws_principal(name: &str) -> Option<String> {
@@ -51,23 +54,24 @@ fn describe_aws_principal(name: &str) -> Option<String> {
     if let Some(account) = principal_account(name) {
         return Some(format!("whoever account {account} lets"));
     }
-    // IAM puts a unique id in the place of an ARN when whom it names was deleted ("IAM identifiers", unique ids).
-    let gone = |sort: &str| format!("a deleted {sort} that had the id {name}");
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    // When a principal is deleted, IAM puts its unique ID in place of its ARN (IAM User Guide, "IAM
+    // identifiers").
+    let deleted = |entity: &str| format!("a deleted {entity} that had the id {name}");
+    let is_plain_id = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match name.get(..4) {
-        Some("AROA") if plain => return Some(gone("role")),
-        Some("AIDA") if plain => return Some(gone("user")),
+        Some("AROA") if is_plain_id => return Some(deleted("role")),
+        Some("AIDA") if is_plain_id => return Some(deleted("user")),
         _ => {}
     }
     let (account, path) = strip_partition(name)?
         .strip_prefix("iam::")?
         .split_once(':')?;
-    let (sort, path) = path.split_once('/')?;
-    let known = is_account_id(account) && ["role", "user"].contains(&sort);
-    known.then(|| format!("{sort} {path} of account {account}"))
+    let (entity, path) = path.split_once('/')?;
+    let description = is_account_id(account) && ["role", "user"].contains(&entity);
+    description.then(|| format!("{entity} {path} of account {account}"))
 }
 
-/// The issuer of tokens that a provider's ARN names, without its scheme.
+/// The token issuer in the ARN of an OIDC provider, without `https://`.
 pub(super) fn oidc_issuer(arn: &str) -> Option<&str> {
     let (account, issuer) = strip_partition(arn)?
         .strip_prefix("iam::")?

@@ -1,18 +1,18 @@
-//! Resources in words: buckets and objects by name, everything else by its ARN.
+//! Describes resources: buckets and objects by name, everything else by ARN.
 
 use super::{
     super::{policy_string::strip_partition, statement::ElementValues},
     join_list,
 };
 
-/// What a resource's ARN names.
+/// What the ARN of a resource refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PolicyResource<'a> {
     /// A bucket.
     Bucket(&'a str),
-    /// Objects of a bucket, told by what follows its name.
+    /// Objects of a bucket: one key, or all keys with a prefix if it ends in `*`.
     Objects { bucket: &'a str, key: &'a str },
-    /// Anything else, or a pattern of which no more can be said.
+    /// Anything else, or a pattern that cannot be expressed in words.
     Other(&'a str),
 }
 
@@ -34,7 +34,7 @@ impl<'a> PolicyResource<'a> {
         }
     }
 
-    /// Behind a word such as `objects`.
+    /// The location, to follow a word such as `objects`.
     pub(super) fn location_phrase(&self) -> String {
         match self {
             Self::Bucket(bucket) => format!("in bucket {bucket}"),
@@ -50,7 +50,7 @@ impl<'a> PolicyResource<'a> {
         }
     }
 
-    /// By itself. `any` is the word for all that there is: `every`, or `any` in a denial.
+    /// The name, to stand alone. `any` is the word for everything: `every`, or `any` in a denial.
     fn name_phrase(&self, any: &str) -> String {
         match self {
             Self::Bucket(bucket) => format!("bucket {bucket}"),
@@ -62,46 +62,49 @@ impl<'a> PolicyResource<'a> {
     }
 }
 
-/// Whether it stands for itself: no wildcard, no variable, and not empty.
+/// Whether the text contains no wildcard and no policy variable, and is not empty.
 pub(super) fn is_literal(text: &str) -> bool {
     !text.is_empty() && !text.contains(['*', '?']) && !text.contains("${")
 }
 
-/// Whether an ARN names one bucket.
+/// Whether an ARN refers to exactly one bucket.
 pub(super) fn is_bucket_arn(arn: &str) -> bool {
     matches!(PolicyResource::parse(arn), PolicyResource::Bucket(_))
 }
 
-/// Every place that is listed.
-pub(super) fn parse_resources(listed: &ElementValues) -> Vec<PolicyResource<'_>> {
-    listed
+/// All resources of an element.
+pub(super) fn parse_resources(values: &ElementValues) -> Vec<PolicyResource<'_>> {
+    values
         .values
         .iter()
         .map(|word| PolicyResource::parse(word.original()))
         .collect()
 }
 
-/// ` on …`, or nothing when a statement has no resources.
-pub(super) fn describe_resources(listed: Option<&ElementValues>, denies: bool) -> String {
-    let Some(listed) = listed else {
+/// ` on …`, or an empty string if the statement has no resources.
+pub(super) fn describe_resources(values: Option<&ElementValues>, denies: bool) -> String {
+    let Some(values) = values else {
         return String::new();
     };
-    let every = match (denies, listed.negated) {
+    let quantifier = match (denies, values.negated) {
         (false, true) => "EVERY",
         (false, false) => "every",
         (true, _) => "any",
     };
-    let names: Vec<String> = parse_resources(listed)
+    let names: Vec<String> = parse_resources(values)
         .iter()
-        .map(|place| place.name_phrase(every))
+        .map(|place| place.name_phrase(quantifier))
         .collect();
-    match (listed.negated, names.is_empty()) {
+    match (values.negated, names.is_empty()) {
         (false, true) => " on no resource at all".to_owned(),
         (false, false) => format!(
             " on {}",
             join_list(&names, if denies { "or" } else { "and" })
         ),
-        (true, true) => format!(" on {every} resource"),
-        (true, false) => format!(" on {every} resource except {}", join_list(&names, "and")),
+        (true, true) => format!(" on {quantifier} resource"),
+        (true, false) => format!(
+            " on {quantifier} resource except {}",
+            join_list(&names, "and")
+        ),
     }
 }

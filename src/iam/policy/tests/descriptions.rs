@@ -1,4 +1,4 @@
-//! What statements mean, in words.
+//! The description of statements in words.
 
 use super::policy_with_statement;
 
@@ -51,7 +51,7 @@ const PERMISSIONS: &[(&str, &str)] = &[
         r#""Action":["s3:ListBucket","s3:PutLifecycleConfiguration"],"Resource":"arn:aws:s3:::b""#,
         "may list and call s3:PutLifecycleConfiguration on bucket b",
     ),
-    // An action beside resources that it is never done to is not put into a verb.
+    // An action with resources that it never acts on is not described by a verb.
     (
         r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b""#,
         "may call s3:GetObject on bucket b",
@@ -147,7 +147,7 @@ const PERMISSIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Statements that say whom they speak of.
+/// Statements with principals.
 const SUBJECTS: &[(&str, &str)] = &[
     (
         r#""Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"],"Condition":{"Bool":{"aws:SecureTransport":"false"}}"#,
@@ -313,7 +313,7 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Conditions of a statement that is said in few words.
+/// Conditions of a simple statement.
 const CONDITIONS: &[(&str, &str)] = &[
     (
         r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","::1"]}}"#,
@@ -360,7 +360,7 @@ const CONDITIONS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn deeds() {
+fn permissions() {
     for (fields, expected) in PERMISSIONS.iter().chain(SUBJECTS) {
         assert_eq!(
             policy_with_statement(fields).describe(),

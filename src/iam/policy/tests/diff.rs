@@ -1,9 +1,9 @@
-//! Differences as a user reads them, and as machines get them.
+//! Differences between policies.
 
 use super::{PolicyDocument, parse_or_panic, policy_with_statement};
 use crate::model::{DiffLine, DisplayValue};
 
-/// A line as the text output has it.
+/// Formats a line like the text output.
 fn format_line(line: &DiffLine) -> String {
     let side = |side: &Option<DisplayValue>| match side {
         Some(DisplayValue::Value(value)) => Some(value.to_string()),
@@ -35,7 +35,7 @@ const WRITE_STATEMENT: &str =
 const TRUST_STATEMENT: &str =
     r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/a"},"Action":"sts:AssumeRole""#;
 
-/// One statement before and after, and the lines.
+/// One statement before and after, and the lines of the difference.
 const CHANGES: &[(&str, &str, &[&str])] = &[
     (WRITE_STATEMENT, WRITE_STATEMENT, &[]),
     (
@@ -150,7 +150,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn a_change_of_one_value_is_one_line() {
+fn a_changed_value_is_one_line() {
     for (from, to, expected) in CHANGES {
         assert_eq!(
             diff_text(
@@ -164,7 +164,7 @@ fn a_change_of_one_value_is_one_line() {
 }
 
 #[test]
-fn statements_are_found_again_wherever_they_went() {
+fn moved_statements_are_matched() {
     let from = parse_or_panic(
         r#"{"Version":"2012-10-17","Statement":[
             {"Sid":"A","Effect":"Allow","Action":"a:A","Resource":"x"},
@@ -193,7 +193,7 @@ fn statements_are_found_again_wherever_they_went() {
 }
 
 #[test]
-fn names_that_two_statements_have_do_not_name_either() {
+fn duplicate_sids_are_not_used_as_names() {
     let document = |action: &str| {
         parse_or_panic(&format!(
             r#"{{"Statement":[{{"Sid":"A","Effect":"Allow","Action":"a:B"}},{{"Sid":"A","Effect":"Allow","Action":"{action}"}}]}}"#
@@ -206,7 +206,7 @@ fn names_that_two_statements_have_do_not_name_either() {
 }
 
 #[test]
-fn a_whole_document_is_a_line_for_each_statement() {
+fn a_new_document_is_one_line_per_statement() {
     let policy = policy_with_statement(WRITE_STATEMENT);
     let expected = r#"policy.Write {"Action":["s3:GetObject","s3:PutObject"],"Effect":"Allow","Resource":"arn:aws:s3:::b/db/*","Sid":"Write"} (may read and write objects under db/ of bucket b)"#;
     assert_eq!(diff_text(None, Some(&policy)), [format!("+ {expected}")]);

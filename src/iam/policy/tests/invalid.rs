@@ -1,16 +1,17 @@
-//! Input that is no policy, or that is made to cost a lot: each is refused, with words.
+//! Input that is not a policy, or that would be expensive to process: all of it is rejected with a
+//! message.
 
 use serde_json::{Value, json};
 
 use super::PolicyDocument;
 
-/// Text, and what the refusal must say.
+/// The text, and what the error message must contain.
 const INVALID_DOCUMENTS: &[(&str, &str)] = &[
     ("", "EOF"),
     ("   ", "EOF"),
     ("null", "it is null"),
     ("[]", "it is a list"),
-    ("\"{}\"", "it is a text"),
+    ("\"{}\"", "it is a string"),
     ("{", "EOF"),
     ("{}", "it has no Statement"),
     ("%7B%7D", "it has no Statement"),
@@ -25,11 +26,11 @@ const INVALID_DOCUMENTS: &[(&str, &str)] = &[
     (r#"{"Version":1,"Statement":[]}"#, "Version is a number"),
     (
         r#"{"Statement":[],"Statement":[]}"#,
-        "`Statement` stands twice",
+        "`Statement` appears twice",
     ),
     (
         r#"{"Statement":{"Effect":"Allow","Effect":"Deny","Action":"a:B"}}"#,
-        "`Effect` stands twice",
+        "`Effect` appears twice",
     ),
     (r#"{"Statement":{"Action":"a:B"}}"#, "it has no Effect"),
     (
@@ -98,11 +99,11 @@ const INVALID_DOCUMENTS: &[(&str, &str)] = &[
     ),
     (
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Condition":{"Bool":{"k":"a"},"bool":{"k":"b"}}}}"#,
-        "Condition.bool stands twice",
+        "Condition.bool appears twice",
     ),
     (
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Condition":{"Bool":{"k":"a","K":"b"}}}}"#,
-        "Condition.Bool.k stands twice",
+        "Condition.Bool.k appears twice",
     ),
     (
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Condition":{"StringEquals":{"k":123456789012345678901}}}}"#,
@@ -111,7 +112,7 @@ const INVALID_DOCUMENTS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_no_policy_is_refused_with_the_place() {
+fn invalid_documents_are_rejected_with_the_place() {
     for (text, why) in INVALID_DOCUMENTS {
         let error = PolicyDocument::parse(text).expect_err(text).to_string();
         assert!(
@@ -122,7 +123,7 @@ fn what_is_no_policy_is_refused_with_the_place() {
 }
 
 #[test]
-fn depth_costs_nothing() {
+fn deep_nesting_is_rejected() {
     let lists = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
     let within = format!(r#"{{"Statement":{{"Effect":"Allow","Action":"a:B","Future":{lists}}}}}"#);
@@ -136,7 +137,7 @@ fn depth_costs_nothing() {
 }
 
 #[test]
-fn length_is_bounded() {
+fn size_is_limited() {
     let statement = |action: Value| json!({"Effect": "Allow", "Action": action});
     let long = json!({"Statement": statement("x".repeat(1 << 20).into())});
     let many_values = json!({"Statement": statement(vec!["x"; 40_000].into())});
@@ -151,8 +152,8 @@ fn length_is_bounded() {
 }
 
 #[test]
-fn the_largest_that_is_taken_is_compared_without_waiting() {
-    // The worst for pairing: nothing equal, no names, everything somewhat alike.
+fn the_largest_documents_are_compared_quickly() {
+    // The worst case for matching: nothing is equal, no `Sid`, and everything is somewhat similar.
     let statement = |at: usize, salt: &str| json!({"Effect": "Allow", "Action": [format!("a:{salt}{at}"), "a:B"], "Resource": "r"});
     let document = |salt: &str| {
         let all: Vec<Value> = (0..1000).map(|at| statement(at, salt)).collect();

@@ -1,8 +1,10 @@
-//! Documents as AWS and people write them: what is equal, what differs and how, what it means, and what is no policy.
+//! Policy documents as AWS and people write them: which are equal, how they differ, what they mean,
+//! and which are invalid.
 
 mod descriptions;
 mod diff;
 mod equality;
+mod equality_cases;
 mod invalid;
 mod properties;
 
@@ -10,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::PolicyDocument;
 
-/// A policy of one statement, which is given without its braces and, unless it says otherwise, allows.
+/// A policy with one statement, given without braces. The effect is `Allow` unless `fields` has
+/// one.
 fn policy_with_statement(fields: &str) -> PolicyDocument {
     let effect = if fields.contains("\"Effect\"") {
         ""
@@ -27,7 +30,7 @@ fn parse_or_panic(text: &str) -> PolicyDocument {
 }
 
 #[test]
-fn it_is_written_in_the_order_in_which_people_write_it() {
+fn is_written_in_the_usual_order() {
     let policy = parse_or_panic(
         r#"{"Statement": [{"Resource": ["arn:aws:s3:::b/*"], "Condition": {"Bool": {"aws:SecureTransport": false}},
             "Action": ["s3:PutObject", "s3:GetObject", "s3:getobject"], "Effect": "Deny", "Principal": {"AWS": ["*"]},

@@ -1,4 +1,5 @@
-//! Any document in any writing: how it is written changes nothing, and what it says survives being written.
+//! Arbitrary documents: equivalent spellings are equal, and nothing is lost when a document is
+//! written and parsed again.
 
 use proptest::{
     collection::vec,
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::PolicyDocument;
 
-/// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
+/// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` select others.
 fn proptest_config() -> Config {
     let asked = Config::default();
     let rng_seed = if asked.rng_seed == RngSeed::Random {
@@ -24,7 +25,7 @@ fn proptest_config() -> Config {
     }
 }
 
-/// One of a few words, in some letters.
+/// One of a few words.
 fn select_word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::sample::select(words).prop_map(str::to_owned)
 }
@@ -108,7 +109,7 @@ fn arbitrary_statement() -> impl Strategy<Value = Value> {
         )
 }
 
-/// Numbers that decide how something is written.
+/// Numbers that choose between equivalent spellings.
 struct SpellingVariation(Vec<usize>);
 
 impl SpellingVariation {
@@ -117,7 +118,7 @@ impl SpellingVariation {
         self.0[0] % below.max(1)
     }
 
-    /// The same in another writing: order, repetition, letters, scalars.
+    /// An equivalent list: another order, repetitions, other case, a scalar instead of a list.
     fn vary_list(&mut self, value: &Value, caseless: bool) -> Value {
         let mut list = match value {
             Value::Array(list) => list.clone(),
@@ -197,7 +198,7 @@ impl SpellingVariation {
     }
 }
 
-/// As IAM returns it.
+/// Percent-encodes a text, as IAM does.
 fn percent_encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -206,7 +207,7 @@ proptest! {
     #![proptest_config(proptest_config())]
 
     #[test]
-    fn how_it_is_written_changes_nothing(
+    fn equivalent_spellings_are_equal(
         statements in vec(arbitrary_statement(), 0..4),
         whim in vec(0_usize..100, 7..40),
     ) {
@@ -223,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn there_are_lines_exactly_when_they_differ(
+    fn the_diff_is_empty_iff_equal(
         a in vec(arbitrary_statement(), 0..4),
         b in vec(arbitrary_statement(), 0..4),
         kept in 0_usize..4,
@@ -241,7 +242,7 @@ proptest! {
     }
 
     #[test]
-    fn every_value_is_in_the_words_or_stands_for_a_verb(statement in arbitrary_statement()) {
+    fn denials_and_wildcards_are_described(statement in arbitrary_statement()) {
         let policy = PolicyDocument::from_json(&json!({"Statement": statement})).unwrap();
         let words = policy.describe().remove(0);
         let denies = statement["Effect"] == "Deny";

@@ -1,4 +1,4 @@
-//! What of a bucket changes in place: everything but its name and region.
+//! Compares a bucket with its spec. Everything but the name and region changes in place.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{Bucket, BucketLive, BucketSpec};
 use crate::{
     iam::policy::PolicyDocument,
     kinds::{
-        Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind,
+        Blocker, DataLoss, DeletionRules, DescribeEdit, Diff, DiffContext, Kind,
         aws::tags::{self, TagChange},
     },
     model::{
@@ -17,22 +17,23 @@ use crate::{
     },
 };
 
-/// One call. S3 makes one after another of a bucket's settings, so these are never under way at once.
+/// A change that is one API call. S3 refuses concurrent changes of one bucket, so they run one
+/// after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BucketEdit {
-    /// Tags.
+    /// Changes tags.
     Tags(TagChange),
-    /// What of the public is kept out: before and after.
+    /// Sets the public access block: old and new.
     PublicAccessBlock(PublicAccessBlock, PublicAccessBlock),
-    /// Who owns what others write: before and after.
+    /// Sets the object ownership: old and new.
     Ownership(Option<String>, String),
-    /// How objects are encrypted: before and after.
+    /// Sets the default encryption: old and new.
     Encryption(Option<Encryption>, Encryption),
-    /// Whether versions are kept.
+    /// Enables or suspends versioning.
     Versioning(bool),
-    /// All rules: before and after.
+    /// Replaces the lifecycle rules: old and new.
     Lifecycle(Vec<LifecycleRule>, Vec<LifecycleRule>),
-    /// The policy: before and after.
+    /// Sets or deletes the bucket policy: old and new.
     Policy(Option<Box<PolicyDocument>>, Option<Box<PolicyDocument>>),
 }
 
@@ -41,9 +42,9 @@ impl DescribeEdit for BucketEdit {
         match self {
             Self::Tags(change) => change.lines(),
             Self::PublicAccessBlock(from, to) => {
-                let open = |line: DiffLine| {
-                    let opens = line.to == Some(DisplayValue::Value(Value::Bool(false)));
-                    if opens {
+                let note_opening = |line: DiffLine| {
+                    let is_opening = line.to == Some(DisplayValue::Value(Value::Bool(false)));
+                    if is_opening {
                         line.with_note("the public may get in")
                     } else {
                         line
@@ -51,7 +52,7 @@ impl DescribeEdit for BucketEdit {
                 };
                 diff_fields("public_access_block", &to_json(from), &to_json(to))
                     .into_iter()
-                    .map(open)
+                    .map(note_opening)
                     .collect()
             }
             Self::Ownership(Some(from), to) => {
@@ -75,11 +76,11 @@ impl DescribeEdit for BucketEdit {
     }
 }
 
-fn to_json(of: &impl serde::Serialize) -> Value {
-    serde_json::to_value(of).unwrap_or_default()
+fn to_json(serializable: &impl serde::Serialize) -> Value {
+    serde_json::to_value(serializable).unwrap_or_default()
 }
 
-/// A line for each field of two flat tables that differs.
+/// One line for each field that differs between two flat objects.
 fn diff_fields(path: &str, from: &Value, to: &Value) -> Vec<DiffLine> {
     let keys = [from, to]
         .into_iter()
@@ -121,44 +122,50 @@ fn diff_lifecycle_rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Dif
     lines.collect()
 }
 
-/// A rule that is new, in force at last, wider or shorter takes what is older without asking again. What expires where
-/// versions are kept is still there, as a version.
+/// Adds a note to a line after which objects expire that did not expire before: a rule that is new,
+/// enabled, wider or shorter. S3 deletes them without asking again. In a bucket with versioning, an
+/// expired object remains as a noncurrent version.
 fn warn_if_deletes(line: DiffLine) -> DiffLine {
-    let days = |shown: &Option<DisplayValue>| match shown {
+    let days_of = |shown: &Option<DisplayValue>| match shown {
         Some(DisplayValue::Value(value)) => value.as_i64(),
         _ => None,
     };
-    let text = |shown: &Option<DisplayValue>| {
+    let has_expiry = |shown: &Option<DisplayValue>| {
         matches!(shown, Some(DisplayValue::Value(Value::Object(rule)))
         if rule.contains_key("expire_days") || rule.contains_key("noncurrent_days"))
     };
-    let last = line.path.rsplit('.').next().unwrap_or_default();
-    let danger = match last {
+    let field = line.path.rsplit('.').next().unwrap_or_default();
+    let deletes_more = match field {
         "expire_days" | "noncurrent_days" => {
-            days(&line.to).is_some_and(|to| days(&line.from).is_none_or(|from| to < from))
+            days_of(&line.to).is_some_and(|to| days_of(&line.from).is_none_or(|from| to < from))
         }
         "prefix" => true,
         "enabled" => line.to == Some(DisplayValue::Value(Value::Bool(true))),
-        _ => text(&line.to),
+        _ => has_expiry(&line.to),
     };
-    let note = match last {
+    let note = match field {
         "expire_days" => "what is older goes, for good where no versions are kept",
         "noncurrent_days" => "what is older is deleted for good",
         _ => "what is older goes",
     };
-    if danger { line.with_note(note) } else { line }
+    if deletes_more {
+        line.with_note(note)
+    } else {
+        line
+    }
 }
 
-/// Whether two encryptions do the same. A bucket key saves calls to KMS and means nothing without it.
+/// Whether two encryptions are equivalent. The bucket key only saves calls to KMS, so it has no
+/// meaning without KMS.
 fn is_same_encryption(from: &Encryption, to: &Encryption) -> bool {
-    let plain = to.algorithm == Encryption::AES256;
+    let is_aes256 = to.algorithm == Encryption::AES256;
     from.algorithm == to.algorithm
         && from.kms_key == to.kms_key
-        && (plain || from.bucket_key == to.bucket_key)
+        && (is_aes256 || from.bucket_key == to.bucket_key)
 }
 
-/// The calls that make a bucket what its spec says, in the order that S3 takes them: the public access block before a
-/// policy that it would refuse, versioning before rules about versions.
+/// The edits that bring a bucket to its spec, in the order that S3 needs: the public access block
+/// before a policy that it might reject, versioning before rules about versions.
 #[must_use]
 pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
     let BucketSpec {
@@ -174,6 +181,7 @@ pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
         needs: _,
     } = spec;
     let mut edits: Vec<BucketEdit> = Vec::new();
+    // Tags first: if the apply stops in between, the bucket is still recognized as ours.
     edits.extend(TagChange::diff(tags, &live.tags).map(BucketEdit::Tags));
     if *public_access != live.public_access {
         edits.push(BucketEdit::PublicAccessBlock(
@@ -190,7 +198,7 @@ pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
     if !live
         .encryption
         .as_ref()
-        .is_some_and(|there| is_same_encryption(there, encryption))
+        .is_some_and(|live_encryption| is_same_encryption(live_encryption, encryption))
     {
         edits.push(BucketEdit::Encryption(
             live.encryption.clone(),
@@ -207,8 +215,10 @@ pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
         ));
     }
     if *policy != live.policy {
-        let boxed = |policy: &Option<PolicyDocument>| policy.clone().map(Box::new);
-        edits.push(BucketEdit::Policy(boxed(&live.policy), boxed(policy)));
+        // After the public access block, which may have to be lifted before S3 accepts a public
+        // policy.
+        let to_boxed = |policy: &Option<PolicyDocument>| policy.clone().map(Box::new);
+        edits.push(BucketEdit::Policy(to_boxed(&live.policy), to_boxed(policy)));
     }
     edits
 }
@@ -218,7 +228,7 @@ impl Kind for Bucket {
     type Live = BucketLive;
     type Edit = BucketEdit;
 
-    const IN_APP: bool = false;
+    const KNOWN_AFTER_CREATE: &'static [&'static str] = &[];
 
     fn diff(spec: &BucketSpec, live: &BucketLive, _: &DiffContext<'_>) -> Diff<BucketEdit> {
         if spec.region != live.region {
@@ -265,8 +275,8 @@ impl Kind for Bucket {
                 .clone()
                 .map(|key| DiffLine::add("encryption.kms_key", key)),
         );
-        let open = *public_access != PublicAccessBlock::all(true);
-        lines.push(match open {
+        let note_opening = *public_access != PublicAccessBlock::all(true);
+        lines.push(match note_opening {
             false => DiffLine::add("public_access_block", "all"),
             true => DiffLine::add("public_access_block", "none").with_note("the public may get in"),
         });
@@ -275,10 +285,10 @@ impl Kind for Bucket {
                 .then(|| DiffLine::add("ownership", ownership.clone())),
         );
         lines.push(DiffLine::add("versioning", *versioning));
-        let told = lifecycle
+        let rule_lines = lifecycle
             .iter()
             .map(|rule| DiffLine::add_text(format!("lifecycle.{}", rule.id), rule.describe()));
-        lines.extend(told);
+        lines.extend(rule_lines);
         lines.extend(
             policy
                 .iter()
@@ -296,12 +306,17 @@ impl Kind for Bucket {
     fn describe(live: &BucketLive) -> String {
         format!("{}, {}", live.name, live.region)
     }
+}
+
+impl DeletionRules for Bucket {
+    /// What an app uses on AWS is known only from the environment variables of its machines.
+    const DELETED_LAST: bool = true;
 
     fn data_loss(_: &BucketLive) -> Option<DataLoss> {
         Some(DataLoss::Data)
     }
 
-    /// trimtab never empties a bucket: what is in there may be the last copy.
+    /// trimtab never empties a bucket: it may hold the last copy of something.
     fn deletion_blocker(live: &BucketLive) -> Option<Blocker> {
         let key = live.holds.as_ref()?;
         Some(Blocker {

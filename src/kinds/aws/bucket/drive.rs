@@ -1,4 +1,4 @@
-//! The calls of a bucket.
+//! Creates, changes and deletes buckets.
 
 use super::{Bucket, BucketEdit, BucketLive, BucketSpec, compute_edits};
 use crate::{
@@ -13,10 +13,11 @@ use crate::{
 };
 
 impl BucketLive {
-    /// A bucket as S3 reports it. `holds` is a key that it holds beside our own.
+    /// The live state from what S3 reports. `first_object_key` is the key of an object that is not
+    /// trimtab's own.
     ///
     /// # Errors
-    /// When its policy is none.
+    /// When the bucket policy cannot be parsed.
     pub fn from_s3(
         name: &str,
         bucket: &types::BucketDescription,
@@ -38,8 +39,8 @@ impl BucketLive {
             .map(PolicyDocument::parse)
             .transpose()
             .map_err(|error| {
-                let doing = format!("read the policy of bucket {name}");
-                CloudError::new_aws(doing, ErrorKind::InvalidResponse, error.to_string())
+                let operation = format!("read the policy of bucket {name}");
+                CloudError::new_aws(operation, ErrorKind::InvalidResponse, error.to_string())
             })?;
         let mut lifecycle = lifecycle.clone();
         lifecycle.sort_by(|a, b| a.id.cmp(&b.id));
@@ -48,7 +49,7 @@ impl BucketLive {
             region: region.clone(),
             encryption: encryption.clone(),
             blocked_encryption: blocked_encryption.clone(),
-            // Without a block nothing is blocked.
+            // A bucket without a public access block blocks nothing.
             public_access: public_access.unwrap_or(PublicAccessBlock::all(false)),
             ownership: ownership.clone(),
             versioning: versioning.clone(),
@@ -61,7 +62,8 @@ impl BucketLive {
 }
 
 impl Drive for Bucket {
-    /// A creation whose answer was lost is found again by its name. Its settings are then what a plan would find missing.
+    /// If the response to an earlier creation was lost, the bucket is found by its name. What is
+    /// still missing in its settings is added by the edits.
     async fn create(
         clouds: &CloudWriters,
         _: &Name,
@@ -69,23 +71,26 @@ impl Drive for Bucket {
         world: &World,
     ) -> Result<BucketLive, CloudError> {
         let aws = clouds.aws()?;
-        let at = BucketRef {
+        let bucket_ref = BucketRef {
             name: &spec.name,
             region: &spec.region,
         };
-        let is_new = aws.create_bucket(at, &spec.ownership, &spec.tags).await?;
-        let made = aws.read_new_bucket(at).await?;
-        let owner = OwnershipMark::from_metadata(&made.tags);
-        // Some stores drop tags that come with a creation. What was there before must bear our mark.
+        let is_new = aws
+            .create_bucket(bucket_ref, &spec.ownership, &spec.tags)
+            .await?;
+        let created = aws.read_new_bucket(bucket_ref).await?;
+        let owner = OwnershipMark::from_metadata(&created.tags);
+        // Some S3-compatible stores ignore tags in the creation request, so a new bucket may have
+        // none. A bucket that existed before must have our ownership mark.
         if owner != OwnershipMark::from_metadata(&spec.tags) && !(is_new && owner.is_none()) {
-            let doing = format!("make bucket {}", at.name);
+            let operation = format!("make bucket {}", bucket_ref.name);
             return Err(CloudError::new_aws(
-                doing,
+                operation,
                 ErrorKind::Conflict,
                 "somebody else has made it meanwhile",
             ));
         }
-        let mut live = BucketLive::from_s3(at.name, &made, None)?;
+        let mut live = BucketLive::from_s3(bucket_ref.name, &created, None)?;
         for edit in compute_edits(spec, &live) {
             live = Self::edit(clouds, &live, &edit, world).await?;
         }
@@ -98,7 +103,7 @@ impl Drive for Bucket {
         edit: &BucketEdit,
         _: &World,
     ) -> Result<BucketLive, CloudError> {
-        let (aws, at) = (
+        let (aws, bucket_ref) = (
             clouds.aws()?,
             BucketRef {
                 name: &live.name,
@@ -108,38 +113,45 @@ impl Drive for Bucket {
         let mut after = live.clone();
         match edit {
             BucketEdit::Tags(change) => {
-                // All tags are replaced at once, so what others put there since the plan was made counts.
-                after.tags = change.apply_to(&aws.read_bucket_tags(at.name, at.region).await?);
-                aws.put_bucket_tags(at, &after.tags).await?;
+                // S3 replaces all tags at once, so tags that somebody added since the plan must be
+                // included.
+                after.tags = change.apply_to(
+                    &aws.read_bucket_tags(bucket_ref.name, bucket_ref.region)
+                        .await?,
+                );
+                aws.put_bucket_tags(bucket_ref, &after.tags).await?;
             }
             BucketEdit::PublicAccessBlock(_, to) => {
-                aws.put_public_access_block(at, *to).await?;
+                aws.put_public_access_block(bucket_ref, *to).await?;
                 after.public_access = *to;
             }
             BucketEdit::Ownership(_, to) => {
-                aws.put_ownership_controls(at, to).await?;
+                aws.put_ownership_controls(bucket_ref, to).await?;
                 after.ownership = Some(to.clone());
             }
             BucketEdit::Encryption(_, to) => {
-                after.blocked_encryption = aws.read_bucket_encryption(at.name, at.region).await?.1;
-                aws.put_bucket_encryption(at, to, &after.blocked_encryption)
+                after.blocked_encryption = aws
+                    .read_bucket_encryption(bucket_ref.name, bucket_ref.region)
+                    .await?
+                    .1;
+                aws.put_bucket_encryption(bucket_ref, to, &after.blocked_encryption)
                     .await?;
                 after.encryption = Some(to.clone());
             }
             BucketEdit::Versioning(on) => {
-                aws.put_bucket_versioning(at, *on).await?;
+                aws.put_bucket_versioning(bucket_ref, *on).await?;
                 after.versioning = Some(if *on { "Enabled" } else { "Suspended" }.to_owned());
             }
             BucketEdit::Lifecycle(_, to) => {
-                aws.put_lifecycle_rules(at, to).await?;
+                aws.put_lifecycle_rules(bucket_ref, to).await?;
                 after.lifecycle.clone_from(to);
             }
             BucketEdit::Policy(_, to) => {
-                let text = to.as_ref().map(|to| to.to_json_string());
-                let same =
-                    |there: &str| PolicyDocument::parse(there).ok().as_ref() == to.as_deref();
+                let document = to.as_ref().map(|to| to.to_json_string());
+                let is_equivalent =
+                    |current: &str| PolicyDocument::parse(current).ok().as_ref() == to.as_deref();
                 let is_open = !live.public_access.block_public_policy;
-                aws.put_bucket_policy(at, text.as_deref(), is_open, same)
+                aws.put_bucket_policy(bucket_ref, document.as_deref(), is_open, is_equivalent)
                     .await?;
                 after.policy = to.as_deref().cloned();
             }
@@ -147,10 +159,11 @@ impl Drive for Bucket {
         Ok(after)
     }
 
-    /// What holds anything beside our own stays: S3 refuses to remove it, and so do we before we touch our own. The lock
-    /// goes last, if it is this run's; another's stays, and then the bucket does.
+    /// A bucket with other objects than our own is not deleted: S3 would refuse, and this checks it
+    /// before our own objects are touched. The lock is deleted last, and only if this run holds it
+    /// or nobody does; otherwise the bucket stays.
     async fn delete(clouds: &CloudWriters, live: &BucketLive, _: &World) -> Result<(), CloudError> {
-        let (aws, at) = (
+        let (aws, bucket_ref) = (
             clouds.aws()?,
             BucketRef {
                 name: &live.name,
@@ -158,49 +171,52 @@ impl Drive for Bucket {
             },
         );
         let mark = OwnershipMark::from_metadata(&live.tags);
-        let own = mark
+        let lock_key = mark
             .as_ref()
             .map(OwnershipMark::lock_key)
             .unwrap_or_default();
-        match aws.find_other_key(at.name, at.region, &own).await {
+        match aws
+            .find_other_key(bucket_ref.name, bucket_ref.region, &lock_key)
+            .await
+        {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
             Ok(Some(key)) => {
-                let doing = format!("remove bucket {}", live.name);
-                let what = format!("it holds objects, such as {key:?}");
-                return Err(CloudError::new_aws(doing, ErrorKind::Rejected, what));
+                let operation = format!("remove bucket {}", live.name);
+                let message = format!("it holds objects, such as {key:?}");
+                return Err(CloudError::new_aws(operation, ErrorKind::Rejected, message));
             }
             Ok(None) => {}
         }
         if let Some(mark) = mark {
-            let place = LockLocation {
+            let location = LockLocation {
                 bucket: live.name.clone(),
                 region: live.region.clone(),
                 mark,
             };
-            delete_lock_object(clouds, at, &place).await?;
+            delete_lock_object(clouds, bucket_ref, &location).await?;
         }
-        aws.delete_bucket(at).await
+        aws.delete_bucket(bucket_ref).await
     }
 }
 
-/// Removes the lock from the bucket that it is kept in, with all its versions.
+/// Deletes the lock's object, with all its versions, from the bucket in which it is stored.
 async fn delete_lock_object(
     clouds: &CloudWriters,
-    at: BucketRef<'_>,
-    place: &LockLocation,
+    bucket_ref: BucketRef<'_>,
+    location: &LockLocation,
 ) -> Result<(), CloudError> {
-    let (aws, own) = (clouds.aws()?, place.object_key());
-    // As long as this takes, the lock is still renewed.
-    aws.delete_old_versions(at, &own).await?;
+    let (aws, lock_key) = (clouds.aws()?, location.object_key());
+    // Old versions first: while this takes time, the lock is still held and renewed.
+    aws.delete_old_versions(bucket_ref, &lock_key).await?;
     match clouds
         .lock
         .as_ref()
-        .filter(|lease| lease.is_in_bucket(at.name))
+        .filter(|lease| lease.is_in_bucket(bucket_ref.name))
     {
         Some(lease) => lease.delete_object().await?,
-        None => lock::delete_lock(aws, place).await?,
+        None => lock::delete_lock(aws, location).await?,
     }
-    // What came to it meanwhile, and the mark of its removal.
-    aws.delete_old_versions(at, &own).await
+    // Versions that were written meanwhile, and the delete marker.
+    aws.delete_old_versions(bucket_ref, &lock_key).await
 }

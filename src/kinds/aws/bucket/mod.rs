@@ -1,5 +1,5 @@
-//! An S3 bucket with all that makes it safe: encryption, no public access, no ACLs, versions, rules for what is old, TLS
-//! only. It holds data, so it is never replaced, and never removed while it holds anything.
+//! An S3 bucket with safe settings: encryption, no public access, no ACLs, versioning, lifecycle
+//! rules, TLS only. It holds data, so it is never replaced, and never deleted unless it is empty.
 
 mod diff;
 mod drive;

@@ -1,4 +1,4 @@
-//! What a manifest says of a bucket, and what S3 reports.
+//! The desired and the live state of a bucket.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,14 @@ use crate::{
     },
 };
 
-/// Where in a bucket trimtab keeps its own: the locks of environments.
+/// The key prefix that trimtab reserves in a bucket, for environment locks.
 pub const RESERVED_PREFIX: &str = OwnershipMark::BUCKET_PREFIX;
 
-/// Everything belongs to the bucket's owner, and ACLs do nothing: S3's own default since 2023.
+/// The ownership setting without ACLs: the bucket's owner owns every object. S3's default since
+/// 2023.
 pub const BUCKET_OWNER_ENFORCED: &str = "BucketOwnerEnforced";
 
-/// The statement that refuses requests without TLS.
+/// The bucket policy statement that denies requests without TLS.
 #[must_use]
 pub fn deny_insecure_transport_statement(bucket: &str) -> Value {
     let arn = format!("arn:aws:s3:::{bucket}");
@@ -34,55 +35,55 @@ pub fn deny_insecure_transport_statement(bucket: &str) -> Value {
     })
 }
 
-/// What the manifest asks for.
+/// The desired state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BucketSpec {
-    /// Its name, unique in all of AWS.
+    /// The name, unique in all of AWS.
     pub name: String,
-    /// Its region; fixed when it is made.
+    /// The region; it cannot change after creation.
     pub region: String,
-    /// How objects are encrypted at rest.
+    /// The default encryption of objects.
     pub encryption: Encryption,
-    /// What of the public is kept out.
+    /// The public access block.
     pub public_access: PublicAccessBlock,
-    /// Who owns what others write.
+    /// The object ownership setting, such as `BucketOwnerEnforced`.
     pub ownership: String,
-    /// Whether it keeps the versions that are overwritten or removed.
+    /// Whether versioning is enabled.
     pub versioning: bool,
-    /// Its lifecycle rules, by id.
+    /// The lifecycle rules, sorted by ID.
     pub lifecycle: Vec<LifecycleRule>,
-    /// Its policy.
+    /// The bucket policy.
     pub policy: Option<PolicyDocument>,
-    /// Its tags, our mark included.
+    /// The tags, including the ownership mark.
     pub tags: Tags,
-    /// What its policy names.
+    /// The resources that its policy refers to.
     pub needs: BTreeSet<Address>,
 }
 
-/// What S3 reports.
+/// The live state, as S3 reports it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BucketLive {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its region.
+    /// The region.
     pub region: String,
-    /// How objects are encrypted at rest.
+    /// The default encryption of objects.
     pub encryption: Option<Encryption>,
-    /// Ways of encryption that writers may not use.
+    /// Encryption types that writers may not use, such as `SSE-C`.
     pub blocked_encryption: Vec<String>,
-    /// What of the public is kept out.
+    /// The public access block.
     pub public_access: PublicAccessBlock,
-    /// Who owns what others write.
+    /// The object ownership setting, such as `BucketOwnerEnforced`.
     pub ownership: Option<String>,
-    /// `Enabled`, `Suspended`, or nothing if it was never on.
+    /// `Enabled`, `Suspended`, or `None` if versioning was never enabled.
     pub versioning: Option<String>,
-    /// Its lifecycle rules, by id.
+    /// The lifecycle rules, sorted by ID.
     pub lifecycle: Vec<LifecycleRule>,
-    /// Its policy.
+    /// The bucket policy.
     pub policy: Option<PolicyDocument>,
-    /// Its tags.
+    /// All tags.
     pub tags: Tags,
-    /// A key that it holds beside our own; nothing when it is empty.
+    /// The key of an object that is not trimtab's own; `None` if there is no other object.
     #[serde(skip)]
     pub holds: Option<String>,
 }

@@ -1,16 +1,17 @@
-//! What of a provider changes in place: an audience that is missing is added. Others stay: they are somebody's. The
-//! thumbprint is never compared, because AWS fills it in and does not use it for issuers with a public certificate.
+//! Compares a provider with its spec. Only a missing audience is added; other audiences stay,
+//! because somebody uses them. The thumbprint is never compared, because AWS fills it in and
+//! ignores it for issuers with a public certificate.
 
 use super::{AUDIENCE, OidcProvider, OidcProviderLive, OidcProviderSpec, issuer_host};
 use crate::{
-    kinds::{Blocker, DescribeEdit, Diff, DiffContext, Kind},
+    kinds::{Blocker, DeletionRules, DescribeEdit, Diff, DiffContext, Kind},
     model::DiffLine,
 };
 
-/// One call.
+/// A change that is one API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OidcProviderEdit {
-    /// Tokens for AWS are accepted as well.
+    /// Accept tokens for AWS STS as well.
     AddAudience,
 }
 
@@ -26,7 +27,7 @@ impl Kind for OidcProvider {
     type Live = OidcProviderLive;
     type Edit = OidcProviderEdit;
 
-    const IN_APP: bool = false;
+    const KNOWN_AFTER_CREATE: &'static [&'static str] = &[];
 
     fn diff(
         _: &OidcProviderSpec,
@@ -68,4 +69,9 @@ impl Kind for OidcProvider {
             .map_or(live.arn.as_str(), |(_, host)| host)
             .to_owned()
     }
+}
+
+impl DeletionRules for OidcProvider {
+    /// What an app uses on AWS is known only from the environment variables of its machines.
+    const DELETED_LAST: bool = true;
 }

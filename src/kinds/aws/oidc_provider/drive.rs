@@ -1,4 +1,4 @@
-//! The calls of a provider.
+//! Creates, changes and deletes OIDC providers.
 
 use super::{
     AUDIENCE, OidcProvider, OidcProviderEdit, OidcProviderLive, OidcProviderSpec, SHARED_TAG,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl OidcProviderLive {
-    /// A provider as IAM reports it.
+    /// The live state from what IAM reports.
     #[must_use]
     pub fn from_iam(provider: &types::OidcProviderDescription) -> Self {
         let types::OidcProviderDescription {
@@ -28,7 +28,7 @@ impl OidcProviderLive {
 }
 
 impl Drive for OidcProvider {
-    /// One that somebody else has made meanwhile is as good.
+    /// If somebody else created the provider meanwhile, that one is used.
     async fn create(
         clouds: &CloudWriters,
         _: &Name,
@@ -45,8 +45,8 @@ impl Drive for OidcProvider {
         .await?;
         let arn = provider_arn(&spec.account, &spec.org);
         match aws.read_oidc_provider(&arn).await? {
-            Some(made) => Ok(OidcProviderLive::from_iam(&made)),
-            // It was made a moment ago, and IAM lags behind.
+            Some(created) => Ok(OidcProviderLive::from_iam(&created)),
+            // It was just created, and IAM does not show it everywhere yet.
             None => Ok(OidcProviderLive {
                 arn,
                 audiences: vec![AUDIENCE.to_owned()],
@@ -68,7 +68,7 @@ impl Drive for OidcProvider {
         Ok(after)
     }
 
-    /// A role that has begun to trust it since the plan was made keeps it.
+    /// The provider is kept if a role has started to trust it since the plan.
     async fn delete(
         clouds: &CloudWriters,
         live: &OidcProviderLive,
@@ -78,19 +78,19 @@ impl Drive for OidcProvider {
         if !aws
             .read_oidc_provider(&live.arn)
             .await?
-            .is_none_or(|now| now.tags.contains_key(SHARED_TAG))
+            .is_none_or(|current| current.tags.contains_key(SHARED_TAG))
         {
-            let doing = format!("remove the identity provider {}", live.arn);
+            let operation = format!("remove the identity provider {}", live.arn);
             return Err(CloudError::new_aws(
-                doing,
+                operation,
                 ErrorKind::Rejected,
                 "somebody else has made it",
             ));
         }
         if let Some(role) = aws.find_role_trusting(&live.arn).await? {
-            let doing = format!("remove the identity provider {}", live.arn);
-            let why = format!("role {role} has begun to trust it");
-            return Err(CloudError::new_aws(doing, ErrorKind::Busy, why));
+            let operation = format!("remove the identity provider {}", live.arn);
+            let message = format!("role {role} has begun to trust it");
+            return Err(CloudError::new_aws(operation, ErrorKind::Busy, message));
         }
         aws.delete_oidc_provider(&live.arn).await
     }

@@ -1,6 +1,7 @@
-//! An OpenID Connect provider: it makes an account of AWS believe the tokens that Fly gives to machines of one
-//! organization. There is one for each account and organization, so it is shared: made when it is missing, used when it
-//! is there, and removed only if we made it and no role trusts it any more.
+//! An OpenID Connect provider, which makes an AWS account trust the tokens that Fly issues to
+//! machines of one organization. An account can have only one for each organization, so
+//! environments share it: it is created if it is missing, used if it exists, and deleted only if
+//! trimtab created it and no role trusts it any more.
 
 mod diff;
 mod drive;

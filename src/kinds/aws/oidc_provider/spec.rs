@@ -1,18 +1,20 @@
-//! What a manifest says of a provider, and what IAM reports.
+//! The desired and the live state of an OIDC provider.
 
 use serde::Serialize;
 
 use crate::{kinds::References, model::Address};
 
-/// The one name of the provider in an environment: that of the cloud whose tokens it believes.
+/// The name of the provider in every environment, since there can be only one for Fly.
 pub const FLY_PROVIDER_NAME: &str = "fly";
-/// The audience of the tokens that AWS's SDKs exchange, and that Fly's init asks for.
+/// The audience of the tokens that AWS's SDKs exchange, and that Fly's init requests.
 pub const AUDIENCE: &str = "sts.amazonaws.com";
-/// The tag on a provider that trimtab made. It names no environment, because the provider is not one environment's.
+/// The tag of a provider that trimtab created. It names no environment, because environments share
+/// the provider.
 pub const SHARED_TAG: &str = "trimtab_shared";
 
-/// The issuer of an organization's tokens without its scheme, as condition keys name it. The organization's own slug
-/// counts, never the alias `personal` (Fly's documentation of OpenID Connect; `rawSlug` in its GraphQL schema).
+/// The issuer of an organization's tokens without `https://`, as condition keys contain it. `org`
+/// must be the organization's own slug, never the alias `personal` (Fly's documentation of OpenID
+/// Connect; `rawSlug` in its GraphQL schema).
 #[must_use]
 pub fn issuer_host(org: &str) -> String {
     format!("oidc.fly.io/{org}")
@@ -24,23 +26,23 @@ pub fn provider_arn(account: &str, org: &str) -> String {
     format!("arn:aws:iam::{account}:oidc-provider/{}", issuer_host(org))
 }
 
-/// What the manifest asks for.
+/// The desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OidcProviderSpec {
-    /// The account, twelve digits.
+    /// The account ID, twelve digits.
     pub account: String,
-    /// The organization's own slug; empty until Fly has told it.
+    /// The organization's own slug; empty until Fly has returned it.
     pub org: String,
 }
 
-/// What IAM reports.
+/// The live state, as IAM reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OidcProviderLive {
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// The audiences that its tokens may be for.
+    /// The audiences that it accepts.
     pub audiences: Vec<String>,
-    /// Whether trimtab made it.
+    /// Whether trimtab created it.
     pub ours: bool,
 }
 

@@ -1,23 +1,24 @@
-//! Variables that stand before the role of an app's identity. Fly's init leaves `AWS_WEB_IDENTITY_TOKEN_FILE` for the role in
-//! `AWS_ROLE_ARN`, and AWS's SDKs look at other things first: the environment, then a profile, then the role. `fly storage
-//! create` sets several of these as secrets of the app.
+//! Environment variables that take precedence over the role of an app's identity. Fly's init sets
+//! `AWS_WEB_IDENTITY_TOKEN_FILE` for the role in `AWS_ROLE_ARN`, but AWS's SDKs look at other
+//! things first: static keys in the environment, then a profile, then the role. `fly storage
+//! create` sets several of these variables as secrets of the app.
 
-/// Why a variable matters.
+/// What a variable overrides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CredentialOverride {
-    /// Static keys.
+    /// Static access keys.
     StaticKeys,
-    /// A profile of a file.
+    /// A profile of a configuration file.
     Profile,
-    /// Another role, or another token.
+    /// Another role or another token.
     Role,
-    /// Another address.
+    /// Another endpoint.
     Endpoint,
     /// Another region.
     Region,
 }
 
-/// The variables, in the order in which the SDKs ask for them.
+/// The variables, in the order in which the SDKs read them.
 const OVERRIDING_VARIABLES: [(&str, CredentialOverride); 11] = [
     ("AWS_ACCESS_KEY_ID", CredentialOverride::StaticKeys),
     ("AWS_SECRET_ACCESS_KEY", CredentialOverride::StaticKeys),
@@ -33,7 +34,7 @@ const OVERRIDING_VARIABLES: [(&str, CredentialOverride); 11] = [
 ];
 
 impl CredentialOverride {
-    /// What a variable of this name does to an identity.
+    /// What the variable of this name overrides, if anything.
     #[must_use]
     pub fn from_variable_name(name: &str) -> Option<Self> {
         OVERRIDING_VARIABLES
@@ -42,12 +43,12 @@ impl CredentialOverride {
             .map(|(_, shadow)| *shadow)
     }
 
-    /// Every name, in the order in which the SDKs ask for them.
+    /// All variables, in the order in which the SDKs read them.
     pub fn variables() -> impl Iterator<Item = (&'static str, Self)> {
         OVERRIDING_VARIABLES.into_iter()
     }
 
-    /// Why it matters.
+    /// Why the variable is a problem.
     #[must_use]
     pub fn explain(self) -> &'static str {
         match self {
@@ -61,7 +62,8 @@ impl CredentialOverride {
         }
     }
 
-    /// Whether a value that is known does no harm: an address of AWS itself, or the region that is set anyway.
+    /// Whether a known value is harmless: an endpoint of AWS itself, or the region that is set
+    /// anyway.
     #[must_use]
     pub fn is_harmless(self, value: &str, region: &str) -> bool {
         match self {

@@ -1,4 +1,5 @@
-//! What of a role changes in place: everything but its name and path, which its ARN is made of.
+//! Compares a role with its spec. Everything but the name and path, which are parts of the ARN,
+//! changes in place.
 
 use std::collections::BTreeSet;
 
@@ -6,35 +7,35 @@ use super::{Role, RoleLive, RoleSpec, Trust};
 use crate::{
     iam::policy::PolicyDocument,
     kinds::{
-        Blocker, DescribeEdit, Diff, DiffContext, Kind,
+        Blocker, DeletionRules, DescribeEdit, Diff, DiffContext, Kind,
         aws::tags::{self, TagChange},
     },
     model::{DiffLine, DisplayValue},
 };
 
-/// One call.
+/// A change that is one API call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoleEdit {
-    /// Who may take it.
+    /// Replaces the trust policy: old and new.
     TrustPolicy(Box<PolicyDocument>, Box<PolicyDocument>),
-    /// What it is for, and the longest session: one call sets both.
+    /// Sets the description and the longest session, which one API call sets together.
     Settings {
-        /// What it is for: before and after.
+        /// The old and the new description.
         description: (String, String),
-        /// The longest session, in seconds: before and after.
+        /// The old and the new longest session, in seconds.
         max_session: (i32, i32),
     },
-    /// The permissions boundary: before and after.
+    /// Sets or removes the permissions boundary: old and new ARN.
     PermissionsBoundary(Option<String>, Option<String>),
-    /// Tags.
+    /// Changes tags.
     Tags(TagChange),
-    /// One of its own policies: before and after.
+    /// Sets or deletes an inline policy: its name, old and new.
     InlinePolicy(
         String,
         Option<Box<PolicyDocument>>,
         Option<Box<PolicyDocument>>,
     ),
-    /// A managed policy that is attached, or detached.
+    /// Attaches (true) or detaches a managed policy.
     ManagedPolicy(String, bool),
 }
 
@@ -82,10 +83,11 @@ impl DescribeEdit for RoleEdit {
     }
 }
 
-/// The lines of the documents and those in words. A whole statement has its words beside it, which are left to the latter.
-fn merge_grant_lines(mut lines: Vec<DiffLine>, words: Vec<DiffLine>) -> Vec<DiffLine> {
-    let said = |note: &String| {
-        let sides = words
+/// Joins the lines of the documents and the lines in words. The line of a whole statement has its
+/// description as a note; the note is dropped if the words already say the same.
+fn merge_grant_lines(mut lines: Vec<DiffLine>, descriptions: Vec<DiffLine>) -> Vec<DiffLine> {
+    let sentences = |note: &String| {
+        let sides = descriptions
             .iter()
             .flat_map(|line| [&line.from, &line.to])
             .flatten();
@@ -100,25 +102,30 @@ fn merge_grant_lines(mut lines: Vec<DiffLine>, words: Vec<DiffLine>) -> Vec<Diff
             .any(|text| text == note)
     };
     for line in &mut lines {
-        line.note = line.note.take().filter(|note| !said(note));
+        line.note = line.note.take().filter(|note| !sentences(note));
     }
-    lines.extend(words);
+    lines.extend(descriptions);
     lines
 }
 
-/// What is granted from now on, and what no longer, in words.
+/// The lines in words about what is granted from now on, and what no longer.
 fn diff_grants(from: Option<&PolicyDocument>, to: Option<&PolicyDocument>) -> Vec<DiffLine> {
-    let words =
+    let descriptions =
         |policy: Option<&PolicyDocument>| policy.map(PolicyDocument::describe).unwrap_or_default();
-    let (from, to) = (words(from), words(to));
-    let gone = from.iter().filter(|words| !to.contains(words));
-    let new = to.iter().filter(|words| !from.contains(words));
-    gone.map(|words| DiffLine::remove_text("grants", words.clone()))
-        .chain(new.map(|words| DiffLine::add_text("grants", words.clone())))
+    let (from, to) = (descriptions(from), descriptions(to));
+    let removed = from
+        .iter()
+        .filter(|descriptions| !to.contains(descriptions));
+    let new = to
+        .iter()
+        .filter(|descriptions| !from.contains(descriptions));
+    removed
+        .map(|descriptions| DiffLine::remove_text("grants", descriptions.clone()))
+        .chain(new.map(|descriptions| DiffLine::add_text("grants", descriptions.clone())))
         .collect()
 }
 
-/// A text that comes, changes or goes.
+/// The line of a string that is added, changed or removed.
 fn diff_text(path: &str, from: Option<&String>, to: Option<&String>) -> DiffLine {
     match (from.cloned(), to.cloned()) {
         (Some(from), Some(to)) => DiffLine::change(path, from, to),
@@ -127,8 +134,8 @@ fn diff_text(path: &str, from: Option<&String>, to: Option<&String>) -> DiffLine
     }
 }
 
-/// The calls that make a role what its spec says. The boundary comes before the policies that it bounds, and tags before
-/// all, since they say whose it is.
+/// The edits that bring a role to its spec. Tags come first, because they identify the owner; the
+/// boundary comes before the policies that it limits.
 #[must_use]
 pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
     let RoleSpec {
@@ -145,7 +152,9 @@ pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdi
         provider: _,
     } = spec;
     let mut edits: Vec<RoleEdit> = Vec::new();
+    // Tags first: if the apply stops in between, the role is still recognized as ours.
     edits.extend(TagChange::diff_ignoring_case(tags, &live.tags).map(RoleEdit::Tags));
+    // Before the policies, so that they never grant more than the boundary allows.
     if *boundary != live.boundary {
         edits.push(RoleEdit::PermissionsBoundary(
             live.boundary.clone(),
@@ -165,6 +174,7 @@ pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdi
             max_session: (live.max_session, *max_session),
         });
     }
+    // Policies of both sides, so that policies which are no longer in the manifest are removed.
     let names: BTreeSet<&String> = policies.keys().chain(live.policies.keys()).collect();
     for name in names {
         let (to, from) = (policies.get(name), live.policies.get(name));
@@ -177,11 +187,11 @@ pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdi
         let added = managed
             .difference(&live.managed)
             .map(|arn| RoleEdit::ManagedPolicy(arn.clone(), true));
-        let gone = live
+        let removed = live
             .managed
             .difference(managed)
             .map(|arn| RoleEdit::ManagedPolicy(arn.clone(), false));
-        edits.extend(added.chain(gone));
+        edits.extend(added.chain(removed));
     }
     edits
 }
@@ -191,7 +201,7 @@ impl Kind for Role {
     type Live = RoleLive;
     type Edit = RoleEdit;
 
-    const IN_APP: bool = false;
+    const KNOWN_AFTER_CREATE: &'static [&'static str] = &[];
 
     fn diff(spec: &RoleSpec, live: &RoleLive, around: &DiffContext<'_>) -> Diff<RoleEdit> {
         if spec.path != live.path {
@@ -248,10 +258,11 @@ impl Kind for Role {
         let session = (*max_session != RoleSpec::DEFAULT_MAX_SESSION_SECS)
             .then(|| DiffLine::add("max_session_duration", *max_session));
         lines.extend(session);
-        let said = trust.to_policy(account, org).describe().into_iter();
+        let sentences = trust.to_policy(account, org).describe().into_iter();
         lines.extend(
-            said.chain(policies.values().flat_map(PolicyDocument::describe))
-                .map(|words| DiffLine::add_text("grants", words)),
+            sentences
+                .chain(policies.values().flat_map(PolicyDocument::describe))
+                .map(|descriptions| DiffLine::add_text("grants", descriptions)),
         );
         let managed = managed.iter().flatten();
         lines.extend(managed.map(|arn| DiffLine::add("managed_policies", arn.clone())));
@@ -266,6 +277,11 @@ impl Kind for Role {
     fn describe(live: &RoleLive) -> String {
         live.name.clone()
     }
+}
+
+impl DeletionRules for Role {
+    /// What an app uses on AWS is known only from the environment variables of its machines.
+    const DELETED_LAST: bool = true;
 
     fn is_protected(live: &RoleLive) -> bool {
         tags::is_protected(&live.tags)
@@ -273,6 +289,6 @@ impl Kind for Role {
 }
 
 impl RoleSpec {
-    /// The longest session when nothing is said, in seconds; IAM's own default.
+    /// The longest session if the manifest states none, in seconds; IAM's own default.
     pub const DEFAULT_MAX_SESSION_SECS: i32 = 3600;
 }

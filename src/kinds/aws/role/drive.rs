@@ -1,4 +1,4 @@
-//! The calls of a role.
+//! Creates, changes and deletes roles.
 
 use super::{Role, RoleEdit, RoleLive, RoleSpec, compute_edits};
 use crate::{
@@ -12,10 +12,11 @@ use crate::{
 };
 
 impl RoleLive {
-    /// A role as IAM reports it. `provider` is the ARN of the provider that is ours to remove, and its name.
+    /// The live state from what IAM reports. `provider` is the ARN of the provider that this
+    /// environment manages, and the reference to it.
     ///
     /// # Errors
-    /// When one of its documents is no policy.
+    /// When a policy of the role cannot be parsed.
     pub fn from_iam(
         role: &types::RoleDescription,
         provider: Option<(&str, ResourceRef<OidcProvider>)>,
@@ -32,15 +33,15 @@ impl RoleLive {
             inline_policies: inline,
             attached_policies: attached,
         } = role;
-        let document = |what: &str, text: &str| {
-            PolicyDocument::parse(text).map_err(|error| {
-                let doing = format!("read {what} of role {name}");
-                CloudError::new_aws(doing, ErrorKind::InvalidResponse, error.to_string())
+        let parse_policy = |what: &str, document: &str| {
+            PolicyDocument::parse(document).map_err(|error| {
+                let operation = format!("read {what} of role {name}");
+                CloudError::new_aws(operation, ErrorKind::InvalidResponse, error.to_string())
             })
         };
         let policies = inline
             .iter()
-            .map(|(name, text)| Ok((name.clone(), document(name, text)?)));
+            .map(|(name, document)| Ok((name.clone(), parse_policy(name, document)?)));
         let provider = provider
             .filter(|(arn, _)| role.summary().trusts(arn))
             .map(|(_, name)| name);
@@ -49,7 +50,7 @@ impl RoleLive {
             arn: arn.clone(),
             path: path.clone(),
             description: description.clone(),
-            trust: document("the trust policy", trust)?,
+            trust: parse_policy("the trust policy", trust)?,
             policies: policies.collect::<Result<_, CloudError>>()?,
             managed: attached.iter().cloned().collect(),
             boundary: boundary.clone(),
@@ -60,7 +61,7 @@ impl RoleLive {
     }
 }
 
-/// Makes the role, or finds the one that an unanswered attempt made.
+/// Creates the role, or finds the one that an earlier attempt created without getting a response.
 async fn create_or_find_role(
     aws: &AwsWriter,
     spec: &RoleSpec,
@@ -84,11 +85,13 @@ async fn create_or_find_role(
         permissions_boundary: boundary.as_deref(),
         tags,
     };
-    let made = aws.create_role(&new).await;
-    let there = aws.read_role(name).await?;
-    match (there, made) {
+    let created = aws.create_role(&new).await;
+    // Read in any case: after an error, this tells whether the creation succeeded all the same.
+    let existing = aws.read_role(name).await?;
+    match (existing, created) {
         (Some(role), Ok(())) => Ok(role),
-        // An attempt whose answer was lost bears our tags and stands on our path.
+        // If only the response was lost, the role has our tags and our path. Any other role of this
+        // name belongs to somebody else.
         (Some(role), Err(_))
             if role.path == *path && tags.iter().all(|(k, v)| role.tags.get(k) == Some(v)) =>
         {
@@ -103,7 +106,7 @@ async fn create_or_find_role(
     }
 }
 
-/// Carries one edit out; the role as it is then.
+/// Applies one edit, and returns the expected state.
 async fn apply_edit(
     aws: &AwsWriter,
     live: &RoleLive,
@@ -116,12 +119,12 @@ async fn apply_edit(
             after.trust = (**to).clone();
         }
         RoleEdit::Settings {
-            description: (_, text),
-            max_session: (_, secs),
+            description: (_, document),
+            max_session: (_, max_session),
         } => {
-            aws.update_role(name, text, *secs).await?;
-            after.description.clone_from(text);
-            after.max_session = *secs;
+            aws.update_role(name, document, *max_session).await?;
+            after.description.clone_from(document);
+            after.max_session = *max_session;
         }
         RoleEdit::PermissionsBoundary(_, to) => {
             aws.put_permissions_boundary(name, to.as_deref()).await?;
@@ -133,8 +136,9 @@ async fn apply_edit(
             after.tags = change.apply_to(&live.tags);
         }
         RoleEdit::InlinePolicy(policy, _, to) => {
-            let text = to.as_ref().map(|to| to.to_json_string());
-            aws.set_role_policy(name, policy, text.as_deref()).await?;
+            let document = to.as_ref().map(|to| to.to_json_string());
+            aws.set_role_policy(name, policy, document.as_deref())
+                .await?;
             after.policies.remove(policy);
             after
                 .policies
@@ -158,9 +162,9 @@ impl Drive for Role {
     ) -> Result<RoleLive, CloudError> {
         let aws = clouds.aws()?;
         let org = spec.trust.org();
-        let made =
+        let created =
             create_or_find_role(aws, spec, &spec.trust.to_policy(&spec.account, org)).await?;
-        let mut live = RoleLive::from_iam(&made, None)?;
+        let mut live = RoleLive::from_iam(&created, None)?;
         live.provider.clone_from(&spec.provider);
         for edit in compute_edits(spec, &live, org) {
             live = Self::edit(clouds, &live, &edit, world).await?;
@@ -168,7 +172,7 @@ impl Drive for Role {
         Ok(live)
     }
 
-    /// One call, and then looks until it shows: IAM spreads changes within seconds.
+    /// Sends the change and waits until it is visible, since IAM needs some seconds to spread it.
     async fn edit(
         clouds: &CloudWriters,
         live: &RoleLive,
@@ -177,11 +181,11 @@ impl Drive for Role {
     ) -> Result<RoleLive, CloudError> {
         let after = apply_edit(clouds.aws()?, live, edit).await?;
         let shows = |role: &types::RoleDescription| {
-            let now = RoleLive::from_iam(role, None);
-            now.is_ok_and(|now| {
+            let current = RoleLive::from_iam(role, None);
+            current.is_ok_and(|current| {
                 RoleLive {
                     provider: after.provider.clone(),
-                    ..now
+                    ..current
                 } == after
             })
         };
@@ -189,25 +193,25 @@ impl Drive for Role {
         Ok(after)
     }
 
-    /// IAM removes a role only when nothing hangs on it any more, so that goes first: what is there now, not what was
-    /// there when the plan was made.
+    /// IAM deletes a role only when it has no policies, so these are removed first: those that it
+    /// has now, not those at the time of the plan.
     async fn delete(clouds: &CloudWriters, live: &RoleLive, _: &World) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
-        let Some(now) = aws.read_role(&live.name).await? else {
+        let Some(current) = aws.read_role(&live.name).await? else {
             return Ok(());
         };
-        if now.arn != live.arn {
-            let what = format!("another has been made under its name: {}", now.arn);
+        if current.arn != live.arn {
+            let message = format!("another has been made under its name: {}", current.arn);
             return Err(CloudError::new_aws(
                 format!("remove role {}", live.name),
                 ErrorKind::Conflict,
-                what,
+                message,
             ));
         }
-        for policy in now.inline_policies.keys() {
+        for policy in current.inline_policies.keys() {
             aws.set_role_policy(&live.name, policy, None).await?;
         }
-        for arn in &now.attached_policies {
+        for arn in &current.attached_policies {
             aws.set_policy_attachment(&live.name, arn, false).await?;
         }
         aws.delete_role(&live.name, &live.path).await

@@ -1,5 +1,5 @@
-//! A role: who may take it, and what it may then do. Its path says whose it is, and its name follows from the manifest, so
-//! that its ARN is known before it exists.
+//! An IAM role: who may assume it, and what it then allows. Its path identifies the environment,
+//! and its name follows from the manifest, so its ARN is known before it exists.
 
 mod credential_override;
 mod diff;

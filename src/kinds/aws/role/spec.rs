@@ -1,4 +1,4 @@
-//! What a manifest says of a role, and what IAM reports.
+//! The desired and the live state of a role.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,29 +18,30 @@ use crate::{
     model::{Address, OwnershipMark, ResourceRef},
 };
 
-/// The path of an environment's roles. IAM lists roles by path, so this finds what has left the manifest.
+/// The path of an environment's roles. IAM can list roles by path, which finds roles that are no
+/// longer in the manifest.
 #[must_use]
 pub fn role_path(mark: &OwnershipMark) -> String {
     format!("/trimtab/{}/{}/", mark.project, mark.environment)
 }
 
-/// Who may take a role.
+/// Who may assume a role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
-    /// The machines of one app on Fly.
+    /// The machines of a Fly app.
     Fly {
-        /// The app's name on Fly.
+        /// The name of the app on Fly.
         app: String,
-        /// The organization's own slug; empty until Fly has told it.
+        /// The organization's own slug; empty until Fly has returned it.
         org: String,
     },
-    /// Whoever a policy document says.
+    /// Whoever the policy document says.
     Document(PolicyDocument),
 }
 
 impl Trust {
-    /// The organization that tokens must come from, as far as it is known.
+    /// The organization that must have issued the token, as far as it is known.
     #[must_use]
     pub fn org(&self) -> &str {
         match self {
@@ -49,8 +50,8 @@ impl Trust {
         }
     }
 
-    /// The policy document. Any machine of the app is trusted, whatever its name: release machines and successors have
-    /// names of their own. The colon after the app keeps out apps whose name begins the same.
+    /// The trust policy. Every machine of the app is trusted, whatever its ID, because machines are
+    /// replaced. The colon after the app name excludes apps whose names only start with it.
     #[must_use]
     pub fn to_policy(&self, account: &str, org: &str) -> PolicyDocument {
         let app = match self {
@@ -74,36 +75,36 @@ impl Trust {
     }
 }
 
-/// What the manifest asks for.
+/// The desired state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoleSpec {
-    /// Its name, unique in the account.
+    /// The name, unique in the account.
     pub name: String,
-    /// The account, twelve digits.
+    /// The account ID, twelve digits.
     pub account: String,
-    /// Its path, with a slash at both ends.
+    /// The path, with a slash at both ends.
     pub path: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// Who may take it.
+    /// The trust policy.
     pub trust: Trust,
-    /// Its own policies, by name.
+    /// The inline policies, by name.
     pub policies: BTreeMap<String, PolicyDocument>,
-    /// The managed policies that are attached to it, by ARN. Where the manifest does not say any, those that are there
-    /// stay.
+    /// The ARNs of the attached managed policies. If the manifest states none, live attachments are
+    /// left alone.
     pub managed: Option<BTreeSet<String>>,
-    /// The ARN of its permissions boundary.
+    /// The ARN of the permissions boundary.
     pub boundary: Option<String>,
-    /// The longest session, in seconds: 3600 to 43200.
+    /// The longest session, in seconds (3600 to 43200).
     pub max_session: i32,
-    /// Its tags, our mark included.
+    /// The tags, including the ownership mark.
     pub tags: Tags,
-    /// The provider whose tokens it trusts.
+    /// The OIDC provider whose tokens it trusts.
     pub provider: Option<ResourceRef<OidcProvider>>,
 }
 
 impl RoleSpec {
-    /// Its ARN, which follows from its account, path and name.
+    /// The ARN, which follows from the account, path and name.
     #[must_use]
     pub fn arn(&self) -> String {
         format!(
@@ -113,30 +114,30 @@ impl RoleSpec {
     }
 }
 
-/// What IAM reports.
+/// The live state, as IAM reports it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoleLive {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// Its path.
+    /// The path.
     pub path: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// Who may take it.
+    /// The trust policy.
     pub trust: PolicyDocument,
-    /// Its own policies, by name.
+    /// The inline policies, by name.
     pub policies: BTreeMap<String, PolicyDocument>,
-    /// The managed policies that are attached to it.
+    /// The ARNs of the attached managed policies.
     pub managed: BTreeSet<String>,
-    /// The ARN of its permissions boundary.
+    /// The ARN of the permissions boundary.
     pub boundary: Option<String>,
     /// The longest session, in seconds.
     pub max_session: i32,
-    /// Its tags.
+    /// All tags.
     pub tags: Tags,
-    /// The provider whose tokens it trusts, if that is one of ours.
+    /// The OIDC provider whose tokens it trusts, if it is one of this environment.
     #[serde(skip)]
     pub provider: Option<ResourceRef<OidcProvider>>,
 }

@@ -1,17 +1,21 @@
-//! What of an app changes in place: only its labels. The rest says where it shall be.
+//! Compares an app. Only its labels change in place: an app stays in its network, and only its owner can move it to another
+//! organization.
 
 use super::{App, AppLive, AppSpec};
 use crate::{
-    kinds::{Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind},
+    kinds::{
+        Blocker, DataLoss, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, Op, RolloutNote,
+        RolloutRules,
+    },
     model::{DiffLine, OwnershipMark},
 };
 
-/// One call that sets an app's labels; nothing restarts.
+/// One call that sets the labels of an app. Nothing restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppEdit {
-    /// Whose it shall be, when it bears no label yet.
+    /// The owner to write, when the app has no owner label yet.
     pub owner: Option<OwnershipMark>,
-    /// Whether it shall be protected, when it is otherwise.
+    /// The protection to set, when it differs.
     pub protect: Option<bool>,
 }
 
@@ -45,6 +49,7 @@ impl Kind for App {
             protected,
             verify: _,
         } = spec;
+        // `personal` is an alias that Fly resolves to the real slug, so it cannot be compared.
         if *org != live.org && org != "personal" {
             return Diff::Blocked(Blocker {
                 reason: format!(
@@ -52,14 +57,14 @@ impl Kind for App {
                     live.org
                 ),
                 hint: format!(
-                    "move it with `fly apps move {name} --org {org}`, or say org = \"{}\"",
+                    "move it with `fly apps move {name} --org {org}`, or set org = \"{}\"",
                     live.org
                 ),
             });
         }
         if let Some(network) = network.as_ref().filter(|network| **network != live.network) {
             let line = DiffLine::change("network", live.network.clone(), network.clone())
-                .with_note("a network is chosen when an app is made");
+                .with_note("the network of an app cannot be changed");
             return Diff::Replace(vec![line.forcing_replacement()]);
         }
         let owner = (!live.has_owner_label(mark)).then(|| mark.clone());
@@ -94,10 +99,6 @@ impl Kind for App {
         lines
     }
 
-    fn has_verification(spec: &AppSpec) -> bool {
-        spec.verify.is_some()
-    }
-
     fn identity(live: &AppLive) -> String {
         live.id.clone()
     }
@@ -105,8 +106,28 @@ impl Kind for App {
     fn describe(live: &AppLive) -> String {
         live.name.clone()
     }
+}
 
-    /// Whatever it serves goes with it, whether it holds data or not.
+impl RolloutRules for App {
+    fn rollout_note(op: &Op<Self>) -> Option<RolloutNote> {
+        let Op::Verify(spec) = op else { return None };
+        let verify = spec.verify.as_ref()?;
+        // The query may hold credentials, so it is not shown.
+        let path = verify.path.split(['?', '#']).next().unwrap_or_default();
+        Some(RolloutNote::Verification {
+            url: format!("https://{}{path}", verify.host(&spec.name)),
+            status: verify.status,
+            checks_body: verify.body.is_some(),
+        })
+    }
+
+    fn has_verification(spec: &AppSpec) -> bool {
+        spec.verify.is_some()
+    }
+}
+
+impl DeletionRules for App {
+    /// Deleting an app stops everything that it serves, whether or not it holds data.
     fn data_loss(_: &AppLive) -> Option<DataLoss> {
         Some(DataLoss::App)
     }

@@ -1,16 +1,16 @@
-//! The calls of an app.
+//! The API calls of an app.
 
 use std::collections::BTreeMap;
 
 use super::{App, AppEdit, AppLive, AppSpec};
 use crate::{
     clouds::{CloudError, ErrorKind, fly::wire},
-    kinds::{CloudWriters, Drive, World},
+    kinds::{CloudWriters, Drive, DriveRollout, World},
     model::{Name, OwnershipMark, ResourceRef, Secret, resources_in_app},
 };
 
 impl AppLive {
-    /// An app as Fly reports it.
+    /// Reads an app from the API.
     #[must_use]
     pub fn from_wire(app: &wire::AppResponse, labels: Vec<String>) -> Self {
         let wire::AppResponse {
@@ -35,10 +35,10 @@ impl AppLive {
     }
 }
 
-/// The name on Fly of the app that something belongs to.
+/// The Fly name of an app in the world.
 ///
 /// # Errors
-/// When the app is not there: its own step must come first.
+/// When the app does not exist. Its own step must run first.
 pub(crate) fn fly_app_name<'w>(
     world: &'w World,
     app: &ResourceRef<App>,
@@ -53,7 +53,7 @@ pub(crate) fn fly_app_name<'w>(
     Ok(&live.name)
 }
 
-/// Makes an app, or finds the one that an unanswered attempt made.
+/// Creates an app, or finds the one that an ambiguous attempt created.
 async fn create_or_find_app(
     clouds: &CloudWriters,
     spec: &AppSpec,
@@ -71,7 +71,8 @@ async fn create_or_find_app(
         Err(error) => return clouds.fly.get_app(name).await.map_err(|_| error),
         Ok(()) => {}
     }
-    // A new app may not be readable at once; the answers until then are 401 and 404 (fly-go, WaitForApp).
+    // A new app may not be readable at once; until then reads return 401 or 404 (fly-go,
+    // `WaitForApp`).
     let mut last = clouds.fly.get_app(name).await;
     for _ in 0..NEW_APP_READ_ATTEMPTS {
         match last {
@@ -93,7 +94,7 @@ async fn create_or_find_app(
     last
 }
 
-/// Sets labels and takes them away.
+/// Adds and removes labels.
 async fn set_labels(clouds: &CloudWriters, app: &str, edit: &AppEdit) -> Result<(), CloudError> {
     let AppEdit { owner, protect } = edit;
     let word = Secret::new("set by trimtab; only the name means something");
@@ -106,8 +107,8 @@ async fn set_labels(clouds: &CloudWriters, app: &str, edit: &AppEdit) -> Result<
 }
 
 impl Drive for App {
-    /// A creation whose answer was lost is found again by its name, which is unique over all of Fly. An app that was
-    /// made and not yet labelled is empty, and so still counts as ours.
+    /// After an ambiguous error the app is found by its name, which is unique on Fly. An app that
+    /// was created but not yet labelled is empty, and so still counts as ours.
     async fn create(
         clouds: &CloudWriters,
         _: &Name,
@@ -160,9 +161,12 @@ impl Drive for App {
             _ => Ok(()),
         }
     }
+}
 
-    /// Asks the app what the manifest says, until the answer is right or there are no tries left.
-    /// Until then a machine remembers that it is not proven, so that a later run does not take it for done.
+impl DriveRollout for App {
+    /// Sends the manifest's verification request until the response is right or no attempts are
+    /// left. Until then a machine is marked as unverified, so that a later run does not take the
+    /// rollout for complete.
     async fn verify(
         clouds: &CloudWriters,
         name: &Name,
@@ -226,5 +230,5 @@ impl Drive for App {
     }
 }
 
-/// How often a new app is looked for, once a second: flyctl gives it a minute.
+/// How many times a new app is read, once per second: flyctl waits up to a minute.
 const NEW_APP_READ_ATTEMPTS: u32 = 60;

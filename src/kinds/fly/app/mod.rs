@@ -1,4 +1,4 @@
-//! An app: the container of everything else on Fly. It carries no labels, so it is owned through its machines' marks.
+//! An app: the container of everything else on Fly. Apps have no metadata, so the ownership mark is the name of a secret.
 
 mod diff;
 mod drive;

@@ -1,4 +1,4 @@
-//! What a manifest says of an app, and what Fly reports.
+//! The desired and the live state of an app.
 
 use serde::Serialize;
 
@@ -8,41 +8,42 @@ use crate::{
     model::{Address, OwnershipMark},
 };
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AppSpec {
     /// The app's name on Fly, unique over all organizations.
     pub name: String,
-    /// The slug of its organization.
+    /// The slug of the organization.
     pub org: String,
-    /// A private network of its own; fixed when the app is made.
+    /// The private network of the app, if it has its own; it cannot be changed after creation.
     pub network: Option<String>,
-    /// Whose it is.
+    /// The owner.
     pub mark: OwnershipMark,
-    /// Whether it, and everything in it, must not be destroyed.
+    /// Whether the app and everything in it is protected from deletion.
     pub protected: bool,
-    /// What shows, at the end of a rollout, that it works.
+    /// How to verify, at the end of a rollout, that the app works.
     #[serde(skip)]
     pub verify: Option<Verification>,
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct AppLive {
     /// The app's name on Fly.
     pub name: String,
     /// Fly's id.
     pub id: String,
-    /// The slug of its organization.
+    /// The slug of the organization.
     pub org: String,
-    /// Its private network; `default` unless made with another.
+    /// The private network; `default` unless the app was created with another.
     pub network: String,
-    /// The labels it bears, see [`Mark::label`].
+    /// The ownership labels, see
+    /// [`OwnershipMark::app_label`](crate::model::OwnershipMark::app_label).
     pub labels: Vec<String>,
 }
 
 impl AppLive {
-    /// Whether it bears the label of protection.
+    /// Whether the app is labelled as protected.
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.labels
@@ -50,7 +51,7 @@ impl AppLive {
             .any(|label| label == OwnershipMark::PROTECTED_LABEL)
     }
 
-    /// Whether it bears the label of this owner.
+    /// Whether the app is labelled with this owner.
     #[must_use]
     pub fn has_owner_label(&self, mark: &OwnershipMark) -> bool {
         self.labels.contains(&mark.app_label())

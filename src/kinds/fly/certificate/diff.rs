@@ -1,15 +1,18 @@
-//! A certificate is there or it is not: the hostname is its name.
+//! Compares a certificate. It never changes: its hostname is its name, so it either exists or does not.
 
 use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
-    kinds::{Diff, DiffContext, Kind, NoEdit, References},
-    model::{Address, DiffLine},
+    kinds::{DeletionRules, Diff, DiffContext, Kind, NoEdit, References, fly},
+    model::{Address, DiffLine, KindName as _},
 };
 
 impl Kind for Certificate {
     type Spec = CertificateSpec;
     type Live = CertificateLive;
     type Edit = NoEdit;
+
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
+    const KNOWN_AFTER_CREATE: &'static [&'static str] = &[];
 
     fn diff(_: &CertificateSpec, _: &CertificateLive, _: &DiffContext<'_>) -> Diff<NoEdit> {
         Diff::Same
@@ -27,7 +30,9 @@ impl Kind for Certificate {
     fn describe(live: &CertificateLive) -> String {
         live.hostname.clone()
     }
+}
 
+impl DeletionRules for Certificate {
     fn deleted_with(live: &CertificateLive) -> Option<Address> {
         live.references().pop()
     }

@@ -1,4 +1,4 @@
-//! The calls of a certificate.
+//! The API calls of a certificate.
 
 use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl CertificateLive {
-    /// A certificate as Fly reports it.
+    /// Reads a certificate from the API.
     #[must_use]
     pub fn from_wire(app: &ResourceRef<App>, certificate: &wire::CertificateSummary) -> Self {
         let wire::CertificateSummary {
@@ -27,7 +27,8 @@ impl CertificateLive {
 }
 
 impl Drive for Certificate {
-    /// A request that was answered or lost before is found again by its hostname.
+    /// If the request fails, the certificate may exist from an earlier attempt, so it is looked up
+    /// by host name.
     async fn create(
         clouds: &CloudWriters,
         _: &Name,

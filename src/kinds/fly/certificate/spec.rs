@@ -1,4 +1,4 @@
-//! What a manifest says of a certificate, and what Fly reports.
+//! The desired and the live state of a certificate.
 
 use serde::Serialize;
 
@@ -7,23 +7,23 @@ use crate::{
     model::{Address, ResourceRef},
 };
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CertificateSpec {
-    /// The app that serves it.
+    /// The app that serves the host name.
     pub app: ResourceRef<App>,
-    /// The host, such as `example.com` or `*.example.com`.
+    /// The host name, such as `example.com` or `*.example.com`.
     pub hostname: String,
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateLive {
-    /// The app that serves it.
+    /// The app that serves the host name.
     pub app: ResourceRef<App>,
-    /// The host.
+    /// The host name.
     pub hostname: String,
-    /// Whether Fly finds it configured; until then DNS records are missing.
+    /// Whether the DNS records point to the app, so that Fly can issue the certificate.
     pub configured: bool,
 }
 

@@ -1,12 +1,13 @@
-//! What of a cron machine changes in place: everything but its region.
+//! Compares a cron machine. Everything but its region changes in place.
 
 use super::{Cron, CronLive, CronSpec};
 use crate::{
     kinds::{
-        Blocker, Cause, Cost, Diff, DiffContext, Kind, LeaseTarget, Op, Phase, References,
+        Blocker, Cause, Cost, DeletionRules, Diff, DiffContext, Kind, LeaseTarget, Op,
+        OperationRules, Phase, References, RolloutRules, fly,
         fly::workload::{WorkloadEdit, default_image, diff_workload, with_default_image},
     },
-    model::{Address, DiffLine},
+    model::{Address, DiffLine, KindName as _},
 };
 
 impl Kind for Cron {
@@ -14,31 +15,32 @@ impl Kind for Cron {
     type Live = CronLive;
     type Edit = WorkloadEdit;
 
-    const PHASE: Phase = Phase::PostRollout;
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
 
-    fn diff(spec: &CronSpec, live: &CronLive, around: &DiffContext<'_>) -> Diff<WorkloadEdit> {
-        let there = &live.workload;
-        if spec.workload.region != there.region {
+    fn diff(spec: &CronSpec, live: &CronLive, context: &DiffContext<'_>) -> Diff<WorkloadEdit> {
+        let workload = &live.workload;
+        if spec.workload.region != workload.region {
             let line = DiffLine::change(
                 "region",
-                there.region.as_str(),
+                workload.region.as_str(),
                 spec.workload.region.as_str(),
             )
             .with_note("a machine never moves")
             .forcing_replacement();
             return Diff::Replace(vec![line]);
         }
+        // Without an image of its own, it is compared with the image that its app runs, so it is updated when that changes.
         let mut wanted = spec.workload.clone();
         if wanted.config.image.is_none() {
-            wanted.config.image = default_image(&wanted, around);
+            wanted.config.image = default_image(&wanted, context);
         }
-        diff_workload(&wanted, there, around, false)
+        diff_workload(&wanted, workload, context, false)
     }
 
-    /// A cron machine without an image of its own follows its app's.
-    fn resolve_defaults(spec: &CronSpec, around: &DiffContext<'_>) -> Result<CronSpec, Blocker> {
+    /// A cron machine without an image of its own runs the image of its app.
+    fn resolve_defaults(spec: &CronSpec, context: &DiffContext<'_>) -> Result<CronSpec, Blocker> {
         Ok(CronSpec {
-            workload: with_default_image(&spec.workload, around)?.with_release(around),
+            workload: with_default_image(&spec.workload, context)?.with_release(context),
             ..spec.clone()
         })
     }
@@ -56,36 +58,38 @@ impl Kind for Cron {
     }
 
     fn describe(live: &CronLive) -> String {
-        let there = &live.workload;
-        let schedule = there.config.schedule.as_deref().unwrap_or("no schedule");
+        let workload = &live.workload;
+        let schedule = workload.config.schedule.as_deref().unwrap_or("no schedule");
         format!(
             "{schedule}, {}, {}, {}",
-            there.region, there.id, there.state
+            workload.region, workload.id, workload.state
         )
-    }
-
-    fn lease_target(live: &CronLive) -> Option<LeaseTarget> {
-        Some(live.workload.lease_target())
     }
 
     fn cause(spec: &CronSpec, live: &CronLive) -> Cause {
         live.workload.cause(&spec.workload)
     }
+}
 
+impl RolloutRules for Cron {
+    const PHASE: Phase = Phase::PostRollout;
+}
+
+impl DeletionRules for Cron {
     fn deleted_with(live: &CronLive) -> Option<Address> {
         live.references().into_iter().next()
+    }
+}
+
+impl OperationRules for Cron {
+    fn lease_target(live: &CronLive) -> Option<LeaseTarget> {
+        Some(live.workload.lease_target())
     }
 
     fn cost(op: &Op<Self>) -> Cost {
         match op {
-            Op::Create(_) => Cost {
-                secs: 2,
-                is_create: true,
-            },
-            _ => Cost {
-                secs: 3,
-                is_create: false,
-            },
+            Op::Create(_) => Cost::creation(2),
+            _ => Cost::change(3),
         }
     }
 }

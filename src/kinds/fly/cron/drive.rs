@@ -1,4 +1,4 @@
-//! The calls of a cron machine.
+//! The API calls of a cron machine.
 
 use super::{Cron, CronLive, CronSpec};
 use crate::{
@@ -16,11 +16,12 @@ use crate::{
     model::Name,
 };
 
-/// How long an update waits for a running job to end, in seconds. A job that takes longer is not killed: the step
-/// fails, says so, and the next apply updates it.
+/// How long an update waits for a running job, in seconds. A job that takes longer is not killed:
+/// the step fails and says so, and the next apply updates the machine.
 const JOB_TIMEOUT_SECS: u64 = 300;
 
-/// Waits until a running job has ended; says whether one ran. It may have begun since the plan was made.
+/// Waits until a running job has ended. Returns whether there was one; it may have started after
+/// the plan was made.
 async fn wait_for_job(
     clouds: &CloudWriters,
     live: &CronLive,
@@ -50,7 +51,8 @@ async fn wait_for_job(
 }
 
 impl Drive for Cron {
-    /// A new cron machine runs once: Fly arms a schedule at the first start, and does not allow that start later.
+    /// A new cron machine runs once: Fly activates the schedule at the first start, and does not
+    /// allow that start later.
     async fn create(
         clouds: &CloudWriters,
         name: &Name,

@@ -1,5 +1,4 @@
-//! A cron machine: a machine with a schedule that Fly starts by itself. It runs its app's image, keeps its schedule,
-//! and an update never starts it.
+//! A cron machine: a machine that Fly starts on a schedule. It runs the image of its app, and an update never starts it.
 
 mod diff;
 mod drive;

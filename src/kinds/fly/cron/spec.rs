@@ -1,4 +1,4 @@
-//! What a manifest says of a cron machine, and what Fly reports.
+//! The desired and the live state of a cron machine.
 
 use serde::Serialize;
 
@@ -10,16 +10,16 @@ use crate::{
     model::Address,
 };
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CronSpec {
     /// The machine's name on Fly, unique within the app.
     pub machine: String,
-    /// The machine itself; its configuration holds the schedule.
+    /// The machine; its configuration contains the schedule.
     pub workload: Workload,
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct CronLive {
     /// The machine itself.

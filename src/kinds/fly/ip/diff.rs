@@ -1,15 +1,18 @@
-//! An address never changes: its kind and region are part of its name, so it is there or it is not.
+//! Compares an IP address. It never changes: its type and region are part of its name, so it either exists or does not.
 
 use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
-    kinds::{DataLoss, Diff, DiffContext, Kind, NoEdit, References},
-    model::{Address, DiffLine},
+    kinds::{DataLoss, DeletionRules, Diff, DiffContext, Kind, NoEdit, References, fly},
+    model::{Address, DiffLine, KindName as _},
 };
 
 impl Kind for Ip {
     type Spec = IpSpec;
     type Live = IpLive;
     type Edit = NoEdit;
+
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
+    const KNOWN_AFTER_CREATE: &'static [&'static str] = &["address"];
 
     fn diff(_: &IpSpec, _: &IpLive, _: &DiffContext<'_>) -> Diff<NoEdit> {
         Diff::Same
@@ -38,9 +41,11 @@ impl Kind for Ip {
     fn describe(live: &IpLive) -> String {
         live.address.clone()
     }
+}
 
-    /// A dedicated IPv4 address cannot be had again, and DNS records outside point at it. The other sorts are free and
-    /// come with every app.
+impl DeletionRules for Ip {
+    /// A dedicated IPv4 address is lost for good, and DNS records elsewhere may point at it. Addresses of the other types are
+    /// free and assigned again to any app.
     fn data_loss(live: &IpLive) -> Option<DataLoss> {
         (live.kind == IpKind::V4).then_some(DataLoss::Address)
     }

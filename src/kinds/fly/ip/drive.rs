@@ -1,4 +1,4 @@
-//! The calls of an address.
+//! The API calls of an address.
 
 use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl IpLive {
-    /// An address as Fly reports it. A shared address has no region of its own.
+    /// Reads an address from the API. A shared address has no region.
     #[must_use]
     pub fn from_wire(app: &ResourceRef<App>, ip: &wire::IpAssignment) -> Self {
         let region = if ip.region.is_empty() {
@@ -27,7 +27,7 @@ impl IpLive {
         }
     }
 
-    /// Whether this address is what a spec asks for.
+    /// Whether this address satisfies a spec.
     #[must_use]
     pub fn satisfies(&self, spec: &IpSpec) -> bool {
         let kind = self.kind == spec.kind
@@ -37,7 +37,7 @@ impl IpLive {
     }
 }
 
-/// The addresses that serve a spec and were not known when the run began.
+/// The addresses that satisfy a spec and did not exist when the run began.
 async fn find_new_ips(
     clouds: &CloudWriters,
     app: &str,
@@ -50,8 +50,8 @@ async fn find_new_ips(
     Ok(all)
 }
 
-/// Makes sure that an address that was just assigned is the only one, see [`elder`]. An app has one shared address at most,
-/// so that one needs no look.
+/// Releases a newly assigned address if a concurrent run has assigned the same, see
+/// [`keep_oldest`]. An app has at most one shared address, so there is no need to check those.
 async fn release_if_duplicate(
     clouds: &CloudWriters,
     app: &str,
@@ -71,7 +71,8 @@ async fn release_if_duplicate(
 }
 
 impl Drive for Ip {
-    /// An assignment whose answer was lost is found again in the list: an app has one of each sort and region.
+    /// After an ambiguous error the address is looked up in the list: an app has one address of
+    /// each type and region.
     async fn create(
         clouds: &CloudWriters,
         _: &Name,

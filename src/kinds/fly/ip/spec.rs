@@ -1,4 +1,4 @@
-//! What a manifest says of an address, and what Fly reports.
+//! The desired and the live state of an address.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     model::{Address, Region, ResourceRef},
 };
 
-/// The sorts of address, by the names that the Machines API gives them.
+/// The address types, with the names of the Machines API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IpKind {
@@ -24,10 +24,10 @@ pub enum IpKind {
 }
 
 impl IpKind {
-    /// All of them, in the order in which they are shown.
+    /// All address types, in display order.
     pub const ALL: [Self; 4] = [Self::SharedV4, Self::V4, Self::V6, Self::PrivateV6];
 
-    /// The name on the wire and in the manifest.
+    /// The name in the API and in manifests.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,8 +38,8 @@ impl IpKind {
         }
     }
 
-    /// The sort of an address as Fly lists it, which has no type field: shared ones say so, private ones lie in
-    /// `fdaa::/16`.
+    /// The type of a listed address. The list has no type field: shared addresses are flagged,
+    /// private ones are in `fdaa::/16`.
     #[must_use]
     pub fn from_address(address: &str, shared: bool) -> Self {
         match address {
@@ -57,30 +57,30 @@ impl fmt::Display for IpKind {
     }
 }
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IpSpec {
-    /// The app it belongs to.
+    /// The app that it belongs to.
     pub app: ResourceRef<App>,
-    /// The sort of address.
+    /// The address type.
     pub kind: IpKind,
-    /// A region for a regional address; anycast when absent.
+    /// The region of a regional address; anycast if absent.
     pub region: Option<Region>,
-    /// Whether the manifest says so itself. When it is only the default for an app with services, a dedicated IPv4
-    /// does as well as a shared one.
+    /// Whether the manifest declares the address. If it is only the default of an app with
+    /// services, a dedicated IPv4 address satisfies it as well as a shared one.
     pub stated: bool,
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct IpLive {
-    /// The app it belongs to.
+    /// The app that it belongs to.
     pub app: ResourceRef<App>,
-    /// The address itself.
+    /// The address.
     pub address: String,
-    /// The sort of address.
+    /// The address type.
     pub kind: IpKind,
-    /// Its region, or `global`.
+    /// The region, or `global`.
     pub region: String,
 }
 

@@ -1,27 +1,31 @@
-//! What of a machine changes in place, and what only a new machine can give: another volume, or none.
+//! Compares a machine of a process group. Another volume needs a new machine; everything else changes in place, or by a
+//! blue-green successor.
 
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
     kinds::{
-        Blocker, Cause, Cost, DescribeEdit, Diff, DiffContext, Kind, LeaseTarget, Op, Phase,
-        References, RolloutGroup,
+        Blocker, Cause, Cost, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, LeaseTarget,
+        Op, OperationRules, Phase, References, RolloutGroup, RolloutRules, fly,
         fly::workload::{WorkloadEdit, WorkloadLive, diff_workload, with_default_image},
     },
-    model::{Address, DiffLine, DisplayValue, Name, OwnershipMark, RolloutPolicy, RolloutStrategy},
+    model::{
+        Address, DiffLine, DisplayValue, KindName as _, Name, OwnershipMark, RolloutPolicy,
+        RolloutStrategy,
+    },
 };
 
-/// The volume that a spec's mount comes to: known, still to be made, or none.
+/// The volume that a machine is to mount.
 enum WantedVolume<'a> {
     NoVolume,
     NotYetCreated,
     Id(&'a str),
 }
 
-fn wanted_volume<'a>(spec: &MachineSpec, around: &'a DiffContext<'_>) -> WantedVolume<'a> {
+fn wanted_volume<'a>(spec: &MachineSpec, context: &'a DiffContext<'_>) -> WantedVolume<'a> {
     match &spec.volume {
         None => WantedVolume::NoVolume,
-        Some(volume) if around.removed.contains(&volume.address()) => WantedVolume::NotYetCreated,
-        Some(volume) => around
+        Some(volume) if context.removed.contains(&volume.address()) => WantedVolume::NotYetCreated,
+        Some(volume) => context
             .world
             .fly_volume
             .get(volume.name())
@@ -31,30 +35,30 @@ fn wanted_volume<'a>(spec: &MachineSpec, around: &'a DiffContext<'_>) -> WantedV
     }
 }
 
-/// The line that says why the mount needs a new machine.
+/// The line of the diff for a changed volume, which needs a new machine; `None` when the volume stays.
 fn mount_line(
     spec: &MachineSpec,
     live: &MachineLive,
-    around: &DiffContext<'_>,
+    context: &DiffContext<'_>,
 ) -> Option<DiffLine> {
-    let there = live.volume.as_ref().map(|(id, _)| id.as_str());
-    let to = match (wanted_volume(spec, around), there) {
+    let current = live.volume.as_ref().map(|(id, _)| id.as_str());
+    let to = match (wanted_volume(spec, context), current) {
         (WantedVolume::NoVolume, None) => return None,
-        (WantedVolume::Id(id), Some(there)) if id == there => return None,
+        (WantedVolume::Id(id), Some(current)) if id == current => return None,
         (WantedVolume::NoVolume, Some(_)) => None,
         (WantedVolume::Id(id), _) => Some(DisplayValue::Value(id.into())),
         (WantedVolume::NotYetCreated, _) => Some(DisplayValue::KnownAfterApply),
     };
-    let from = there.map(|id| DisplayValue::Value(id.into()));
+    let from = current.map(|id| DisplayValue::Value(id.into()));
     Some(
         DiffLine::new("mounts.volume", from, to)
-            .with_note("a volume is attached when a machine is made")
+            .with_note("a volume can only be attached when a machine is created")
             .forcing_replacement(),
     )
 }
 
-/// Whether a new version comes up beside the old one. What nobody sends requests to cannot be handed over, and a volume
-/// is held by one machine only.
+/// Whether a new version gets a successor beside the old machine. Only services have traffic to switch, and two machines cannot
+/// mount one volume.
 fn uses_blue_green(spec: &MachineSpec, live: &MachineLive) -> bool {
     let blue_green = spec.turns.strategy == RolloutStrategy::BlueGreen;
     blue_green
@@ -67,26 +71,14 @@ fn is_update(edit: &WorkloadEdit) -> bool {
     matches!(edit, WorkloadEdit::Update(_))
 }
 
-/// How long a machine takes, by what its configuration says of its start.
+/// The expected duration of an operation, which depends mostly on how long the machine takes to become healthy.
 fn op_cost(op: &Op<Machine>) -> Cost {
     let start = |spec: &MachineSpec| spec.workload.estimated_start_secs();
     match op {
-        Op::Create(spec) | Op::CreateSuccessor(spec, _) => Cost {
-            secs: 2 + start(spec),
-            is_create: true,
-        },
-        Op::Edit(_, edits) => Cost {
-            secs: edits.iter().map(WorkloadEdit::cost_secs).sum(),
-            is_create: false,
-        },
-        Op::Delete(_) | Op::Retire(_) => Cost {
-            secs: 3,
-            is_create: false,
-        },
-        Op::HandOver(_) => Cost {
-            secs: 2,
-            is_create: false,
-        },
+        Op::Create(spec) | Op::CreateSuccessor(spec, _) => Cost::creation(2 + start(spec)),
+        Op::Edit(_, edits) => Cost::change(edits.iter().map(WorkloadEdit::cost_secs).sum()),
+        Op::Delete(_) | Op::Retire(_) => Cost::change(3),
+        Op::HandOver(_) => Cost::change(2),
         Op::Verify(_) => Cost::CALL,
     }
 }
@@ -96,18 +88,18 @@ impl Kind for Machine {
     type Live = MachineLive;
     type Edit = WorkloadEdit;
 
-    const PHASE: Phase = Phase::Rollout;
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
 
     fn diff(
         spec: &MachineSpec,
         live: &MachineLive,
-        around: &DiffContext<'_>,
+        context: &DiffContext<'_>,
     ) -> Diff<WorkloadEdit> {
-        let there = &live.workload;
-        if let Some(line) = mount_line(spec, live, around) {
+        let current = &live.workload;
+        if let Some(line) = mount_line(spec, live, context) {
             return Diff::Replace(vec![line]);
         }
-        let diff = diff_workload(&spec.workload, there, around, true);
+        let diff = diff_workload(&spec.workload, current, context, true);
         let mut edits = match diff {
             Diff::Edit(edits) if uses_blue_green(spec, live) && edits.iter().any(is_update) => {
                 return Diff::Successor(edits.iter().flat_map(DescribeEdit::lines).collect());
@@ -116,7 +108,8 @@ impl Kind for Machine {
             Diff::Same => Vec::new(),
             other => return other,
         };
-        edits.extend(there.health.cordoned.then_some(WorkloadEdit::Uncordon));
+        // Traces of an interrupted blue-green rollout: the old machine is still cordoned, or a successor never took over.
+        edits.extend(current.health.cordoned.then_some(WorkloadEdit::Uncordon));
         let discard = |green: &WorkloadLive| WorkloadEdit::DiscardSuccessor {
             id: green.id.clone(),
         };
@@ -128,22 +121,22 @@ impl Kind for Machine {
         }
     }
 
-    /// A new machine of an app that runs takes the image that runs, as scaling does.
+    /// Without an image in the manifest, a new machine gets the image that its app runs, as with `fly scale count`.
     fn resolve_defaults(
         spec: &MachineSpec,
-        around: &DiffContext<'_>,
+        context: &DiffContext<'_>,
     ) -> Result<MachineSpec, Blocker> {
-        let workload = with_default_image(&spec.workload, around)?.with_release(around);
+        let workload = with_default_image(&spec.workload, context)?.with_release(context);
         Ok(MachineSpec {
             workload,
             ..spec.clone()
         })
     }
 
-    fn creation_lines(spec: &MachineSpec, around: &DiffContext<'_>) -> Vec<DiffLine> {
+    fn creation_lines(spec: &MachineSpec, context: &DiffContext<'_>) -> Vec<DiffLine> {
         let mut lines = spec.workload.creation_lines();
         if spec.volume.is_some() {
-            let volume = match wanted_volume(spec, around) {
+            let volume = match wanted_volume(spec, context) {
                 WantedVolume::Id(id) => DisplayValue::Value(id.into()),
                 WantedVolume::NoVolume | WantedVolume::NotYetCreated => {
                     DisplayValue::KnownAfterApply
@@ -158,11 +151,28 @@ impl Kind for Machine {
         live.workload.unavailable()
     }
 
-    /// One whose last start nobody saw succeed (even if it runs now, its program may be crashing again and again), and one
-    /// that should serve and does not.
+    fn identity(live: &MachineLive) -> String {
+        live.workload.id.clone()
+    }
+
+    fn describe(live: &MachineLive) -> String {
+        let current = &live.workload;
+        format!("{}, {}, {}", current.region, current.id, current.state)
+    }
+
+    fn cause(spec: &MachineSpec, live: &MachineLive) -> Cause {
+        live.workload.cause(&spec.workload)
+    }
+}
+
+impl RolloutRules for Machine {
+    const PHASE: Phase = Phase::Rollout;
+
+    /// A machine is down when its last start was not confirmed (it may be running now, between two crashes), or when it runs
+    /// and its checks fail.
     fn is_down(live: &MachineLive) -> bool {
-        let there = &live.workload;
-        there.is_start_unconfirmed() || there.is_running() && !there.is_healthy()
+        let current = &live.workload;
+        current.is_start_unconfirmed() || current.is_running() && !current.is_healthy()
     }
 
     fn is_unverified(live: &MachineLive) -> bool {
@@ -175,34 +185,25 @@ impl Kind for Machine {
         live.retired
     }
 
-    fn identity(live: &MachineLive) -> String {
-        live.workload.id.clone()
-    }
-
-    fn describe(live: &MachineLive) -> String {
-        let there = &live.workload;
-        format!("{}, {}, {}", there.region, there.id, there.state)
-    }
-
-    fn lease_target(live: &MachineLive) -> Option<LeaseTarget> {
-        Some(live.workload.lease_target())
-    }
-
-    fn cause(spec: &MachineSpec, live: &MachineLive) -> Cause {
-        live.workload.cause(&spec.workload)
-    }
-
-    fn deleted_with(live: &MachineLive) -> Option<Address> {
-        live.references().into_iter().next()
-    }
-
     /// App and process group: `web/app` for `web/app/ewr/0`.
     fn rollout_group(name: &Name) -> Option<RolloutGroup> {
-        Name::parse(&name.segments().take(2).collect::<Vec<_>>().join("/")).ok()
+        fly::slot_group(name)
     }
 
     fn rollout_policy(spec: &MachineSpec) -> RolloutPolicy {
         spec.turns
+    }
+}
+
+impl DeletionRules for Machine {
+    fn deleted_with(live: &MachineLive) -> Option<Address> {
+        live.references().into_iter().next()
+    }
+}
+
+impl OperationRules for Machine {
+    fn lease_target(live: &MachineLive) -> Option<LeaseTarget> {
+        Some(live.workload.lease_target())
     }
 
     fn cost(op: &Op<Self>) -> Cost {

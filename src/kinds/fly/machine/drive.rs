@@ -1,4 +1,4 @@
-//! The calls of a machine of a process group.
+//! The API calls of a machine of a process group.
 
 use futures_util::future::join_all;
 
@@ -6,7 +6,7 @@ use super::{Machine, MachineLive, MachineSpec};
 use crate::{
     clouds::{CloudError, ErrorKind},
     kinds::{
-        CloudWriters, Drive, World,
+        CloudWriters, Drive, DriveRollout, World,
         fly::{
             app::fly_app_name,
             workload::{
@@ -18,7 +18,8 @@ use crate::{
     model::{Name, ResourceRef},
 };
 
-/// Does the same to all of them at once, and finishes all before it says what failed.
+/// Performs an operation on all machines concurrently, and waits for all before it reports an
+/// error.
 async fn for_all<'a, F: Future<Output = Result<(), CloudError>>>(
     machines: &[&'a MachineLive],
     call: impl Fn(&'a MachineLive) -> F,
@@ -27,7 +28,7 @@ async fn for_all<'a, F: Future<Output = Result<(), CloudError>>>(
     results.into_iter().collect()
 }
 
-/// Hides a machine from the proxy. One that is gone is hidden.
+/// Cordons a machine. A destroyed machine counts as cordoned.
 async fn cordon(
     clouds: &CloudWriters,
     live: &MachineLive,
@@ -54,12 +55,12 @@ async fn uncordon(
         .await
 }
 
-/// Whether requests reached it when the plan was made.
+/// Whether the machine was in service when the plan was made.
 fn was_serving(live: &MachineLive) -> bool {
     !live.workload.health.cordoned && !live.retired
 }
 
-/// The first error is the one that is reported.
+/// Returns the first error.
 fn log_undo_error(error: &CloudError) {
     tracing::error!(%error, "could not undo the hand-over");
 }
@@ -78,14 +79,14 @@ impl Drive for Machine {
                 .map(|live| live.id.clone())
         };
         let volume = spec.volume.as_ref().and_then(volume_id);
-        let birth = CreateRequest {
+        let request = CreateRequest {
             spec: &spec.workload,
             name,
             machine_name: None,
             volume_id: volume.clone(),
             predecessor: None,
         };
-        let workload = drive::create(clouds, &birth, world).await?;
+        let workload = drive::create(clouds, &request, world).await?;
         let volume = volume.map(|id| (id, spec.volume.clone()));
         Ok(MachineLive {
             workload,
@@ -93,74 +94,6 @@ impl Drive for Machine {
             successor: None,
             retired: false,
         })
-    }
-
-    async fn create_successor(
-        clouds: &CloudWriters,
-        name: &Name,
-        spec: &MachineSpec,
-        old: &MachineLive,
-        world: &World,
-    ) -> Result<MachineLive, CloudError> {
-        let instead_of = Some(&old.workload);
-        let birth = CreateRequest {
-            spec: &spec.workload,
-            name,
-            machine_name: None,
-            volume_id: None,
-            predecessor: instead_of,
-        };
-        let workload =
-            drive::create_successor(clouds, &birth, old.successor.as_deref(), world).await?;
-        Ok(MachineLive {
-            workload,
-            volume: None,
-            successor: None,
-            retired: false,
-        })
-    }
-
-    /// First every old machine is hidden from the proxy, then every new one is shown: for the length of one call nobody
-    /// serves, and the proxy holds requests; at no moment do two versions.
-    async fn hand_over(
-        clouds: &CloudWriters,
-        old: &[(Name, MachineLive)],
-        world: &World,
-    ) -> Result<(), CloudError> {
-        let blue: Vec<&MachineLive> = old.iter().map(|(_, live)| live).collect();
-        // What has no successor is still there itself, and is not shown again.
-        let successor = |(name, old): &(Name, MachineLive)| {
-            world
-                .fly_machine
-                .get(name)
-                .filter(|now| now.workload.id != old.workload.id)
-        };
-        let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
-        // What was hidden before stays hidden when the hand-over is undone: it is of an earlier generation.
-        let served: Vec<&MachineLive> = blue
-            .iter()
-            .copied()
-            .filter(|live| was_serving(live))
-            .collect();
-        if let Err(error) = for_all(&blue, |live| cordon(clouds, live, world)).await {
-            for_all(&served, |live| uncordon(clouds, live, world))
-                .await
-                .unwrap_or_else(|undo| log_undo_error(&undo));
-            return Err(error);
-        }
-        if let Err(error) = for_all(&green, |live| uncordon(clouds, live, world)).await {
-            // A new one that cannot be hidden again serves; then the old ones must not.
-            match for_all(&green, |live| cordon(clouds, live, world)).await {
-                Err(undo) => log_undo_error(&undo),
-                Ok(()) => {
-                    for_all(&served, |live| uncordon(clouds, live, world))
-                        .await
-                        .unwrap_or_else(|undo| log_undo_error(&undo));
-                }
-            }
-            return Err(error);
-        }
-        Ok(())
     }
 
     async fn edit(
@@ -186,11 +119,84 @@ impl Drive for Machine {
         if let Some(successor) = &live.successor {
             let app = fly_app_name(world, &live.workload.app)?;
             match drive::discard_successor(clouds, app, &successor.id).await {
-                // It has taken over: that is why this one goes.
+                // The successor has taken over, which is why this machine is deleted.
                 Err(error) if error.kind == ErrorKind::Conflict => {}
                 other => other?,
             }
         }
         drive::delete(clouds, &live.workload, world).await
+    }
+}
+
+impl DriveRollout for Machine {
+    async fn create_successor(
+        clouds: &CloudWriters,
+        name: &Name,
+        spec: &MachineSpec,
+        old: &MachineLive,
+        world: &World,
+    ) -> Result<MachineLive, CloudError> {
+        let predecessor = Some(&old.workload);
+        let request = CreateRequest {
+            spec: &spec.workload,
+            name,
+            machine_name: None,
+            volume_id: None,
+            predecessor,
+        };
+        let workload =
+            drive::create_successor(clouds, &request, old.successor.as_deref(), world).await?;
+        Ok(MachineLive {
+            workload,
+            volume: None,
+            successor: None,
+            retired: false,
+        })
+    }
+
+    /// First all old machines are cordoned, then all new ones uncordoned. For the duration of one
+    /// call no machine serves and the proxy holds requests, but two versions never serve at the
+    /// same time.
+    async fn hand_over(
+        clouds: &CloudWriters,
+        old: &[(Name, MachineLive)],
+        world: &World,
+    ) -> Result<(), CloudError> {
+        let blue: Vec<&MachineLive> = old.iter().map(|(_, live)| live).collect();
+        // A machine without a successor stays as it is.
+        let successor = |(name, old): &(Name, MachineLive)| {
+            world
+                .fly_machine
+                .get(name)
+                .filter(|now| now.workload.id != old.workload.id)
+        };
+        let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
+        // Machines that were already cordoned belong to an earlier generation, so undoing the
+        // hand-over does not uncordon them.
+        let served: Vec<&MachineLive> = blue
+            .iter()
+            .copied()
+            .filter(|live| was_serving(live))
+            .collect();
+        if let Err(error) = for_all(&blue, |live| cordon(clouds, live, world)).await {
+            for_all(&served, |live| uncordon(clouds, live, world))
+                .await
+                .unwrap_or_else(|undo| log_undo_error(&undo));
+            return Err(error);
+        }
+        if let Err(error) = for_all(&green, |live| uncordon(clouds, live, world)).await {
+            // If a new machine cannot be cordoned again, it serves, so the old ones must stay
+            // cordoned.
+            match for_all(&green, |live| cordon(clouds, live, world)).await {
+                Err(undo) => log_undo_error(&undo),
+                Ok(()) => {
+                    for_all(&served, |live| uncordon(clouds, live, world))
+                        .await
+                        .unwrap_or_else(|undo| log_undo_error(&undo));
+                }
+            }
+            return Err(error);
+        }
+        Ok(())
     }
 }

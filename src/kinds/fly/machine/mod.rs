@@ -1,4 +1,4 @@
-//! A machine of a process group: one slot, counted from zero in each region.
+//! A machine of a process group. Its name is a slot, numbered from zero in each region: `web/app/ewr/0`.
 
 mod diff;
 mod drive;

@@ -1,4 +1,4 @@
-//! What a manifest says of one machine of a process group, and what Fly reports.
+//! The desired and the live state of one machine of a process group.
 
 use serde::Serialize;
 
@@ -13,34 +13,34 @@ use crate::{
     model::{Address, ResourceRef, RolloutPolicy},
 };
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MachineSpec {
     /// The process group.
     pub group: String,
     /// The machine itself.
     pub workload: Workload,
-    /// The volume of its slot, when the group mounts one.
+    /// The volume of the slot, if the group mounts one.
     pub volume: Option<ResourceRef<Volume>>,
-    /// How the machines of its group take turns.
+    /// The rollout policy of the group.
     #[serde(skip)]
     pub turns: RolloutPolicy,
-    /// The release command that runs before it changes.
+    /// The release command that must succeed before the machine changes.
     #[serde(skip)]
     pub after: Option<ResourceRef<ReleaseCommand>>,
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct MachineLive {
     /// The machine itself.
     pub workload: WorkloadLive,
-    /// The volume it holds: Fly's id, and what the manifest calls it when it does.
+    /// The attached volume: Fly's id, and the reference to the manifest's volume if it has one.
     pub volume: Option<(String, Option<ResourceRef<Volume>>)>,
-    /// The machine that is to take its place, and does not serve yet.
+    /// The successor that has not taken over yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<Box<WorkloadLive>>,
-    /// Whether its successor has taken over, and only its end is left to be done.
+    /// Whether the successor has taken over, so that this machine only remains to be deleted.
     #[serde(skip)]
     pub retired: bool,
 }

@@ -1,20 +1,20 @@
-//! When a release command runs: once for each release, and only when something is rolled out.
+//! Decides when a release command runs: once for each release, and only when something is rolled out.
 
 use super::{LeftoverMachine, ReleaseCommand, ReleaseLive, ReleaseSpec};
 use crate::{
     kinds::{
-        Blocker, Cost, DescribeEdit, Diff, DiffContext, Kind, Op, Phase, References as _,
-        fly::workload::with_default_image,
+        Blocker, Cost, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, Op, OperationRules,
+        Phase, References as _, RolloutNote, RolloutRules, fly, fly::workload::with_default_image,
     },
-    model::{Address, DiffLine, DisplayValue},
+    model::{Address, DiffLine, DisplayValue, KindName as _},
 };
 
-/// What is done.
+/// What a step of a release command does.
 #[derive(Clone, Debug)]
 pub enum ReleaseEdit {
-    /// The command runs.
+    /// Runs the command.
     Run(Box<ReleaseSpec>),
-    /// Machines that an earlier run left are removed, once their command has ended.
+    /// Deletes machines that an interrupted apply left behind, once their command has ended.
     RemoveLeftovers(Vec<LeftoverMachine>),
 }
 
@@ -32,7 +32,7 @@ impl DescribeEdit for ReleaseEdit {
         }
     }
 
-    /// Cleaning up is a part of what was reviewed when it was begun.
+    /// Removing leftovers belongs to the apply that left them, and was reviewed with it.
     fn completes_earlier_apply(&self) -> bool {
         matches!(self, Self::RemoveLeftovers(_))
     }
@@ -55,14 +55,14 @@ fn command_lines(spec: &ReleaseSpec) -> Vec<DiffLine> {
         .collect()
 }
 
-/// The command as it runs: with the app's image, for this release.
-fn resolve_command(spec: &ReleaseSpec, around: &DiffContext<'_>) -> Result<ReleaseSpec, Blocker> {
-    let release = around
+/// The spec with the image of the app and the id of the release.
+fn resolve_command(spec: &ReleaseSpec, context: &DiffContext<'_>) -> Result<ReleaseSpec, Blocker> {
+    let release = context
         .releases
         .get(spec.workload.app.name())
         .map(ToString::to_string);
     Ok(ReleaseSpec {
-        workload: with_default_image(&spec.workload, around)?,
+        workload: with_default_image(&spec.workload, context)?,
         release,
         ..spec.clone()
     })
@@ -73,20 +73,24 @@ impl Kind for ReleaseCommand {
     type Live = ReleaseLive;
     type Edit = ReleaseEdit;
 
-    const PHASE: Phase = Phase::PreRollout;
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
 
-    fn diff(spec: &ReleaseSpec, live: &ReleaseLive, around: &DiffContext<'_>) -> Diff<ReleaseEdit> {
+    fn diff(
+        spec: &ReleaseSpec,
+        live: &ReleaseLive,
+        context: &DiffContext<'_>,
+    ) -> Diff<ReleaseEdit> {
         let app = spec.workload.app.name();
-        let release = around
+        let release = context
             .releases
             .get(app)
-            .filter(|_| around.rolling_out.contains(app));
-        let new =
+            .filter(|_| context.rolling_out.contains(app));
+        let is_new_release =
             release.is_some_and(|release| !live.done.iter().any(|done| release.matches(done)));
-        if new {
-            return match resolve_command(spec, around) {
+        if is_new_release {
+            return match resolve_command(spec, context) {
                 Ok(spec) => Diff::Edit(vec![ReleaseEdit::Run(Box::new(spec))]),
-                Err(refused) => Diff::Blocked(refused),
+                Err(blocker) => Diff::Blocked(blocker),
             };
         }
         if live.leftovers.is_empty() {
@@ -98,9 +102,9 @@ impl Kind for ReleaseCommand {
 
     fn resolve_defaults(
         spec: &ReleaseSpec,
-        around: &DiffContext<'_>,
+        context: &DiffContext<'_>,
     ) -> Result<ReleaseSpec, Blocker> {
-        resolve_command(spec, around)
+        resolve_command(spec, context)
     }
 
     fn creation_lines(spec: &ReleaseSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
@@ -114,17 +118,36 @@ impl Kind for ReleaseCommand {
     fn describe(_: &ReleaseLive) -> String {
         String::new()
     }
+}
 
+impl RolloutRules for ReleaseCommand {
+    const PHASE: Phase = Phase::PreRollout;
+
+    fn rollout_note(op: &Op<Self>) -> Option<RolloutNote> {
+        let spec = match op {
+            Op::Create(spec) => spec,
+            // Removing leftovers runs no command.
+            Op::Edit(_, edits) => edits.iter().find_map(|edit| match edit {
+                ReleaseEdit::Run(spec) => Some(&**spec),
+                ReleaseEdit::RemoveLeftovers(_) => None,
+            })?,
+            _ => return None,
+        };
+        let command = shell_words::join(&spec.workload.config.init.cmd);
+        Some(RolloutNote::ReleaseCommand(command))
+    }
+}
+
+impl DeletionRules for ReleaseCommand {
     fn deleted_with(live: &ReleaseLive) -> Option<Address> {
         live.references().pop()
     }
+}
 
-    /// A machine is made and boots, and what the command itself takes, nobody knows: a migration that finds nothing to do
-    /// is done in seconds.
+impl OperationRules for ReleaseCommand {
+    /// The time to create and boot the machine, and a few seconds for a command that finds nothing to do. How long a real
+    /// migration takes cannot be known.
     fn cost(_: &Op<Self>) -> Cost {
-        Cost {
-            secs: 10,
-            is_create: true,
-        }
+        Cost::creation(10)
     }
 }

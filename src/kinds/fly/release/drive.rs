@@ -1,5 +1,6 @@
-//! The calls of a release command. Its machine destroys itself when the command ends, and one that a killed run left is
-//! waited for or removed by the next: a migration is never cut off half-way by a second attempt.
+//! The API calls of a release command. Its machine destroys itself when the command ends. A machine
+//! that a killed run left behind is waited for or removed by the next run, so a second attempt
+//! never interrupts a migration.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use crate::{
     model::{Name, OwnershipMark},
 };
 
-/// What is read from a machine's marks.
+/// Reads a metadata value of a machine.
 fn metadata_value<'m>(machine: &'m wire::MachineResponse, key: &str) -> Option<&'m str> {
     machine.config.get("metadata")?.get(key)?.as_str()
 }
@@ -29,7 +30,8 @@ fn is_for_release(machine: &wire::MachineResponse, release: &str) -> bool {
     metadata_value(machine, OwnershipMark::RELEASE_KEY) == Some(release)
 }
 
-/// The machines of release commands that we made in this app, newest first, those that are gone included.
+/// The release command machines that we created in this app, newest first, including destroyed
+/// ones.
 async fn find_release_machines(
     clouds: &CloudWriters,
     app: &str,
@@ -44,7 +46,7 @@ async fn find_release_machines(
     Ok(all)
 }
 
-/// Waits until the command ends. One whose time is over is stopped.
+/// Waits until the command ends, and stops it after its timeout.
 async fn wait_or_remove(
     clouds: &CloudWriters,
     app: &str,
@@ -79,7 +81,7 @@ async fn run_command(
 ) -> Result<(), CloudError> {
     let app = fly_app_name(world, &spec.workload.app)?;
     let release = spec.release.as_deref().unwrap_or_default();
-    // Of what an earlier run did only the last counts: another release may have come between.
+    // Only the latest earlier command counts: another release may have run in between.
     let mut ran = false;
     for (at, earlier) in find_release_machines(clouds, app, &spec.workload.mark)
         .await?
@@ -116,7 +118,7 @@ async fn run_command(
     Err(clouds.fly.command_error(doing, app, &ended).await)
 }
 
-/// Makes the machine. After an answer that was lost it is looked for, since it may be running already.
+/// Creates the machine. After an ambiguous error it is looked up, since it may already be running.
 async fn create_machine(
     clouds: &CloudWriters,
     app: &str,
@@ -142,7 +144,8 @@ async fn create_machine(
     }
 }
 
-/// The configuration of the machine: the app's, marked, that destroys itself and is in nobody's DNS.
+/// The machine's configuration: the app's, with our metadata, destroying itself, and left out of
+/// DNS.
 fn machine_config(spec: &ReleaseSpec, release: &str) -> Value {
     let mut body = spec.workload.create_body();
     let mut labels: BTreeMap<String, String> = spec.workload.base_metadata();
@@ -159,7 +162,7 @@ fn machine_config(spec: &ReleaseSpec, release: &str) -> Value {
     body
 }
 
-/// Removes machines that an earlier run left. A command that still runs is waited for.
+/// Removes the machines that earlier runs left behind. A command that still runs is waited for.
 async fn remove_leftovers(
     clouds: &CloudWriters,
     app: &str,
@@ -175,7 +178,7 @@ async fn remove_leftovers(
             Err(error) if error.is_not_found() => {}
             Ok(ended) if ended.is_destroyed() => {}
             Ok(_) => destroy_machine(clouds, app, id).await?,
-            // Nobody knows how long it may take, so it is not cut off.
+            // It is unknown how long the command may take, so wait without a limit.
             Err(error) if error.kind == ErrorKind::Failed => {
                 return Err(CloudError {
                     kind: ErrorKind::Busy,
@@ -188,8 +191,8 @@ async fn remove_leftovers(
     Ok(())
 }
 
-/// Notes the success on a machine that is there, before any of them changes. That it cannot be noted is no reason not to
-/// go on: the machines themselves will bear the release.
+/// Records the success in the metadata of an existing machine before any machine changes. A failure
+/// to record it is ignored: the updated machines will record the release themselves.
 async fn record_success(clouds: &CloudWriters, app: &str, live: &ReleaseLive, release: &str) {
     let Some(witness) = &live.witness else { return };
     let label = BTreeMap::from([(

@@ -1,9 +1,9 @@
-//! A release command: what an app runs once, on a machine of its own, before any of its machines changes. Migrations,
-//! mostly.
+//! A release command: a command that runs once, on a temporary machine, before any machine of the app changes. Mostly a database
+//! migration.
 //!
-//! A release is everything that the machines of an app are started with: image, configuration, secrets. Its id is a hash
-//! over that, so a run that goes on, a repair or another count of machines is the same release, and the command does not
-//! run again.
+//! A release is everything that the machines of an app are started with: image, configuration, secrets. Its id is a hash of
+//! them. A continued apply, a repair, or another number of machines is therefore the same release, and the command does not run
+//! again.
 
 mod diff;
 mod drive;
@@ -24,5 +24,5 @@ impl KindName for ReleaseCommand {
     const NAME: &'static str = "fly.release";
 }
 
-/// The process group of a release command's machine, as flyctl calls it.
+/// The process group of the temporary machine; the name is flyctl's.
 pub const RELEASE_COMMAND_GROUP: &str = "fly_app_release_command";

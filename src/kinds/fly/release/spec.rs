@@ -1,4 +1,4 @@
-//! What a manifest says of a release command, and what the app's machines remember of it.
+//! The desired state of a release command, and what the app's machines record of earlier ones.
 
 use std::collections::BTreeSet;
 
@@ -12,37 +12,37 @@ use crate::{
     model::{Address, ResourceRef},
 };
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReleaseSpec {
-    /// The machine that runs the command: its image, variables, CPUs and memory.
+    /// The machine that runs the command.
     pub workload: Workload,
-    /// How long the command may take, in seconds; `None` sets no limit.
+    /// The timeout of the command in seconds; `None` for no limit.
     pub limit_secs: Option<u64>,
-    /// The id of the release; known once the whole manifest is.
+    /// The id of the release; only known once the whole manifest is loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
 }
 
 impl ReleaseSpec {
-    /// flyctl's own default for `deploy.release_command_timeout`: five minutes.
+    /// flyctl's default of `deploy.release_command_timeout`: five minutes.
     pub const DEFAULT_LIMIT_SECS: u64 = 300;
 }
 
-/// What is there.
+/// The live state, from the metadata of the app's machines.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReleaseLive {
-    /// The app it belongs to.
+    /// The app that it belongs to.
     pub app: ResourceRef<App>,
-    /// The releases whose command has succeeded, or whose machines run, so that it must have.
+    /// The releases whose command has succeeded, or whose machines run, which implies it.
     pub done: BTreeSet<String>,
-    /// A machine that can remember a success before any machine changes: Fly's id.
+    /// Fly's id of a machine on which a success can be recorded before any machine changes.
     pub witness: Option<String>,
-    /// Machines of release commands that are still there.
+    /// Machines of earlier release commands that still exist.
     pub leftovers: Vec<LeftoverMachine>,
 }
 
-/// A machine that an earlier run left.
+/// A machine that an earlier run left behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftoverMachine {
     /// Fly's id.

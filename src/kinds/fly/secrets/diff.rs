@@ -1,26 +1,30 @@
-//! Which secrets to set, and why, without knowing what is there.
+//! Decides which secrets to set, and why. Fly never returns their values, so fingerprints are compared that machines keep in
+//! their metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SecretLive, SecretSpec, Secrets, SecretsLive, SecretsSpec};
 use crate::{
-    kinds::{Cause, DescribeEdit, Diff, DiffContext, Kind, References},
-    model::{Address, DiffLine, DisplayValue, Fingerprint, Secret},
+    kinds::{
+        Cause, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, Op, References, RolloutNote,
+        RolloutRules, fly,
+    },
+    model::{Address, DiffLine, DisplayValue, Fingerprint, KindName as _, Secret},
 };
 
-/// The one batched call: some set, some unset.
+/// One call that sets and unsets several secrets.
 #[derive(Clone, Debug)]
 pub struct SecretsEdit {
-    /// What to set.
+    /// The secrets to set, by name.
     pub set: BTreeMap<String, SetSecret>,
-    /// What to remove.
+    /// The names of secrets to unset.
     pub unset: BTreeSet<String>,
 }
 
 /// One secret to set.
 #[derive(Clone, Debug)]
 pub struct SetSecret {
-    /// The value and its fingerprint. A command that only looks has none, and what it plans is never carried out.
+    /// The value and its fingerprint. Commands that only read, such as `drift`, have none; their plans are never applied.
     pub value: Option<(Secret, Fingerprint)>,
     /// Why it is set.
     pub reason: SetReason,
@@ -29,13 +33,13 @@ pub struct SetSecret {
 /// Why a secret is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetReason {
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// Our value is another than the one that was set last.
+    /// The value of the manifest differs from the one that was set last.
     Changed,
-    /// Fly's digest is another than the one we saw after setting it: somebody set it outside.
+    /// Fly's digest differs from the recorded one: the secret was set outside of trimtab.
     Outside,
-    /// No machine remembers what it is.
+    /// No machine has a record of its value.
     Unverified,
 }
 
@@ -75,19 +79,20 @@ impl DescribeEdit for SecretsEdit {
     }
 }
 
-/// Whether one secret must be set, and why.
-fn set_reason(spec: &SecretSpec, live: Option<&SecretLive>, remembered: bool) -> Option<SetReason> {
+/// Why one secret must be set; `None` when it is up to date. `can_record` says whether a machine exists, or will exist, that
+/// can record fingerprints.
+fn set_reason(spec: &SecretSpec, live: Option<&SecretLive>, can_record: bool) -> Option<SetReason> {
     let Some(live) = live else {
         return Some(SetReason::Missing);
     };
     match (&live.fingerprint, &spec.fingerprint) {
         (_, None) => {
-            (live.known && live.fingerprint.is_none() && remembered).then_some(SetReason::Outside)
+            (live.known && live.fingerprint.is_none() && can_record).then_some(SetReason::Outside)
         }
-        (Some(set), Some(wanted)) => (set != wanted).then_some(SetReason::Changed),
+        (Some(set), Some(desired)) => (set != desired).then_some(SetReason::Changed),
         (None, Some(_)) if live.known => Some(SetReason::Outside),
-        // Without a machine, now or after this plan, nothing can remember a fingerprint, and nothing runs either.
-        (None, Some(_)) => remembered.then_some(SetReason::Unverified),
+        // Without a machine, nothing can record a fingerprint, and setting the secret again at every apply would never end.
+        (None, Some(_)) => can_record.then_some(SetReason::Unverified),
     }
 }
 
@@ -95,6 +100,9 @@ impl Kind for Secrets {
     type Spec = SecretsSpec;
     type Live = SecretsLive;
     type Edit = SecretsEdit;
+
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
+    const KNOWN_AFTER_CREATE: &'static [&'static str] = &[];
 
     fn diff(spec: &SecretsSpec, live: &SecretsLive, _: &DiffContext<'_>) -> Diff<SecretsEdit> {
         let SecretsSpec {
@@ -108,11 +116,11 @@ impl Kind for Secrets {
             set: BTreeMap::new(),
             unset: BTreeSet::new(),
         };
-        for (name, wanted) in values {
+        for (name, desired) in values {
             if let Some(why) =
-                set_reason(wanted, live.present.get(name), live.has_machines || *used)
+                set_reason(desired, live.present.get(name), live.has_machines || *used)
             {
-                let value = wanted.value.clone().zip(wanted.fingerprint.clone());
+                let value = desired.value.clone().zip(desired.fingerprint.clone());
                 edit.set
                     .insert(name.clone(), SetSecret { value, reason: why });
             }
@@ -139,7 +147,7 @@ impl Kind for Secrets {
             .collect()
     }
 
-    /// They have no id of their own: their app's name says which they are.
+    /// The set of secrets has no id of its own; it is identified by its app.
     fn identity(_: &SecretsLive) -> String {
         String::new()
     }
@@ -151,17 +159,25 @@ impl Kind for Secrets {
         }
     }
 
-    /// A secret that a machine remembers under another digest was set by somebody else.
+    /// When a machine has a record of the secret under another digest, it was set outside of trimtab.
     fn cause(spec: &SecretsSpec, live: &SecretsLive) -> Cause {
-        let asked = spec.values.keys().filter_map(|name| live.present.get(name));
-        let mut outside = asked.filter(|secret| secret.known && secret.fingerprint.is_none());
+        let existing = spec.values.keys().filter_map(|name| live.present.get(name));
+        let mut outside = existing.filter(|secret| secret.known && secret.fingerprint.is_none());
         if outside.next().is_some() {
             Cause::Outside
         } else {
             Cause::Unknown
         }
     }
+}
 
+impl RolloutRules for Secrets {
+    fn rollout_note(op: &Op<Self>) -> Option<RolloutNote> {
+        matches!(op, Op::Create(_) | Op::Edit(..)).then_some(RolloutNote::Secrets)
+    }
+}
+
+impl DeletionRules for Secrets {
     fn deleted_with(live: &SecretsLive) -> Option<Address> {
         live.references().pop()
     }

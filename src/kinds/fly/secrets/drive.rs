@@ -1,4 +1,4 @@
-//! The calls of an app's secrets: one batch, whatever changes.
+//! The API calls of an app's secrets: all changes in one batch.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::{
     model::{Fingerprint, Name, Secret},
 };
 
-/// What is set, with its fingerprint; `None` unsets.
+/// The changes: a value and its fingerprint, or `None` to unset.
 type Batch<'a> = BTreeMap<&'a str, Option<(&'a Secret, &'a Fingerprint)>>;
 
-/// Sends the batch and notes what Fly answered beside what we sent.
+/// Sends the batch, and records Fly's digests together with our fingerprints.
 async fn send_batch(
     clouds: &CloudWriters,
     live: &SecretsLive,
@@ -27,7 +27,7 @@ async fn send_batch(
     let answer = clouds.fly.set_secrets(app, &values).await?;
     let mut after = live.clone();
     after.version = answer.version.or(after.version);
-    // The answer lists what it knows; a list that leaves a name out is read again rather than guessed.
+    // If the response does not list all names, read the list again rather than guess.
     let mut digests: BTreeMap<_, _> = answer
         .secrets
         .into_iter()
@@ -70,7 +70,6 @@ async fn send_batch(
     Ok(after)
 }
 
-/// A value with its fingerprint, by reference.
 fn value_and_fingerprint(secret: &SetSecret) -> Option<(&Secret, &Fingerprint)> {
     secret.value.as_ref().map(|(value, print)| (value, print))
 }
@@ -126,7 +125,7 @@ impl Drive for Secrets {
         send_batch(clouds, live, batch, world).await
     }
 
-    /// Unsets what we set; secrets that somebody else set stay.
+    /// Unsets the secrets that trimtab has set; other secrets stay.
     async fn delete(
         clouds: &CloudWriters,
         live: &SecretsLive,

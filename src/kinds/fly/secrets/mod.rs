@@ -1,4 +1,4 @@
-//! The secrets of an app: set in one batched call, compared by fingerprint, never shown.
+//! The secrets of an app: set in one call, compared by fingerprint, never shown.
 
 mod diff;
 mod drive;

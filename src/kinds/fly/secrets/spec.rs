@@ -1,4 +1,4 @@
-//! What a manifest says of an app's secrets, and what Fly reports.
+//! The desired and the live state of an app's secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,62 +10,63 @@ use crate::{
     model::{Address, Fingerprint, ResourceRef, Salt, Secret},
 };
 
-/// What the manifest asks for.
+/// The desired state, from the manifest.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretsSpec {
-    /// The app they belong to.
+    /// The app that they belong to.
     pub app: ResourceRef<App>,
-    /// The secrets by name.
+    /// The secrets, by name.
     pub values: BTreeMap<String, SecretSpec>,
-    /// Optional secrets without a value here: whatever is there stays.
+    /// Optional secrets without a value in this environment; their live values are kept.
     pub left_alone: BTreeSet<String>,
-    /// Whether the manifest has a machine that will remember them.
+    /// Whether the manifest has a machine on which fingerprints can be recorded.
     pub used: bool,
-    /// What the fingerprints are salted with.
+    /// The salt of the fingerprints.
     #[serde(skip)]
     pub salt: Salt,
 }
 
-/// One secret that the manifest asks for.
+/// A secret of the manifest.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretSpec {
-    /// Its value. `None` where a command can do without (`drift`, `status`): it must be there, whatever it is.
+    /// The value. `None` in commands that need no values (`drift`, `status`): then the secret only
+    /// has to exist.
     pub value: Option<Secret>,
     /// The fingerprint of the value.
     #[serde(skip)]
     pub fingerprint: Option<Fingerprint>,
-    /// Where the value comes from, in words: `env STAGE_SECRET_KEY`.
+    /// A description of the value's source, such as `env STAGE_SECRET_KEY`.
     pub source: String,
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretsLive {
-    /// The app they belong to.
+    /// The app that they belong to.
     pub app: ResourceRef<App>,
-    /// The secrets by name.
+    /// The secrets, by name.
     pub present: BTreeMap<String, SecretLive>,
-    /// The version of the app's secrets after the last write that is known: of this run, or remembered by a machine. Machines
-    /// wait for it.
+    /// The version of the app's secrets after the last known write, from this run or from machine
+    /// metadata. Machines wait for this version.
     pub version: Option<u64>,
-    /// Whether any machine exists that could remember a fingerprint.
+    /// Whether the app has a machine on which fingerprints can be recorded.
     pub has_machines: bool,
 }
 
-/// One secret as it is on Fly.
+/// A live secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretLive {
     /// Fly's opaque digest of the value.
     pub digest: String,
-    /// Our fingerprint of this very value, if a machine remembers it under this digest.
+    /// Our fingerprint of this value, if a machine recorded it together with this digest.
     #[serde(skip)]
     pub fingerprint: Option<Fingerprint>,
-    /// Whether a machine remembers the name at all: then it was set by us once.
+    /// Whether a machine recorded the name, so that trimtab has set the secret once.
     pub known: bool,
 }
 
 impl SecretsLive {
-    /// What a machine started now shall remember.
+    /// The record for the metadata of a machine that is started now.
     #[must_use]
     pub fn record(&self) -> SecretsRecord {
         let recorded = |live: &SecretLive| {
@@ -84,7 +85,7 @@ impl SecretsLive {
     }
 }
 
-/// Values are compared by fingerprint: a [`Secret`] has no equality.
+/// Compared by fingerprint, since a [`Secret`] cannot be compared.
 impl PartialEq for SecretsSpec {
     fn eq(&self, other: &Self) -> bool {
         let key = |spec: &Self| -> Vec<_> {

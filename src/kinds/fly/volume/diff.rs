@@ -1,36 +1,39 @@
-//! What of a volume can change in place, and what never can.
+//! Compares a volume. It can grow and change its snapshots; it cannot shrink, move, or change its encryption.
 
 use serde_json::json;
 
 use super::{Volume, VolumeLive, VolumeSpec};
 use crate::{
-    kinds::{Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind, References, RolloutGroup},
-    model::{Address, DiffLine, Gib, Name},
+    kinds::{
+        Blocker, DataLoss, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, RolloutGroup,
+        RolloutRules, fly,
+    },
+    model::{Address, DiffLine, Gib, KindName as _, Name},
 };
 
-/// One call on a volume.
+/// One call that changes a volume.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VolumeEdit {
-    /// `PUT …/extend`. The machine may have to restart before it sees the space.
+    /// `PUT …/extend`. The machine may have to restart to see the new space.
     Extend {
-        /// The size that is there.
+        /// The present size.
         from: Gib,
-        /// The size asked for.
+        /// The new size.
         to: Gib,
-        /// Whether a machine holds it.
+        /// Whether a machine mounts it.
         attached: bool,
     },
-    /// `PUT …/volumes/{id}`: how snapshots are taken and kept.
+    /// `PUT …/volumes/{id}`: the settings of snapshots.
     Snapshots {
-        /// Days: what is there and what is asked for, when they differ.
+        /// For how many days snapshots are kept, present and new, when they differ.
         retention: Option<(Option<u32>, u32)>,
-        /// Daily snapshots: what is there and what is asked for, when they differ.
+        /// Whether daily snapshots are taken, present and new, when they differ.
         scheduled: Option<(Option<bool>, bool)>,
     },
 }
 
 impl DescribeEdit for VolumeEdit {
-    /// A disk that grows may restart its machine, and machines of a group go one after the other.
+    /// Growing may restart the machine that mounts it, so the volumes of a group grow one after the other.
     fn obeys_rollout_policy(&self) -> bool {
         matches!(self, Self::Extend { attached: true, .. })
     }
@@ -64,8 +67,7 @@ impl Kind for Volume {
     type Live = VolumeLive;
     type Edit = VolumeEdit;
 
-    /// Volumes bear no mark: a new one is known by its name, its region, and not having been there before.
-    const SERIAL_CREATE: bool = true;
+    const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
 
     fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &DiffContext<'_>) -> Diff<VolumeEdit> {
         let VolumeSpec {
@@ -85,14 +87,14 @@ impl Kind for Volume {
                     live.id, live.size
                 ),
                 hint: format!(
-                    "say size = \"{}gb\", or make a smaller volume under another name and copy the data",
+                    "set size = \"{}gb\", or create a smaller volume under another name and copy the data",
                     live.size.0
                 ),
             });
         }
         if let Some(encrypted) = encrypted.filter(|wanted| *wanted != live.encrypted) {
             let line = DiffLine::change("encrypted", live.encrypted, encrypted)
-                .with_note("encryption is chosen when a volume is made");
+                .with_note("the encryption of a volume cannot be changed");
             return Diff::Replace(vec![line.forcing_replacement()]);
         }
         let extend = size.filter(|size| *size > live.size);
@@ -145,28 +147,38 @@ impl Kind for Volume {
     fn describe(live: &VolumeLive) -> String {
         format!("{}, {}, {}", live.region, live.size, live.id)
     }
+}
+
+impl RolloutRules for Volume {
+    /// A volume has no metadata for an ownership mark. After a lost answer, a new one is recognised by its name, its region, and
+    /// its absence before, which works for one at a time.
+    const SERIAL_CREATE: bool = true;
+
+    fn rollout_group(name: &Name) -> Option<RolloutGroup> {
+        fly::slot_group(name)
+    }
+}
+
+impl DeletionRules for Volume {
+    const EXCLUSIVE: bool = true;
 
     fn data_loss(_: &VolumeLive) -> Option<DataLoss> {
         Some(DataLoss::Data)
     }
 
-    /// A volume never moves, but a fork of it can be made elsewhere, and takes the free slot there.
+    /// A volume cannot move, but it can be forked into another region, where the fork takes the free slot.
     fn recovery_hint(live: &VolumeLive) -> Option<String> {
         let VolumeLive {
             id, volume, region, ..
         } = live;
         Some(format!(
-            "a volume stays in its region ({region}); to keep the data of {volume}, first make a fork where it is wanted \
+            "a volume stays in its region ({region}); to keep the data of {volume}, first fork it into the other region \
              with `fly volumes fork {id} --region REGION`: it takes the free slot there"
         ))
     }
 
     fn deleted_with(live: &VolumeLive) -> Option<Address> {
-        live.references().pop()
-    }
-
-    fn rollout_group(name: &Name) -> Option<RolloutGroup> {
-        Name::parse(&name.segments().take(2).collect::<Vec<_>>().join("/")).ok()
+        Some(live.app.address())
     }
 
     fn is_protected(live: &VolumeLive) -> bool {

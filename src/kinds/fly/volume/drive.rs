@@ -1,4 +1,4 @@
-//! The calls of a volume.
+//! The API calls of a volume.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl VolumeLive {
-    /// A volume as Fly reports it.
+    /// Reads a volume from the API.
     #[must_use]
     pub fn from_wire(
         app: &ResourceRef<App>,
@@ -58,7 +58,8 @@ impl VolumeLive {
     }
 }
 
-/// The volumes that look like a slot's and were not known when the run began, nor made by it since.
+/// The volumes that match a slot, did not exist when the run began, and were not created by this
+/// run.
 async fn find_new_volumes(
     clouds: &CloudWriters,
     app: &str,
@@ -82,8 +83,9 @@ fn is_unattached(volume: &wire::VolumeResponse) -> bool {
         .is_empty()
 }
 
-/// Makes one, and makes sure that it is the only one, see [`elder`]. Volumes bear no mark, so a second would stay for good,
-/// and of an app that is protected nothing could take it away. What was just made here holds nothing yet.
+/// Creates a volume, and deletes it again if a concurrent run has created the same, see
+/// [`keep_oldest`]. Volumes have no metadata, so a duplicate would stay forever, and in a protected
+/// app nothing could delete it. The new volume is still empty.
 async fn create_single_volume(
     clouds: &CloudWriters,
     app: &str,
@@ -193,7 +195,7 @@ impl Drive for Volume {
         Ok(after)
     }
 
-    /// A volume detaches when its machine is gone, which may take a moment.
+    /// A volume is detached when its machine is gone, which may take a moment.
     async fn delete(
         clouds: &CloudWriters,
         live: &VolumeLive,
@@ -216,6 +218,6 @@ impl Drive for Volume {
     }
 }
 
-/// How often a volume that is still bound is tried again, two seconds apart: a machine stops within its kill timeout,
-/// which is at most 300 s but 5 s by default.
+/// How many times to retry deleting a volume that is still attached, two seconds apart. A machine
+/// stops within its kill timeout, 5 s by default and at most 300 s.
 const DELETE_ATTEMPTS: u32 = 30;

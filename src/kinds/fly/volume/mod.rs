@@ -1,4 +1,4 @@
-//! A volume: a disk pinned to one host in one region. It grows and never shrinks, and never moves.
+//! A volume: a disk on one host in one region. It can grow, and can neither shrink nor move.
 
 mod diff;
 mod drive;

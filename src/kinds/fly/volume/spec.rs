@@ -1,4 +1,4 @@
-//! What a manifest says of a volume, and what Fly reports.
+//! The desired and the live state of a volume.
 
 use serde::Serialize;
 
@@ -7,62 +7,62 @@ use crate::{
     model::{Address, Gib, Region, ResourceRef},
 };
 
-/// What the manifest asks for: one disk, for one machine slot.
+/// The desired state: one volume for one machine slot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VolumeSpec {
-    /// The app it belongs to.
+    /// The app that it belongs to.
     pub app: ResourceRef<App>,
-    /// The volume's name; all disks of a group share it.
+    /// The volume's name; all volumes of a group share it.
     pub volume: String,
-    /// Where it is.
+    /// The region.
     pub region: Region,
-    /// How large it is at least. `None` leaves the size of an existing volume alone and makes new ones of
+    /// The minimum size. `None` keeps the size of an existing volume; a new one gets
     /// [`VolumeSpec::DEFAULT_SIZE`].
     pub size: Option<Gib>,
-    /// For how many days daily snapshots are kept, 1 to 60.
+    /// How many days daily snapshots are kept, 1 to 60.
     pub snapshot_retention: Option<u32>,
     /// Whether Fly takes daily snapshots.
     pub scheduled_snapshots: Option<bool>,
-    /// Whether it is encrypted at rest; fixed when it is made.
+    /// Whether it is encrypted at rest; it cannot be changed after creation.
     pub encrypted: Option<bool>,
-    /// Whether the volume grows by itself, so that a larger live size is no difference.
+    /// Whether the volume extends automatically, so that a larger live size is not a difference.
     pub grows: bool,
 }
 
 impl VolumeSpec {
-    /// The size of a new volume when nothing is said, as `fly deploy` does it.
+    /// The size of a new volume if the manifest does not say, as in `fly deploy`.
     pub const DEFAULT_SIZE: Gib = Gib(1);
 }
 
-/// What Fly reports.
+/// The live state, as reported by Fly.
 #[derive(Clone, Debug, Serialize)]
 pub struct VolumeLive {
-    /// The app it belongs to.
+    /// The app that it belongs to.
     pub app: ResourceRef<App>,
     /// Fly's id, `vol_…`.
     pub id: String,
     /// The volume's name.
     pub volume: String,
-    /// Where it is.
+    /// The region.
     pub region: Region,
-    /// Its size.
+    /// The size.
     pub size: Gib,
-    /// For how many days snapshots are kept.
+    /// How many days snapshots are kept.
     pub snapshot_retention: Option<u32>,
     /// Whether Fly takes daily snapshots.
     pub scheduled_snapshots: Option<bool>,
     /// Whether it is encrypted at rest.
     pub encrypted: bool,
-    /// Its state on Fly, such as `created`.
+    /// The state, such as `created`.
     pub state: String,
-    /// The id of the machine that holds it.
+    /// The id of the machine that has it attached.
     pub attached_machine: Option<String>,
-    /// Bytes used, and bytes in all, where Fly tells.
+    /// Used bytes and capacity in bytes, if known.
     #[serde(skip)]
     pub usage: Option<(u64, u64)>,
-    /// Whether its host answers.
+    /// Whether its host is reachable.
     pub host_ok: bool,
-    /// Whether its app bears the mark of protection.
+    /// Whether its app is protected.
     pub protected: bool,
 }
 

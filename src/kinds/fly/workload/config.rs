@@ -1,8 +1,9 @@
-//! The configuration of a machine in the Machines API's own vocabulary, normalised: durations parsed, `autostop` one
-//! spelling, nothing that equals its default.
+//! The machine configuration in the vocabulary of the Machines API, normalized: durations are
+//! parsed, `autostop` has one spelling, and default values are omitted.
 //!
-//! These types are also the list of what trimtab manages. A key of a live configuration that they do not know is kept
-//! when the machine is updated. Field names, defaults and quirks are those of the Machines API's OpenAPI document.
+//! These types also define what trimtab manages: updates keep any other key of a live
+//! configuration. Field names, defaults and quirks are those of the Machines API's OpenAPI
+//! document.
 
 use std::collections::BTreeMap;
 
@@ -11,70 +12,105 @@ use serde_json::Value;
 
 use crate::model::{GoDuration, Image, Mib};
 
-/// Leaves a field out when it says nothing.
-fn unsaid<T: Default + PartialEq>(value: &T) -> bool {
+mod services;
+
+pub use services::{
+    MachineConcurrency, MachineHttpOptions, MachineHttpResponse, MachinePort,
+    MachineProxyProtoOptions, MachineReplayCache, MachineService, MachineTlsOptions,
+};
+
+/// Whether a field has its default value and is not serialized.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Reads `null` as the default: Go servers write it for empty lists and maps.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+/// Deserializes `null` as the default: Go serializes empty lists and maps as `null`.
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     from: D,
 ) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
-/// The configuration of a machine, as far as trimtab manages it.
+/// The part of a machine's configuration that trimtab manages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MachineConfig {
-    /// The image. `None` in a manifest keeps what runs.
+    /// The image. `None` in a desired configuration keeps the running image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
     /// Environment variables.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub env: BTreeMap<String, String>,
-    /// What the machine runs.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    /// The process that the machine runs.
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub init: MachineInit,
     /// CPUs and memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest: Option<MachineGuest>,
-    /// What the proxy reaches.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    /// The services that Fly's proxy routes to.
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub services: Vec<MachineService>,
     /// Checks of the machine itself, by name.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub checks: BTreeMap<String, MachineCheck>,
     /// The mounted volume; Fly allows one.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub mounts: Vec<MachineMount>,
     /// Where Fly scrapes metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<MachineMetrics>,
-    /// Files that the proxy serves by itself.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    /// Files that the proxy serves itself.
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub statics: Vec<MachineStatic>,
     /// Files written into the machine.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub files: Vec<MachineFile>,
-    /// When it is started again. `None` keeps what is there.
+    /// The restart policy. `None` keeps the live one.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "restart")]
     pub restart: Option<MachineRestart>,
-    /// How it is stopped.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    /// The stop signal and timeout.
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub stop_config: StopConfig,
     /// `hourly`, `daily`, `weekly` or `monthly`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
     pub schedule: Option<String>,
-    /// The machines in whose stead Fly starts this one, by id.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    /// The ids of the machines that this standby replaces.
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub standbys: Vec<String>,
-    /// Containers and other parts that a manifest takes over verbatim from a `machine_config` document, by key.
-    #[serde(skip_serializing_if = "unsaid")]
+    /// Containers and other parts that a manifest copies verbatim from a `machine_config` document,
+    /// by key.
+    #[serde(skip_serializing_if = "is_default")]
     pub verbatim: BTreeMap<String, Value>,
 }
 
-/// Fly answers `{"policy":""}` when nothing was said.
+/// Fly returns `{"policy":""}` if the policy is not set.
 fn restart<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MachineRestart>, D::Error> {
     Ok(Option::<MachineRestart>::deserialize(from)?.filter(|restart| !restart.policy.is_empty()))
 }
@@ -88,22 +124,34 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
 #[serde(default)]
 pub struct MachineInit {
     /// Replaces entrypoint and command together.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub exec: Vec<String>,
     /// Replaces the image's entrypoint.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub entrypoint: Vec<String>,
     /// Replaces the image's command.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub cmd: Vec<String>,
     /// Whether it gets a terminal.
-    #[serde(skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "is_default")]
     pub tty: bool,
     /// Swap in megabytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap_size_mb: Option<u32>,
     /// Arguments for the kernel.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub kernel_args: Vec<String>,
 }
 
@@ -124,7 +172,10 @@ pub struct MachineGuest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persist_rootfs: Option<String>,
     /// Arguments for the kernel.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub kernel_args: Vec<String>,
     /// The kind of GPU.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,170 +229,12 @@ impl<'de> Deserialize<'de> for Autostop {
     }
 }
 
-/// A port that the proxy forwards to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineService {
-    /// `tcp` or `udp`.
-    pub protocol: String,
-    /// Where the app listens.
-    pub internal_port: u16,
-    /// Whether idle machines stop.
-    #[serde(skip_serializing_if = "unsaid")]
-    pub autostop: Autostop,
-    /// Whether a request starts a machine. `None` leaves it to the platform.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub autostart: Option<bool>,
-    /// How many keep running in the primary region.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_machines_running: Option<u32>,
-    /// Where the world connects.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub ports: Vec<MachinePort>,
-    /// How much load one machine takes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<MachineConcurrency>,
-    /// Whether the service answers.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub checks: Vec<MachineCheck>,
-}
-
-/// A public port, or a range of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachinePort {
-    /// The port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// The first of a range.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_port: Option<u16>,
-    /// The last of a range.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end_port: Option<u16>,
-    /// `http`, `tls`, `pg_tls`, `proxy_proto`, in order.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub handlers: Vec<String>,
-    /// Whether HTTP is redirected to HTTPS.
-    #[serde(skip_serializing_if = "unsaid")]
-    pub force_https: bool,
-    /// TLS settings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_options: Option<MachineTlsOptions>,
-    /// HTTP settings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_options: Option<MachineHttpOptions>,
-    /// PROXY protocol settings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxy_proto_options: Option<MachineProxyProtoOptions>,
-}
-
-/// How the proxy terminates TLS.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineTlsOptions {
-    /// Protocols offered.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub alpn: Vec<String>,
-    /// TLS versions offered.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub versions: Vec<String>,
-    /// Whether a self-signed certificate serves unknown hosts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_self_signed: Option<bool>,
-}
-
-/// How the proxy speaks HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineHttpOptions {
-    /// Whether answers are compressed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub compress: Option<bool>,
-    /// What is done to answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<MachineHttpResponse>,
-    /// Whether the app speaks HTTP/2 in the clear.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub h2_backend: Option<bool>,
-    /// Seconds an idle connection lives.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_timeout: Option<u32>,
-    /// Seconds a client has for its headers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub headers_read_timeout: Option<u32>,
-    /// Cached `fly-replay` decisions.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub replay_cache: Vec<MachineReplayCache>,
-}
-
-/// A `fly-replay` decision that the proxy remembers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineReplayCache {
-    /// The paths that it is for.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub path_prefix: String,
-    /// For how many seconds.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub ttl_seconds: u32,
-    /// `cookie` or `header`.
-    #[serde(
-        rename = "type",
-        skip_serializing_if = "unsaid",
-        deserialize_with = "nullable"
-    )]
-    pub kind: String,
-    /// The name of that cookie or header.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub name: String,
-    /// Whether a client may ask for a fresh answer. The API leaves `false` out.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub allow_bypass: bool,
-}
-
-/// What the proxy does to answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineHttpResponse {
-    /// Headers to add (a text or a list) or to remove (`false`).
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub headers: BTreeMap<String, Value>,
-    /// Whether Fly's own headers are left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pristine: Option<bool>,
-}
-
-/// Which PROXY protocol is spoken.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineProxyProtoOptions {
-    /// `v1` or `v2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-}
-
-/// How much load one machine takes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MachineConcurrency {
-    /// `connections` or `requests`.
-    #[serde(rename = "type", skip_serializing_if = "unsaid")]
-    pub kind: String,
-    /// Above it the proxy prefers other machines.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub soft_limit: Option<u32>,
-    /// Above it the proxy sends nothing more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hard_limit: Option<u32>,
-}
-
 /// A health check, of a service or of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MachineCheck {
     /// `tcp` or `http`.
-    #[serde(rename = "type", skip_serializing_if = "unsaid")]
+    #[serde(rename = "type", skip_serializing_if = "is_default")]
     pub kind: String,
     /// `informational` or `readiness`, for checks of the machine.
     #[serde(rename = "kind", skip_serializing_if = "Option::is_none")]
@@ -349,13 +242,13 @@ pub struct MachineCheck {
     /// The port; a service's own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// How often.
+    /// The interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<GoDuration>,
-    /// How long an answer may take.
+    /// The response timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
-    /// How long failures do not count after a start.
+    /// How long failures are ignored after a start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_period: Option<GoDuration>,
     /// The HTTP method.
@@ -367,14 +260,17 @@ pub struct MachineCheck {
     /// `http` or `https`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// Whether any certificate will do.
+    /// Whether to accept any certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_skip_verify: Option<bool>,
-    /// The name asked for in TLS.
+    /// The TLS server name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
     /// Headers sent.
-    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        skip_serializing_if = "is_default",
+        deserialize_with = "null_as_default"
+    )]
     pub headers: Vec<CheckHeader>,
 }
 
@@ -385,7 +281,7 @@ pub struct CheckHeader {
     /// Its name.
     pub name: String,
     /// Its values.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "null_as_default")]
     pub values: Vec<String>,
 }
 
@@ -394,10 +290,10 @@ pub struct CheckHeader {
 #[serde(default)]
 pub struct MachineMount {
     /// The volume's id; empty in a manifest, where a reference stands for it.
-    #[serde(skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "is_default")]
     pub volume: String,
     /// The volume's name.
-    #[serde(skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "is_default")]
     pub name: String,
     /// Where it is mounted.
     pub path: String,
@@ -421,11 +317,11 @@ pub struct MachineMetrics {
     /// The path.
     pub path: String,
     /// Whether over TLS.
-    #[serde(skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "is_default")]
     pub https: bool,
 }
 
-/// Files that the proxy serves by itself.
+/// Files that the proxy serves itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MachineStatic {
@@ -434,10 +330,10 @@ pub struct MachineStatic {
     /// Where they are on the web.
     pub url_prefix: String,
     /// A Tigris bucket that holds them.
-    #[serde(skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "is_default")]
     pub tigris_bucket: String,
     /// What a folder answers.
-    #[serde(skip_serializing_if = "unsaid")]
+    #[serde(skip_serializing_if = "is_default")]
     pub index_document: String,
 }
 

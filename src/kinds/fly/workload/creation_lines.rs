@@ -1,4 +1,4 @@
-//! A new machine in a few lines: what a reader wants to know before it is made. The whole of it is in the JSON formats.
+//! The diff lines of a new machine: a summary. The JSON formats contain the whole configuration.
 
 use serde_json::json;
 
@@ -8,11 +8,11 @@ use super::{
 };
 use crate::model::DiffLine;
 
-/// Variables that every machine gets, and that say nothing about this one.
+/// Environment variables that every machine gets, and that are not shown.
 const COMMON_VARIABLES: [&str; 2] = ["FLY_PROCESS_GROUP", "PRIMARY_REGION"];
 
 impl Workload {
-    /// The attributes of a new machine that matter to a reader.
+    /// The diff lines of a new machine.
     #[must_use]
     pub fn creation_lines(&self) -> Vec<DiffLine> {
         let config = &self.config;
@@ -83,7 +83,7 @@ impl Workload {
     }
 }
 
-/// `shared-cpu-2x, 512mb`, as the presets are called.
+/// Formats a size by Fly's preset name, such as `shared-cpu-2x, 512mb`.
 fn describe_guest(guest: &MachineGuest) -> String {
     match guest.cpu_kind.as_str() {
         "shared" => format!("shared-cpu-{}x, {}", guest.cpus, guest.memory_mb),
@@ -91,7 +91,7 @@ fn describe_guest(guest: &MachineGuest) -> String {
     }
 }
 
-/// `80, 443 → 8080/tcp`.
+/// Formats a service, such as `80, 443 → 8080/tcp`.
 fn describe_service(service: &MachineService) -> String {
     let number = |port: Option<u16>| port.map(|port| port.to_string());
     let text = |port: &MachinePort| {
@@ -113,7 +113,7 @@ fn describe_service(service: &MachineService) -> String {
     }
 }
 
-/// `data → /data`.
+/// Formats a mount, such as `data → /data`.
 fn describe_mount(mount: &MachineMount) -> String {
     if mount.name.is_empty() {
         mount.path.clone()

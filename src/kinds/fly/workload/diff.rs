@@ -1,51 +1,54 @@
-//! How a machine differs from what is asked for, and the calls that make it right.
+//! Compares a live machine with its desired state, and determines the API calls that reconcile it.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{MachineConfig, Workload, WorkloadLive, json_tree};
+use super::{MachineConfig, Workload, WorkloadLive, display::for_display, json_tree};
 use crate::{
     kinds::{DescribeEdit, Diff, DiffContext, Impact},
-    model::{Address, DiffLine, DisplayValue, Mib, Ownership, OwnershipMark},
+    model::{Address, DiffLine, DisplayValue, Ownership, OwnershipMark},
 };
 
-/// One call on a machine.
+/// An in-place change of a machine: one API call.
 #[derive(Clone, Debug)]
 pub enum WorkloadEdit {
-    /// `POST …/machines/{id}`: a new version of the configuration.
+    /// `POST …/machines/{id}`: updates the configuration.
     Update(Box<ConfigUpdate>),
-    /// `PUT …/metadata`: marks only; nothing restarts.
+    /// `PUT …/metadata`: updates metadata, without a restart.
     Metadata {
-        /// What to write.
+        /// The metadata to set.
         labels: BTreeMap<String, String>,
-        /// What the user reads.
+        /// The diff lines.
         lines: Vec<DiffLine>,
     },
-    /// Nothing is sent: a start that nobody saw succeed is watched until it has. The next machine waits for it as for
-    /// an update, since the program may well be crashing in between two looks.
+    /// No request: waits until a start succeeds that an earlier run did not see succeed. The next
+    /// machine of a rollout waits for this as for an update, because the program may be crashing in
+    /// between two observations.
     ConfirmStart(Box<Workload>),
-    /// `POST …/uncordon`: the proxy sends it requests again.
+    /// `POST …/uncordon`: Fly's proxy routes to the machine again.
     Uncordon,
-    /// `DELETE …/machines/{id}`: a successor that an earlier run made, and that never took over.
+    /// `DELETE …/machines/{id}`: deletes a successor that an earlier run created and that never
+    /// took over.
     DiscardSuccessor {
         /// Fly's id of the successor.
         id: String,
     },
 }
 
-/// An update of a machine's configuration.
+/// The payload of [`WorkloadEdit::Update`].
 #[derive(Clone, Debug)]
 pub struct ConfigUpdate {
-    /// What is asked for.
+    /// The desired state.
     pub spec: Workload,
-    /// The configuration to send: what is asked for, and what of the live one we do not know.
+    /// The configuration to send: the desired one, plus the unknown fields of the live one.
     pub body: Value,
-    /// Whether the machine runs, and so restarts.
+    /// Whether to launch the new version. Fly then restarts the machine.
     pub launch: bool,
-    /// What the user reads.
+    /// The diff lines.
     pub lines: Vec<DiffLine>,
-    /// The metadata of a version that was there before, to which it goes back; otherwise it follows from the spec.
+    /// The metadata of the earlier version that a rollback restores; `None` if the metadata follows
+    /// from the spec.
     pub restored_metadata: Option<BTreeMap<String, String>>,
 }
 
@@ -65,7 +68,7 @@ impl DescribeEdit for WorkloadEdit {
         }
     }
 
-    /// The configuration is what it should be already; only its start is open.
+    /// Only the start of the machine is outstanding; its configuration is up to date.
     fn completes_earlier_apply(&self) -> bool {
         match self {
             Self::Update(update) => update.lines.iter().all(|line| line.path == "state"),
@@ -74,7 +77,7 @@ impl DescribeEdit for WorkloadEdit {
         }
     }
 
-    /// A machine that only takes up new secrets was not touched itself.
+    /// A machine that is only updated for new secrets has not changed itself.
     fn follows_reference(&self) -> bool {
         matches!(self, Self::Update(update) if update.lines.iter().all(|line| line.path.starts_with("secrets.")))
     }
@@ -99,37 +102,10 @@ impl DescribeEdit for WorkloadEdit {
     }
 }
 
-/// Names that the manifest uses for parts of a machine's configuration.
-const MANIFEST_PATHS: [(&str, &str); 9] = [
-    ("guest.memory_mb", "vm.memory"),
-    ("guest.", "vm."),
-    ("init.swap_size_mb", "swap_size_mb"),
-    ("init.cmd", "command"),
-    ("init.", ""),
-    ("stop_config.signal", "kill_signal"),
-    ("stop_config.timeout", "kill_timeout"),
-    (".autostop", ".auto_stop_machines"),
-    (".autostart", ".auto_start_machines"),
-];
-
-/// The machine's path in the manifest's words.
-fn to_manifest_path(path: &str) -> String {
-    MANIFEST_PATHS
-        .iter()
-        .fold(path.to_owned(), |path, (api, manifest)| {
-            let at_start = !api.starts_with('.');
-            match at_start {
-                true if path.starts_with(api) => path.replacen(api, manifest, 1),
-                false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
-                _ => path,
-            }
-        })
-}
-
-/// Compares a machine with what is asked for.
+/// Compares a live machine with its desired state.
 ///
-/// The volume is compared by the caller, which knows what the mount refers to. `launch` says whether an update may
-/// restart a machine that runs: a cron machine is never started as a side effect.
+/// The caller compares the volume, since it knows what the mount refers to. `launch` says whether
+/// an update may restart a running machine; a cron machine is never started as a side effect.
 #[must_use]
 pub fn diff_workload(
     spec: &Workload,
@@ -140,6 +116,8 @@ pub fn diff_workload(
     let mut lines = config_lines(spec, live);
     lines.extend(standby_line(spec, live, around));
     lines.extend(secret_lines(spec, live, around));
+    // The last start failed: apply the same configuration again. A healthy machine only needs its
+    // start confirmed, see below.
     if live.is_start_unconfirmed() && !live.is_healthy() {
         lines.push(
             DiffLine::change("start", "failed", "again")
@@ -148,7 +126,7 @@ pub fn diff_workload(
     }
     let (labels, marks) = metadata_lines(spec, live);
     if !lines.is_empty() {
-        // An update writes the marks as well, so what they change is said here.
+        // An update also writes the metadata, so its lines belong to the update.
         lines.extend(marks);
         let launch = launch && (live.is_running() || live.is_start_unconfirmed());
         let body = update_body(&spec.config, live);
@@ -178,7 +156,7 @@ pub fn diff_workload(
     }
 }
 
-/// The configuration's own lines.
+/// The differences of the configuration itself.
 fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
     let (desired, there) = (
         comparable_config(&spec.config),
@@ -213,7 +191,8 @@ fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
     lines
 }
 
-/// What the platform fills in when a manifest says nothing: not a difference.
+/// Whether Fly fills in this path if the manifest does not set it, so that a live value is not a
+/// difference.
 fn is_platform_default(path: &str) -> bool {
     path == "image"
         || path.starts_with("restart.")
@@ -222,7 +201,8 @@ fn is_platform_default(path: &str) -> bool {
         || path.ends_with(".name") && path.starts_with("mounts[")
 }
 
-/// A configuration as it is compared: without the mounted volume's id, which only the caller can judge.
+/// The configuration in the form in which it is compared: without the volume id, standbys and
+/// verbatim parts, which are compared separately.
 pub(super) fn comparable_config(config: &MachineConfig) -> Value {
     let mut config = config.clone();
     config.verbatim.clear();
@@ -234,7 +214,7 @@ pub(super) fn comparable_config(config: &MachineConfig) -> Value {
     serde_json::to_value(&config).unwrap_or_default()
 }
 
-/// The line of a standby machine that stands by for another than it should.
+/// The difference in the machine that a standby replaces.
 fn standby_line(
     spec: &Workload,
     live: &WorkloadLive,
@@ -265,7 +245,7 @@ fn standby_line(
     }
 }
 
-/// Whether everything in `wanted` is in `there`; the platform may have added to it.
+/// Whether `live` contains everything in `desired`. Fly may have added fields.
 fn contains_json(there: &Value, wanted: &Value) -> bool {
     match (there, wanted) {
         (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
@@ -284,66 +264,7 @@ fn contains_json(there: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// A line as the user reads it: manifest words, and the content of files as its size.
-pub(super) fn for_display(mut line: DiffLine) -> DiffLine {
-    if line.path.ends_with(".raw_value") || line.path.starts_with("files[") {
-        let content = |value: Option<DisplayValue>| match value {
-            Some(DisplayValue::Value(value)) => {
-                Some(DisplayValue::Value(summarize_content(&value)))
-            }
-            other => other,
-        };
-        line.from = content(line.from);
-        line.to = content(line.to);
-    }
-    line.path = to_manifest_path(&line.path);
-    if line.path == "vm.memory" {
-        line.from = line.from.map(memory_with_unit);
-        line.to = line.to.map(memory_with_unit);
-    }
-    line
-}
-
-/// Memory as a manifest writes it.
-fn memory_with_unit(value: DisplayValue) -> DisplayValue {
-    let megabytes = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
-    match &value {
-        DisplayValue::Value(number) => megabytes(number).map_or(value.clone(), |number| {
-            DisplayValue::Value(Mib(number).to_string().into())
-        }),
-        _ => value,
-    }
-}
-
-/// The content of a file, told by size and hash.
-fn summarize_content(value: &Value) -> Value {
-    use sha2::{Digest as _, Sha256};
-    match value {
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), summarize_entry(key, value)))
-            .collect(),
-        Value::String(text) => {
-            let hash: String = Sha256::digest(text)
-                .iter()
-                .take(4)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            json!(format!("{} bytes, sha256 {hash}…", text.len() / 4 * 3))
-        }
-        other => other.clone(),
-    }
-}
-
-fn summarize_entry(key: &str, value: &Value) -> Value {
-    if key == "raw_value" {
-        summarize_content(value)
-    } else {
-        value.clone()
-    }
-}
-
-/// Secrets that the machine runs without, or in another version than they are.
+/// Secrets that the machine was not started with, or in another version.
 fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &DiffContext<'_>) -> Vec<DiffLine> {
     let Some(secrets) = &spec.secrets else {
         return removed_secret_lines(live);
@@ -391,7 +312,7 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &DiffContext<'_>) 
     stale.chain(gone).collect()
 }
 
-/// Secrets that a machine still has although its app has none any more.
+/// Secrets that the machine was started with although its app no longer has any.
 fn removed_secret_lines(live: &WorkloadLive) -> Vec<DiffLine> {
     let gone = |name: String| {
         DiffLine::new(
@@ -404,7 +325,7 @@ fn removed_secret_lines(live: &WorkloadLive) -> Vec<DiffLine> {
     live.secrets_record().0.into_keys().map(gone).collect()
 }
 
-/// Marks and labels that are missing or other than they should be.
+/// Metadata that is missing or differs from the desired one.
 fn metadata_lines(
     spec: &Workload,
     live: &WorkloadLive,
@@ -443,10 +364,12 @@ fn metadata_lines(
     (labels, lines)
 }
 
-/// The configuration to send: what is asked for, laid over what we do not know of the live one.
+/// The configuration to send in an update: the desired one, merged with the unknown fields of the
+/// live one.
 pub(super) fn update_body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
     let mut desired = desired.clone();
     let known = &live.config;
+    // What the manifest does not set keeps its live value.
     desired.standbys.clone_from(&known.standbys);
     desired.image = desired.image.or_else(|| live.running_image());
     desired.restart = desired.restart.or_else(|| known.restart.clone());
@@ -467,7 +390,7 @@ pub(super) fn update_body(desired: &MachineConfig, live: &WorkloadLive) -> Value
 }
 
 impl Workload {
-    /// Everything that is written into the machine's metadata, but for the record of its secrets.
+    /// The machine's metadata without the record of its secrets.
     #[must_use]
     pub fn base_metadata(&self) -> BTreeMap<String, String> {
         let mut marks = self.labels.clone();
@@ -491,7 +414,7 @@ impl Workload {
         marks
     }
 
-    /// The configuration of a new machine, without its volume.
+    /// The configuration of a new machine, without its volume id.
     #[must_use]
     pub fn create_body(&self) -> Value {
         let mut config = self.config.clone();
@@ -505,10 +428,11 @@ impl Workload {
 }
 
 impl WorkloadEdit {
-    /// How long it takes, in seconds, by experience.
+    /// The estimated duration in seconds.
     pub(crate) fn cost_secs(&self) -> u64 {
         match self {
-            // The old version stops, within its `kill_timeout` of five seconds as a rule, and the new one starts.
+            // First the old version stops, usually within its `kill_timeout` of five seconds, then
+            // the new one starts.
             Self::Update(update) if update.launch => 3 + update.spec.estimated_start_secs(),
             Self::Update(_) | Self::DiscardSuccessor { .. } => 3,
             Self::ConfirmStart(spec) => spec.estimated_start_secs(),
@@ -518,7 +442,7 @@ impl WorkloadEdit {
 }
 
 impl ConfigUpdate {
-    /// The address of the secrets whose version the machine must wait for.
+    /// The address of the secrets that the machine must start with.
     #[must_use]
     pub fn secrets_address(&self) -> Option<Address> {
         self.spec

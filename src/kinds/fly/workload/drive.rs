@@ -1,128 +1,22 @@
-//! The calls that machines and cron machines share.
+//! The API calls that machines, cron machines and release command machines share.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    ConfigUpdate, Health, MachineConfig, ProcessExit, Workload, WorkloadEdit, WorkloadLive,
-    diff::update_body, json_tree,
-};
+mod from_wire;
+
+use super::{ConfigUpdate, MachineConfig, Workload, WorkloadEdit, WorkloadLive, diff::update_body};
 use crate::{
     clouds::{
         CloudError, ErrorKind,
         fly::{MachineRequest, WaitOutcome, wire},
     },
-    kinds::{
-        CloudWriters, World,
-        fly::{App, app::fly_app_name},
-    },
-    model::{Name, OwnershipMark, Region, ResourceRef},
+    kinds::{CloudWriters, World, fly::app::fly_app_name},
+    model::{Name, OwnershipMark},
 };
 
-impl WorkloadLive {
-    /// A machine as Fly reports it. A configuration that we cannot read is an error, not an empty one: an update
-    /// planned against it would take everything away.
-    ///
-    /// # Errors
-    /// When the configuration has a shape that we do not know.
-    pub fn from_wire(
-        app: &ResourceRef<App>,
-        machine: &wire::MachineResponse,
-        mark: &OwnershipMark,
-    ) -> Result<Self, CloudError> {
-        let host_ok = machine
-            .host_status
-            .as_deref()
-            .is_none_or(|status| status == "ok");
-        let raw = if machine.config.is_null() {
-            &machine.incomplete_config
-        } else {
-            &machine.config
-        };
-        let raw = if raw.is_null() {
-            json!({})
-        } else {
-            raw.clone()
-        };
-        let mut config: MachineConfig = serde_json::from_value(raw.clone()).map_err(|error| {
-            let doing = format!(
-                "read the configuration of machine {} of {}",
-                machine.id,
-                app.name()
-            );
-            CloudError::new(doing, ErrorKind::InvalidResponse, error.to_string())
-        })?;
-        config.verbatim.clear();
-        config.guest.get_or_insert_default();
-        let metadata: BTreeMap<String, String> = raw
-            .get("metadata")
-            .cloned()
-            .and_then(|map| serde_json::from_value(map).ok())
-            .unwrap_or_default();
-        let passing = machine
-            .checks
-            .iter()
-            .filter(|check| check.status == "passing")
-            .count();
-        Ok(Self {
-            app: app.clone(),
-            id: machine.id.clone(),
-            machine: machine.name.clone(),
-            created: machine.created_at.clone(),
-            region: Region::from_api(&machine.region),
-            state: machine.state.clone(),
-            version: machine.instance_id.clone(),
-            unknown: unmanaged_paths(&raw, &config),
-            config,
-            raw,
-            ownership: mark.ownership_of(&metadata),
-            metadata,
-            digest: machine
-                .image_ref
-                .digest
-                .clone()
-                .filter(|digest| !digest.is_empty()),
-            health: Health {
-                host_ok,
-                cordoned: machine.cordoned,
-                checks: (passing, machine.checks.len()),
-            },
-            last_run: machine.events.iter().find_map(exit_from_event),
-        })
-    }
-}
-
-/// The end of a run, if the event is one.
-fn exit_from_event(event: &wire::MachineEvent) -> Option<ProcessExit> {
-    let exit = event.exit_event().filter(|_| event.kind == "exit")?;
-    let flag = |key: &str| exit.get(key).and_then(Value::as_bool).unwrap_or(false);
-    Some(ProcessExit {
-        ended_at_ms: event.timestamp,
-        exit_code: exit.get("exit_code").and_then(Value::as_i64),
-        oom_killed: flag("oom_killed"),
-        requested_stop: flag("requested_stop"),
-    })
-}
-
-/// What of a configuration is neither managed by us nor filled in by the platform itself.
-fn unmanaged_paths(raw: &Value, config: &MachineConfig) -> Vec<String> {
-    let known = serde_json::to_value(config).unwrap_or_default();
-    let filled_in = |path: &str| {
-        let mount = path.starts_with("mounts[")
-            && (path.ends_with(".size_gb") || path.ends_with(".encrypted"));
-        mount
-            || path.starts_with("metadata")
-            || path == "auto_destroy"
-            || path.starts_with("services[") && path.ends_with(".force_instance_key")
-    };
-    json_tree::unknown_paths(raw, &known)
-        .into_iter()
-        .filter(|path| !filled_in(path))
-        .collect()
-}
-
-/// The metadata that a machine is given: marks, and what it shall remember of the app's secrets.
+/// The metadata of a machine, including the record of the app's secrets.
 fn full_metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
     let mut metadata = spec.base_metadata();
     let secrets = spec
@@ -145,8 +39,8 @@ fn full_metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
     metadata
 }
 
-/// The version of the secrets that a machine must start with, as far as it is known: from a write of this run, or from
-/// what machines remember.
+/// The version of the secrets that a machine must start with, if known: from a write in this run,
+/// or from machine metadata.
 pub(crate) fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
     spec.secrets
         .as_ref()
@@ -154,7 +48,7 @@ pub(crate) fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
         .version
 }
 
-/// The machine that a standby stands by for, once it is known.
+/// Sets the machine that a standby replaces, once its id is known.
 fn set_standby(spec: &Workload, world: &World, config: &mut Value) {
     let other = spec
         .standby_for
@@ -165,21 +59,22 @@ fn set_standby(spec: &Workload, world: &World, config: &mut Value) {
     }
 }
 
-/// What a new machine is made of.
+/// The inputs of a machine's creation.
 pub(crate) struct CreateRequest<'a> {
     pub(crate) spec: &'a Workload,
-    /// The resource's name, written into its mark.
+    /// The resource name, stored in the metadata.
     pub(crate) name: &'a Name,
-    /// The machine's name on Fly, when it has a fixed one.
+    /// The machine's name on Fly, if it is fixed.
     pub(crate) machine_name: Option<&'a str>,
     /// The id of the volume to mount.
     pub(crate) volume_id: Option<String>,
-    /// The machine whose place it is to take. Until then the proxy does not know it.
+    /// The machine that the new one will replace. Until then the new one is cordoned.
     pub(crate) predecessor: Option<&'a WorkloadLive>,
 }
 
 impl CreateRequest<'_> {
-    /// Whether it is started. A standby sleeps until Fly needs it, and who takes the place of a sleeper sleeps.
+    /// Whether to start the machine. A standby stays stopped until Fly needs it, and the successor
+    /// of a stopped machine is also stopped.
     fn launches(&self) -> bool {
         let woken = |old: &WorkloadLive| old.is_running() || old.is_start_unconfirmed();
         self.spec.standby_for.is_none() && self.predecessor.is_none_or(woken)
@@ -194,7 +89,7 @@ impl CreateRequest<'_> {
             predecessor: instead_of,
         } = self;
         let mut config = match instead_of {
-            // What we do not know of the old one, the new one has as well.
+            // A successor inherits the unknown fields of its predecessor.
             Some(old) => update_body(&spec.config, old),
             None => spec.create_body(),
         };
@@ -211,7 +106,7 @@ impl CreateRequest<'_> {
         config
     }
 
-    /// Whether a machine is the one that an unanswered attempt made.
+    /// Whether a machine is the result of an earlier, ambiguous attempt.
     fn is_result(&self, machine: &wire::MachineResponse) -> bool {
         let mark = &self.spec.mark;
         let text = |key: &str| {
@@ -229,11 +124,11 @@ impl CreateRequest<'_> {
     }
 }
 
-/// Makes a machine and waits until it is healthy.
+/// Creates a machine and waits until it is healthy.
 ///
 /// # Guarantees
-/// After an answer that was lost, the machine is looked for by its mark before anything else is tried, so that no slot
-/// is filled twice.
+/// After an ambiguous error the machine is looked up by its metadata, so that no slot is filled
+/// twice.
 pub(crate) async fn create(
     clouds: &CloudWriters,
     birth: &CreateRequest<'_>,
@@ -252,13 +147,14 @@ pub(crate) async fn create(
     };
     let made = match clouds.fly.create_machine(app, &new).await {
         Err(error) if error.is_ambiguous() || error.kind == ErrorKind::Conflict => {
+            // A conflict, too: Fly rejects a second machine of the same name, which may be ours.
             let mut all = clouds.fly.list_machines(app).await?.into_iter();
             all.find(|machine| birth.is_result(machine)).ok_or(error)?
         }
         other => other?,
     };
     if !birth.launches() {
-        // A machine that is still being prepared can be started by nobody.
+        // Wait for `stopped`: a machine that is still being prepared cannot be started.
         let (limit, voice) = (spec.wait_secs, &clouds.progress);
         clouds
             .fly
@@ -276,7 +172,8 @@ pub(crate) async fn create(
     .await
 }
 
-/// Makes the successor of a machine, or finds the one that an earlier run made, and waits until it is healthy.
+/// Creates the successor of a machine, or reuses the one that an earlier run created, and waits
+/// until it is healthy.
 pub(crate) async fn create_successor(
     clouds: &CloudWriters,
     birth: &CreateRequest<'_>,
@@ -286,14 +183,15 @@ pub(crate) async fn create_successor(
     let spec = birth.spec;
     let app = fly_app_name(world, &spec.app)?;
     let wanted = full_metadata(spec, world);
-    // It is the same one when all that we would write on it stands on it.
+    // The existing successor has the desired configuration if it has all the metadata that we would
+    // write, which includes the hash of the configuration.
     let same = |green: &&WorkloadLive| {
         wanted
             .iter()
             .all(|(key, value)| green.metadata.get(key) == Some(value))
     };
     match there {
-        // One that has come to rest will not come up by being waited for.
+        // Reuse it unless its start failed: waiting would not start it.
         Some(green) if same(&green) && (green.is_running() || !green.is_start_unconfirmed()) => {
             wait_until_healthy(
                 clouds,
@@ -313,7 +211,7 @@ pub(crate) async fn create_successor(
     }
 }
 
-/// Waits until a machine is where it should be, and reads it. Once it is healthy, its start is confirmed.
+/// Waits until a machine is healthy, and reads it. Then its start is confirmed in the metadata.
 async fn wait_until_healthy(
     clouds: &CloudWriters,
     app: &str,
@@ -322,7 +220,7 @@ async fn wait_until_healthy(
     version: &str,
     launched: bool,
 ) -> Result<WorkloadLive, CloudError> {
-    // A cron machine runs once and stops again: there is nothing to wait for but that it was accepted.
+    // A cron machine runs once and stops again, so there is no running state to wait for.
     let awaited = launched && spec.config.schedule.is_none();
     if awaited {
         let waited = clouds
@@ -371,7 +269,7 @@ fn has_checks(config: &MachineConfig) -> bool {
             .any(|service| !service.checks.is_empty())
 }
 
-/// Makes one change in place.
+/// Performs an in-place change.
 pub(crate) async fn edit(
     clouds: &CloudWriters,
     live: &WorkloadLive,
@@ -405,7 +303,8 @@ pub(crate) async fn edit(
     }
 }
 
-/// Sends a new configuration. After a lost answer the machine itself says whether it has it.
+/// Updates the configuration. After an ambiguous error the machine is read to find out whether the
+/// update was done.
 async fn update_config(
     clouds: &CloudWriters,
     app: &str,
@@ -420,13 +319,13 @@ async fn update_config(
         lines: _,
         restored_metadata: earlier,
     } = change;
-    // The proxy may have woken it since the plan was made: then it stays awake.
+    // Fly's proxy may have started the machine since the plan was made. Then it must keep running.
     let woken = spec.config.schedule.is_none()
         && clouds.fly.get_machine(app, &live.id).await?.state == "started";
     let launch = &(*launch || woken);
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
-    // What is not written anew shall not be remembered.
+    // Remove the metadata of the previous version. What still applies is written again below.
     labels.remove(OwnershipMark::SECRET_FINGERPRINTS_KEY);
     labels.remove(OwnershipMark::SECRETS_VERSION_KEY);
     labels.remove(OwnershipMark::STARTING_KEY);
@@ -435,7 +334,8 @@ async fn update_config(
     match earlier {
         None => labels.extend(full_metadata(spec, world)),
         Some(earlier) => {
-            // What was there goes back, but for the secrets: it starts with those that are there now.
+            // Restore the earlier metadata except for the record of secrets: the machine starts
+            // with the current secrets.
             labels.clone_from(earlier);
             let mut now = full_metadata(spec, world);
             now.retain(|key, _| {
@@ -462,6 +362,7 @@ async fn update_config(
         .update_machine(app, &live.id, &live.version, &request)
         .await
     {
+        // The update was done if the machine has a new version with exactly our metadata.
         Err(error) if error.is_ambiguous() => {
             let now = WorkloadLive::from_wire(
                 &live.app,
@@ -485,8 +386,8 @@ pub(crate) async fn delete(
     destroy_machine(clouds, fly_app_name(world, &live.app)?, &live.id).await
 }
 
-/// Destroys a successor that never took over. Another run may have let it take over since the plan was made: then it
-/// stays.
+/// Destroys a successor that never took over. If another run has let it take over since the plan
+/// was made, it stays, and that is an error.
 pub(crate) async fn discard_successor(
     clouds: &CloudWriters,
     app: &str,

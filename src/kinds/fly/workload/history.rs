@@ -1,4 +1,4 @@
-//! What a machine was, as far as the platform keeps it: its versions, and those of machines whose place it took.
+//! The version history of a machine as Fly keeps it, including the versions of its predecessors.
 
 use std::collections::BTreeSet;
 
@@ -7,26 +7,27 @@ use serde_json::Value;
 use super::PreviousConfig;
 use crate::model::OwnershipMark;
 
-/// The past of one machine, newest first. The first entry is the present.
+/// The versions of one machine, newest first. The first is the current one.
 #[derive(Clone, Debug, Default)]
 pub struct VersionHistory(Vec<HistoryEntry>);
 
-/// One version.
+/// One version of a machine.
 #[derive(Clone, Debug)]
 struct HistoryEntry {
-    /// Fly's id of it. Such ids begin with the time, so that they sort by it.
+    /// Fly's version id, a ULID: ids sort by time.
     version: String,
     config: PreviousConfig,
 }
 
 impl HistoryEntry {
-    /// The release it belongs to: ours, or flyctl's; without either its own id.
+    /// The release of this version: trimtab's or flyctl's; without either the version id.
     fn release(&self) -> &str {
         OwnershipMark::started_release(|key| self.config.metadata_value(key))
             .unwrap_or(&self.version)
     }
 
-    /// Whether somebody who says this means it. A release may be shortened, as a commit may.
+    /// Whether the user's `text` selects this version. A release may be abbreviated to four or more
+    /// characters, like a Git commit.
     fn matches(&self, text: &str) -> bool {
         let release = self.release();
         self.version == text || release == text || text.len() >= 4 && release.starts_with(text)
@@ -34,7 +35,7 @@ impl HistoryEntry {
 }
 
 impl VersionHistory {
-    /// Versions with their configurations, newest first.
+    /// A history from versions and their configurations, newest first.
     pub fn new(versions: impl IntoIterator<Item = (String, Value)>) -> Self {
         let entry = |(version, config)| HistoryEntry {
             version,
@@ -43,7 +44,7 @@ impl VersionHistory {
         Self(versions.into_iter().map(entry).collect())
     }
 
-    /// The releases that are known, as text.
+    /// All releases of the history.
     #[must_use]
     pub fn releases(&self) -> BTreeSet<String> {
         self.0
@@ -52,7 +53,7 @@ impl VersionHistory {
             .collect()
     }
 
-    /// The configuration in a release: the last that the machine had in it.
+    /// The last configuration that the machine had in a release.
     #[must_use]
     pub fn config_in_release(&self, release: &str) -> Option<PreviousConfig> {
         self.0
@@ -61,7 +62,8 @@ impl VersionHistory {
             .map(|entry| entry.config.clone())
     }
 
-    /// The release that an app goes back to: the one that is named, or the one that the present one has replaced.
+    /// The release that a rollback of an app restores: the one named by `to`, or else the one
+    /// before the current release.
     #[must_use]
     pub fn rollback_target(all: &[&Self], to: Option<&str>) -> Option<String> {
         let entries = || all.iter().flat_map(|history| &history.0);
@@ -70,9 +72,12 @@ impl VersionHistory {
                 .find(|entry| entry.matches(to))
                 .map(|entry| entry.release().to_owned());
         }
+        // Merge the histories of all machines: a rollout that stopped has reached only some of them.
         let mut all: Vec<&HistoryEntry> = entries().collect();
         all.sort_by(|a, b| a.version.cmp(&b.version));
-        // What was taken back does not count: who returns to a release undoes everything that came after it.
+        // Rebuild the path of releases, oldest first. A return to an earlier release undoes
+        // everything after it, so that a second rollback does not return to the release that the
+        // first one undid.
         let mut path: Vec<&str> = Vec::new();
         for entry in all {
             match path.iter().position(|release| *release == entry.release()) {

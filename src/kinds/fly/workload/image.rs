@@ -1,4 +1,4 @@
-//! Which image a machine runs when the manifest names none: the one that its app runs.
+//! The default image of a machine whose manifest names none: the image that its app is running.
 
 use super::{Workload, WorkloadLive};
 use crate::{
@@ -6,23 +6,23 @@ use crate::{
     model::{Image, Name, resources_in_app},
 };
 
-/// The image of the app's first machine, in the order of names, by its digest.
+/// The image of the app's first machine by name, pinned to its digest.
 #[must_use]
 pub fn default_image(spec: &Workload, around: &DiffContext<'_>) -> Option<Image> {
     running_app_image(around.world, spec.app.name())
 }
 
-/// The image of an app's first machine that has one, by its digest.
+/// The image of the app's first machine by name that has one, pinned to its digest.
 #[must_use]
 pub fn running_app_image(world: &World, app: &Name) -> Option<Image> {
     resources_in_app(&world.fly_machine, app)
         .find_map(|(_, machine)| WorkloadLive::running_image(&machine.workload))
 }
 
-/// The same workload with an image, for a creation.
+/// The same workload with an image, which a create needs.
 ///
 /// # Errors
-/// When neither the manifest nor a running machine of the app names one.
+/// When neither the manifest nor a machine of the app has an image.
 pub fn with_default_image(spec: &Workload, around: &DiffContext<'_>) -> Result<Workload, Blocker> {
     let mut spec = spec.clone();
     if spec.config.image.is_none() {

@@ -1,13 +1,13 @@
-//! The difference of two JSON trees, and the merge that keeps what we do not know.
+//! Diffs JSON trees, and merges them while keeping unknown fields.
 //!
-//! Lists of services, ports, files and the like are sets with a key, so that a change of one port reads as one line
-//! and an unknown field stays with the element it belongs to.
+//! Lists of services, ports, files and the like are compared as sets with a key, so that a change
+//! of one port is one line, and an unknown field stays with its element.
 
 use serde_json::{Map, Value};
 
 use crate::model::DiffLine;
 
-/// Compares what is asked for with what is there; one line for each leaf that differs.
+/// Compares two trees; one line for each leaf that differs.
 #[must_use]
 pub fn diff(desired: &Value, live: &Value) -> Vec<DiffLine> {
     let mut lines = Vec::new();
@@ -67,7 +67,8 @@ fn diff_optional(
     }
 }
 
-/// A table that appears or vanishes as a whole reads better key by key; a list element stays one line.
+/// Pushes a line for each leaf of an object that was added or removed as a whole. A keyed list
+/// element stays one line.
 fn push_leaves(
     lines: &mut Vec<DiffLine>,
     path: &str,
@@ -89,7 +90,8 @@ fn push_leaves(
     }
 }
 
-/// What of `raw` is not in `known`, laid over `desired`: the body of an update that loses nothing.
+/// Merges into `desired` the parts of `raw` (the live document) that are not in `known` (its parsed
+/// form), so that an update loses no unknown field.
 #[must_use]
 pub fn merge_unknown(desired: &Value, raw: &Value, known: &Value) -> Value {
     merge_unknown_at("", desired, raw, known)
@@ -140,8 +142,8 @@ fn merge_unknown_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> 
     }
 }
 
-/// The paths in `raw` that `known` does not cover and that hold something: an empty text and `false` are how the platform
-/// spells nothing, and what knows such a key leaves it out.
+/// The paths in `raw` that `known` does not cover. Empty strings and `false` do not count: the API
+/// sends them for unset fields.
 #[must_use]
 pub fn unknown_paths(raw: &Value, known: &Value) -> Vec<String> {
     let mut lines = Vec::new();
@@ -150,7 +152,7 @@ pub fn unknown_paths(raw: &Value, known: &Value) -> Vec<String> {
     extra.map(|line| line.path).collect()
 }
 
-/// Drops nulls, empty tables and empty lists.
+/// Removes nulls, empty objects and empty lists.
 #[must_use]
 pub fn prune(value: &Value) -> Value {
     let full = |value: &Value| !matches!(value, Value::Null) && value != &Value::Array(vec![]);
@@ -168,7 +170,7 @@ pub fn prune(value: &Value) -> Value {
     }
 }
 
-/// Drops texts that are empty and `false`.
+/// Removes empty strings and `false`.
 fn without_defaults(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -185,7 +187,7 @@ fn without_defaults(value: &Value) -> Value {
     }
 }
 
-/// The last name in a path, without its key.
+/// The last segment of a path.
 fn last_segment(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or_default()
 }
@@ -213,7 +215,7 @@ fn element_key(path: &str, element: &Value) -> Option<String> {
     }
 }
 
-/// Whether every element has a key and no key stands twice.
+/// Whether every element has a key, and all keys are different.
 fn has_unique_keys(path: &str, list: &[Value]) -> bool {
     let keys: Option<std::collections::BTreeSet<_>> = list
         .iter()

@@ -1,4 +1,4 @@
-//! What Fly reports of one machine, read back into the manifest's vocabulary.
+//! The live state of one machine, in the manifest's vocabulary.
 
 use std::collections::BTreeMap;
 
@@ -14,65 +14,67 @@ use crate::{
     model::{Image, Name, Ownership, OwnershipMark, Region, ResourceRef},
 };
 
-/// One machine as it is.
+/// The live state of a machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorkloadLive {
-    /// The app it belongs to.
+    /// The app that the machine belongs to.
     pub app: ResourceRef<App>,
     /// Fly's id of the machine.
     pub id: String,
     /// The machine's name on Fly.
     pub machine: String,
-    /// When it was made, as Fly writes it.
+    /// The time of creation, in RFC 3339.
     pub created: String,
-    /// Where it runs.
+    /// The region.
     pub region: Region,
-    /// Its state, such as `started`.
+    /// The state, such as `started`.
     pub state: String,
-    /// The version of its configuration; an update names the one it was planned against.
+    /// The version of the configuration (`instance_id`). An update names the version it was planned
+    /// against.
     pub version: String,
-    /// Its configuration, normalised.
+    /// The normalized configuration.
     pub config: MachineConfig,
-    /// Its configuration as Fly sent it: what we do not know in it is kept.
+    /// The configuration as Fly sent it. Unknown fields in it are kept by updates.
     #[serde(skip)]
     pub raw: Value,
-    /// What its configuration holds that a manifest cannot say. It is kept when the machine is updated.
+    /// The paths in the configuration that a manifest cannot express. Updates keep them.
     pub unknown: Vec<String>,
-    /// Its metadata. The record of its secrets is for us alone.
+    /// The metadata. The record of secrets is not serialized.
     #[serde(serialize_with = "without_secrets")]
     pub metadata: BTreeMap<String, String>,
-    /// Whose it is.
+    /// Who owns the machine.
     pub ownership: Ownership,
-    /// The digest of the image it runs.
+    /// The digest of the running image.
     pub digest: Option<String>,
-    /// Whether its host answers, whether it is cordoned, how its checks are.
+    /// Reachability, cordon and checks.
     pub health: Health,
-    /// How its program ended last, as far as its history reaches.
+    /// The last exit of its program in the events that Fly returned.
     #[serde(skip)]
     pub last_run: Option<ProcessExit>,
 }
 
-/// How a machine is, as far as the list tells.
+/// The health of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
-    /// Whether the host answers; otherwise nothing can be said or changed.
+    /// Whether the host is reachable. Otherwise the machine can be neither read completely nor
+    /// changed.
     pub host_ok: bool,
-    /// Whether the proxy leaves it out.
+    /// Whether Fly's proxy does not route to the machine.
     pub cordoned: bool,
-    /// Checks that pass, and all checks.
+    /// The number of passing checks, and of all checks.
     pub checks: (usize, usize),
 }
 
-/// The end of a run of a machine's program.
+/// An exit of a machine's program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessExit {
-    /// When it ended, in Unix milliseconds.
+    /// The time of the exit, in Unix milliseconds.
     pub ended_at_ms: i64,
-    /// The code that it exited with.
+    /// The exit code.
     pub exit_code: Option<i64>,
     /// Whether it ran out of memory.
     pub oom_killed: bool,
-    /// Whether it was asked to end: by a stop, an update, or the proxy.
+    /// Whether it was stopped on request: by a stop, an update, or the proxy.
     pub requested_stop: bool,
 }
 
@@ -88,7 +90,8 @@ fn without_secrets<S: Serializer>(
 }
 
 impl WorkloadLive {
-    /// The process group, by flyctl's metadata key or its older alias; `app` when it has none, as flyctl does it.
+    /// The process group, from flyctl's metadata key or its older alias. Defaults to `app`, as in
+    /// flyctl.
     #[must_use]
     pub fn process_group(&self) -> &str {
         let named = self
@@ -98,13 +101,13 @@ impl WorkloadLive {
         named.map_or("app", String::as_str)
     }
 
-    /// The name in its mark.
+    /// The resource name in the machine's metadata.
     #[must_use]
     pub fn marked_name(&self) -> Option<Name> {
         OwnershipMark::resource_name(&self.metadata)
     }
 
-    /// The machine whose place it takes, or took, by id.
+    /// The id of the machine that this one replaces or has replaced.
     #[must_use]
     pub fn predecessor_id(&self) -> Option<&str> {
         self.metadata
@@ -112,13 +115,13 @@ impl WorkloadLive {
             .map(String::as_str)
     }
 
-    /// The release it was started with, ours or flyctl's.
+    /// The release that the machine was started with, trimtab's or flyctl's.
     #[must_use]
     pub fn release(&self) -> Option<&str> {
         OwnershipMark::started_release(|key| self.metadata.get(key).map(String::as_str))
     }
 
-    /// The secrets it was started with.
+    /// The record of the secrets that the machine was started with.
     #[must_use]
     pub fn secrets_record(&self) -> SecretsRecord {
         self.metadata
@@ -127,7 +130,7 @@ impl WorkloadLive {
             .unwrap_or_default()
     }
 
-    /// A machine on a host that does not answer can be neither read in full nor changed.
+    /// Why the machine cannot be changed: its host is unreachable.
     #[must_use]
     pub fn unavailable(&self) -> Option<Blocker> {
         (!self.health.host_ok).then(|| Blocker {
@@ -139,7 +142,7 @@ impl WorkloadLive {
         })
     }
 
-    /// What to lease while it is changed.
+    /// The machine to lease during a change.
     #[must_use]
     pub fn lease_target(&self) -> LeaseTarget {
         LeaseTarget {
@@ -149,20 +152,21 @@ impl WorkloadLive {
         }
     }
 
-    /// Whether its last start was never seen to succeed.
+    /// Whether its last start is not known to have succeeded.
     #[must_use]
     pub fn is_start_unconfirmed(&self) -> bool {
         self.metadata.contains_key(OwnershipMark::STARTING_KEY)
     }
 
-    /// Whether it runs and all its checks pass.
+    /// Whether it is running and all its checks pass.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let (passing, all) = self.health.checks;
         self.state == "started" && passing == all
     }
 
-    /// The image it runs, by digest where Fly reports one: its tag may mean another image by now.
+    /// The running image, pinned to the digest if Fly reports one: its tag may point to another
+    /// image by now.
     #[must_use]
     pub fn running_image(&self) -> Option<Image> {
         let image = self.config.image.as_ref()?;
@@ -173,8 +177,8 @@ impl WorkloadLive {
         )
     }
 
-    /// Whether it runs the image that is asked for. Digests decide where there are any: the live reference may be a
-    /// tag, and Fly may report the digest of the one platform that it runs.
+    /// Whether it runs the desired image. Digests decide if there are any: the live reference may
+    /// be a tag, and Fly may report the digest of the image for one platform.
     #[must_use]
     pub fn runs_image(&self, wanted: &Image) -> bool {
         let Some(there) = &self.config.image else {
@@ -188,7 +192,7 @@ impl WorkloadLive {
         }
     }
 
-    /// Whether it runs what the very tag that is asked for meant before.
+    /// Whether it runs an image that the desired tag pointed to earlier.
     #[must_use]
     pub fn has_tag_moved(&self, spec: &Workload) -> bool {
         let moved =
@@ -196,7 +200,8 @@ impl WorkloadLive {
         matches!((&spec.config.image, &self.config.image), (Some(wanted), Some(there)) if moved(wanted, there))
     }
 
-    /// Who made it other than it should be: what was asked for at the last apply is hashed in its mark.
+    /// Who caused the difference to `spec`, judging by the hash of the last applied configuration
+    /// in the metadata.
     #[must_use]
     pub fn cause(&self, spec: &Workload) -> Cause {
         match self.metadata.get(OwnershipMark::APPLIED_HASH_KEY) {
@@ -204,7 +209,8 @@ impl WorkloadLive {
             Some(applied) if *applied == spec.applied_hash() && self.has_tag_moved(spec) => {
                 Cause::Moved
             }
-            // What an apply could not bring up, nobody has changed.
+            // The machine is unchanged since an apply whose start failed, so nobody caused the
+            // difference.
             Some(applied) if *applied == spec.applied_hash() && self.is_start_unconfirmed() => {
                 Cause::Unknown
             }
@@ -213,7 +219,7 @@ impl WorkloadLive {
         }
     }
 
-    /// Whether it runs or is about to, so that an update restarts it.
+    /// Whether it is running or about to run, so that an update restarts it.
     #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(

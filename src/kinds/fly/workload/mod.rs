@@ -1,9 +1,11 @@
-//! What machines and cron machines share: a configuration, a place, and marks. The two kinds differ only in how they
-//! are found and in what an update may do to what runs.
+//! What machines, cron machines and release command machines share: a configuration, a region, and
+//! metadata. The kinds differ only in how live machines are matched and in what an update may
+//! restart.
 
 pub mod config;
 mod creation_lines;
 mod diff;
+mod display;
 pub(crate) mod drive;
 mod history;
 mod image;

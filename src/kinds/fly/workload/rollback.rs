@@ -1,4 +1,5 @@
-//! The way back: a machine as it was before, from what the platform keeps of it.
+//! Rollback: restores a machine to an earlier version of its configuration, from Fly's version
+//! history.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +11,15 @@ use crate::{
     model::{DiffLine, Image, OwnershipMark},
 };
 
-/// A configuration that a machine had.
+/// An earlier configuration of a machine.
 #[derive(Clone, Debug)]
 pub struct PreviousConfig {
-    /// As the platform kept it, metadata included.
+    /// The configuration as Fly stored it, including metadata.
     config: Value,
 }
 
-/// Marks that belong to one moment of a machine, and not to what it was.
+/// Metadata keys that describe a temporary state or the current secrets, and so must not be
+/// restored.
 const TRANSIENT_METADATA: [&str; 6] = [
     OwnershipMark::STARTING_KEY,
     OwnershipMark::SUCCEEDS_KEY,
@@ -28,13 +30,13 @@ const TRANSIENT_METADATA: [&str; 6] = [
 ];
 
 impl PreviousConfig {
-    /// A configuration from a list of versions.
+    /// A configuration from a machine's version list.
     #[must_use]
     pub fn new(config: Value) -> Self {
         Self { config }
     }
 
-    /// The configuration of a machine as it was seen, with the very image that it ran.
+    /// The current configuration of a machine, with the image pinned to the running digest.
     #[must_use]
     pub fn from_live(live: &WorkloadLive) -> Self {
         let mut config = live.raw.clone();
@@ -69,10 +71,11 @@ impl PreviousConfig {
     }
 }
 
-/// The update that takes a machine back; `None` when it is there already. `launch` says whether it may be restarted.
+/// The update that restores an earlier configuration; `None` if the machine already has it.
+/// `launch` says whether the update may restart the machine.
 ///
 /// # Errors
-/// When the configuration has a shape that we do not know.
+/// When the earlier configuration cannot be parsed.
 pub fn rollback_edit(
     spec: &Workload,
     live: &WorkloadLive,
@@ -96,7 +99,8 @@ pub fn rollback_edit(
     let mut body = earlier.config.clone();
     if let Some(body) = body.as_object_mut() {
         body.remove("metadata");
-        // A volume is attached for good, and who is stood by for is another machine's affair.
+        // Keep the current volume and standby assignment: a volume cannot be detached, and the
+        // standby refers to another machine.
         for kept in ["mounts", "standbys"] {
             match live.raw.get(kept) {
                 Some(there) => drop(body.insert(kept.to_owned(), there.clone())),
@@ -119,7 +123,7 @@ pub fn rollback_edit(
     }))))
 }
 
-/// What differs between what a machine was and what it is.
+/// The differences between an earlier configuration and the current one.
 fn diff_lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<DiffLine> {
     let (mut wanted, mut there) = (earlier.clone(), live.config.clone());
     wanted.mounts.clear();
@@ -133,5 +137,5 @@ fn diff_lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<DiffLine> {
         &diff::comparable_config(&wanted),
         &diff::comparable_config(&there),
     );
-    lines.into_iter().map(diff::for_display).collect()
+    lines.into_iter().map(super::display::for_display).collect()
 }

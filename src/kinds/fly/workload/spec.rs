@@ -1,4 +1,4 @@
-//! What a manifest says of one machine.
+//! The desired state of one machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,44 +14,46 @@ use crate::{
     model::{Address, Image, OwnershipMark, Region, ResourceRef, fly_limits::SMOKE_CHECK_SECS},
 };
 
-/// A Firecracker machine boots in about a second, and the image is on its host or is fetched within a few.
+/// Estimated boot time of a machine, in seconds. Firecracker boots in about a second; the image is
+/// on the host or is fetched within a few.
 const BOOT_SECS: u64 = 3;
-/// How often a check is made that does not say so (Machines API: 10 seconds).
+/// The default interval of a check, in seconds (Machines API).
 const DEFAULT_CHECK_INTERVAL_SECS: u64 = 10;
 
-/// One machine, of a process group or with a schedule.
+/// A machine of a process group, a cron machine, or a release command machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Workload {
-    /// The app it belongs to.
+    /// The app that the machine belongs to.
     pub app: ResourceRef<App>,
-    /// Where it runs; fixed when it is made.
+    /// The region; it cannot be changed after creation.
     pub region: Region,
-    /// Its configuration.
+    /// The machine configuration.
     pub config: MachineConfig,
-    /// The app's secrets, when it has any: they are set before the machine starts.
+    /// The app's secrets, if any. They must be set before the machine starts.
     pub secrets: Option<ResourceRef<Secrets>>,
-    /// What else must be there first: references in values, and `depends_on`.
+    /// Other dependencies: references in values, and `depends_on`.
     pub needs: BTreeSet<Address>,
-    /// Metadata that the manifest or the ecosystem asks for, such as `fly_process_group`.
+    /// Metadata from the manifest, and what flyctl expects, such as `fly_process_group`.
     pub labels: BTreeMap<String, String>,
-    /// Whose it is.
+    /// The owner.
     pub mark: OwnershipMark,
-    /// How long a start may take, in seconds, before it counts as failed (`deploy.wait_timeout`).
+    /// The timeout of a start in seconds (`deploy.wait_timeout`).
     pub wait_secs: u64,
-    /// The machine in whose stead Fly starts this one when its host fails. Until then it sleeps.
+    /// The machine that this standby replaces when its host fails. Until then the standby is
+    /// stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standby_for: Option<ResourceRef<Machine>>,
-    /// The release it belongs to; known once the whole manifest is.
+    /// The release of this version; only known once the whole manifest is loaded.
     #[serde(skip)]
     pub release: Option<String>,
 }
 
 impl Workload {
-    /// flyctl's own default for `deploy.wait_timeout`: five minutes.
+    /// flyctl's default of `deploy.wait_timeout`: five minutes.
     pub const DEFAULT_WAIT_SECS: u64 = 300;
 
-    /// A hash of what is asked for. It is written beside the mark, so that a later look can tell a changed manifest
-    /// from a change made outside.
+    /// A hash of the desired configuration. It is stored in the machine's metadata, so that a later
+    /// run can distinguish a changed manifest from a change made outside trimtab.
     #[must_use]
     pub fn applied_hash(&self) -> String {
         let Self {
@@ -66,7 +68,7 @@ impl Workload {
             standby_for: _,
             release: _,
         } = self;
-        // What a tag means today is not asked for by the manifest.
+        // Leave out resolved digests: the manifest only names the tag.
         let image = config.image.as_ref().map(Image::unpinned);
         let config = MachineConfig {
             image,
@@ -80,8 +82,8 @@ impl Workload {
             .collect()
     }
 
-    /// How long a start takes until it counts as healthy, in seconds, by experience: the boot, and the first round of the
-    /// slowest check, or the time for which a machine without checks must stay up.
+    /// The estimated duration of a start until the machine is healthy, in seconds: booting, and
+    /// then the first round of the slowest check, or the smoke check of a machine without checks.
     #[must_use]
     pub fn estimated_start_secs(&self) -> u64 {
         let config = &self.config;
@@ -97,7 +99,7 @@ impl Workload {
         BOOT_SECS + checks.map(first).max().unwrap_or(SMOKE_CHECK_SECS)
     }
 
-    /// The same, as a part of the release that the manifest asks for.
+    /// The same workload, marked with its app's release.
     #[must_use]
     pub fn with_release(mut self, around: &DiffContext<'_>) -> Self {
         self.release = around
@@ -107,7 +109,7 @@ impl Workload {
         self
     }
 
-    /// Every address it points at.
+    /// All addresses that this workload references.
     pub(crate) fn references(&self) -> Vec<Address> {
         let Self {
             app,

@@ -1,4 +1,4 @@
-//! Sections that were written under several names, or once instead of as a list.
+//! Sections that may have several names, or be written as one table instead of a list.
 
 use super::{section_tables, table_array};
 use crate::manifest::{
@@ -6,33 +6,34 @@ use crate::manifest::{
     syntax::node::{SourceLocation, TomlEntry, TomlTable, TomlValue},
 };
 
-/// Gathers the tables of all names into a list under the last one.
+/// Collects the tables of all names into one list under the last name.
 ///
-/// The list is there even when nothing was written, as in flyctl, which is why `[[VM]]` in capitals counts for nothing.
+/// As in flyctl the list is added even when no name occurs. This is why `[[VM]]` in capitals has no
+/// effect.
 pub(super) fn merge_aliases(
     root: &mut TomlTable,
-    at: &SourceLocation,
+    location: &SourceLocation,
     names: &[&str],
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) {
     let mut first = None;
-    let mut found = Vec::new();
+    let mut tables = Vec::new();
     for name in names {
         if let Some(entry) = root.remove(name) {
             first.get_or_insert((entry.key_location, entry.node.location.clone()));
-            found.extend(section_tables(entry.node, name, report));
+            tables.extend(section_tables(entry.node, name, diagnostics));
         }
     }
-    let (key_at, at) = first.unwrap_or((at.clone(), at.clone()));
+    let (key_location, location) = first.unwrap_or((location.clone(), location.clone()));
     let Some(name) = names.last() else { return };
     root.0.push(TomlEntry {
         key: (*name).to_owned(),
-        key_location: key_at,
-        node: table_array(at, found),
+        key_location,
+        node: table_array(location, tables),
     });
 }
 
-/// Turns a size that was written as a number into a text.
+/// Converts a size that was written as a number to a string.
 pub(super) fn numbers_to_strings(root: &mut TomlTable, section: &str, key: &str) {
     let section = root.0.iter_mut().find(|entry| entry.key == section);
     let Some(TomlValue::Array(items)) = section.map(|entry| &mut entry.node.value) else {

@@ -1,4 +1,4 @@
-//! The old spellings of checks: bare numbers as durations, headers as lists, checks as a list.
+//! Rewrites old spellings of checks: bare numbers as durations, headers as lists, checks as a list.
 
 use super::{section_tables, set_entry, table_array};
 use crate::manifest::{
@@ -9,43 +9,46 @@ use crate::manifest::{
     syntax::node::{TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
-/// What a bare number counts where flyctl patches it.
+/// The unit of a bare number in a field that flyctl patches.
 #[derive(Clone, Copy)]
 pub(super) enum BareNumberUnit {
-    /// In checks.
+    /// Used in checks.
     Millisecond,
-    /// In `kill_timeout`.
+    /// Used for `kill_timeout`.
     Second,
 }
 
-/// The checks of a service: one, or a list of them. None are as if unsaid.
+/// Patches the checks of a service: one table or a list. An empty list is removed.
 pub(super) fn patch_service_checks(
     node: TomlNode,
     section: &str,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Option<TomlNode> {
-    let at = node.location.clone();
-    let mut found = section_tables(node, section, report);
-    for (_, table) in &mut found {
-        patch_check(table, section, report);
+    let location = node.location.clone();
+    let mut tables = section_tables(node, section, diagnostics);
+    for (_, table) in &mut tables {
+        patch_check(table, section, diagnostics);
     }
-    (!found.is_empty()).then(|| table_array(at, found))
+    (!tables.is_empty()).then(|| table_array(location, tables))
 }
 
-/// `[checks]`: a table of checks, or a list in which each says its `name`.
-pub(super) fn patch_checks(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+/// Patches `[checks]`: a table of checks, or a list in which each check has a `name`.
+pub(super) fn patch_checks(
+    node: TomlNode,
+    diagnostics: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
     let mut named = match node.value {
         TomlValue::Table(table) => table,
         TomlValue::Array(items) => {
             let mut named = TomlTable::default();
             items
                 .into_iter()
-                .filter_map(|item| named_check(item, report))
+                .filter_map(|item| named_check(item, diagnostics))
                 .for_each(|entry| set_entry(&mut named, entry));
             named
         }
         other => {
-            report.error(
+            diagnostics.error(
                 &node.location,
                 "`checks` must be a table",
                 go_format::describe_type(&other),
@@ -56,7 +59,7 @@ pub(super) fn patch_checks(node: TomlNode, report: &mut FlyTomlDiagnostics) -> O
     };
     for entry in &mut named.0 {
         if let TomlValue::Table(table) = &mut entry.node.value {
-            patch_check(table, "checks", report);
+            patch_check(table, "checks", diagnostics);
         }
     }
     Some(TomlNode {
@@ -65,7 +68,7 @@ pub(super) fn patch_checks(node: TomlNode, report: &mut FlyTomlDiagnostics) -> O
     })
 }
 
-fn named_check(mut item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
+fn named_check(mut item: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
     let name = match &mut item.value {
         TomlValue::Table(table) => table.remove("name"),
         _ => None,
@@ -74,18 +77,18 @@ fn named_check(mut item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<To
         Some(TomlEntry {
             node:
                 TomlNode {
-                    location: at,
+                    location,
                     value: TomlValue::String(key),
                 },
             ..
         }) => Some(TomlEntry {
             key,
-            key_location: at,
+            key_location: location,
             node: item,
         }),
         _ => {
             let help = Some("write `[checks.NAME]`".to_owned());
-            report.error(
+            diagnostics.error(
                 &item.location,
                 "a check needs a `name`",
                 "this one has none",
@@ -96,22 +99,28 @@ fn named_check(mut item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<To
     }
 }
 
-fn patch_check(table: &mut TomlTable, section: &str, report: &mut FlyTomlDiagnostics) {
+fn patch_check(table: &mut TomlTable, section: &str, diagnostics: &mut FlyTomlDiagnostics) {
     for key in ["interval", "timeout", "grace_period"] {
-        cast_duration(table, key, BareNumberUnit::Millisecond, section, report);
+        cast_duration(
+            table,
+            key,
+            BareNumberUnit::Millisecond,
+            section,
+            diagnostics,
+        );
     }
-    super::replace_value(table, "headers", report, patch_headers);
+    super::replace_value(table, "headers", diagnostics, patch_headers);
 }
 
-/// Gives a bare number its unit. flyctl drops what is neither text nor number without a word.
+/// Adds the unit to a bare number. flyctl silently drops values that are neither string nor number.
 pub(super) fn cast_duration(
     table: &mut TomlTable,
     key: &str,
     unit: BareNumberUnit,
     section: &str,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) {
-    super::replace_value(table, key, report, |node, report| {
+    super::replace_value(table, key, diagnostics, |node, diagnostics| {
         let number = match &node.value {
             TomlValue::String(text) => return (!text.is_empty()).then_some(node),
             TomlValue::Integer(number) => *number,
@@ -122,7 +131,7 @@ pub(super) fn cast_duration(
             TomlValue::Float(number) => *number as i64,
             other => {
                 let message = format!("{} is not a duration", qualified_key(key, section));
-                report.warn(
+                diagnostics.warn(
                     &node.location,
                     message,
                     "flyctl ignores it",
@@ -140,16 +149,16 @@ pub(super) fn cast_duration(
     });
 }
 
-/// A table of texts, which may be a list of names and values.
-fn patch_headers(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+/// Patches headers: a table of strings, or a list of names and values.
+fn patch_headers(node: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     let entries = match node.value {
         TomlValue::Table(TomlTable(entries)) => entries,
         TomlValue::Array(items) => items
             .into_iter()
-            .filter_map(|item| header_entry(item, report))
+            .filter_map(|item| header_entry(item, diagnostics))
             .collect(),
         other => {
-            report.error(
+            diagnostics.error(
                 &node.location,
                 "`headers` must be a table",
                 go_format::describe_type(&other),
@@ -170,18 +179,23 @@ fn patch_headers(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<Toml
     })
 }
 
-fn header_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
-    let at = item.location.clone();
+fn header_entry(item: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
+    let location = item.location.clone();
     let (name, value) = match item.value {
         TomlValue::Table(mut table) => (table.remove("name"), table.remove("value")),
         _ => (None, None),
     };
     let Some(name) = name else {
         let help = Some("write `headers = { NAME = \"value\" }`".to_owned());
-        report.error(&at, "a header needs a `name`", "this one has none", help);
+        diagnostics.error(
+            &location,
+            "a header needs a `name`",
+            "this one has none",
+            help,
+        );
         return None;
     };
-    let node = value.map_or_else(|| go_format::string_node(&at, ""), |entry| entry.node);
+    let node = value.map_or_else(|| go_format::string_node(&location, ""), |entry| entry.node);
     Some(TomlEntry {
         key: go_format::format_value(&name.node.value),
         key_location: name.node.location,

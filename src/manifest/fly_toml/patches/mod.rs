@@ -1,5 +1,5 @@
-//! Old spellings, rewritten: what flyctl's `patches.go` does to the raw tree before it looks at types. The order is
-//! flyctl's too, since some patches look at what others made.
+//! Rewrites old spellings, as flyctl's `patches.go` does to the raw tree before it checks types.
+//! The order is flyctl's too, because some patches depend on earlier ones.
 
 mod aliases;
 mod checks;
@@ -9,16 +9,20 @@ mod services;
 use super::diagnostics::FlyTomlDiagnostics;
 use crate::manifest::syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
 
-/// Rewrites what is old in a fly.toml. What cannot be rewritten is reported and taken out.
-pub(super) fn apply(root: &mut TomlTable, at: &SourceLocation, report: &mut FlyTomlDiagnostics) {
-    replace_value(root, "env", report, sections::patch_env);
-    replace_value(root, "services", report, services::patch_services);
-    replace_value(root, "processes", report, sections::patch_processes);
-    sections::patch_experimental(root, report);
-    replace_value(root, "checks", report, checks::patch_checks);
-    aliases::merge_aliases(root, at, &["compute", "computes", "vm"], report);
-    aliases::merge_aliases(root, at, &["mount", "mounts"], report);
-    aliases::merge_aliases(root, at, &["metric", "metrics"], report);
+/// Rewrites the old spellings in a fly.toml. What cannot be rewritten is reported and removed.
+pub(super) fn apply(
+    root: &mut TomlTable,
+    location: &SourceLocation,
+    diagnostics: &mut FlyTomlDiagnostics,
+) {
+    replace_value(root, "env", diagnostics, sections::patch_env);
+    replace_value(root, "services", diagnostics, services::patch_services);
+    replace_value(root, "processes", diagnostics, sections::patch_processes);
+    sections::patch_experimental(root, diagnostics);
+    replace_value(root, "checks", diagnostics, checks::patch_checks);
+    aliases::merge_aliases(root, location, &["compute", "computes", "vm"], diagnostics);
+    aliases::merge_aliases(root, location, &["mount", "mounts"], diagnostics);
+    aliases::merge_aliases(root, location, &["metric", "metrics"], diagnostics);
     aliases::numbers_to_strings(root, "vm", "memory");
     aliases::numbers_to_strings(root, "mounts", "initial_size");
     checks::cast_duration(
@@ -26,32 +30,32 @@ pub(super) fn apply(root: &mut TomlTable, at: &SourceLocation, report: &mut FlyT
         "kill_timeout",
         checks::BareNumberUnit::Second,
         "",
-        report,
+        diagnostics,
     );
-    replace_value(root, "build", report, sections::patch_build);
+    replace_value(root, "build", diagnostics, sections::patch_build);
 }
 
-/// Rewrites the value of a key in its place; `None` takes the key out.
+/// Rewrites the value of a key in place; the key is removed when `patch` returns `None`.
 fn replace_value(
     table: &mut TomlTable,
     key: &str,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
     patch: impl FnOnce(TomlNode, &mut FlyTomlDiagnostics) -> Option<TomlNode>,
 ) {
     let Some(index) = table.0.iter().position(|entry| entry.key == key) else {
         return;
     };
     let entry = table.0.remove(index);
-    if let Some(node) = patch(entry.node, report) {
+    if let Some(node) = patch(entry.node, diagnostics) {
         table.0.insert(index, TomlEntry { node, ..entry });
     }
 }
 
-/// The tables of a section that may be written as one table or as a list of them.
+/// The tables of a section that may be written as one table or as a list of tables.
 fn section_tables(
     node: TomlNode,
     section: &str,
-    report: &mut FlyTomlDiagnostics,
+    diagnostics: &mut FlyTomlDiagnostics,
 ) -> Vec<(SourceLocation, TomlTable)> {
     match node.value {
         TomlValue::Table(table) => vec![(node.location, table)],
@@ -60,7 +64,7 @@ fn section_tables(
                 TomlValue::Table(table) => Some((item.location, table)),
                 other => {
                     let message = format!("an item of `{section}` must be a table");
-                    report.error(
+                    diagnostics.error(
                         &item.location,
                         message,
                         super::go_format::describe_type(&other),
@@ -73,7 +77,7 @@ fn section_tables(
         }
         other => {
             let message = format!("`{section}` must be a table or a list of tables");
-            report.error(
+            diagnostics.error(
                 &node.location,
                 message,
                 super::go_format::describe_type(&other),
@@ -84,22 +88,22 @@ fn section_tables(
     }
 }
 
-/// A list of tables, at the place of what it was made from.
+/// A list of tables, with the location of the section it was made from.
 fn table_array(
-    at: SourceLocation,
+    location: SourceLocation,
     tables: impl IntoIterator<Item = (SourceLocation, TomlTable)>,
 ) -> TomlNode {
-    let item = |(at, table)| TomlNode {
-        location: at,
+    let item = |(location, table)| TomlNode {
+        location,
         value: TomlValue::Table(table),
     };
     TomlNode {
-        location: at,
+        location,
         value: TomlValue::Array(tables.into_iter().map(item).collect()),
     }
 }
 
-/// Sets a key; a later value wins over an earlier one, as in flyctl.
+/// Sets a key; a later value replaces an earlier one, as in flyctl.
 fn set_entry(table: &mut TomlTable, entry: TomlEntry) {
     table.remove(&entry.key);
     table.0.push(entry);

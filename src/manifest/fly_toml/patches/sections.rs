@@ -1,4 +1,4 @@
-//! The old spellings of `env`, `processes`, `experimental` and `build`.
+//! Rewrites old spellings of `env`, `processes`, `experimental` and `build`.
 
 use super::{replace_value, set_entry};
 use crate::manifest::{
@@ -6,28 +6,28 @@ use crate::manifest::{
     syntax::node::{TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
-/// `[[env]]` becomes one table, and every value the text that Go prints for it.
-pub(super) fn patch_env(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
-    let at = node.location.clone();
+/// Merges `[[env]]` into one table, and converts every value to the string that Go prints for it.
+pub(super) fn patch_env(node: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+    let location = node.location.clone();
     let mut merged = TomlTable::default();
-    collect_env(node, &mut merged, report);
+    collect_env(node, &mut merged, diagnostics);
     Some(TomlNode {
-        location: at,
+        location,
         value: TomlValue::Table(merged),
     })
 }
 
-fn collect_env(node: TomlNode, merged: &mut TomlTable, report: &mut FlyTomlDiagnostics) {
+fn collect_env(node: TomlNode, merged: &mut TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
     match node.value {
         TomlValue::Array(items) => items
             .into_iter()
-            .for_each(|item| collect_env(item, merged, report)),
+            .for_each(|item| collect_env(item, merged, diagnostics)),
         TomlValue::Table(TomlTable(entries)) => {
             entries
                 .into_iter()
-                .for_each(|entry| set_entry(merged, env_entry(entry, report)));
+                .for_each(|entry| set_entry(merged, env_entry(entry, diagnostics)));
         }
-        other => report.error(
+        other => diagnostics.error(
             &node.location,
             "`env` must be a table",
             go_format::describe_type(&other),
@@ -36,10 +36,10 @@ fn collect_env(node: TomlNode, merged: &mut TomlTable, report: &mut FlyTomlDiagn
     }
 }
 
-fn env_entry(entry: TomlEntry, report: &mut FlyTomlDiagnostics) -> TomlEntry {
+fn env_entry(entry: TomlEntry, diagnostics: &mut FlyTomlDiagnostics) -> TomlEntry {
     let printed = go_format::format_value(&entry.node.value);
     if matches!(entry.node.value, TomlValue::Table(_) | TomlValue::Array(_)) {
-        report.warn(
+        diagnostics.warn(
             &entry.node.location,
             format!("the variable `{}` becomes the text `{printed}`", entry.key),
             go_format::describe_type(&entry.node.value),
@@ -50,15 +50,18 @@ fn env_entry(entry: TomlEntry, report: &mut FlyTomlDiagnostics) -> TomlEntry {
     TomlEntry { node, ..entry }
 }
 
-/// `[[processes]]` with names and commands becomes a table from one to the other.
-pub(super) fn patch_processes(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+/// Converts `[[processes]]` with names and commands to a table from name to command.
+pub(super) fn patch_processes(
+    node: TomlNode,
+    diagnostics: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
     match node.value {
         TomlValue::Table(_) => Some(node),
         TomlValue::Array(items) => {
             let mut groups = TomlTable::default();
             items
                 .into_iter()
-                .filter_map(|item| process_group_entry(item, report))
+                .filter_map(|item| process_group_entry(item, diagnostics))
                 .for_each(|entry| set_entry(&mut groups, entry));
             Some(TomlNode {
                 location: node.location,
@@ -66,7 +69,7 @@ pub(super) fn patch_processes(node: TomlNode, report: &mut FlyTomlDiagnostics) -
             })
         }
         other => {
-            report.error(
+            diagnostics.error(
                 &node.location,
                 "`processes` must be a table",
                 go_format::describe_type(&other),
@@ -77,14 +80,14 @@ pub(super) fn patch_processes(node: TomlNode, report: &mut FlyTomlDiagnostics) -
     }
 }
 
-/// One item of `[[processes]]`. flyctl passes over items without a name.
-fn process_group_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
+/// Converts one item of `[[processes]]`. flyctl ignores items without a name.
+fn process_group_entry(item: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
     let TomlValue::Table(mut table) = item.value else {
         return None;
     };
     let Some(name) = table.remove("name") else {
         if !table.0.is_empty() {
-            report.warn(
+            diagnostics.warn(
                 &item.location,
                 "a process group has no `name`",
                 "flyctl ignores it",
@@ -97,7 +100,7 @@ fn process_group_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Optio
     for entry in &table.0 {
         let help = key_hints::key_hint("processes", &entry.key).map(str::to_owned);
         let message = format!("there is no key `{}` in `processes`", entry.key);
-        report.warn(&entry.key_location, message, "flyctl ignores it", help);
+        diagnostics.warn(&entry.key_location, message, "flyctl ignores it", help);
     }
     let node = command.map_or_else(
         || go_format::string_node(&item.location, ""),
@@ -115,13 +118,13 @@ fn process_group_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Optio
     })
 }
 
-/// Texts become lists of one, and what has moved elsewhere goes there unless something is there already.
-pub(super) fn patch_experimental(root: &mut TomlTable, report: &mut FlyTomlDiagnostics) {
+/// Wraps strings in lists, and moves keys to their current section unless that is already set.
+pub(super) fn patch_experimental(root: &mut TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
     let mut moved = Vec::new();
-    replace_value(root, "experimental", report, |node, report| {
+    replace_value(root, "experimental", diagnostics, |node, diagnostics| {
         let TomlValue::Table(mut table) = node.value else {
             let message = "`experimental` must be a table";
-            report.error(
+            diagnostics.error(
                 &node.location,
                 message,
                 go_format::describe_type(&node.value),
@@ -130,7 +133,9 @@ pub(super) fn patch_experimental(root: &mut TomlTable, report: &mut FlyTomlDiagn
             return None;
         };
         for key in ["cmd", "entrypoint", "exec"] {
-            replace_value(&mut table, key, report, |node, _| Some(wrap_in_list(node)));
+            replace_value(&mut table, key, diagnostics, |node, _| {
+                Some(wrap_in_list(node))
+            });
         }
         moved = ["kill_timeout", "metrics_port", "metrics_path"]
             .into_iter()
@@ -152,9 +157,9 @@ pub(super) fn patch_experimental(root: &mut TomlTable, report: &mut FlyTomlDiagn
     }
 }
 
-/// `metrics_port` and `metrics_path` as a section.
+/// Makes a `metrics` section of `metrics_port` and `metrics_path`.
 fn metrics_section(entries: Vec<TomlEntry>) -> Option<TomlEntry> {
-    let (key_at, at) = entries
+    let (key_location, location) = entries
         .first()
         .map(|entry| (entry.key_location.clone(), entry.node.location.clone()))?;
     let short = |entry: TomlEntry| TomlEntry {
@@ -163,15 +168,15 @@ fn metrics_section(entries: Vec<TomlEntry>) -> Option<TomlEntry> {
     };
     Some(TomlEntry {
         key: "metrics".to_owned(),
-        key_location: key_at,
+        key_location,
         node: TomlNode {
-            location: at,
+            location,
             value: TomlValue::Table(TomlTable(entries.into_iter().map(short).collect())),
         },
     })
 }
 
-/// One text becomes a list of it. flyctl does not split it at spaces.
+/// Wraps a string in a list. flyctl does not split it at spaces.
 fn wrap_in_list(node: TomlNode) -> TomlNode {
     match node.value {
         TomlValue::String(_) => TomlNode {
@@ -182,7 +187,7 @@ fn wrap_in_list(node: TomlNode) -> TomlNode {
     }
 }
 
-/// `build_target` becomes `build-target`.
+/// Renames `build_target` to `build-target`.
 pub(super) fn patch_build(mut node: TomlNode, _: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     if let TomlValue::Table(table) = &mut node.value
         && let Some(entry) = table.remove("build_target")

@@ -1,4 +1,4 @@
-//! The old spellings of `[[services]]`.
+//! Rewrites old spellings of `[[services]]`.
 
 use super::{checks, replace_value, section_tables, table_array};
 use crate::manifest::{
@@ -6,46 +6,53 @@ use crate::manifest::{
     syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
-/// Every service of a list, or the only one; empty ones do not count.
-pub(super) fn patch_services(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
-    let at = node.location.clone();
-    let mut found = section_tables(node, "services", report);
-    for (_, table) in &mut found {
-        patch_service(table, report);
+/// Patches one service or a list of them; empty ones are removed.
+pub(super) fn patch_services(
+    node: TomlNode,
+    diagnostics: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
+    let location = node.location.clone();
+    let mut tables = section_tables(node, "services", diagnostics);
+    for (_, table) in &mut tables {
+        patch_service(table, diagnostics);
     }
     Some(table_array(
-        at,
-        found.into_iter().filter(|(_, table)| !table.0.is_empty()),
+        location,
+        tables.into_iter().filter(|(_, table)| !table.0.is_empty()),
     ))
 }
 
-fn patch_service(table: &mut TomlTable, report: &mut FlyTomlDiagnostics) {
-    replace_value(table, "concurrency", report, patch_concurrency);
-    replace_value(table, "ports", report, patch_ports);
-    replace_value(table, "tcp_checks", report, |node, report| {
-        checks::patch_service_checks(node, "services.tcp_checks", report)
+fn patch_service(table: &mut TomlTable, diagnostics: &mut FlyTomlDiagnostics) {
+    replace_value(table, "concurrency", diagnostics, patch_concurrency);
+    replace_value(table, "ports", diagnostics, patch_ports);
+    replace_value(table, "tcp_checks", diagnostics, |node, diagnostics| {
+        checks::patch_service_checks(node, "services.tcp_checks", diagnostics)
     });
-    replace_value(table, "http_checks", report, |node, report| {
-        checks::patch_service_checks(node, "services.http_checks", report)
+    replace_value(table, "http_checks", diagnostics, |node, diagnostics| {
+        checks::patch_service_checks(node, "services.http_checks", diagnostics)
     });
-    replace_value(table, "internal_port", report, |node, report| {
-        integer_node(node, "`internal_port` in `services`", report)
+    replace_value(table, "internal_port", diagnostics, |node, diagnostics| {
+        integer_node(node, "`internal_port` in `services`", diagnostics)
     });
 }
 
-fn patch_ports(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
-    let at = node.location.clone();
-    let mut found = section_tables(node, "services.ports", report);
-    for (_, port) in &mut found {
-        replace_value(port, "port", report, |node, report| {
-            integer_node(node, "`port` in `services.ports`", report)
+fn patch_ports(node: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+    let location = node.location.clone();
+    let mut tables = section_tables(node, "services.ports", diagnostics);
+    for (_, port) in &mut tables {
+        replace_value(port, "port", diagnostics, |node, diagnostics| {
+            integer_node(node, "`port` in `services.ports`", diagnostics)
         });
     }
-    Some(table_array(at, found))
+    Some(table_array(location, tables))
 }
 
-/// A whole number that may be written as a text, or with a fraction that is cut off.
-fn integer_node(node: TomlNode, name: &str, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+/// An integer that may be written as a string, or as a float whose fraction is cut off.
+fn integer_node(
+    node: TomlNode,
+    name: &str,
+    diagnostics: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
     let number = match &node.value {
         TomlValue::String(digits) => digits.parse().ok(),
         TomlValue::Integer(number) => Some(*number),
@@ -58,8 +65,8 @@ fn integer_node(node: TomlNode, name: &str, report: &mut FlyTomlDiagnostics) -> 
             value: TomlValue::Integer(number),
         }),
         None => {
-            let message = format!("{name} must be a whole number");
-            report.error(
+            let message = format!("{name} must be an integer");
+            diagnostics.error(
                 &node.location,
                 message,
                 go_format::describe_type(&node.value),
@@ -70,8 +77,8 @@ fn integer_node(node: TomlNode, name: &str, report: &mut FlyTomlDiagnostics) -> 
     }
 }
 
-/// The form of the first years: `"20,25"`, soft before hard.
-fn patch_concurrency(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+/// Converts the oldest form of `concurrency`: `"20,25"`, the soft limit before the hard one.
+fn patch_concurrency(node: TomlNode, diagnostics: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     const HELP: &str = "write `[services.concurrency]` with `type`, `soft_limit` and `hard_limit`";
     let limits = match &node.value {
         TomlValue::Table(_) => return Some(node),
@@ -81,7 +88,7 @@ fn patch_concurrency(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<
     let limits = limits.and_then(|(soft, hard)| Some((soft.parse().ok()?, hard.parse().ok()?)));
     let Some((soft, hard)) = limits else {
         let message = "`concurrency` in `services` must be one table";
-        report.error(
+        diagnostics.error(
             &node.location,
             message,
             go_format::describe_type(&node.value),
@@ -91,7 +98,7 @@ fn patch_concurrency(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<
     };
     let entry = |key: &str, value: TomlValue| new_entry(&node.location, key, value);
     let table = TomlTable(vec![
-        // Not flyctl's default, `connections`: this form predates it.
+        // Not flyctl's current default, `connections`: this form is older than that default.
         entry("type", TomlValue::String("requests".to_owned())),
         entry("soft_limit", TomlValue::Integer(soft)),
         entry("hard_limit", TomlValue::Integer(hard)),
@@ -102,12 +109,12 @@ fn patch_concurrency(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<
     })
 }
 
-fn new_entry(at: &SourceLocation, key: &str, value: TomlValue) -> TomlEntry {
+fn new_entry(location: &SourceLocation, key: &str, value: TomlValue) -> TomlEntry {
     TomlEntry {
         key: key.to_owned(),
-        key_location: at.clone(),
+        key_location: location.clone(),
         node: TomlNode {
-            location: at.clone(),
+            location: location.clone(),
             value,
         },
     }

@@ -1,4 +1,4 @@
-//! Buckets.
+//! Lowers `[buckets.KEY]` to bucket specs.
 
 use serde_json::{Value, json};
 
@@ -24,19 +24,18 @@ use crate::{
     },
 };
 
-/// The version of the policies that we write.
+/// The version of the policy language.
 const POLICY_VERSION: &str = "2012-10-17";
-/// What a statement consists of.
 const STATEMENT_HELP: &str =
-    "a statement of a bucket's policy says Effect, Principal, Action and Resource";
+    "a statement of a bucket policy needs Effect, Principal, Action and Resource";
 
 impl AwsContext<'_> {
-    pub(super) fn lower_buckets(&self, out: &mut Lowered, sink: &mut Diagnostics) {
+    pub(super) fn lower_buckets(&self, out: &mut Lowered, diagnostics: &mut Diagnostics) {
         for (key, bucket) in &self.manifest.buckets {
-            let Some(name) = self.parse_key("buckets", key, sink) else {
+            let Some(name) = self.parse_key("buckets", key, diagnostics) else {
                 continue;
             };
-            let spec = self.lower_bucket(&name, key, bucket, sink);
+            let spec = self.lower_bucket(&name, key, bucket, diagnostics);
             out.desired.aws_bucket.insert(name.clone(), spec);
             self.record_location::<Bucket>("buckets", &name, out);
             self.record_adoption::<Bucket>(bucket.adopt, &name, out);
@@ -48,20 +47,20 @@ impl AwsContext<'_> {
         name: &crate::model::Name,
         key: &str,
         bucket: &shape::BucketSection,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) -> BucketSpec {
-        let at = self.cursor.key("buckets").key(key);
+        let cursor = self.cursor.key("buckets").key(key);
         let own = self
             .context
             .aws_references
             .value_or_empty(&format!("buckets.{key}.name"));
-        check_bucket_name(&own, at.key("name"), sink);
+        check_bucket_name(&own, cursor.key("name"), diagnostics);
         let region = self
             .context
             .aws_references
             .value_or_empty(&format!("buckets.{key}.region"));
-        if at.key("region").is_present() {
-            check_region_code(&region, at.key("region"), sink);
+        if cursor.key("region").is_present() {
+            check_region_code(&region, cursor.key("region"), diagnostics);
         }
         let mentioned = self
             .context
@@ -74,20 +73,24 @@ impl AwsContext<'_> {
             .filter(|to| to.kind() == Role::NAME)
             .cloned()
             .collect();
-        tags::check_tags(&bucket.tags, TagRules::S3, at.key("tags"), sink);
+        tags::check_tags(&bucket.tags, TagRules::S3, cursor.key("tags"), diagnostics);
         check_kms_key(
             bucket.encryption.as_ref(),
             &region,
-            at.key("encryption"),
-            sink,
+            cursor.key("encryption"),
+            diagnostics,
         );
         BucketSpec {
             encryption: lower_encryption(bucket.encryption.as_ref()),
             public_access: PublicAccessBlock::all(bucket.public_access_block.unwrap_or(true)),
             ownership: object_ownership(bucket.ownership).to_owned(),
             versioning: bucket.versioning.unwrap_or(true),
-            lifecycle: lifecycle::lower_lifecycle_rules(bucket, at.key("lifecycle"), sink),
-            policy: self.bucket_policy(&own, bucket, at, sink),
+            lifecycle: lifecycle::lower_lifecycle_rules(
+                bucket,
+                cursor.key("lifecycle"),
+                diagnostics,
+            ),
+            policy: self.bucket_policy(&own, bucket, cursor, diagnostics),
             tags: desired_tags(
                 &self.mark,
                 name,
@@ -100,22 +103,28 @@ impl AwsContext<'_> {
         }
     }
 
-    /// Each of the manifest's own statements is read by itself, so that what is wrong is told at its place.
+    /// The bucket's policy. Each statement of the manifest is first parsed by itself, so that an
+    /// error points at it.
     fn bucket_policy(
         &self,
         name: &str,
         bucket: &shape::BucketSection,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<PolicyDocument> {
-        let at = at.key("statements");
+        let cursor = cursor.key("statements");
         for (index, words) in bucket.statements.iter().enumerate() {
             let alone = PolicyDocument::from_json(
                 &json!({ "Version": POLICY_VERSION, "Statement": [words] }),
             );
             if let Err(error) = alone {
-                let why = error.to_string().replace("Statement[0]: ", "");
-                sink.error(at.item(index).diagnostic(why).with_help(STATEMENT_HELP));
+                let reason = error.to_string().replace("Statement[0]: ", "");
+                diagnostics.error(
+                    cursor
+                        .item(index)
+                        .diagnostic(reason)
+                        .with_help(STATEMENT_HELP),
+                );
             }
         }
         let tls = bucket
@@ -128,7 +137,7 @@ impl AwsContext<'_> {
         if statements.is_empty() {
             return None;
         }
-        // What is wrong with one of them has been said.
+        // Invalid statements have been reported above.
         let policy = PolicyDocument::from_json(
             &json!({ "Version": POLICY_VERSION, "Statement": statements }),
         )
@@ -137,25 +146,26 @@ impl AwsContext<'_> {
             name,
             blocks_public: bucket.public_access_block.unwrap_or(true),
         };
-        for (index, why) in policy.validate(used) {
+        for (index, reason) in policy.validate(used) {
             let index = index.and_then(|index| index.checked_sub(ours));
-            let spot = index.map_or(at, |index| at.item(index));
-            sink.error(spot.diagnostic(why));
+            let field = index.map_or(cursor, |index| cursor.item(index));
+            diagnostics.error(field.diagnostic(reason));
         }
-        limits::check_bucket_policy(&policy, at, sink);
+        limits::check_bucket_policy(&policy, cursor, diagnostics);
         Some(policy)
     }
 }
 
-/// Beginnings and ends of names that S3 keeps for itself.
+/// Prefixes and suffixes of names that S3 reserves ("Bucket naming rules" in its user guide).
 const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 const RESERVED_SUFFIXES: [&str; 4] = ["-s3alias", "--ol-s3", "--x-s3", "--table-s3"];
 
-/// S3's rules for names ("Bucket naming rules" in its user guide), without dots, which TLS certificates do not cover.
-fn check_bucket_name(name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+/// Checks S3's rules for names ("Bucket naming rules" in its user guide). Dots are refused too,
+/// because TLS certificates do not cover them.
+fn check_bucket_name(name: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let good = (3..=63).contains(&name.len())
-        && name.chars().all(fits)
+        && name.chars().all(is_allowed)
         && !name.starts_with('-')
         && !name.ends_with('-');
     let kept = RESERVED_PREFIXES
@@ -166,23 +176,27 @@ fn check_bucket_name(name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
         return;
     }
     let rule = match kept {
-        Some(kept) => format!("S3 keeps names with `{kept}` there for itself"),
+        Some(kept) => format!("S3 reserves names with `{kept}`"),
         None => "names have 3 to 63 characters: lower-case letters, digits and dashes".to_owned(),
     };
-    let problem = at.diagnostic(format!("`{name}` cannot be a bucket's name"));
-    sink.error(problem.with_help(if at.is_present() {
+    let diagnostic = cursor.diagnostic(format!("`{name}` cannot be a bucket's name"));
+    diagnostics.error(diagnostic.with_help(if cursor.is_present() {
         rule
     } else {
-        format!("{rule}; say `name`")
+        format!("{rule}; set `name`")
     }));
 }
 
-/// A bucket that is there already may have a name with dots.
-pub(super) fn check_lock_bucket_name(name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    if !(3..=63).contains(&name.len()) || !name.chars().all(fits) {
-        let problem = at.diagnostic(format!("`{name}` is no bucket's name"));
-        sink.error(problem.with_help("write its name alone, such as `acme-locks`"));
+/// Checks the name of an existing bucket, which may contain dots.
+pub(super) fn check_lock_bucket_name(
+    name: &str,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if !(3..=63).contains(&name.len()) || !name.chars().all(is_allowed) {
+        let diagnostic = cursor.diagnostic(format!("`{name}` is not a bucket name"));
+        diagnostics.error(diagnostic.with_help("write its name alone, such as `acme-locks`"));
     }
 }
 
@@ -204,21 +218,21 @@ fn lower_encryption(stated: Option<&EncryptionSource>) -> Encryption {
     }
 }
 
-/// An alias by its ARN, or a bare id, would make a bucket that its own app's role cannot read. A key of another region
-/// cannot be used at all.
+/// Checks a KMS key. An alias by its ARN, or a bare key id, would lead to a bucket that the app's
+/// own role cannot read; a key of another region cannot be used at all.
 fn check_kms_key(
     stated: Option<&EncryptionSource>,
     region: &str,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
     let Some(EncryptionSource::Kms(shape::KmsEncryption { kms: Some(key), .. })) = stated else {
         return;
     };
-    let at = at.key("kms");
+    let cursor = cursor.key("kms");
     let alias = |name: &str| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
-        !name.is_empty() && name.len() <= 250 && name.chars().all(fits)
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
+        !name.is_empty() && name.len() <= 250 && name.chars().all(is_allowed)
     };
     let parts: Vec<&str> = key.splitn(6, ':').collect();
     let (of, good) = match *parts.as_slice() {
@@ -229,11 +243,14 @@ fn check_kms_key(
         _ => (region, key.strip_prefix("alias/").is_some_and(alias)),
     };
     if !good {
-        let problem = at.diagnostic(format!("`{key}` names no key of KMS"));
-        sink.error(problem.with_help("write the key's ARN, with `:key/` in it, or `alias/NAME`"));
+        let diagnostic = cursor.diagnostic(format!("`{key}` is not a KMS key"));
+        diagnostics.error(
+            diagnostic.with_help("write the key's ARN, with `:key/` in it, or `alias/NAME`"),
+        );
     } else if of != region {
-        let problem = at.diagnostic(format!("this key is in {of}, and the bucket in {region}"));
-        sink.error(problem.with_help("S3 takes keys of the bucket's own region"));
+        let diagnostic =
+            cursor.diagnostic(format!("this key is in {of}, and the bucket in {region}"));
+        diagnostics.error(diagnostic.with_help("S3 only accepts keys of the bucket's own region"));
     }
 }
 

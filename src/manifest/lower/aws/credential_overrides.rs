@@ -1,5 +1,5 @@
-//! What a manifest sets for an app that has an identity, and that AWS's SDKs look at before the identity's role, or in its
-//! place.
+//! Warns of variables and secrets of an app that AWS's SDKs prefer to the role of the app's
+//! identity.
 
 use std::collections::BTreeMap;
 
@@ -12,42 +12,54 @@ use crate::{
     },
 };
 
-/// An identity, by key, and the region that the app's machines get with it.
+/// The identity of an app, by key, and the region that the app's machines get with it.
 #[derive(Clone, Copy)]
 pub(super) struct AppIdentity<'a> {
     pub(super) key: &'a str,
     pub(super) region: &'a str,
 }
 
-/// Warns of it, each where it stands.
+/// Warns of every variable and secret that overrides the identity, where it is set.
 pub(super) fn warn_credential_overrides(
     app: &AppSection,
-    at: Cursor<'_>,
-    given: AppIdentity<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    identity: AppIdentity<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
-    check_env(&app.env, at.key("env"), given, sink);
+    check_env(&app.env, cursor.key("env"), identity, diagnostics);
     for (key, cron) in &app.cron {
-        check_env(&cron.env, at.key("cron").key(key).key("env"), given, sink);
+        check_env(
+            &cron.env,
+            cursor.key("cron").key(key).key("env"),
+            identity,
+            diagnostics,
+        );
     }
     for name in app.secrets.keys() {
         if let Some(shadow) = CredentialOverride::from_variable_name(name) {
-            warn_override(name, shadow, at.key("secrets").key(name), given, sink);
+            warn_override(
+                name,
+                shadow,
+                cursor.key("secrets").key(name),
+                identity,
+                diagnostics,
+            );
         }
     }
 }
 
 fn check_env(
     env: &BTreeMap<String, EnvValue>,
-    at: Cursor<'_>,
-    given: AppIdentity<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    identity: AppIdentity<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
     for (name, value) in env {
-        let shadow = CredentialOverride::from_variable_name(name)
-            .filter(|shadow| !shadow.is_harmless(&scalars::format_env_value(value), given.region));
+        let shadow = CredentialOverride::from_variable_name(name).filter(|shadow| {
+            !shadow.is_harmless(&scalars::format_env_value(value), identity.region)
+        });
         if let Some(shadow) = shadow {
-            warn_override(name, shadow, at.key(name), given, sink);
+            warn_override(name, shadow, cursor.key(name), identity, diagnostics);
         }
     }
 }
@@ -55,13 +67,14 @@ fn check_env(
 fn warn_override(
     name: &str,
     shadow: CredentialOverride,
-    spot: Cursor<'_>,
-    given: AppIdentity<'_>,
-    sink: &mut Diagnostics,
+    field: Cursor<'_>,
+    identity: AppIdentity<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
-    let problem = spot.key_diagnostic(format!("`{name}` hides the identity `{}`", given.key));
-    let why = shadow.explain();
-    sink.warn(problem.with_help(format!(
-        "{why}: leave it out, or say `env = false` for the identity"
+    let diagnostic =
+        field.key_diagnostic(format!("`{name}` hides the identity `{}`", identity.key));
+    let reason = shadow.explain();
+    diagnostics.warn(diagnostic.with_help(format!(
+        "{reason}: leave it out, or set `env = false` for the identity"
     )));
 }

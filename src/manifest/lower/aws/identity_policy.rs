@@ -1,4 +1,4 @@
-//! The policy of an identity: exactly what the manifest uses, and nothing beside it.
+//! Generates the policy of an identity: exactly what the manifest grants and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use crate::{
     manifest::schema::aws::{BucketAccess, BucketGrant},
 };
 
-/// What an identity may do when nothing is said. It cannot delete: where versions are kept, a stolen session can write
-/// new ones, and destroys nothing.
+/// The default access. It does not include deletion: where versions are kept, a stolen session can
+/// write new versions but destroys nothing.
 const DEFAULT_ACCESS: [BucketAccess; 3] =
     [BucketAccess::List, BucketAccess::Read, BucketAccess::Write];
 
-/// The statements for one bucket.
+/// The policy statements for one bucket.
 pub(super) fn bucket_statements(
     key: &str,
     bucket: &BucketSpec,
@@ -26,7 +26,7 @@ pub(super) fn bucket_statements(
     let prefix = normalize_prefix(grant);
     let arn = format!("arn:aws:s3:::{}", bucket.name);
     let mut stem = to_camel_case(key);
-    // Ids are unique in a policy, and `a-b` is written like `a_b`.
+    // Statement ids must be unique in a policy, and `a-b` and `a_b` have the same one.
     while !sids.insert(stem.clone()) {
         stem.push('X');
     }
@@ -46,7 +46,7 @@ pub(super) fn bucket_statements(
             "Sid": sid("Objects"), "Effect": "Allow", "Action": actions, "Resource": format!("{arn}/{prefix}*"),
         }));
     }
-    // Whoever deletes or lists needs no key.
+    // Deleting and listing need no access to the KMS key.
     let objects = if allow.contains(&BucketAccess::Write) {
         Some(ObjectAccess::Write)
     } else {
@@ -54,9 +54,16 @@ pub(super) fn bucket_statements(
             .contains(&BucketAccess::Read)
             .then_some(ObjectAccess::Read)
     };
-    out.extend(objects.and_then(|objects| kms::key_statement(&sid("Key"), bucket, objects)));
+    if let (Some(objects), Some(key)) = (objects, &bucket.encryption.kms_key) {
+        out.push(kms::key_statement(
+            &sid("Key"),
+            key,
+            &bucket.region,
+            objects,
+        ));
+    }
     if prefix.is_empty() && !out.is_empty() {
-        // The environment's lock is no business of the app.
+        // The app must not touch the environment's lock, which is in the same bucket.
         out.push(json!({
             "Sid": sid("NotLocks"), "Effect": "Deny", "Action": "s3:*", "Resource": format!("{arn}/{RESERVED_PREFIX}*"),
         }));
@@ -64,7 +71,7 @@ pub(super) fn bucket_statements(
     out
 }
 
-/// Keys below which an identity works end with a slash: `db` alone would cover `db-of-others` as well.
+/// Adds the slash to a prefix: `db` alone would also cover `db-of-others`.
 fn normalize_prefix(grant: &BucketGrant) -> String {
     let stated = grant
         .prefix
@@ -78,8 +85,9 @@ fn normalize_prefix(grant: &BucketGrant) -> String {
     }
 }
 
-/// The right to list, and beside it the right to ask where the bucket is, which the tools that list do first when nobody
-/// told them (Litestream, for one). That question has no `s3:prefix`, so a condition on the prefix would always fail.
+/// The rights to list objects and to ask for the bucket's region, which tools that list do first
+/// unless they are told the region (Litestream, for one). That request has no `s3:prefix`, so a
+/// condition on the prefix would always fail.
 fn list_statements(arn: &str, prefix: &str, sid: impl Fn(&str) -> String) -> Vec<Value> {
     let (list, place) = ("s3:ListBucket", "s3:GetBucketLocation");
     if prefix.is_empty() {
@@ -101,13 +109,14 @@ fn object_actions(access: BucketAccess) -> &'static [&'static str] {
     match access {
         BucketAccess::List => &[],
         BucketAccess::Read => &["s3:GetObject"],
-        // Large objects are written in parts, and one that fails is cleared away.
+        // Large objects are uploaded in parts, and a failed upload must be aborted.
         BucketAccess::Write => &["s3:PutObject", "s3:AbortMultipartUpload"],
         BucketAccess::Delete => &["s3:DeleteObject"],
     }
 }
 
-/// `sqlite-backups` as a statement's id, which has only letters and digits: `SqliteBackups`.
+/// Converts a key to a statement id, which may only have letters and digits: `sqlite-backups`
+/// becomes `SqliteBackups`.
 fn to_camel_case(key: &str) -> String {
     let words = key
         .split(|c: char| !c.is_ascii_alphanumeric())

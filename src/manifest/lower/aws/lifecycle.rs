@@ -1,5 +1,5 @@
-//! The rules for what is old in a bucket, and what S3 refuses of them ("Lifecycle configuration elements" and
-//! "Transitioning objects" in its user guide).
+//! Lowers lifecycle rules, and checks what S3 refuses of them ("Lifecycle configuration elements"
+//! and "Transitioning objects" in its user guide).
 
 use super::limits;
 use crate::kinds::aws::bucket::{BucketSpec, RESERVED_PREFIX};
@@ -15,17 +15,17 @@ use crate::{
     },
 };
 
-/// Days after which an unfinished upload is dropped when nothing is said: none takes a week, and what is left of it costs
-/// money and is seen by nobody.
+/// The default for `abort_multipart_days`, in days. No upload takes a week, and the parts of an
+/// unfinished one cost money although no listing shows them.
 const DEFAULT_ABORT_MULTIPART_DAYS: u32 = 7;
-/// The ids of our own rules.
+/// The ids of trimtab's own rules.
 const ABORT_UPLOADS_RULE_ID: &str = "trimtab-uploads";
 const LOCK_VERSIONS_RULE_ID: &str = "trimtab-locks";
-/// How many rules a bucket may have, ours included.
+/// How many rules a bucket may have, including trimtab's own.
 const MAX_RULES: usize = 1000;
-/// The longest key, and so the longest beginning of one, in bytes.
+/// The longest key of an object, and so the longest prefix, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
-/// The storage classes that objects can move to. They only move down this list.
+/// The storage classes that objects can move to. Transitions only go down this list.
 const STORAGE_CLASSES: [&str; 6] = [
     "STANDARD_IA",
     "INTELLIGENT_TIERING",
@@ -34,21 +34,22 @@ const STORAGE_CLASSES: [&str; 6] = [
     "GLACIER",
     "DEEP_ARCHIVE",
 ];
-/// How many days objects are in S3 before they move to infrequent access, and how many they stay there.
+/// The minimum age, in days, of objects that move to infrequent access, and the minimum time they
+/// stay there.
 const MIN_INFREQUENT_ACCESS_DAYS: u32 = 30;
 
-/// The rules of a bucket, our own among them.
+/// The lifecycle rules of a bucket, including trimtab's own.
 pub(super) fn lower_lifecycle_rules(
     bucket: &BucketSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<LifecycleRule> {
     let days = |days: Option<u32>| days.and_then(|days| i32::try_from(days).ok());
     let mut rules: Vec<LifecycleRule> = Vec::new();
     for (id, rule) in &bucket.lifecycle {
-        let spot = at.key(id);
-        check_rule(id, rule, spot, sink);
-        check_transitions(rule, spot, sink);
+        let field = cursor.key(id);
+        check_rule(id, rule, field, diagnostics);
+        check_transitions(rule, field, diagnostics);
         let moves = rule.transitions.iter().map(|(class, after)| Transition {
             days: days(Some(*after)),
             storage_class: class.clone(),
@@ -69,12 +70,12 @@ pub(super) fn lower_lifecycle_rules(
         });
     }
     if bucket.versioning.unwrap_or(true) {
-        warn_kept_versions(&rules, at, sink);
+        warn_kept_versions(&rules, cursor, diagnostics);
     }
-    // The two that may be ours come on top.
+    // Trimtab's own two rules count towards the limit.
     if rules.len() + 2 > MAX_RULES {
-        sink.error(at.diagnostic(format!(
-            "{} rules, and S3 takes {} beside trimtab's own",
+        diagnostics.error(cursor.diagnostic(format!(
+            "{} rules, but S3 accepts at most {} in addition to trimtab's own",
             rules.len(),
             MAX_RULES - 2
         )));
@@ -96,8 +97,9 @@ pub(super) fn lower_lifecycle_rules(
     rules
 }
 
-/// Where versions are kept, what expires becomes an old version, and is paid for until that goes too.
-fn warn_kept_versions(rules: &[LifecycleRule], at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Warns of rules without effect on cost: where versions are kept, an object that expires becomes a
+/// noncurrent version, which is paid for until it is deleted too.
+fn warn_kept_versions(rules: &[LifecycleRule], cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     let ends = |prefix: &str| {
         let mut clears = rules
             .iter()
@@ -109,17 +111,17 @@ fn warn_kept_versions(rules: &[LifecycleRule], at: Cursor<'_>, sink: &mut Diagno
         .filter(|rule| rule.enabled && rule.expire_days.is_some())
     {
         if !ends(&rule.prefix) {
-            let spot = at.key(&rule.id).key("expire_days");
-            let problem = spot
-                .diagnostic("what expires stays as an old version, as this bucket keeps versions");
-            sink.warn(
-                problem.with_help("say after how many days those go as well: `noncurrent_days`"),
+            let field = cursor.key(&rule.id).key("expire_days");
+            let diagnostic = field.diagnostic(
+                "expired objects remain as noncurrent versions, because this bucket keeps versions",
             );
+            diagnostics.warn(diagnostic.with_help("set `noncurrent_days` to delete those as well"));
         }
     }
 }
 
-/// Where the lock is rewritten with every run, its old versions go after a day.
+/// Adds a rule that deletes old versions of the lock after a day, because every run writes new
+/// ones.
 pub(super) fn add_lock_versions_rule(
     buckets: &mut ResourceMap<BucketSpec>,
     lock: Option<&(String, String)>,
@@ -139,7 +141,7 @@ pub(super) fn add_lock_versions_rule(
     }
 }
 
-fn check_rule(id: &str, rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn check_rule(id: &str, rule: &Stated, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     let markers = rule.expired_delete_markers == Some(true);
     let nothing = rule.expire_days.is_none()
         && rule.noncurrent_days.is_none()
@@ -147,8 +149,9 @@ fn check_rule(id: &str, rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
         && !markers;
     if id.is_empty() || id.len() > 255 || id == ABORT_UPLOADS_RULE_ID || id == LOCK_VERSIONS_RULE_ID
     {
-        sink.error(
-            at.key_diagnostic(format!("`{id}` cannot be a rule's id"))
+        diagnostics.error(
+            cursor
+                .key_diagnostic(format!("`{id}` cannot be a rule's id"))
                 .with_help("choose another"),
         );
     }
@@ -157,48 +160,52 @@ fn check_rule(id: &str, rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
         .as_ref()
         .is_some_and(|prefix| prefix.len() > MAX_KEY_BYTES)
     {
-        sink.error(
-            at.key("prefix")
-                .diagnostic("no key of S3 is as long as this")
+        diagnostics.error(
+            cursor
+                .key("prefix")
+                .diagnostic("this prefix is longer than any S3 key")
                 .with_help("keys have up to 1024 bytes"),
         );
     }
-    limits::check_prefix(rule.prefix.as_ref(), at, sink);
+    limits::check_prefix(rule.prefix.as_ref(), cursor, diagnostics);
     if nothing {
-        let problem = at.diagnostic(format!("rule `{id}` does nothing"));
-        sink.error(problem.with_help(
-            "say `expire_days`, `noncurrent_days`, `transitions` or `expired_delete_markers`",
+        let diagnostic = cursor.diagnostic(format!("rule `{id}` does nothing"));
+        diagnostics.error(diagnostic.with_help(
+            "set `expire_days`, `noncurrent_days`, `transitions` or `expired_delete_markers`",
         ));
     }
     if markers && rule.expire_days.is_some() {
-        let problem = at
+        let diagnostic = cursor
             .key("expired_delete_markers")
             .diagnostic("`expire_days` does this too, and S3 refuses both");
-        sink.error(
-            problem.with_help("leave `expired_delete_markers` out, or give it a rule of its own"),
+        diagnostics.error(
+            diagnostic
+                .with_help("leave `expired_delete_markers` out, or give it a rule of its own"),
         );
     }
     if rule.noncurrent_keep.is_some() && rule.noncurrent_days.is_none() {
-        let problem = at
+        let diagnostic = cursor
             .key("noncurrent_keep")
             .diagnostic("`noncurrent_keep` needs `noncurrent_days`");
-        sink.error(problem.with_help("say after how many days the others go"));
+        diagnostics
+            .error(diagnostic.with_help("set after how many days the other versions are deleted"));
     }
 }
 
-/// What is wrong with the moves of a rule: a class that there is not, too early, back up the list, or after the end.
-fn check_transitions(rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
-    let spot = at.key("transitions");
+/// Checks the transitions of a rule: unknown classes, moves that are too early or up the list, and
+/// moves after expiry.
+fn check_transitions(rule: &Stated, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
+    let field = cursor.key("transitions");
     let mut in_order: Vec<(usize, &str, u32)> = Vec::new();
     for (class, days) in &rule.transitions {
         match STORAGE_CLASSES.iter().position(|known| known == class) {
             Some(rank) => in_order.push((rank, class, *days)),
             None => {
-                let problem = spot
+                let diagnostic = field
                     .key(class)
                     .key_diagnostic(format!("there is no storage class `{class}`"));
-                sink.error(
-                    problem.with_optional_help(suggest::did_you_mean(class, STORAGE_CLASSES)),
+                diagnostics.error(
+                    diagnostic.with_optional_help(suggest::did_you_mean(class, STORAGE_CLASSES)),
                 );
             }
         }
@@ -207,11 +214,11 @@ fn check_transitions(rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
     for (_, class, days) in in_order.iter().filter(|(_, class, days)| {
         is_infrequent_access(class) && *days < MIN_INFREQUENT_ACCESS_DAYS
     }) {
-        let problem = spot
+        let diagnostic = field
             .key(class)
             .diagnostic(format!("objects move to {class} after {days} days"));
-        sink.error(problem.with_help(format!(
-            "S3 takes {MIN_INFREQUENT_ACCESS_DAYS} days at least for this class"
+        diagnostics.error(diagnostic.with_help(format!(
+            "S3 requires at least {MIN_INFREQUENT_ACCESS_DAYS} days for this class"
         )));
     }
     for pair in in_order.windows(2) {
@@ -232,13 +239,13 @@ fn check_transitions(rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
                 format!("{rest} days")
             };
             let help = format!("S3 moves them from {warm} to {cold} only, {days} later or more");
-            sink.error(spot.key(cold).diagnostic(message).with_help(help));
+            diagnostics.error(field.key(cold).diagnostic(message).with_help(help));
         }
         if (*warm, *cold) == ("ONEZONE_IA", "GLACIER_IR") {
-            let problem = spot
+            let diagnostic = field
                 .key(cold)
                 .diagnostic(format!("S3 moves nothing from {warm} to {cold}"));
-            sink.error(problem.with_help("leave one of them out"));
+            diagnostics.error(diagnostic.with_help("leave one of them out"));
         }
     }
     let late = rule
@@ -246,10 +253,10 @@ fn check_transitions(rule: &Stated, at: Cursor<'_>, sink: &mut Diagnostics) {
         .iter()
         .find(|(_, days)| rule.expire_days.is_some_and(|end| end <= **days));
     if let Some((class, _)) = late {
-        let problem = at
+        let diagnostic = cursor
             .key("expire_days")
             .diagnostic(format!("objects expire before they move to {class}"));
-        sink.error(problem.with_help("let them expire later, or leave the move out"));
+        diagnostics.error(diagnostic.with_help("let them expire later, or leave the move out"));
     }
 }
 

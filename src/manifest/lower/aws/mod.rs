@@ -1,5 +1,5 @@
-//! What stands in `[aws]`, `[buckets]`, `[identities]` and `[roles]` to resources, and what of it reaches the apps: the
-//! variables that AWS's SDKs read, and the edges to what they name.
+//! Lowers `[aws]`, `[buckets]`, `[identities]` and `[roles]` to resources, and collects what the
+//! apps get from them: the variables that AWS's SDKs read, and dependencies on the resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,16 +31,16 @@ mod limits;
 mod role;
 mod tags;
 
-/// What the apps get.
+/// What apps get from their identities on AWS.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AppAwsBindings {
-    /// The variables that an app's machines get, by the app's key.
+    /// The environment variables for an app's machines, by the app's key.
     pub(super) env: BTreeMap<String, BTreeMap<String, String>>,
-    /// What must be there before an app's machines start.
+    /// The resources that must exist before an app's machines start, by the app's key.
     pub(super) needs: BTreeMap<String, BTreeSet<Address>>,
 }
 
-/// What lowering looks at.
+/// The input of lowering the AWS resources.
 struct AwsContext<'a> {
     manifest: &'a Manifest,
     context: &'a Context<'a>,
@@ -51,27 +51,27 @@ struct AwsContext<'a> {
     quotas: &'a IamQuotas,
 }
 
-/// Lowers everything of AWS.
+/// Lowers all AWS resources, and returns what the apps get from them.
 pub(super) fn lower(
-    document: &Manifest,
-    scene: &Context<'_>,
-    at: Cursor<'_>,
-    out: &mut Lowered,
-    sink: &mut Diagnostics,
+    manifest: &Manifest,
+    context: &Context<'_>,
+    cursor: Cursor<'_>,
+    lowered: &mut Lowered,
+    diagnostics: &mut Diagnostics,
 ) -> AppAwsBindings {
     let first = [
-        ("buckets", document.buckets.is_empty()),
-        ("identities", document.identities.is_empty()),
-        ("roles", document.roles.is_empty()),
+        ("buckets", manifest.buckets.is_empty()),
+        ("identities", manifest.identities.is_empty()),
+        ("roles", manifest.roles.is_empty()),
     ];
-    let Some(stated) = &document.aws else {
+    let Some(stated) = &manifest.aws else {
         if let Some((table, _)) = first.into_iter().find(|(_, empty)| !empty) {
-            let problem = at
+            let diagnostic = cursor
                 .key(table)
                 .diagnostic(format!("`{table}` are on AWS, and `aws` is missing"));
-            sink.error(
-                problem.with_help(
-                    "say the account and a region: [aws] account = \"…\", region = \"…\"",
+            diagnostics.error(
+                diagnostic.with_help(
+                    "set the account and a region: [aws] account = \"…\", region = \"…\"",
                 ),
             );
         }
@@ -79,23 +79,23 @@ pub(super) fn lower(
     };
     let of = |value: &Option<String>| value.clone().unwrap_or_default();
     let aws = AwsContext {
-        manifest: document,
-        context: scene,
-        cursor: at,
-        mark: out.desired.meta.mark.clone(),
+        manifest,
+        context,
+        cursor,
+        mark: lowered.desired.meta.mark.clone(),
         account: of(&stated.account),
         region: of(&stated.region),
         quotas: &stated.quotas,
     };
-    aws.check_account(sink);
+    aws.check_account(diagnostics);
     let mut apps = AppAwsBindings::default();
-    aws.lower_buckets(out, sink);
-    aws.lower_identities(&mut apps, out, sink);
-    aws.lower_roles(out, sink);
-    aws.check_unique_names(out, sink);
-    let lock = aws.lock_bucket(stated.lock.as_ref(), out, sink);
-    lifecycle::add_lock_versions_rule(&mut out.desired.aws_bucket, lock.as_ref());
-    out.desired.meta.aws = Some(AwsMeta {
+    aws.lower_buckets(lowered, diagnostics);
+    aws.lower_identities(&mut apps, lowered, diagnostics);
+    aws.lower_roles(lowered, diagnostics);
+    aws.check_unique_names(lowered, diagnostics);
+    let lock = aws.lock_bucket(stated.lock.as_ref(), lowered, diagnostics);
+    lifecycle::add_lock_versions_rule(&mut lowered.desired.aws_bucket, lock.as_ref());
+    lowered.desired.meta.aws = Some(AwsMeta {
         account: aws.account.clone(),
         region: aws.region.clone(),
         lock_bucket: lock,
@@ -106,42 +106,42 @@ pub(super) fn lower(
 }
 
 impl<'a> AwsContext<'a> {
-    fn check_account(&self, sink: &mut Diagnostics) {
-        let at = self.cursor.key("aws");
+    fn check_account(&self, diagnostics: &mut Diagnostics) {
+        let cursor = self.cursor.key("aws");
         let digits = self.account.len() == 12 && self.account.bytes().all(|c| c.is_ascii_digit());
-        if !digits && at.key("account").is_present() {
-            let problem = at
+        if !digits && cursor.key("account").is_present() {
+            let diagnostic = cursor
                 .key("account")
-                .diagnostic(format!("`{}` is no account of AWS", self.account));
-            sink.error(problem.with_help(
+                .diagnostic(format!("`{}` is not an AWS account id", self.account));
+            diagnostics.error(diagnostic.with_help(
                 "write its twelve digits in quotes: `aws sts get-caller-identity` shows them",
             ));
         }
-        check_region_code(&self.region, at.key("region"), sink);
+        check_region_code(&self.region, cursor.key("region"), diagnostics);
         let both = self
             .manifest
             .identities
             .keys()
             .filter(|key| self.manifest.roles.contains_key(*key));
         for key in both {
-            let problem = self
+            let diagnostic = self
                 .cursor
                 .key("roles")
                 .key(key)
                 .key_diagnostic(format!("there is an identity `{key}` too"));
-            sink.error(problem.with_help("both are roles: give one of them another key"));
+            diagnostics.error(diagnostic.with_help("both are roles: give one of them another key"));
         }
     }
 
-    /// No two of a kind are called the same: names of buckets are unique in all of AWS, and names of roles in an account,
-    /// whatever their case.
-    fn check_unique_names(&self, out: &Lowered, sink: &mut Diagnostics) {
-        let buckets = out
+    /// Checks that names are unique: bucket names in all of AWS, and role names in an account
+    /// regardless of case.
+    fn check_unique_names(&self, lowered: &Lowered, diagnostics: &mut Diagnostics) {
+        let buckets = lowered
             .desired
             .aws_bucket
             .iter()
             .map(|(key, spec)| ("buckets", key, spec.name.clone()));
-        let roles = out.desired.aws_role.iter().map(|(key, spec)| {
+        let roles = lowered.desired.aws_role.iter().map(|(key, spec)| {
             let table = if self.manifest.identities.contains_key(key.as_str()) {
                 "identities"
             } else {
@@ -152,39 +152,43 @@ impl<'a> AwsContext<'a> {
         let mut taken: BTreeMap<(bool, String), &Name> = BTreeMap::new();
         for (table, key, name) in buckets.chain(roles) {
             if let Some(other) = taken.insert((table == "buckets", name.clone()), key) {
-                let spot = self.cursor.key(table).key(key.as_str());
-                let problem = spot.key_diagnostic(format!(
+                let field = self.cursor.key(table).key(key.as_str());
+                let diagnostic = field.key_diagnostic(format!(
                     "`{key}` is called the same on AWS as `{other}`: {name}"
                 ));
-                sink.error(problem.with_help("say another `name` for one of them"));
+                diagnostics.error(diagnostic.with_help("set another `name` for one of them"));
             }
         }
     }
 
-    /// A resource's name; `None`, with a problem, when its key cannot be one.
-    fn parse_key(&self, table: &str, key: &str, sink: &mut Diagnostics) -> Option<Name> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if !key.is_empty() && key.chars().all(fits) {
+    /// The resource name of a key; `None`, with an error, when the key is not valid.
+    fn parse_key(&self, table: &str, key: &str, diagnostics: &mut Diagnostics) -> Option<Name> {
+        let is_allowed =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if !key.is_empty() && key.chars().all(is_allowed) {
             return Name::parse(key).ok();
         }
-        let problem = self
+        let diagnostic = self
             .cursor
             .key(table)
             .key(key)
-            .key_diagnostic(format!("`{key}` cannot be a key here"));
-        sink.error(problem.with_help("use lower-case letters, digits, dashes and underscores"));
+            .key_diagnostic(format!("`{key}` is not a valid key"));
+        diagnostics
+            .error(diagnostic.with_help("use lower-case letters, digits, dashes and underscores"));
         None
     }
 
-    /// Where a resource stands in the manifest.
+    /// Records where the manifest defines a resource.
     fn record_location<K: crate::model::KindName>(
         &self,
         table: &str,
         name: &Name,
-        out: &mut Lowered,
+        lowered: &mut Lowered,
     ) {
         if let Some(place) = self.cursor.key(table).key(name.as_str()).location() {
-            out.locations.insert(Address::new::<K>(name), place.clone());
+            lowered
+                .locations
+                .insert(Address::new::<K>(name), place.clone());
         }
     }
 
@@ -192,44 +196,50 @@ impl<'a> AwsContext<'a> {
         &self,
         adopt: Option<bool>,
         name: &Name,
-        out: &mut Lowered,
+        lowered: &mut Lowered,
     ) {
         if adopt == Some(true) {
-            out.desired.meta.adopt.insert(Address::new::<K>(name));
+            lowered.desired.meta.adopt.insert(Address::new::<K>(name));
         }
     }
 
-    /// The provider, which is there as soon as a role trusts it.
-    fn ensure_provider(&self, out: &mut Lowered) -> Option<ResourceRef<OidcProvider>> {
+    /// The OIDC provider of the organization, which exists as soon as a role trusts it.
+    fn ensure_provider(&self, lowered: &mut Lowered) -> Option<ResourceRef<OidcProvider>> {
         let name = Name::parse(oidc_provider::FLY_PROVIDER_NAME).ok()?;
         let spec = OidcProviderSpec {
             account: self.account.clone(),
             org: String::new(),
         };
-        out.desired.aws_provider.entry(name.clone()).or_insert(spec);
+        lowered
+            .desired
+            .aws_provider
+            .entry(name.clone())
+            .or_insert(spec);
         Some(ResourceRef::new(name))
     }
 
-    /// Where the lock is.
+    /// The bucket that holds the lock, as name and region.
     fn lock_bucket(
         &self,
         stated: Option<&LockSource>,
-        out: &Lowered,
-        sink: &mut Diagnostics,
+        lowered: &Lowered,
+        diagnostics: &mut Diagnostics,
     ) -> Option<(String, String)> {
-        let at = self.cursor.key("aws").key("lock");
-        let buckets: &ResourceMap<_> = &out.desired.aws_bucket;
+        let cursor = self.cursor.key("aws").key("lock");
+        let buckets: &ResourceMap<_> = &lowered.desired.aws_bucket;
         let of =
             |spec: &crate::kinds::aws::bucket::BucketSpec| (spec.name.clone(), spec.region.clone());
         match stated {
             None if buckets.len() > 1 => {
-                // A lock that moved with the order of keys would be two locks for a while.
-                let problem = self
+                // Choosing by the order of keys could move the lock when a bucket is added, and
+                // then there would be two locks for a while.
+                let diagnostic = self
                     .cursor
                     .key("aws")
-                    .key_diagnostic("several buckets, and nothing says which holds the lock");
+                    .key_diagnostic("there are several buckets, and `lock` does not name the one that holds the lock");
                 let first = buckets.keys().next().map(Name::as_str).unwrap_or_default();
-                sink.error(problem.with_help(format!("say it under `aws`: lock = \"{first}\"")));
+                diagnostics
+                    .error(diagnostic.with_help(format!("set it under `aws`: lock = \"{first}\"")));
                 None
             }
             None => buckets.values().next().map(of),
@@ -237,8 +247,8 @@ impl<'a> AwsContext<'a> {
                 let found = buckets.get(key.as_str()).map(of);
                 if found.is_none() {
                     let known = self.manifest.buckets.keys().map(String::as_str);
-                    let problem = at.diagnostic(format!("there is no bucket `{key}`"));
-                    sink.error(problem.with_optional_help(
+                    let diagnostic = cursor.diagnostic(format!("there is no bucket `{key}`"));
+                    diagnostics.error(diagnostic.with_optional_help(
                         suggest::did_you_mean(key, known).or_else(|| {
                             Some(
                                 "for one that is managed elsewhere: lock = { name = \"…\" }"
@@ -251,35 +261,36 @@ impl<'a> AwsContext<'a> {
             }
             Some(LockSource::Elsewhere(bucket)) => {
                 let name = bucket.name.clone()?;
-                bucket::check_lock_bucket_name(&name, at.key("name"), sink);
+                bucket::check_lock_bucket_name(&name, cursor.key("name"), diagnostics);
                 let region = bucket.region.clone().unwrap_or_else(|| self.region.clone());
-                check_region_code(&region, at.key("region"), sink);
+                check_region_code(&region, cursor.key("region"), diagnostics);
                 Some((name, region))
             }
         }
     }
 }
 
-/// The form of a region's code, such as `eu-central-1`. Which ones there are changes, so that is left to AWS.
-fn check_region_code(region: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Checks the form of a region's code, such as `eu-central-1`. Whether the region exists is left to
+/// AWS, because the list grows.
+fn check_region_code(region: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     let mut parts = region.split('-');
     let letters =
         |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|c| c.is_ascii_lowercase()));
-    let fits = letters(parts.next().filter(|part| part.len() == 2))
+    let is_allowed = letters(parts.next().filter(|part| part.len() == 2))
         && letters(parts.next())
         && region.ends_with(|c: char| c.is_ascii_digit());
     let elsewhere = region.starts_with("cn-") || region.starts_with("us-gov-");
     if elsewhere {
-        let problem = at.diagnostic(format!("`{region}` is in another partition of AWS"));
-        sink.error(
-            problem.with_help(
+        let diagnostic = cursor.diagnostic(format!("`{region}` is in another partition of AWS"));
+        diagnostics.error(
+            diagnostic.with_help(
                 "trimtab knows the accounts of AWS itself, not those of China or GovCloud",
             ),
         );
         return;
     }
-    if !fits && at.is_present() {
-        let problem = at.diagnostic(format!("`{region}` is no region of AWS"));
-        sink.error(problem.with_help("write its code, such as `eu-central-1`"));
+    if !is_allowed && cursor.is_present() {
+        let diagnostic = cursor.diagnostic(format!("`{region}` is not an AWS region"));
+        diagnostics.error(diagnostic.with_help("write its code, such as `eu-central-1`"));
     }
 }

@@ -1,4 +1,4 @@
-//! Identities and roles.
+//! Lowers `[identities.KEY]` and `[roles.KEY]` to role specs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,9 +25,9 @@ use crate::{
     model::{Address, Name},
 };
 
-/// The name of the policy that an identity's grants make.
+/// The name of the inline policy of an identity.
 const ACCESS_POLICY_NAME: &str = "access";
-/// How long a role's name may be.
+/// The maximum length of a role's name.
 const ROLE_NAME_MAX: usize = 64;
 
 impl AwsContext<'_> {
@@ -35,50 +35,56 @@ impl AwsContext<'_> {
         &self,
         apps: &mut AppAwsBindings,
         out: &mut Lowered,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) {
         for (key, identity) in &self.manifest.identities {
-            let at = self.cursor.key("identities").key(key);
-            let Some(name) = self.parse_key("identities", key, sink) else {
+            let cursor = self.cursor.key("identities").key(key);
+            let Some(name) = self.parse_key("identities", key, diagnostics) else {
                 continue;
             };
-            let Some((app, trust)) = self.app_trust(identity.app.as_ref(), at.key("app"), sink)
+            let Some((app, trust)) =
+                self.app_trust(identity.app.as_ref(), cursor.key("app"), diagnostics)
             else {
                 continue;
             };
             let (statements, needs, region) =
-                self.lower_grants(&name, identity, at.key("buckets"), out, sink);
+                self.lower_grants(&name, identity, cursor.key("buckets"), out, diagnostics);
             apps.needs.entry(app.clone()).or_default().extend(needs);
             if identity.env.unwrap_or(true) {
                 let region = region.unwrap_or_else(|| self.region.clone());
                 if let Some(stated) = self.manifest.apps.get(&app) {
-                    let given = AppIdentity {
+                    let app_identity = AppIdentity {
                         key,
                         region: &region,
                     };
                     warn_credential_overrides(
                         stated,
                         self.cursor.key("apps").key(&app),
-                        given,
-                        sink,
+                        app_identity,
+                        diagnostics,
                     );
                 }
-                self.add_identity_env(apps, &app, key, region, at, sink);
+                self.add_identity_env(apps, &app, key, region, cursor, diagnostics);
             }
-            tags::check_tags(&identity.tags, TagRules::Iam, at.key("tags"), sink);
+            tags::check_tags(
+                &identity.tags,
+                TagRules::Iam,
+                cursor.key("tags"),
+                diagnostics,
+            );
             let policy = json!({ "Version": "2012-10-17", "Statement": statements });
             let policies = PolicyDocument::from_json(&policy)
                 .ok()
                 .filter(|_| !statements.is_empty());
-            limits::check_inline_policies(policies.iter(), at.key("buckets"), sink);
+            limits::check_inline_policies(policies.iter(), cursor.key("buckets"), diagnostics);
             limits::check_trust_policy(
                 &trust.to_policy(&self.account, &out.desired.meta.org),
                 self.quotas,
-                at,
-                sink,
+                cursor,
+                diagnostics,
             );
             let spec = RoleSpec {
-                name: self.role_name("identities", key, at, sink),
+                name: self.role_name("identities", key, cursor, diagnostics),
                 account: self.account.clone(),
                 path: role_path(&self.mark),
                 description: format!("The app {app} on Fly.io, managed by trimtab"),
@@ -87,14 +93,15 @@ impl AwsContext<'_> {
                     .into_iter()
                     .map(|policy| (ACCESS_POLICY_NAME.to_owned(), policy))
                     .collect(),
-                // An identity may do what stands here and nothing else, so what somebody attaches is taken off again.
+                // An identity has exactly the rights of its manifest, so policies that somebody
+                // attached are detached.
                 managed: Some(BTreeSet::new()),
                 boundary: self.permissions_boundary(
                     identity.permissions_boundary.as_ref(),
-                    at,
-                    sink,
+                    cursor,
+                    diagnostics,
                 ),
-                max_session: max_session_secs(identity.session.as_ref(), at, sink),
+                max_session: max_session_secs(identity.session.as_ref(), cursor, diagnostics),
                 tags: desired_tags(
                     &self.mark,
                     &name,
@@ -107,15 +114,15 @@ impl AwsContext<'_> {
         }
     }
 
-    /// The variables that an app's machines get. Fly's init exchanges one role for an app.
+    /// Adds the variables of an identity to its app. Fly's init exchanges one role per app.
     fn add_identity_env(
         &self,
         apps: &mut AppAwsBindings,
         app: &str,
         key: &str,
         region: String,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) {
         let env = apps.env.entry(app.to_owned()).or_default();
         let arn = self
@@ -123,53 +130,53 @@ impl AwsContext<'_> {
             .aws_references
             .value_or_empty(&format!("identities.{key}.arn"));
         if let Some(other) = env.insert("AWS_ROLE_ARN".to_owned(), arn) {
-            let problem =
-                at.key_diagnostic(format!("app `{app}` has another identity already: {other}"));
-            sink.error(
-                problem.with_help(
-                    "Fly exchanges one role for an app: say `env = false` for one of them",
-                ),
+            let diagnostic =
+                cursor.key_diagnostic(format!("app `{app}` has another identity already: {other}"));
+            diagnostics.error(
+                diagnostic
+                    .with_help("Fly supports one role per app: set `env = false` for one of them"),
             );
         }
         env.entry("AWS_REGION".to_owned()).or_insert(region);
     }
 
-    /// What an identity's buckets grant: statements, what must be there first, and the region of the first bucket.
+    /// The statements that an identity's buckets grant, what must exist first, and the region of
+    /// the first bucket.
     fn lower_grants(
         &self,
         role: &Name,
         identity: &shape::IdentitySection,
-        at: Cursor<'_>,
+        cursor: Cursor<'_>,
         out: &Lowered,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) -> (Vec<Value>, BTreeSet<Address>, Option<String>) {
         let mut needs = BTreeSet::from([Address::new::<Role>(role)]);
         let (mut statements, mut region, mut sids) = (Vec::new(), None, BTreeSet::new());
         for (key, granted) in &identity.buckets {
             let Some((name, bucket)) = out.desired.aws_bucket.get_key_value(key.as_str()) else {
                 let known = self.manifest.buckets.keys().map(String::as_str);
-                let problem = at
+                let diagnostic = cursor
                     .key(key)
                     .key_diagnostic(format!("there is no bucket `{key}`"));
-                sink.error(problem.with_optional_help(suggest::did_you_mean(key, known)));
+                diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(key, known)));
                 continue;
             };
             let prefix = granted.prefix.as_deref().unwrap_or_default();
             if prefix.trim_start_matches('/').starts_with(".trimtab") {
-                let problem = at
+                let diagnostic = cursor
                     .key(key)
                     .key("prefix")
-                    .diagnostic("below `.trimtab` trimtab keeps its lock");
-                sink.error(problem.with_help("choose another prefix"));
+                    .diagnostic("trimtab keeps its lock below `.trimtab`");
+                diagnostics.error(diagnostic.with_help("choose another prefix"));
             }
-            limits::check_prefix(granted.prefix.as_ref(), at.key(key), sink);
+            limits::check_prefix(granted.prefix.as_ref(), cursor.key(key), diagnostics);
             if prefix.contains(['*', '?', '$']) {
-                let problem = at
+                let diagnostic = cursor
                     .key(key)
                     .key("prefix")
                     .diagnostic("a prefix is taken literally");
-                sink.error(
-                    problem
+                diagnostics.error(
+                    diagnostic
                         .with_help("`*`, `?` and `$` have a meaning in policies: leave them out"),
                 );
             }
@@ -182,12 +189,12 @@ impl AwsContext<'_> {
         (statements, needs, region)
     }
 
-    /// An app by key, and who its machines are.
+    /// Looks up an app by key, and the trust policy for its machines.
     fn app_trust(
         &self,
         key: Option<&String>,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<(String, Trust)> {
         let key = key?;
         let Some(app) = self
@@ -197,8 +204,9 @@ impl AwsContext<'_> {
             .filter(|_| self.manifest.apps.contains_key(key))
         else {
             let help = suggest::did_you_mean(key, self.manifest.apps.keys().map(String::as_str));
-            sink.error(
-                at.diagnostic(format!("there is no app `{key}`"))
+            diagnostics.error(
+                cursor
+                    .diagnostic(format!("there is no app `{key}`"))
                     .with_optional_help(help),
             );
             return None;
@@ -212,13 +220,13 @@ impl AwsContext<'_> {
         ))
     }
 
-    pub(super) fn lower_roles(&self, out: &mut Lowered, sink: &mut Diagnostics) {
+    pub(super) fn lower_roles(&self, out: &mut Lowered, diagnostics: &mut Diagnostics) {
         for (key, role) in &self.manifest.roles {
-            let at = self.cursor.key("roles").key(key);
-            let Some(name) = self.parse_key("roles", key, sink) else {
+            let cursor = self.cursor.key("roles").key(key);
+            let Some(name) = self.parse_key("roles", key, diagnostics) else {
                 continue;
             };
-            let Some(trust) = self.role_trust(role, at, sink) else {
+            let Some(trust) = self.role_trust(role, cursor, diagnostics) else {
                 continue;
             };
             let provider = match trust {
@@ -228,20 +236,24 @@ impl AwsContext<'_> {
             limits::check_trust_policy(
                 &trust.to_policy(&self.account, &out.desired.meta.org),
                 self.quotas,
-                at.key("trust"),
-                sink,
+                cursor.key("trust"),
+                diagnostics,
             );
-            let policies = lower_role_policies(role, at.key("policies"), sink);
+            let policies = lower_role_policies(role, cursor.key("policies"), diagnostics);
             limits::check_managed_policies(
                 role.managed_policies.as_ref(),
                 (&self.account, self.quotas),
-                at.key("managed_policies"),
-                sink,
+                cursor.key("managed_policies"),
+                diagnostics,
             );
-            limits::check_description(role.description.as_ref(), at.key("description"), sink);
-            tags::check_tags(&role.tags, TagRules::Iam, at.key("tags"), sink);
+            limits::check_description(
+                role.description.as_ref(),
+                cursor.key("description"),
+                diagnostics,
+            );
+            tags::check_tags(&role.tags, TagRules::Iam, cursor.key("tags"), diagnostics);
             let spec = RoleSpec {
-                name: self.role_name("roles", key, at, sink),
+                name: self.role_name("roles", key, cursor, diagnostics),
                 account: self.account.clone(),
                 path: role_path(&self.mark),
                 description: role
@@ -254,8 +266,12 @@ impl AwsContext<'_> {
                     .managed_policies
                     .clone()
                     .map(|arns| arns.into_iter().collect()),
-                boundary: self.permissions_boundary(role.permissions_boundary.as_ref(), at, sink),
-                max_session: max_session_secs(role.session.as_ref(), at, sink),
+                boundary: self.permissions_boundary(
+                    role.permissions_boundary.as_ref(),
+                    cursor,
+                    diagnostics,
+                ),
+                max_session: max_session_secs(role.session.as_ref(), cursor, diagnostics),
                 tags: desired_tags(
                     &self.mark,
                     &name,
@@ -271,26 +287,26 @@ impl AwsContext<'_> {
     fn role_trust(
         &self,
         role: &shape::RoleSection,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Trust> {
         match (&role.app, &role.trust) {
             (Some(_), None) => self
-                .app_trust(role.app.as_ref(), at.key("app"), sink)
+                .app_trust(role.app.as_ref(), cursor.key("app"), diagnostics)
                 .map(|(_, trust)| trust),
             (None, Some(words)) => {
-                limits::parse_policy(words, PolicyUse::Trust, at.key("trust"), sink)
+                limits::parse_policy(words, PolicyUse::Trust, cursor.key("trust"), diagnostics)
                     .map(Trust::Document)
             }
             (app, _) => {
                 let what = if app.is_some() {
-                    "says both `app` and `trust`"
+                    "sets both `app` and `trust`"
                 } else {
-                    "does not say who may take it"
+                    "does not set who may assume it"
                 };
-                let problem = at.key_diagnostic(format!("this role {what}"));
-                sink.error(problem.with_help(
-                    "say `app`, for the machines of an app on Fly, or `trust`, a policy document",
+                let diagnostic = cursor.key_diagnostic(format!("this role {what}"));
+                diagnostics.error(diagnostic.with_help(
+                    "set `app`, for the machines of an app on Fly, or `trust`, a policy document",
                 ));
                 None
             }
@@ -302,17 +318,23 @@ impl AwsContext<'_> {
         self.record_location::<Role>(table, name, out);
     }
 
-    fn role_name(&self, table: &str, key: &str, at: Cursor<'_>, sink: &mut Diagnostics) -> String {
+    fn role_name(
+        &self,
+        table: &str,
+        key: &str,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> String {
         let name = self
             .context
             .aws_references
             .value_or_empty(&format!("{table}.{key}.name"));
         if !limits::is_iam_name(&name, ROLE_NAME_MAX) {
-            let problem = at
+            let diagnostic = cursor
                 .key("name")
                 .diagnostic(format!("`{name}` cannot be a role's name"));
-            sink.error(problem.with_help(format!(
-                "names have up to {ROLE_NAME_MAX} characters: letters, digits and `+=,.@_-`; say `name`"
+            diagnostics.error(diagnostic.with_help(format!(
+                "names have up to {ROLE_NAME_MAX} characters: letters, digits and `+=,.@_-`; set `name`"
             )));
         }
         name
@@ -321,50 +343,56 @@ impl AwsContext<'_> {
     fn permissions_boundary(
         &self,
         stated: Option<&String>,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<String> {
         let arn = stated?;
-        limits::check_policy_arn(arn, &self.account, at.key("permissions_boundary"), sink);
+        limits::check_policy_arn(
+            arn,
+            &self.account,
+            cursor.key("permissions_boundary"),
+            diagnostics,
+        );
         Some(arn.clone())
     }
 }
 
-/// A role's own policies.
+/// Lowers a role's inline policies.
 fn lower_role_policies(
     role: &shape::RoleSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, PolicyDocument> {
     let read = role.policies.iter().filter_map(|(name, words)| {
-        limits::check_policy_name(name, at.key(name), sink);
+        limits::check_policy_name(name, cursor.key(name), diagnostics);
         Some((
             name.clone(),
-            limits::parse_policy(words, PolicyUse::Role, at.key(name), sink)?,
+            limits::parse_policy(words, PolicyUse::Role, cursor.key(name), diagnostics)?,
         ))
     });
     let policies: BTreeMap<String, PolicyDocument> = read.collect();
-    limits::check_inline_policies(policies.values(), at, sink);
+    limits::check_inline_policies(policies.values(), cursor, diagnostics);
     policies
 }
 
-/// The longest session, in seconds. IAM takes one to twelve hours.
+/// The maximum session, in seconds. IAM accepts one to twelve hours.
 fn max_session_secs(
     stated: Option<&DurationOrSeconds>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> i32 {
-    let at = at.key("session");
-    let Some(span) = scalars::parse_duration_or_seconds(stated, at, sink) else {
+    let cursor = cursor.key("session");
+    let Some(span) = scalars::parse_duration_or_seconds(stated, cursor, diagnostics) else {
         return RoleSpec::DEFAULT_MAX_SESSION_SECS;
     };
     match i32::try_from(span.as_millis() / 1000) {
         Ok(secs) if (3600..=43200).contains(&secs) => secs,
         _ => {
-            let problem = at.diagnostic("a session lasts from one hour to twelve");
-            sink.error(problem.with_help(
-                "this is the longest that is allowed; what takes the role may ask for less",
-            ));
+            let diagnostic = cursor.diagnostic("a session lasts from one hour to twelve");
+            diagnostics.error(
+                diagnostic
+                    .with_help("this is the maximum; whoever assumes the role may ask for less"),
+            );
             RoleSpec::DEFAULT_MAX_SESSION_SECS
         }
     }

@@ -1,4 +1,4 @@
-//! One app of the manifest to its resources.
+//! Lowers one app of the manifest to its resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ use crate::{
     model::{Address, Image, KindName, Name, OwnershipMark, Region, ResourceRef},
 };
 
-/// What lowering one app looks at.
+/// The input of lowering one app.
 pub(crate) struct AppContext<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) key: &'a str,
@@ -42,23 +42,23 @@ pub(crate) struct AppContext<'a> {
 }
 
 impl<'a> AppContext<'a> {
-    /// Looks at an app; `None` when its key is no name.
+    /// Prepares an app; `None` when its key is not a valid name.
     pub(crate) fn new(
-        scene: &'a Context<'a>,
+        context: &'a Context<'a>,
         key: &'a str,
         app: &'a schema::AppSection,
-        at: Cursor<'a>,
+        cursor: Cursor<'a>,
         meta: &EnvironmentMeta,
         aws: &'a AppAwsBindings,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let name = Name::parse(key).ok()?;
-        let image = resolve_image(scene, key, app, at.key("image"), sink);
+        let image = resolve_image(context, key, app, cursor.key("image"), diagnostics);
         Some(Self {
-            context: scene,
+            context,
             key,
             app,
-            cursor: at,
+            cursor,
             name,
             image,
             aws,
@@ -67,19 +67,17 @@ impl<'a> AppContext<'a> {
         })
     }
 
-    /// Makes everything that the app asks for.
+    /// Adds all resources of the app.
     pub(crate) fn lower(
         &self,
-        out: &mut Lowered,
-        found: &mut SecretReader<'_>,
-        sink: &mut Diagnostics,
+        lowered: &mut Lowered,
+        secret_reader: &mut SecretReader<'_>,
+        diagnostics: &mut Diagnostics,
     ) {
-        let Self {
-            app, cursor: at, ..
-        } = *self;
-        let groups = ProcessGroups::from_app(app, at, sink);
-        let parts = MachineParts::lower(self, &groups, sink);
-        let deploy = DeploySettings::lower(app, &parts.mounts, at, sink);
+        let Self { app, cursor, .. } = *self;
+        let groups = ProcessGroups::from_app(app, cursor, diagnostics);
+        let parts = MachineParts::lower(self, &groups, diagnostics);
+        let deploy = DeploySettings::lower(app, &parts.mounts, cursor, diagnostics);
         let spec = AppSpec {
             name: self
                 .context
@@ -93,70 +91,87 @@ impl<'a> AppContext<'a> {
             protected: app.protected.unwrap_or_default(),
             verify: deploy.verify.clone(),
         };
-        out.desired.fly_app.insert(self.name.clone(), spec);
-        self.record_location::<App>(&self.name, at, out);
+        lowered.desired.fly_app.insert(self.name.clone(), spec);
+        self.record_location::<App>(&self.name, cursor, lowered);
         if app.image.is_some() && !self.context.inputs.images.contains_key(self.key) {
-            self.record_image_location(&self.name, at, out);
+            self.record_image_location(&self.name, cursor, lowered);
         }
         if app.adopt == Some(true) {
-            out.desired
+            lowered
+                .desired
                 .meta
                 .adopt
                 .insert(Address::new::<App>(&self.name));
         }
         if deploy.rolls_back {
-            out.desired
+            lowered
+                .desired
                 .meta
                 .rollback_on_failure
                 .insert(self.name.clone());
         }
-        network::lower_ips(self, &parts.services, out, sink);
-        network::lower_certificates(self, out, sink);
-        secrets::lower_secrets(self, out, found, sink);
-        deploy::lower_release_command(self, &groups, &parts, deploy.wait_secs, out, sink);
-        machines::lower_machines(self, &groups, &parts, &deploy, out, sink);
-        cron::lower_crons(self, &parts.env, deploy.wait_secs, out, sink);
+        network::lower_ips(self, &parts.services, lowered, diagnostics);
+        network::lower_certificates(self, lowered, diagnostics);
+        secrets::lower_secrets(self, lowered, secret_reader, diagnostics);
+        deploy::lower_release_command(
+            self,
+            &groups,
+            &parts,
+            deploy.wait_secs,
+            lowered,
+            diagnostics,
+        );
+        machines::lower_machines(self, &groups, &parts, &deploy, lowered, diagnostics);
+        cron::lower_crons(self, &parts.env, deploy.wait_secs, lowered, diagnostics);
     }
 
-    /// A reference to the app.
+    /// A reference to the app resource.
     pub(crate) fn app_ref(&self) -> ResourceRef<App> {
         ResourceRef::new(self.name.clone())
     }
 
-    /// A name within the app; `None`, with a problem, when a part cannot be in a name.
+    /// The name of a resource within the app; `None`, with an error, when a part is not valid in a
+    /// name.
     pub(crate) fn child_name(
         &self,
         parts: &[&str],
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Name> {
         let name = parts
             .iter()
             .try_fold(self.name.clone(), |name, part| name.child(part));
-        name.map_err(|error| sink.error(at.diagnostic(error.to_string())))
+        name.map_err(|error| diagnostics.error(cursor.diagnostic(error.to_string())))
             .ok()
     }
 
-    /// Remembers which place made a resource.
+    /// Records where the manifest defines a resource.
     pub(crate) fn record_location<K: KindName>(
         &self,
         name: &Name,
-        at: Cursor<'_>,
-        out: &mut Lowered,
+        cursor: Cursor<'_>,
+        lowered: &mut Lowered,
     ) {
-        if let Some(place) = at.location() {
-            out.locations.insert(Address::new::<K>(name), place.clone());
+        if let Some(place) = cursor.location() {
+            lowered
+                .locations
+                .insert(Address::new::<K>(name), place.clone());
         }
     }
 
-    /// Remembers where an app or a cron machine names its image.
-    pub(crate) fn record_image_location(&self, name: &Name, at: Cursor<'_>, out: &mut Lowered) {
-        if let Some(place) = at.key("image").location() {
-            out.image_locations.insert(name.clone(), place.clone());
+    /// Records where the manifest sets the image of an app or a cron machine.
+    pub(crate) fn record_image_location(
+        &self,
+        name: &Name,
+        cursor: Cursor<'_>,
+        lowered: &mut Lowered,
+    ) {
+        if let Some(place) = cursor.key("image").location() {
+            lowered.image_locations.insert(name.clone(), place.clone());
         }
     }
 
-    /// A machine of the app.
+    /// A machine of the app, to be adapted by the caller.
     pub(crate) fn build_workload(
         &self,
         name: &Name,
@@ -180,7 +195,7 @@ impl<'a> AppContext<'a> {
         }
     }
 
-    /// The apps whose names stand in this app's texts, and what of AWS it uses.
+    /// The apps that this app's strings refer to, and the AWS resources that it uses.
     fn dependencies(&self) -> BTreeSet<Address> {
         let mentioned = self
             .context
@@ -213,38 +228,41 @@ impl<'a> AppContext<'a> {
     }
 }
 
-/// The image: `--image`, else what the manifest says.
+/// The image: `--image`, or else what the manifest says.
 fn resolve_image(
-    scene: &Context<'_>,
+    context: &Context<'_>,
     key: &str,
     app: &schema::AppSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Image> {
-    let given = scene.inputs.images.get(key).cloned();
+    let image_override = context.inputs.images.get(key).cloned();
     let stated = || match app.image.as_ref()? {
         ImageSource::Reference(reference) => Some(reference.clone()),
-        ImageSource::Variable(variable) => scene.vars.get(variable.var.as_ref()?).cloned(),
+        ImageSource::Variable(variable) => context.vars.get(variable.var.as_ref()?).cloned(),
     };
-    let at = if given.is_some() {
+    let cursor = if image_override.is_some() {
         Cursor::without_location()
     } else {
-        at
+        cursor
     };
-    let reference = given.or_else(stated)?;
-    check_image(&reference, at, sink);
+    let reference = image_override.or_else(stated)?;
+    check_image(&reference, cursor, diagnostics);
     Some(Image::new(reference))
 }
 
-/// What cannot be an image reference at all.
-pub(crate) fn check_image(reference: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Reports a text that is not an image reference.
+pub(crate) fn check_image(reference: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     if reference.is_empty() {
-        let problem = at.diagnostic("the image is empty");
-        sink.error(problem.with_help("leave it out to keep the image that runs"));
+        let diagnostic = cursor.diagnostic("the image is empty");
+        diagnostics.error(diagnostic.with_help("leave it out to keep the image that runs"));
         return;
     }
-    if let Err(why) = Image::parse(reference) {
-        let problem = at.diagnostic(format!("`{reference}` is not an image reference: {why}"));
-        sink.error(problem.with_help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));
+    if let Err(reason) = Image::parse(reference) {
+        let diagnostic =
+            cursor.diagnostic(format!("`{reference}` is not an image reference: {reason}"));
+        diagnostics.error(
+            diagnostic.with_help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"),
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Health checks, of services and of machines, with Fly's limits on their times.
+//! Lowers health checks of services and of machines, with Fly's limits on their times.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,17 @@ use crate::{
     model::GoDuration,
 };
 
-/// The least and the most that Fly takes for a service's check; it clamps other values silently.
+/// The shortest and longest time that Fly accepts in a service's check; it silently clamps other
+/// values.
 const SERVICE_CHECK_TIME_LIMITS: (GoDuration, GoDuration) =
     (GoDuration::from_secs(1), GoDuration::from_secs(60));
 
-/// A check of a service.
+/// Lowers a check of a service.
 pub(crate) fn lower_service_check(
     check: &schema::CheckSection,
     kind: &'static str,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachineCheck {
     let misplaced = [
         ("port", check.port.is_some()),
@@ -33,61 +34,62 @@ pub(crate) fn lower_service_check(
         ("processes", !check.processes.is_empty()),
     ];
     for (key, _) in misplaced.into_iter().filter(|(_, written)| *written) {
-        let problem = at
+        let diagnostic = cursor
             .key(key)
             .diagnostic(format!("`{key}` is for checks of the machine"));
-        sink.error(problem.with_help(
-            "a service's check uses the service's own port; others stand in [apps.KEY.checks.NAME]",
+        diagnostics.error(diagnostic.with_help(
+            "a service's check uses the service's own port; other checks belong in [apps.KEY.checks.NAME]",
         ));
     }
     let stated = check.kind.map_or(kind, check_type_name);
-    let mut out = lower_check(check, stated, at, sink);
+    let mut out = lower_check(check, stated, cursor, diagnostics);
     for (key, time) in [
         ("interval", &mut out.interval),
         ("timeout", &mut out.timeout),
     ] {
-        *time = time.map(|time| clamp_service_check_time(time, at.key(key), sink));
+        *time = time.map(|time| clamp_service_check_time(time, cursor.key(key), diagnostics));
     }
     out
 }
 
 fn clamp_service_check_time(
     time: GoDuration,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> GoDuration {
     let clamped = time.clamp(SERVICE_CHECK_TIME_LIMITS.0, SERVICE_CHECK_TIME_LIMITS.1);
     if clamped != time {
-        sink.warn(at.diagnostic(format!(
-            "Fly takes 1s to 60s here, and makes {time} {clamped}"
+        diagnostics.warn(cursor.diagnostic(format!(
+            "Fly accepts 1s to 60s here, and changes {time} to {clamped}"
         )));
     }
     clamped
 }
 
-/// The checks of an app's machines.
+/// Lowers the checks of an app's machines.
 pub(crate) fn lower_machine_checks(
     app: &AppSection,
     groups: &ProcessGroups,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, GroupScoped<MachineCheck>> {
     let mut out = BTreeMap::new();
     for (name, check) in &app.checks {
-        let spot = at.key("checks").key(name);
-        groups.check_processes(&check.processes, spot, sink);
+        let field = cursor.key("checks").key(name);
+        groups.check_processes(&check.processes, field, diagnostics);
         let kind = check.kind.map(check_type_name);
         if kind.is_none() {
-            sink.error(
-                spot.diagnostic(format!("check `{name}` lacks `type`"))
-                    .with_help("say `type = \"http\"` or `type = \"tcp\"`"),
+            diagnostics.error(
+                field
+                    .diagnostic(format!("check `{name}` lacks `type`"))
+                    .with_help("set `type = \"http\"` or `type = \"tcp\"`"),
             );
         }
         let mut made = lower_check(
             check,
             kind.unwrap_or(if check.path.is_some() { "http" } else { "tcp" }),
-            spot,
-            sink,
+            field,
+            diagnostics,
         );
         made.role = check.role.map(|role| check_kind_name(role).to_owned());
         made.port = check.port.or(app
@@ -95,13 +97,14 @@ pub(crate) fn lower_machine_checks(
             .as_ref()
             .and_then(|service| service.internal_port));
         if made.port.is_none() && app.http_service.is_none() {
-            sink.error(
-                spot.diagnostic(format!("check `{name}` lacks `port`"))
-                    .with_help("there is no http_service whose port it could take"),
+            diagnostics.error(
+                field
+                    .diagnostic(format!("check `{name}` lacks `port`"))
+                    .with_help("there is no http_service to take the port from"),
             );
         }
         made.method = made.method.map(|method| method.to_uppercase());
-        check_machine_check_limits(&made, spot, sink);
+        check_machine_check_limits(&made, field, diagnostics);
         out.insert(
             name.clone(),
             GroupScoped {
@@ -113,14 +116,19 @@ pub(crate) fn lower_machine_checks(
     out
 }
 
-/// What the platform refuses for a machine's check.
-fn check_machine_check_limits(check: &MachineCheck, at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Checks what the platform refuses in a machine's check.
+fn check_machine_check_limits(
+    check: &MachineCheck,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
     if check
         .interval
         .is_some_and(|interval| interval < GoDuration::from_secs(2))
     {
-        sink.error(
-            at.key("interval")
+        diagnostics.error(
+            cursor
+                .key("interval")
                 .diagnostic("Fly checks a machine at most every 2 seconds")
                 .with_help("write `2s` or more"),
         );
@@ -129,36 +137,41 @@ fn check_machine_check_limits(check: &MachineCheck, at: Cursor<'_>, sink: &mut D
         .timeout
         .is_some_and(|timeout| timeout > GoDuration::from_secs(60))
     {
-        sink.error(
-            at.key("timeout")
+        diagnostics.error(
+            cursor
+                .key("timeout")
                 .diagnostic("a check may take 60 seconds at most")
                 .with_help("write `60s` or less"),
         );
     }
 }
 
-/// What both sorts share.
+/// Lowers the keys that both types of check have.
 fn lower_check(
     check: &schema::CheckSection,
     kind: &str,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachineCheck {
-    let mut time = |key: &str, value| scalars::parse_duration(value, at.key(key), sink);
+    let mut time = |key: &str, value| scalars::parse_duration(value, cursor.key(key), diagnostics);
     let (interval, timeout, grace_period) = (
         time("interval", check.interval.as_ref()),
         time("timeout", check.timeout.as_ref()),
         time("grace_period", check.grace_period.as_ref()),
     );
     if kind == "tcp" {
-        check_http_only_keys(check, at, sink);
+        check_http_only_keys(check, cursor, diagnostics);
     }
     if check
         .path
         .as_ref()
         .is_some_and(|path| !path.starts_with('/'))
     {
-        sink.error(at.key("path").diagnostic("a check's path begins with `/`"));
+        diagnostics.error(
+            cursor
+                .key("path")
+                .diagnostic("a check's path begins with `/`"),
+        );
     }
     let values = |values: &OneOrMany<String>| values.as_slice().to_vec();
     let headers = check.headers.iter().map(|(name, value)| CheckHeader {
@@ -181,7 +194,11 @@ fn lower_check(
     }
 }
 
-fn check_http_only_keys(check: &schema::CheckSection, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn check_http_only_keys(
+    check: &schema::CheckSection,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
     let written = [
         ("method", check.method.is_some()),
         ("path", check.path.is_some()),
@@ -189,10 +206,11 @@ fn check_http_only_keys(check: &schema::CheckSection, at: Cursor<'_>, sink: &mut
         ("headers", !check.headers.is_empty()),
     ];
     for (key, _) in written.into_iter().filter(|(_, written)| *written) {
-        sink.error(
-            at.key(key)
+        diagnostics.error(
+            cursor
+                .key(key)
                 .diagnostic(format!("a tcp check has no `{key}`"))
-                .with_help("say `type = \"http\"`, or leave it out"),
+                .with_help("set `type = \"http\"`, or leave it out"),
         );
     }
 }

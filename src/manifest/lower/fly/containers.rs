@@ -1,7 +1,9 @@
-//! The containers of a `machine_config`: which of them runs the app's image, and the files that they take from beside it.
+//! Checks the containers of a `machine_config`, gives the app's image to one of them, and inlines
+//! local files.
 //!
-//! The rules are flyctl's: the image goes to the container that `container` names, else to the one called `app`, else to
-//! the first; every other one names its own; a `.` in a file's `image_config` is the app's image.
+//! The rules are flyctl's: the image goes to the container that `container` names, or else to the
+//! one called `app`, or else to the first; every other container has its own image; a `.` in a
+//! file's `image_config` is the app's image.
 
 use std::path::Path;
 
@@ -19,42 +21,43 @@ use crate::{
     model::Image,
 };
 
-/// What containers are judged by.
+/// The input of checking containers.
 pub(crate) struct ContainerContext<'a> {
     pub(crate) app: &'a AppSection,
     pub(crate) image: Option<&'a Image>,
     pub(crate) context: &'a Context<'a>,
     /// The file that local paths are relative to.
     pub(crate) base_path: &'a Path,
-    /// The app.
+    /// The table of the app.
     pub(crate) cursor: Cursor<'a>,
 }
 
 /// Checks the containers, and gives the app's image to one of them.
 pub(crate) fn lower_containers(
     list: &mut Value,
-    around: &ContainerContext<'_>,
-    sink: &mut Diagnostics,
+    containers: &ContainerContext<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
-    let at = around.cursor.key("machine_config");
+    let cursor = containers.cursor.key("machine_config");
     let tables = list
         .as_array_mut()
         .filter(|list| list.iter().all(Value::is_object));
     let Some(list) = tables else {
-        sink.error(at.diagnostic("`containers` in `machine_config` is not a list of tables"));
+        diagnostics
+            .error(cursor.diagnostic("`containers` in `machine_config` is not a list of tables"));
         return;
     };
     let names: Vec<String> = list.iter().map(container_name).collect();
-    let chosen = around.app_container_index(&names, sink);
+    let chosen = containers.app_container_index(&names, diagnostics);
     for (index, table) in list.iter_mut().filter_map(Value::as_object_mut).enumerate() {
         let name = names.get(index).map(String::as_str).unwrap_or_default();
         if name.is_empty() {
-            sink.error(at.diagnostic("a container in `machine_config` has no `name`"));
+            diagnostics.error(cursor.diagnostic("a container in `machine_config` has no `name`"));
         }
-        around.set_image(table, name, chosen == Some(index), sink);
-        around.check_env_and_secrets(table, name, sink);
+        containers.set_image(table, name, chosen == Some(index), diagnostics);
+        containers.check_env_and_secrets(table, name, diagnostics);
         if let Some(files) = table.get_mut("files") {
-            around.inline_local_files(files, sink);
+            containers.inline_local_files(files, diagnostics);
         }
     }
 }
@@ -68,19 +71,23 @@ fn container_name(container: &Value) -> String {
 }
 
 impl ContainerContext<'_> {
-    /// The container that runs the app's image.
-    fn app_container_index(&self, names: &[String], sink: &mut Diagnostics) -> Option<usize> {
+    /// The index of the container that runs the app's image.
+    fn app_container_index(
+        &self,
+        names: &[String],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<usize> {
         let find = |wanted: &str| names.iter().position(|name| name == wanted);
         let Some(stated) = &self.app.container else {
             return find("app").or((!names.is_empty()).then_some(0));
         };
         let found = find(stated);
         if found.is_none() {
-            let problem = self
+            let diagnostic = self
                 .cursor
                 .key("container")
                 .diagnostic(format!("there is no container `{stated}`"));
-            sink.error(problem.with_optional_help(suggest::did_you_mean(
+            diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(
                 stated,
                 names.iter().map(String::as_str),
             )));
@@ -93,7 +100,7 @@ impl ContainerContext<'_> {
         table: &mut Map<String, Value>,
         name: &str,
         chosen: bool,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) {
         let own = |table: &Map<String, Value>| {
             table
@@ -108,35 +115,45 @@ impl ContainerContext<'_> {
         };
         let Some(image) = image else {
             table.remove("image");
-            // A command that only looks needs no image; a machine that is made or changed does.
+            // Commands that only read work without an image; creating or updating a machine does
+            // not.
             if !chosen || self.context.inputs.secrets_mode == SecretsMode::Required {
-                let problem = self
+                let diagnostic = self
                     .cursor
                     .key("machine_config")
                     .diagnostic(format!("container `{name}` has no image"));
-                let app = "say `image` in the app, or pass --image KEY=REFERENCE";
-                sink.error(problem.with_help(if chosen { app } else { "say `image` there" }));
+                let app = "set `image` in the app, or pass --image KEY=REFERENCE";
+                diagnostics.error(diagnostic.with_help(if chosen {
+                    app
+                } else {
+                    "set `image` there"
+                }));
             }
             return;
         };
         table.insert("image".to_owned(), image.into());
     }
 
-    /// Variables that look like secrets, and secrets that the app does not have.
+    /// Warns of variables that look like secrets, and of secrets that the app does not have.
     fn check_env_and_secrets(
         &self,
         table: &Map<String, Value>,
         container: &str,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) {
-        let at = self.cursor.key("machine_config");
+        let cursor = self.cursor.key("machine_config");
         for (name, value) in table
             .get("env")
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
         {
-            env::check_verbatim_variable(name, value.as_str().unwrap_or_default(), at, sink);
+            env::check_verbatim_variable(
+                name,
+                value.as_str().unwrap_or_default(),
+                cursor,
+                diagnostics,
+            );
         }
         let secrets = table
             .get("secrets")
@@ -145,18 +162,18 @@ impl ContainerContext<'_> {
             .flatten();
         for secret in secrets.filter_map(|secret| secret.get("name")?.as_str()) {
             if !self.app.secrets.contains_key(secret) {
-                let problem =
-                    at.diagnostic(format!("container `{container}` takes a secret `{secret}`"));
-                sink.warn(problem.with_help(
+                let diagnostic =
+                    cursor.diagnostic(format!("container `{container}` uses a secret `{secret}`"));
+                diagnostics.warn(diagnostic.with_help(
                     "the manifest has none of that name; it must be set on Fly by other means",
                 ));
             }
         }
     }
 
-    /// Puts the content of local files where their names stand.
-    pub(crate) fn inline_local_files(&self, files: &mut Value, sink: &mut Diagnostics) {
-        let at = self.cursor.key("machine_config");
+    /// Replaces the paths of local files by their content.
+    pub(crate) fn inline_local_files(&self, files: &mut Value, diagnostics: &mut Diagnostics) {
+        let cursor = self.cursor.key("machine_config");
         for file in files
             .as_array_mut()
             .into_iter()
@@ -179,9 +196,11 @@ impl ContainerContext<'_> {
             if there(file, "raw_value") || there(file, "secret_name") {
                 continue;
             }
-            if let Some(content) =
-                files::read_local_file(&resolve_relative_path(self.base_path, local), at, sink)
-            {
+            if let Some(content) = files::read_local_file(
+                &resolve_relative_path(self.base_path, local),
+                cursor,
+                diagnostics,
+            ) {
                 file.insert("raw_value".to_owned(), content.into());
             }
         }

@@ -1,4 +1,4 @@
-//! `depends_on`: machines that must be up before an app's own machines change.
+//! Lowers `depends_on`: machines that must be up before an app's own machines change.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,37 +20,35 @@ use crate::{
     model::Address,
 };
 
-/// Checks every `depends_on`, and makes its edges.
+/// Checks every `depends_on`, and adds the dependencies to the machines.
 pub(crate) fn lower_depends_on(
-    document: &Manifest,
+    manifest: &Manifest,
     at: Cursor<'_>,
     desired: &mut Desired,
-    sink: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
 ) {
-    let circles = DependencyCycles::find(document);
+    let cycles = DependencyCycles::find(manifest);
     let machines = machines_by_app(desired);
     let mut needs: BTreeMap<&str, BTreeSet<Address>> = BTreeMap::new();
-    for (key, app) in document
+    for (key, app) in manifest
         .apps
         .iter()
         .filter(|(_, app)| !app.depends_on.is_empty())
     {
         for (index, other) in app.depends_on.iter().enumerate() {
-            let spot = at.key("apps").key(key).key("depends_on").item(index);
-            if !document.apps.contains_key(other) {
-                let problem = spot.diagnostic(format!("there is no app `{other}`"));
-                sink.error(problem.with_optional_help(suggest::did_you_mean(
+            let field = at.key("apps").key(key).key("depends_on").item(index);
+            if !manifest.apps.contains_key(other) {
+                let diagnostic = field.diagnostic(format!("there is no app `{other}`"));
+                diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(
                     other,
-                    document.apps.keys().map(String::as_str),
+                    manifest.apps.keys().map(String::as_str),
                 )));
-            } else if let Some(circle) = circles.cycle_through(document, key, other) {
-                // Each app of a circle would tell it anew; the first one does.
-                if circle.iter().all(|app| key.as_str() <= *app) {
-                    let problem = spot.diagnostic(format!(
-                        "`depends_on` goes in a circle: {}",
-                        circle.join(" → ")
-                    ));
-                    sink.error(problem.with_help("leave one of them out"));
+            } else if let Some(cycle) = cycles.cycle_through(manifest, key, other) {
+                // Every app in a cycle would report it; only the one that sorts first does.
+                if cycle.iter().all(|app| key.as_str() <= *app) {
+                    let diagnostic = field
+                        .diagnostic(format!("`depends_on` has a cycle: {}", cycle.join(" → ")));
+                    diagnostics.error(diagnostic.with_help("leave one of them out"));
                 }
             } else {
                 needs
@@ -98,19 +96,19 @@ fn add_dependencies(desired: &mut Desired, needs: &BTreeMap<&str, BTreeSet<Addre
     }
 }
 
-/// Which apps depend on each other: those with the same number. Found once for all, since a way through all apps from
-/// each of them would take the square of their number.
+/// The strongly connected components of `depends_on`: apps with the same number depend on each
+/// other. They are computed once, because a search from every app would take quadratic time.
 struct DependencyCycles<'a>(BTreeMap<&'a str, usize>);
 
 impl<'a> DependencyCycles<'a> {
-    fn find(document: &'a Manifest) -> Self {
+    fn find(manifest: &'a Manifest) -> Self {
         let mut graph = DiGraph::<&str, ()>::new();
-        let nodes: BTreeMap<&str, NodeIndex> = document
+        let nodes: BTreeMap<&str, NodeIndex> = manifest
             .apps
             .keys()
             .map(|key| (key.as_str(), graph.add_node(key)))
             .collect();
-        for (key, app) in &document.apps {
+        for (key, app) in &manifest.apps {
             for other in app
                 .depends_on
                 .iter()
@@ -119,7 +117,7 @@ impl<'a> DependencyCycles<'a> {
                 graph.add_edge(nodes[key.as_str()], *other, ());
             }
         }
-        // Kosaraju's way needs no stack, however long a chain is.
+        // Kosaraju's algorithm does not recurse, so a long chain of apps cannot overflow the stack.
         let groups = kosaraju_scc(&graph).into_iter().enumerate();
         Self(
             groups
@@ -129,10 +127,10 @@ impl<'a> DependencyCycles<'a> {
         )
     }
 
-    /// The shortest way from an app through `first` back to itself, such as `web → api → web`.
+    /// The shortest path from `start` through `first` back to `start`, such as `web → api → web`.
     fn cycle_through(
         &self,
-        document: &'a Manifest,
+        manifest: &'a Manifest,
         start: &'a str,
         first: &'a str,
     ) -> Option<Vec<&'a str>> {
@@ -140,16 +138,18 @@ impl<'a> DependencyCycles<'a> {
         if self.0.get(first) != Some(group) {
             return None;
         }
+        // Breadth-first search within the component; `from` is the predecessor of each app.
         let mut from = BTreeMap::from([(first, start)]);
         let mut open = VecDeque::from([first]);
         while let Some(last) = open.pop_front().filter(|last| *last != start) {
-            for next in &document.apps.get(last)?.depends_on {
+            for next in &manifest.apps.get(last)?.depends_on {
                 if self.0.get(next.as_str()) == Some(group) && !from.contains_key(next.as_str()) {
                     from.insert(next, last);
                     open.push_back(next);
                 }
             }
         }
+        // Follow the predecessors back from `start`, and reverse the path.
         let mut path = vec![start];
         let mut at = *from.get(start)?;
         while at != start {

@@ -1,4 +1,4 @@
-//! How a new version comes out: the strategy, the release command, the proof at the end.
+//! Lowers `[deploy]`: the strategy, the release command, and the verification request at the end.
 
 use super::{
     app::AppContext,
@@ -26,15 +26,15 @@ use crate::{
     model::{GoDuration, Region, ResourceRef, RolloutPolicy, RolloutStrategy},
 };
 
-/// What `[deploy]` says, checked.
+/// The checked settings of `[deploy]`.
 pub(crate) struct DeploySettings {
-    /// How long a start may take, in seconds.
+    /// How long a machine may take to start, in seconds.
     pub(crate) wait_secs: u64,
     strategy: RolloutStrategy,
     max_unavailable: f64,
-    /// The request that proves that the app works.
+    /// The request that verifies that the app works.
     pub(crate) verify: Option<Verification>,
-    /// Whether a rollout that fails is taken back.
+    /// Whether a failed rollout is rolled back.
     pub(crate) rolls_back: bool,
     /// Whether there is a release command.
     pub(crate) has_release_command: bool,
@@ -54,50 +54,55 @@ impl Default for DeploySettings {
 }
 
 impl DeploySettings {
-    /// Reads and checks `[deploy]`.
+    /// Lowers `[deploy]`.
     pub(crate) fn lower(
         app: &schema::AppSection,
         mounts: &[GroupScoped<LoweredMount>],
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Self {
-        let (Some(deploy), at) = (&app.deploy, at.key("deploy")) else {
+        let (Some(deploy), cursor) = (&app.deploy, cursor.key("deploy")) else {
             return Self::default();
         };
-        let limit = deploy.max_unavailable;
-        if limit.is_some_and(|share| {
+        let max_unavailable = deploy.max_unavailable;
+        if max_unavailable.is_some_and(|share| {
             !share.is_finite() || share <= 0.0 || (share > 1.0 && share.fract() != 0.0)
         }) {
-            let problem = at
+            let diagnostic = cursor
                 .key("max_unavailable")
-                .diagnostic("`max_unavailable` is a whole number from 1, or a fraction below 1");
-            sink.error(problem.with_help("`1` is one machine, `0.33` is a third of them"));
+                .diagnostic("`max_unavailable` is an integer from 1, or a fraction below 1");
+            diagnostics
+                .error(diagnostic.with_help("`1` is one machine, `0.33` is a third of them"));
         }
-        let wait =
-            scalars::parse_duration(deploy.wait_timeout.as_ref(), at.key("wait_timeout"), sink);
+        let wait = scalars::parse_duration(
+            deploy.wait_timeout.as_ref(),
+            cursor.key("wait_timeout"),
+            diagnostics,
+        );
         if wait.is_some_and(|wait| wait < GoDuration::from_secs(1)) {
-            sink.error(
-                at.key("wait_timeout")
+            diagnostics.error(
+                cursor
+                    .key("wait_timeout")
                     .diagnostic("a machine needs at least one second to start"),
             );
         }
         let verify = deploy
             .verify
             .as_ref()
-            .and_then(|verify| lower_verify(verify, app, at.key("verify"), sink));
+            .and_then(|verify| lower_verify(verify, app, cursor.key("verify"), diagnostics));
         Self {
             wait_secs: wait.map_or(Workload::DEFAULT_WAIT_SECS, |wait| {
                 wait.as_millis().div_ceil(1000)
             }),
-            strategy: lower_strategy(deploy.strategy, mounts, at.key("strategy"), sink),
-            max_unavailable: limit.unwrap_or(RolloutPolicy::DEFAULT_MAX_UNAVAILABLE),
+            strategy: lower_strategy(deploy.strategy, mounts, cursor.key("strategy"), diagnostics),
+            max_unavailable: max_unavailable.unwrap_or(RolloutPolicy::DEFAULT_MAX_UNAVAILABLE),
             verify,
             rolls_back: deploy.on_failure == Some(OnFailure::Rollback),
             has_release_command: deploy.release_command.is_some(),
         }
     }
 
-    /// How a group of this size takes turns.
+    /// The rollout policy of a process group with so many machines.
     pub(crate) fn rollout_policy(&self, size: u32) -> RolloutPolicy {
         RolloutPolicy::new(self.strategy, self.max_unavailable, size)
     }
@@ -115,19 +120,19 @@ impl DeploySettings {
 fn lower_strategy(
     strategy: Option<schema::DeployStrategy>,
     mounts: &[GroupScoped<LoweredMount>],
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> RolloutStrategy {
     match strategy {
         Some(schema::DeployStrategy::Canary) => RolloutStrategy::Canary,
         Some(schema::DeployStrategy::Immediate) => RolloutStrategy::Immediate,
         Some(schema::DeployStrategy::Bluegreen) => {
             if !mounts.is_empty() {
-                let problem = at.diagnostic(
+                let diagnostic = cursor.diagnostic(
                     "`bluegreen` needs machines beside the old ones, which a volume does not allow",
                 );
-                sink.error(problem.with_help(
-                    "say `strategy = \"rolling\"`, or `canary` to try one machine first",
+                diagnostics.error(diagnostic.with_help(
+                    "set `strategy = \"rolling\"`, or `canary` to try one machine first",
                 ));
             }
             RolloutStrategy::BlueGreen
@@ -136,12 +141,12 @@ fn lower_strategy(
     }
 }
 
-/// The proof, checked.
+/// Lowers `[deploy.verify]`.
 fn lower_verify(
     verify: &schema::VerifySection,
     app: &schema::AppSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Verification> {
     let schema::VerifySection {
         path,
@@ -153,44 +158,47 @@ fn lower_verify(
     } = verify;
     let path = path.clone().unwrap_or_else(|| "/".to_owned());
     if !path.starts_with('/') || path.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        sink.error(
-            at.key("path")
+        diagnostics.error(
+            cursor
+                .key("path")
                 .diagnostic(format!("`{path}` is not a path"))
                 .with_help("begin it with `/`"),
         );
         return None;
     }
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     if let Some(host) = host
         .as_ref()
-        .filter(|host| host.is_empty() || !host.chars().all(fits))
+        .filter(|host| host.is_empty() || !host.chars().all(is_allowed))
     {
-        let problem = at
+        let diagnostic = cursor
             .key("host")
             .diagnostic(format!("`{host}` is not a host name"));
-        sink.error(problem.with_help("write it without `https://` and without a path"));
+        diagnostics.error(diagnostic.with_help("write it without `https://` and without a path"));
         return None;
     }
     if let Some(Err(error)) = body.as_ref().map(|pattern| regex::Regex::new(pattern)) {
-        let why = error.to_string();
-        let why = why
+        let reason = error.to_string();
+        let reason = reason
             .lines()
             .last()
             .unwrap_or_default()
             .trim_start_matches("error: ")
             .to_owned();
-        sink.error(
-            at.key("body")
-                .diagnostic(format!("this is not a regular expression: {why}")),
+        diagnostics.error(
+            cursor
+                .key("body")
+                .diagnostic(format!("this is not a regular expression: {reason}")),
         );
         return None;
     }
     if app.http_service.is_none() && app.services.is_empty() && app.machine_config.is_none() {
-        let problem = at.diagnostic("the public cannot reach this app, so nothing can be verified");
-        sink.error(problem.with_help("leave `verify` out, or give the app a service"));
+        let diagnostic =
+            cursor.diagnostic("the public cannot reach this app, so nothing can be verified");
+        diagnostics.error(diagnostic.with_help("leave `verify` out, or give the app a service"));
         return None;
     }
-    let interval = scalars::parse_duration(interval.as_ref(), at.key("interval"), sink);
+    let interval = scalars::parse_duration(interval.as_ref(), cursor.key("interval"), diagnostics);
     Some(Verification {
         host: host.clone(),
         path,
@@ -201,74 +209,75 @@ fn lower_verify(
     })
 }
 
-/// The release command of an app, as a machine of its own.
+/// Adds the release command of an app, which runs on a machine of its own.
 pub(crate) fn lower_release_command(
     app: &AppContext<'_>,
     groups: &ProcessGroups,
     parts: &MachineParts<'_>,
     wait_secs: u64,
-    out: &mut Lowered,
-    sink: &mut Diagnostics,
+    lowered: &mut Lowered,
+    diagnostics: &mut Diagnostics,
 ) {
-    let (Some(deploy), at) = (&app.app.deploy, app.cursor.key("deploy")) else {
+    let (Some(deploy), cursor) = (&app.app.deploy, app.cursor.key("deploy")) else {
         return;
     };
     let Some(command) = &deploy.release_command else {
         if deploy.release_command_timeout.is_some() || deploy.release_command_vm.is_some() {
-            sink.warn(at.diagnostic("there is no `release_command` for these settings"));
+            diagnostics.warn(cursor.diagnostic("there is no `release_command` for these settings"));
         }
         return;
     };
-    let spot = at.key("release_command");
-    let words = scalars::parse_command(command, spot, sink);
+    let field = cursor.key("release_command");
+    let words = scalars::parse_command(command, field, diagnostics);
     if words.iter().all(String::is_empty) {
-        sink.error(
-            spot.diagnostic("the release command is empty")
+        diagnostics.error(
+            field
+                .diagnostic("the release command is empty")
                 .with_help("leave it out"),
         );
         return;
     }
-    let limit = release_timeout_secs(deploy, at, sink);
-    // An app that does not say where it runs is told so with its machines.
+    let limit_secs = release_timeout_secs(deploy, cursor, diagnostics);
+    // A missing region is reported with the app's machines.
     let Some(region) = release_region(app, groups) else {
         return;
     };
     let mut config = release_config(
-        parts.group_config(app, groups, groups.default_group(), sink),
+        parts.group_config(app, groups, groups.default_group(), diagnostics),
         words,
     );
     if let Some(vm) = &deploy.release_command_vm {
         config.guest = Some(guest::lower_guest(
-            &[GuestLayer::from_vm(vm, at.key("release_command_vm"))],
-            sink,
+            &[GuestLayer::from_vm(vm, cursor.key("release_command_vm"))],
+            diagnostics,
         ));
     }
     let mut workload = app.build_workload(&app.name, region, config, wait_secs);
     workload.labels.clear();
-    app.record_location::<ReleaseCommand>(&app.name, spot, out);
+    app.record_location::<ReleaseCommand>(&app.name, field, lowered);
     let spec = ReleaseSpec {
         workload,
-        limit_secs: limit,
+        limit_secs,
         release: None,
     };
-    out.desired.fly_release.insert(app.name.clone(), spec);
+    lowered.desired.fly_release.insert(app.name.clone(), spec);
 }
 
-/// How long the command may take, in seconds; 0 sets no limit, as in flyctl.
+/// The time limit of the release command, in seconds; `0s` sets no limit, as in flyctl.
 fn release_timeout_secs(
     deploy: &DeploySection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<u64> {
-    let at = at.key("release_command_timeout");
-    match scalars::parse_duration(deploy.release_command_timeout.as_ref(), at, sink) {
+    let cursor = cursor.key("release_command_timeout");
+    match scalars::parse_duration(deploy.release_command_timeout.as_ref(), cursor, diagnostics) {
         Some(span) if span.as_millis() == 0 => None,
         Some(span) => Some(span.as_millis().div_ceil(1000)),
         None => Some(ReleaseSpec::DEFAULT_LIMIT_SECS),
     }
 }
 
-/// The primary region, else the first in which the default group has machines.
+/// The primary region, or else the first in which the default group has machines.
 fn release_region(app: &AppContext<'_>, groups: &ProcessGroups) -> Option<Region> {
     let stated = app
         .app
@@ -286,7 +295,7 @@ fn release_region(app: &AppContext<'_>, groups: &ProcessGroups) -> Option<Region
         .map(scalars::to_region)
 }
 
-/// The configuration of the default group, without all that serves.
+/// The configuration of the default group without services, checks and mounts.
 fn release_config(group: MachineConfig, words: Vec<String>) -> MachineConfig {
     let mut env = group.env;
     env.insert("RELEASE_COMMAND".to_owned(), "1".to_owned());

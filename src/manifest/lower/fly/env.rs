@@ -1,4 +1,4 @@
-//! Environment variables: their form, and values that should not be there.
+//! Lowers environment variables: checks their names, and warns of values that look like secrets.
 
 use std::collections::BTreeMap;
 
@@ -12,56 +12,57 @@ use crate::manifest::{
     },
 };
 
-/// Variables as text, checked.
+/// Converts variables to strings and checks them.
 pub(crate) fn lower_env(
     env: &BTreeMap<String, EnvValue>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     for (key, value) in env {
         let value = scalars::format_env_value(value);
-        check_variable(key, &value, at.key(key), sink);
+        check_variable(key, &value, cursor.key(key), diagnostics);
         out.insert(key.clone(), value);
     }
     out
 }
 
-fn check_variable(key: &str, value: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn check_variable(key: &str, value: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     if !is_variable_name(key) {
-        let problem = at.key_diagnostic(format!(
+        let diagnostic = cursor.key_diagnostic(format!(
             "`{key}` cannot be the name of an environment variable"
         ));
-        sink.error(problem.with_help("use letters, digits and underscores, and no digit first"));
+        diagnostics
+            .error(diagnostic.with_help("use letters, digits and underscores, and no digit first"));
     } else if key.starts_with("FLY_") {
-        let problem = at.key_diagnostic(format!("`{key}` is set by Fly itself"));
-        sink.warn(
-            problem.with_help("names that begin with `FLY_` are Fly's, and its values may win"),
+        let diagnostic = cursor.key_diagnostic(format!("`{key}` is set by Fly itself"));
+        diagnostics.warn(
+            diagnostic.with_help("names that begin with `FLY_` are Fly's, and its values may win"),
         );
     }
-    warn_if_secret(key, value, at, sink);
+    warn_if_secret(key, value, cursor, diagnostics);
 }
 
-/// A variable that stands within a document of another language.
+/// Checks a variable in a document that goes to Fly verbatim.
 pub(crate) fn check_verbatim_variable(
     key: &str,
     value: &str,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
     if !is_variable_name(key) {
-        // The API takes any name, so this is no reason to refuse the document.
-        sink.warn(at.diagnostic(format!(
-            "`{key}` is an odd name for an environment variable"
+        // The API accepts any name, so this is not an error.
+        diagnostics.warn(cursor.diagnostic(format!(
+            "`{key}` is an unusual name for an environment variable"
         )));
     }
-    warn_if_secret(key, value, at, sink);
+    warn_if_secret(key, value, cursor, diagnostics);
 }
 
-fn warn_if_secret(key: &str, value: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn warn_if_secret(key: &str, value: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     if looks_like_secret(key, value) {
-        let problem = at.key_diagnostic(format!("`{key}` looks like a secret in the open"));
-        sink.warn(problem.with_help(format!(
+        let diagnostic = cursor.key_diagnostic(format!("`{key}` looks like a secret in the open"));
+        diagnostics.warn(diagnostic.with_help(format!(
             "write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`"
         )));
     }

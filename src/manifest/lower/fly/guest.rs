@@ -1,4 +1,5 @@
-//! CPUs and memory: presets and parts to what Fly takes, checked as Fly checks it.
+//! Lowers CPUs and memory: resolves presets and overrides to the values that Fly expects, and
+//! checks them by Fly's rules.
 
 use super::scalars;
 use crate::manifest::lower::Diagnostics;
@@ -14,7 +15,8 @@ use crate::{
     model::Mib,
 };
 
-/// What one place in the manifest says about CPUs and memory. A later layer wins over an earlier one.
+/// What one table of the manifest says about CPUs and memory. A later layer overrides an earlier
+/// one.
 pub(crate) struct GuestLayer<'a> {
     size: Option<&'a Preset>,
     memory: Option<&'a Size>,
@@ -26,8 +28,8 @@ pub(crate) struct GuestLayer<'a> {
 }
 
 impl<'a> GuestLayer<'a> {
-    /// What `[vm]` says.
-    pub(crate) fn from_vm(vm: &'a VmSection, at: Cursor<'a>) -> Self {
+    /// The layer of `[vm]`.
+    pub(crate) fn from_vm(vm: &'a VmSection, cursor: Cursor<'a>) -> Self {
         let VmSection {
             size,
             memory,
@@ -46,12 +48,12 @@ impl<'a> GuestLayer<'a> {
             cpus: *cpus,
             cpu_kind: *cpu_kind,
             vm: Some(vm),
-            cursor: at,
+            cursor,
         }
     }
 
-    /// What `[machines.GROUP]` says.
-    pub(crate) fn from_group(group: &'a MachineGroupSection, at: Cursor<'a>) -> Self {
+    /// The layer of `[machines.GROUP]`.
+    pub(crate) fn from_group(group: &'a MachineGroupSection, cursor: Cursor<'a>) -> Self {
         let MachineGroupSection {
             count: _,
             size,
@@ -68,12 +70,12 @@ impl<'a> GuestLayer<'a> {
             cpus: *cpus,
             cpu_kind: *cpu_kind,
             vm: None,
-            cursor: at,
+            cursor,
         }
     }
 
-    /// What `[cron.NAME]` says.
-    pub(crate) fn from_cron(cron: &'a CronSection, at: Cursor<'a>) -> Self {
+    /// The layer of `[cron.NAME]`.
+    pub(crate) fn from_cron(cron: &'a CronSection, cursor: Cursor<'a>) -> Self {
         Self {
             size: cron.size.as_ref(),
             memory: cron.memory.as_ref(),
@@ -81,79 +83,84 @@ impl<'a> GuestLayer<'a> {
             cpus: cron.cpus,
             cpu_kind: cron.cpu_kind,
             vm: None,
-            cursor: at,
+            cursor,
         }
     }
 }
 
-/// Where a wrong combination is shown.
+/// Where errors about the memory and about the CPUs point: at the layer that set them last.
 struct GuestCursors<'a> {
     memory: Option<Cursor<'a>>,
     cpus: Option<Cursor<'a>>,
 }
 
-/// What `machine_config` says of CPUs and memory, and where it stands.
+/// What `machine_config` says about CPUs and memory, below all layers.
 pub(crate) struct BaseGuest<'a> {
-    /// Its parts, with Fly's defaults for what it leaves out.
+    /// Its values, with Fly's defaults for what it leaves out.
     pub(crate) guest: MachineGuest,
-    /// The memory, when it says any.
+    /// The memory, when it is set.
     pub(crate) memory: Option<Mib>,
-    /// The key that holds it.
+    /// The key `machine_config`.
     pub(crate) cursor: Cursor<'a>,
 }
 
-/// The machine that some layers describe: Fly's smallest when they say nothing.
-pub(crate) fn lower_guest(layers: &[GuestLayer<'_>], sink: &mut Diagnostics) -> MachineGuest {
-    lower_guest_over_base(None, layers, sink)
+/// Merges layers; without any the result is Fly's smallest machine.
+pub(crate) fn lower_guest(
+    layers: &[GuestLayer<'_>],
+    diagnostics: &mut Diagnostics,
+) -> MachineGuest {
+    lower_guest_over_base(None, layers, diagnostics)
 }
 
-/// The machine that some layers describe over a ground.
+/// Merges layers over the guest of `machine_config`.
 pub(crate) fn lower_guest_over_base(
-    ground: Option<&BaseGuest<'_>>,
+    base: Option<&BaseGuest<'_>>,
     layers: &[GuestLayer<'_>],
-    sink: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
 ) -> MachineGuest {
-    let mut guest = ground.map_or_else(MachineGuest::default, |ground| ground.guest.clone());
-    let mut memory = ground.and_then(|ground| ground.memory);
-    let at = ground.map(|ground| ground.cursor);
-    let mut marks = GuestCursors {
-        memory: at,
-        cpus: at,
+    let mut guest = base.map_or_else(MachineGuest::default, |base| base.guest.clone());
+    let mut memory = base.and_then(|base| base.memory);
+    let cursor = base.map(|base| base.cursor);
+    let mut cursors = GuestCursors {
+        memory: cursor,
+        cpus: cursor,
     };
     for layer in layers {
         if let Some(preset) = layer.size {
-            let at = layer.cursor.key("size");
+            let cursor = layer.cursor.key("size");
             (guest.cpu_kind, guest.cpus) = parse_preset(&preset.0);
+            // A preset replaces the memory of earlier layers: its own is the minimum for its CPUs.
             memory = None;
-            marks = GuestCursors {
-                memory: Some(at),
-                cpus: Some(at),
+            cursors = GuestCursors {
+                memory: Some(cursor),
+                cpus: Some(cursor),
             };
         }
         if let Some(size) = layer.memory
-            && let Some(parsed) = scalars::parse_memory(size, layer.cursor.key("memory"), sink)
+            && let Some(parsed) =
+                scalars::parse_memory(size, layer.cursor.key("memory"), diagnostics)
         {
             memory = Some(parsed);
-            marks.memory = Some(layer.cursor.key("memory"));
+            cursors.memory = Some(layer.cursor.key("memory"));
         }
         if let Some(megabytes) = layer.memory_mb {
             memory = Some(Mib(megabytes));
-            marks.memory = Some(layer.cursor.key("memory_mb"));
+            cursors.memory = Some(layer.cursor.key("memory_mb"));
         }
         if let Some(cpus) = layer.cpus {
             guest.cpus = cpus;
-            marks.cpus = Some(layer.cursor.key("cpus"));
+            cursors.cpus = Some(layer.cursor.key("cpus"));
         }
         if let Some(kind) = layer.cpu_kind {
             guest.cpu_kind = cpu_kind_name(kind).to_owned();
-            marks.cpus = marks.cpus.or(Some(layer.cursor.key("cpu_kind")));
+            cursors.cpus = cursors.cpus.or(Some(layer.cursor.key("cpu_kind")));
         }
         if let Some(vm) = layer.vm {
             apply_vm_extras(&mut guest, vm);
         }
     }
     guest.memory_mb = memory.unwrap_or(Mib(memory_limits(&guest).0));
-    check_guest(&guest, &marks, sink);
+    check_guest(&guest, &cursors, diagnostics);
     guest
 }
 
@@ -181,7 +188,8 @@ fn cpu_kind_name(kind: CpuKind) -> &'static str {
     }
 }
 
-/// `shared-cpu-2x` is two shared CPUs. The preset's memory is the least that its CPUs may have.
+/// The CPU kind and count of a preset: `shared-cpu-2x` is two shared CPUs. A preset's memory is the
+/// minimum for its CPUs.
 fn parse_preset(preset: &str) -> (String, u32) {
     let kind = if preset.starts_with("shared") {
         "shared"
@@ -192,7 +200,7 @@ fn parse_preset(preset: &str) -> (String, u32) {
     (kind.to_owned(), digits.parse().unwrap_or(1))
 }
 
-/// The least and the most memory in megabytes, and the step between.
+/// The minimum and maximum memory in megabytes, and the step between valid values.
 fn memory_limits(guest: &MachineGuest) -> (u32, u32, u32) {
     let per_cpu = |megabytes: u32| guest.cpus.saturating_mul(megabytes);
     if guest.cpu_kind == "shared" {
@@ -202,10 +210,10 @@ fn memory_limits(guest: &MachineGuest) -> (u32, u32, u32) {
     }
 }
 
-/// Counts of performance CPUs beyond the presets.
+/// Performance CPU counts beyond the presets.
 const LARGE_PERFORMANCE_CPU_COUNTS: [u32; 3] = [32, 64, 128];
 
-fn check_guest(guest: &MachineGuest, marks: &GuestCursors<'_>, sink: &mut Diagnostics) {
+fn check_guest(guest: &MachineGuest, cursors: &GuestCursors<'_>, diagnostics: &mut Diagnostics) {
     let MachineGuest {
         cpu_kind,
         cpus,
@@ -219,34 +227,35 @@ fn check_guest(guest: &MachineGuest, marks: &GuestCursors<'_>, sink: &mut Diagno
     };
     if !allowed.contains(cpus) {
         let counts: Vec<String> = allowed.iter().map(u32::to_string).collect();
-        if let Some(at) = marks.cpus {
-            let problem = at.diagnostic(format!("a machine cannot have {cpus} {cpu_kind} CPUs"));
-            sink.error(problem.with_help(format!("Fly offers {}", counts.join(", "))));
+        if let Some(cursor) = cursors.cpus {
+            let diagnostic =
+                cursor.diagnostic(format!("a machine cannot have {cpus} {cpu_kind} CPUs"));
+            diagnostics.error(diagnostic.with_help(format!("Fly offers {}", counts.join(", "))));
         }
         return;
     }
-    let (least, most, step) = memory_limits(guest);
+    let (min, max, step) = memory_limits(guest);
     let megabytes = memory_mb.0;
-    if (least..=most).contains(&megabytes) && megabytes.is_multiple_of(step) {
+    if (min..=max).contains(&megabytes) && megabytes.is_multiple_of(step) {
         return;
     }
     let rule = format!(
         "{cpus} {cpu_kind} {} {} to {} in steps of {step} MB",
         if *cpus == 1 { "CPU takes" } else { "CPUs take" },
-        Mib(least),
-        Mib(most),
+        Mib(min),
+        Mib(max),
     );
-    let near = (megabytes.saturating_add(step - 1) / step * step).clamp(least, most);
-    let at = marks.memory.or(marks.cpus);
-    if let Some(at) = at {
-        let problem = at.diagnostic(format!(
-            "{memory_mb} of memory do not fit {cpus} {cpu_kind} CPU{}",
+    let near = (megabytes.saturating_add(step - 1) / step * step).clamp(min, max);
+    let cursor = cursors.memory.or(cursors.cpus);
+    if let Some(cursor) = cursor {
+        let diagnostic = cursor.diagnostic(format!(
+            "{memory_mb} of memory is not valid for {cpus} {cpu_kind} CPU{}",
             if *cpus == 1 { "" } else { "s" }
         ));
-        sink.error(
-            problem
+        diagnostics.error(
+            diagnostic
                 .with_label(rule)
-                .with_help(format!("the nearest that fits is `{}`", Mib(near))),
+                .with_help(format!("the nearest valid size is `{}`", Mib(near))),
         );
     }
 }

@@ -1,8 +1,10 @@
-//! `machine_config`: a machine in the Machines API's own JSON, which lies beneath what the manifest says of it.
+//! Lowers `machine_config`: a machine in the Machines API's own JSON, which the other keys of the
+//! app override.
 //!
-//! What trimtab manages is read into the same types as everything else; the rest goes to Fly as it is written. flyctl
-//! passes over what such a document says of `env`, `services`, `checks`, `init` and the like. Here it counts wherever
-//! the manifest says nothing, because a written line without effect is a trap.
+//! What trimtab manages is parsed into the same types as everything else; the rest is sent to Fly
+//! verbatim. flyctl ignores `env`, `services`, `checks`, `init` and similar keys of such a
+//! document. Here they apply wherever the manifest itself is silent, because a line without effect
+//! would be a trap.
 
 use std::{
     collections::BTreeMap,
@@ -27,18 +29,17 @@ use crate::{
     model::{Image, Mib, OwnershipMark},
 };
 
-/// What lies beneath the manifest.
+/// The content of `machine_config`, over which the manifest is merged.
 #[derive(Default)]
 pub(crate) struct BaseConfig<'a> {
-    /// What trimtab manages, but for CPUs and memory, and the rest verbatim.
+    /// The keys that trimtab manages, except for CPUs and memory, and the others verbatim.
     pub(crate) config: MachineConfig,
-    /// CPUs and memory.
     pub(crate) guest: Option<BaseGuest<'a>>,
-    /// Metadata.
+    /// The metadata, without trimtab's own keys.
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
-/// Keys that are read into types.
+/// Keys that are parsed into types.
 const TYPED_KEYS: [&str; 12] = [
     "image",
     "env",
@@ -54,7 +55,7 @@ const TYPED_KEYS: [&str; 12] = [
     "schedule",
 ];
 
-/// The other keys of the Machines API.
+/// The other keys of the Machines API, which are sent verbatim.
 const VERBATIM_KEYS: [&str; 10] = [
     "containers",
     "volumes",
@@ -68,23 +69,29 @@ const VERBATIM_KEYS: [&str; 10] = [
     "disable_machine_autostart",
 ];
 
-/// Reads the document that an app names.
+/// Reads and lowers the document that an app names.
 pub(crate) fn lower_machine_config<'a>(
     app: &AppSection,
     image: Option<&Image>,
-    scene: &Context<'_>,
-    at: Cursor<'a>,
-    sink: &mut Diagnostics,
+    context: &Context<'_>,
+    cursor: Cursor<'a>,
+    diagnostics: &mut Diagnostics,
 ) -> BaseConfig<'a> {
-    let spot = at.key("machine_config");
-    let document = app.machine_config.as_ref().zip(spot.value_location());
+    let field = cursor.key("machine_config");
+    let document = app.machine_config.as_ref().zip(field.value_location());
     let document = document.and_then(|(source, place)| {
-        read_document(source, &scene.files.get(place.file).path, spot, sink)
+        read_document(
+            source,
+            &context.files.get(place.file).path,
+            field,
+            diagnostics,
+        )
     });
     let Some((document, from)) = document else {
         if app.container.is_some() && app.machine_config.is_none() {
-            sink.warn(
-                at.key("container")
+            diagnostics.warn(
+                cursor
+                    .key("container")
                     .diagnostic("`container` has no effect without `machine_config`"),
             );
         }
@@ -93,19 +100,19 @@ pub(crate) fn lower_machine_config<'a>(
     let containers = ContainerContext {
         app,
         image,
-        context: scene,
+        context,
         base_path: &from,
-        cursor: at,
+        cursor,
     };
-    classify_keys(document, &containers, spot, sink)
+    classify_keys(document, &containers, field, diagnostics)
 }
 
-/// The document as a table, and the file that its paths are relative to.
+/// The document as a JSON object, and the file that its paths are relative to.
 fn read_document(
     source: &str,
     from: &Path,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<(Map<String, Value>, PathBuf)> {
     let (text, from) = if source.trim_start().starts_with('{') {
         (source.to_owned(), from.to_owned())
@@ -114,35 +121,39 @@ fn read_document(
         match bounded_read::read_text(&path) {
             Ok(text) => (text, path),
             Err(error) => {
-                let problem = at.diagnostic(format!("cannot read `{}`: {error}", path.display()));
-                sink.error(problem.with_help("paths are relative to the file that names them"));
+                let diagnostic =
+                    cursor.diagnostic(format!("cannot read `{}`: {error}", path.display()));
+                diagnostics
+                    .error(diagnostic.with_help("paths are relative to the file that names them"));
                 return None;
             }
         }
     } else {
-        let problem =
-            at.diagnostic("`machine_config` is neither JSON nor the name of a .json file");
-        sink.error(
-            problem
+        let diagnostic =
+            cursor.diagnostic("`machine_config` is neither JSON nor the name of a .json file");
+        diagnostics.error(
+            diagnostic
                 .with_help("write `{ … }` in triple quotes, or name a file that ends in `.json`"),
         );
         return None;
     };
     match serde_json::from_str(&text) {
         Ok(Value::Object(document)) => return Some((document, from)),
-        Ok(_) => sink.error(at.diagnostic("`machine_config` is not a JSON object")),
-        // The parser's own words name places, and none of the text.
-        Err(error) => sink.error(at.diagnostic(format!("`machine_config` is not JSON: {error}"))),
+        Ok(_) => diagnostics.error(cursor.diagnostic("`machine_config` is not a JSON object")),
+        // The parser's messages contain positions but no text of the document.
+        Err(error) => {
+            diagnostics.error(cursor.diagnostic(format!("`machine_config` is not JSON: {error}")));
+        }
     }
     None
 }
 
-/// Each key to where it belongs.
+/// Sorts the keys into typed and verbatim ones, and lowers each.
 fn classify_keys<'a>(
     document: Map<String, Value>,
     containers: &ContainerContext<'_>,
-    at: Cursor<'a>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'a>,
+    diagnostics: &mut Diagnostics,
 ) -> BaseConfig<'a> {
     let mut base = BaseConfig::default();
     let mut ours = Map::new();
@@ -151,117 +162,116 @@ fn classify_keys<'a>(
         match key.as_str() {
             _ if remove_defaults(&value).is_none() => {}
             "mounts" => {
-                let problem = at.diagnostic("`mounts` in `machine_config` have no effect");
-                sink.warn(
-                    problem.with_help(
-                        "say `mounts` in the app: trimtab makes a volume for each machine",
+                let diagnostic = cursor.diagnostic("`mounts` in `machine_config` have no effect");
+                diagnostics.warn(
+                    diagnostic.with_help(
+                        "set `mounts` in the app: trimtab makes a volume for each machine",
                     ),
                 );
             }
-            "metadata" => base.metadata = parse_metadata(value, at, sink),
+            "metadata" => base.metadata = parse_metadata(value, cursor, diagnostics),
             "size" => {
-                let problem = at.diagnostic("`size` in `machine_config` is an older word");
-                sink.error(problem.with_help("say `guest` there, or `size` in the app's `vm`"));
+                let diagnostic = cursor.diagnostic("`size` in `machine_config` is an older word");
+                diagnostics
+                    .error(diagnostic.with_help("set `guest` there, or `size` in the app's `vm`"));
             }
             name if TYPED_KEYS.contains(&name) => drop(ours.insert(key, value)),
             name => {
                 if !VERBATIM_KEYS.contains(&name) {
                     let known = TYPED_KEYS.into_iter().chain(VERBATIM_KEYS);
-                    let problem =
-                        at.diagnostic(format!("`{name}` in `machine_config` is not known here"));
+                    let diagnostic = cursor
+                        .diagnostic(format!("`{name}` in `machine_config` is not a known key"));
                     let help =
                         suggest::nearest(name, known).map(|name| format!("did you mean `{name}`?"));
-                    sink.warn(
-                        problem.with_help(
-                            help.unwrap_or_else(|| "it goes to Fly as it is".to_owned()),
-                        ),
-                    );
+                    diagnostics.warn(diagnostic.with_help(
+                        help.unwrap_or_else(|| "it is sent to Fly unchanged".to_owned()),
+                    ));
                 }
                 verbatim.insert(key, json_tree::prune(&value));
             }
         }
     }
     if let Some(files) = ours.get_mut("files") {
-        containers.inline_local_files(files, sink);
+        containers.inline_local_files(files, diagnostics);
     }
     if let Some(list) = verbatim.get_mut("containers") {
-        containers::lower_containers(list, containers, sink);
+        containers::lower_containers(list, containers, diagnostics);
     }
     let memory = ours
         .get("guest")
         .and_then(|guest| guest.get("memory_mb")?.as_u64());
-    base.config = parse_typed_keys(ours, at, sink);
+    base.config = parse_typed_keys(ours, cursor, diagnostics);
     base.config.verbatim = verbatim;
     base.guest = base.config.guest.take().map(|guest| BaseGuest {
         guest,
         memory: memory
             .and_then(|megabytes| u32::try_from(megabytes).ok())
             .map(Mib),
-        cursor: at,
+        cursor,
     });
-    check_base(&base, at, sink);
+    check_base(&base, cursor, diagnostics);
     base
 }
 
-/// What is checked here because no other rule sees it.
-fn check_base(base: &BaseConfig<'_>, at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Checks that no other rule covers.
+fn check_base(base: &BaseConfig<'_>, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     for (name, value) in &base.config.env {
-        env::check_verbatim_variable(name, value, at, sink);
+        env::check_verbatim_variable(name, value, cursor, diagnostics);
     }
-    let gpu =
-        |ground: &BaseGuest<'_>| ground.guest.gpu_kind.is_some() || ground.guest.gpus.is_some();
+    let gpu = |base: &BaseGuest<'_>| base.guest.gpu_kind.is_some() || base.guest.gpus.is_some();
     if base.guest.as_ref().is_some_and(gpu) {
-        sink.error(at.diagnostic(
+        diagnostics.error(cursor.diagnostic(
             "`guest` in `machine_config` asks for a GPU, and Fly offers no GPUs any more",
         ));
     }
 }
 
-/// Metadata, without the keys that trimtab writes itself.
+/// Parses the metadata; keys of trimtab are errors.
 fn parse_metadata(
     value: Value,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, String> {
     let Ok(mut labels) = serde_json::from_value::<BTreeMap<String, String>>(value) else {
-        sink.error(at.diagnostic("`metadata` in `machine_config` is not a table of texts"));
+        diagnostics
+            .error(cursor.diagnostic("`metadata` in `machine_config` is not an object of strings"));
         return BTreeMap::new();
     };
     labels.retain(|key, _| {
-        let marks = key.starts_with(OwnershipMark::METADATA_PREFIX);
-        if marks {
-            sink.error(at.diagnostic(format!(
+        let cursors = key.starts_with(OwnershipMark::METADATA_PREFIX);
+        if cursors {
+            diagnostics.error(cursor.diagnostic(format!(
                 "`{key}` in `metadata` of `machine_config` is trimtab's own mark"
             )));
         }
-        !marks
+        !cursors
     });
     labels
 }
 
-/// What trimtab manages, key by key, so that each wrong one is told.
+/// Parses the typed keys one by one, so that each invalid one is reported.
 fn parse_typed_keys(
     ours: Map<String, Value>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachineConfig {
     let mut good = Map::new();
     for (key, value) in ours {
         let one = json!({ key.as_str(): value });
-        // Not the decoder's words: they repeat the value.
+        // The decoder's message is not shown, because it quotes the value.
         let Ok(config) = serde_json::from_value::<MachineConfig>(one.clone()) else {
-            let problem = at.diagnostic(format!(
-                "`{key}` in `machine_config` has not the Machines API's form"
+            let diagnostic = cursor.diagnostic(format!(
+                "`{key}` in `machine_config` does not match the Machines API"
             ));
-            sink.error(
-                problem
-                    .with_help("durations are texts such as \"15s\", numbers stand without quotes"),
+            diagnostics.error(
+                diagnostic
+                    .with_help("durations are strings such as \"15s\", numbers have no quotes"),
             );
             continue;
         };
         let known = serde_json::to_value(config).unwrap_or_default();
         for path in json_tree::unknown_paths(&remove_defaults(&one).unwrap_or_default(), &known) {
-            sink.warn(at.diagnostic(format!(
+            diagnostics.warn(cursor.diagnostic(format!(
                 "`{path}` in `machine_config` is not known, and left out"
             )));
         }
@@ -270,13 +280,13 @@ fn parse_typed_keys(
     serde_json::from_value(Value::Object(good)).unwrap_or_default()
 }
 
-/// What of a value says something: Fly leaves out what equals its default.
+/// Removes values that equal Fly's defaults, which Fly leaves out; `None` when nothing is left.
 fn remove_defaults(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(false) => None,
         Value::String(text) if text.is_empty() || text == "off" => None,
         Value::Array(items) => {
-            // An item keeps its place, whatever it says.
+            // Items are kept even when they are empty, so that indexes stay the same.
             let items: Vec<Value> = items
                 .iter()
                 .map(|item| remove_defaults(item).unwrap_or_else(|| item.clone()))

@@ -1,4 +1,5 @@
-//! The parts of an app's machines, each lowered and checked once, before they are dealt out to the process groups.
+//! Lowers the parts of an app's machines: each is lowered and checked once, and then selected for
+//! each process group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,7 @@ use crate::{
     model::GoDuration,
 };
 
-/// All parts.
+/// The lowered parts of an app's machines.
 pub(crate) struct MachineParts<'a> {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) services: Vec<GroupScoped<MachineService>>,
@@ -46,16 +47,16 @@ impl<'a> MachineParts<'a> {
     pub(crate) fn lower(
         whole: &AppContext<'a>,
         groups: &ProcessGroups,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) -> Self {
         let AppContext {
             app,
-            cursor: at,
-            context: scene,
+            cursor,
+            context,
             ref image,
             ..
         } = *whole;
-        let mut env = env::lower_env(&app.env, at.key("env"), sink);
+        let mut env = env::lower_env(&app.env, cursor.key("env"), diagnostics);
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
         }
@@ -63,24 +64,30 @@ impl<'a> MachineParts<'a> {
             env.entry(name.clone()).or_insert_with(|| value.clone());
         }
         for (index, vm) in slice_or_empty(app.vm.as_ref()).iter().enumerate() {
-            groups.check_processes(&vm.processes, at.key("vm").item(index), sink);
+            groups.check_processes(&vm.processes, cursor.key("vm").item(index), diagnostics);
         }
         let parts = Self {
             env,
-            services: services::lower_services(app, groups, at, sink),
-            mounts: mounts::lower_mounts(app, groups, at, sink),
-            checks: checks::lower_machine_checks(app, groups, at, sink),
-            files: files::lower_files(app, groups, scene, at, sink),
-            statics: files::lower_statics(app, at, sink),
-            metrics: files::lower_metrics(app, groups, at, sink),
-            restarts: files::lower_restarts(app, groups, at, sink),
-            stop: lower_stop_config(app, at, sink),
-            base_config: machine_config::lower_machine_config(app, image.as_ref(), scene, at, sink),
+            services: services::lower_services(app, groups, cursor, diagnostics),
+            mounts: mounts::lower_mounts(app, groups, cursor, diagnostics),
+            checks: checks::lower_machine_checks(app, groups, cursor, diagnostics),
+            files: files::lower_files(app, groups, context, cursor, diagnostics),
+            statics: files::lower_statics(app, cursor, diagnostics),
+            metrics: files::lower_metrics(app, groups, cursor, diagnostics),
+            restarts: files::lower_restarts(app, groups, cursor, diagnostics),
+            stop: lower_stop_config(app, cursor, diagnostics),
+            base_config: machine_config::lower_machine_config(
+                app,
+                image.as_ref(),
+                context,
+                cursor,
+                diagnostics,
+            ),
         };
         parts.merge_base(groups)
     }
 
-    /// Lays what `machine_config` says beneath the rest: for every group, and part by part.
+    /// Merges `machine_config` below the other parts: for every group, and part by part.
     fn merge_base(mut self, groups: &ProcessGroups) -> Self {
         let everyone: Vec<String> = groups.commands.keys().cloned().collect();
         let MachineConfig {
@@ -117,7 +124,7 @@ impl<'a> MachineParts<'a> {
         if self.statics.is_empty() {
             self.statics = statics;
         }
-        // The first that fits a group counts.
+        // Only the first match of a group counts, so the manifest's own come first.
         self.metrics.extend(scope_to_all(&everyone, metrics));
         self.restarts.extend(scope_to_all(&everyone, restart));
         self.stop.signal = self.stop.signal.or(stop_config.signal);
@@ -125,7 +132,7 @@ impl<'a> MachineParts<'a> {
         self
     }
 
-    /// Metadata that `machine_config` asks for.
+    /// The metadata of `machine_config`.
     pub(crate) fn base_metadata(&self) -> &BTreeMap<String, String> {
         &self.base_config.metadata
     }
@@ -136,7 +143,7 @@ impl<'a> MachineParts<'a> {
         app: &AppContext<'_>,
         groups: &ProcessGroups,
         group: &str,
-        sink: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) -> MachineConfig {
         fn pick<'a, T>(
             groups: &'a ProcessGroups,
@@ -166,7 +173,7 @@ impl<'a> MachineParts<'a> {
                 group,
                 self.base_config.guest.as_ref(),
                 app.cursor,
-                sink,
+                diagnostics,
             )),
             services: pick(groups, group, &self.services).cloned().collect(),
             checks: checks
@@ -197,32 +204,33 @@ fn scope_to_all<T>(
     })
 }
 
-/// CPUs and memory of a group: `machine_config`, then `[vm]` for all, then `[[vm]]` for this group, then
+/// The CPUs and memory of a group. Later layers override earlier ones: `machine_config`, then
+/// `[vm]` (of `[[vm]]` the one that names the group, or else the one for all), then
 /// `[machines.GROUP]`.
 fn group_guest(
     app: &AppSection,
     group: &str,
-    ground: Option<&BaseGuest<'_>>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    base: Option<&BaseGuest<'_>>,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachineGuest {
     let vms = slice_or_empty(app.vm.as_ref()).iter().enumerate();
-    let vms = vms.map(|(index, vm)| (vm, at.key("vm").item(index)));
+    let vms = vms.map(|(index, vm)| (vm, cursor.key("vm").item(index)));
     let chosen = vms
         .clone()
         .find(|(vm, _)| vm.processes.iter().any(|name| name == group))
         .or_else(|| vms.clone().find(|(vm, _)| vm.processes.is_empty()));
     let mut layers: Vec<GuestLayer<'_>> = chosen
         .into_iter()
-        .map(|(vm, at)| GuestLayer::from_vm(vm, at))
+        .map(|(vm, cursor)| GuestLayer::from_vm(vm, cursor))
         .collect();
     if let Some(stated) = app.machines.get(group) {
         layers.push(GuestLayer::from_group(
             stated,
-            at.key("machines").key(group),
+            cursor.key("machines").key(group),
         ));
     }
-    let mut guest = guest::lower_guest_over_base(ground, &layers, sink);
+    let mut guest = guest::lower_guest_over_base(base, &layers, diagnostics);
     guest.host_dedication_id = guest
         .host_dedication_id
         .or_else(|| app.host_dedication_id.clone());
@@ -252,15 +260,20 @@ fn group_init(
     init
 }
 
-/// The longest that Fly waits before it kills a machine.
+/// The longest time between Fly's stop signal and its kill.
 const MAX_STOP_TIMEOUT: GoDuration = GoDuration::from_secs(300);
 
-fn lower_stop_config(app: &AppSection, at: Cursor<'_>, sink: &mut Diagnostics) -> StopConfig {
-    let spot = at.key("kill_timeout");
-    let timeout = scalars::parse_duration_or_seconds(app.kill_timeout.as_ref(), spot, sink);
+fn lower_stop_config(
+    app: &AppSection,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) -> StopConfig {
+    let field = cursor.key("kill_timeout");
+    let timeout = scalars::parse_duration_or_seconds(app.kill_timeout.as_ref(), field, diagnostics);
     if timeout.is_some_and(|timeout| timeout > MAX_STOP_TIMEOUT) {
-        sink.error(
-            spot.diagnostic("a machine may take 300 seconds to stop at most")
+        diagnostics.error(
+            field
+                .diagnostic("a machine may take at most 300 seconds to stop")
                 .with_help("write `300s` or less"),
         );
     }

@@ -1,5 +1,5 @@
-//! Process groups to machines: one slot after the other, in each region, with a volume for each where the group mounts
-//! one.
+//! Lowers process groups to machines: numbered slots in each region, each with a volume of its own
+//! where the group mounts one.
 
 use std::collections::BTreeMap;
 
@@ -25,27 +25,27 @@ use crate::{
     model::{Mib, Name, Region, ResourceRef, RolloutPolicy},
 };
 
-/// Makes the machines of all groups, and their volumes.
+/// Adds the machines of all groups, and their volumes.
 pub(crate) fn lower_machines(
     app: &AppContext<'_>,
     groups: &ProcessGroups,
     parts: &MachineParts<'_>,
     deploy: &DeploySettings,
-    out: &mut Lowered,
-    sink: &mut Diagnostics,
+    lowered: &mut Lowered,
+    diagnostics: &mut Diagnostics,
 ) {
     let mut counts = BTreeMap::new();
     for group in groups.commands.keys() {
-        let spot = app.cursor.key("machines").key(group);
+        let field = app.cursor.key("machines").key(group);
         let regions = machine_counts(
             app,
             group,
             min_machines(groups, group, &parts.services),
-            sink,
+            diagnostics,
         );
-        let config = parts.group_config(app, groups, group, sink);
-        check_suspend(&config, app.cursor, sink);
-        let turns = deploy.rollout_policy(regions.values().sum());
+        let config = parts.group_config(app, groups, group, diagnostics);
+        check_suspend(&config, app.cursor, diagnostics);
+        let rollout_policy = deploy.rollout_policy(regions.values().sum());
         let slots = GroupMachines {
             app,
             group,
@@ -53,24 +53,25 @@ pub(crate) fn lower_machines(
             parts,
             groups,
             deploy,
-            rollout_policy: turns,
+            rollout_policy,
         };
-        let standby = slots.has_standby(spot, sink);
+        let standby = slots.has_standby(field, diagnostics);
         for (region, number) in &regions {
-            let disks = slots.count_volumes(region, out);
+            // Volumes of earlier groups with the same name come first in the numbering.
+            let disks = slots.count_volumes(region, lowered);
             for index in 0..*number {
-                slots.add_machine(region, (index, disks + index), spot, out, sink);
+                slots.add_machine(region, (index, disks + index), field, lowered, diagnostics);
             }
             if standby && *number > 0 {
-                slots.add_standby(region, spot, out, sink);
+                slots.add_standby(region, field, lowered, diagnostics);
             }
         }
         counts.insert(group.as_str(), regions);
     }
-    check_min_machines_running(app, groups, &parts.services, &counts, sink);
+    check_min_machines_running(app, groups, &parts.services, &counts, diagnostics);
 }
 
-/// What the slots of a group share.
+/// What the machines of a group have in common.
 struct GroupMachines<'a> {
     app: &'a AppContext<'a>,
     group: &'a str,
@@ -82,23 +83,30 @@ struct GroupMachines<'a> {
 }
 
 impl<'a> GroupMachines<'a> {
-    /// One slot: the number of its machine, and of its disk.
+    /// Adds the machine of a slot, and its volume, each with its own number.
     fn add_machine(
         &self,
         region: &Region,
         (index, disk): (u32, u32),
-        at: Cursor<'_>,
-        out: &mut Lowered,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        lowered: &mut Lowered,
+        diagnostics: &mut Diagnostics,
     ) {
-        let Some(name) =
-            self.app
-                .child_name(&[self.group, region.as_str(), &index.to_string()], at, sink)
-        else {
+        let Some(name) = self.app.child_name(
+            &[self.group, region.as_str(), &index.to_string()],
+            cursor,
+            diagnostics,
+        ) else {
             return;
         };
-        let volume = self.add_volume(region, disk, out, sink);
-        self.insert_machine(&name, self.group_workload(&name, region), volume, at, out);
+        let volume = self.add_volume(region, disk, lowered, diagnostics);
+        self.insert_machine(
+            &name,
+            self.group_workload(&name, region),
+            volume,
+            cursor,
+            lowered,
+        );
     }
 
     fn group_workload(&self, name: &Name, region: &Region) -> Workload {
@@ -123,10 +131,10 @@ impl<'a> GroupMachines<'a> {
         name: &Name,
         workload: Workload,
         volume: Option<ResourceRef<Volume>>,
-        at: Cursor<'_>,
-        out: &mut Lowered,
+        cursor: Cursor<'_>,
+        lowered: &mut Lowered,
     ) {
-        self.app.record_location::<Machine>(name, at, out);
+        self.app.record_location::<Machine>(name, cursor, lowered);
         let (group, after) = (
             self.group.to_owned(),
             self.deploy.release_command_ref(self.app),
@@ -138,48 +146,49 @@ impl<'a> GroupMachines<'a> {
             turns: self.rollout_policy,
             after,
         };
-        out.desired.fly_machine.insert(name.clone(), spec);
+        lowered.desired.fly_machine.insert(name.clone(), spec);
     }
 
-    /// Whether the group has standby machines, and may.
-    fn has_standby(&self, at: Cursor<'_>, sink: &mut Diagnostics) -> bool {
-        let asked = self
+    /// Whether the group has standby machines; an error when it cannot have them.
+    fn has_standby(&self, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) -> bool {
+        let requested = self
             .app
             .app
             .machines
             .get(self.group)
             .and_then(|machines| machines.standby)
             == Some(true);
-        let why = match (self.config.services.is_empty(), self.group_mount()) {
-            (true, None) => return asked,
+        let reason = match (self.config.services.is_empty(), self.group_mount()) {
+            (true, None) => return requested,
             (false, _) => {
                 "Fly's proxy starts machines of a service by itself, so these have no standby"
             }
-            (true, Some(_)) => "a volume belongs to one machine, so another cannot stand by",
+            (true, Some(_)) => "a volume belongs to one machine, so there can be no standby",
         };
-        if asked {
-            sink.error(
-                at.key("standby")
-                    .diagnostic(why)
+        if requested {
+            diagnostics.error(
+                cursor
+                    .key("standby")
+                    .diagnostic(reason)
                     .with_help("raise `count` instead"),
             );
         }
         false
     }
 
-    /// The machine that stands by for the first one of a region.
+    /// Adds the standby machine for the first machine of a region.
     fn add_standby(
         &self,
         region: &Region,
-        at: Cursor<'_>,
-        out: &mut Lowered,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        lowered: &mut Lowered,
+        diagnostics: &mut Diagnostics,
     ) {
         let parts = |last: &str| [self.group.to_owned(), region.to_string(), last.to_owned()];
         let mut child = |last: &str| {
             let parts = parts(last);
             self.app
-                .child_name(&[&parts[0], &parts[1], &parts[2]], at, sink)
+                .child_name(&[&parts[0], &parts[1], &parts[2]], cursor, diagnostics)
         };
         let (Some(first), Some(name)) = (child("0"), child("standby")) else {
             return;
@@ -190,10 +199,10 @@ impl<'a> GroupMachines<'a> {
             .env
             .insert("FLY_STANDBY_FOR".to_owned(), first.to_string());
         workload.standby_for = Some(ResourceRef::new(first));
-        self.insert_machine(&name, workload, None, at, out);
+        self.insert_machine(&name, workload, None, cursor, lowered);
     }
 
-    /// What the group mounts.
+    /// The mount of the group, if it has one.
     fn group_mount(&self) -> Option<&'a LoweredMount> {
         let mut mounts = self.parts.mounts.iter();
         mounts
@@ -201,50 +210,52 @@ impl<'a> GroupMachines<'a> {
             .map(|mount| &mount.value)
     }
 
-    /// How many disks of this name the groups before have in a region: groups may share a name, never a disk.
-    fn count_volumes(&self, region: &Region, out: &Lowered) -> u32 {
+    /// How many volumes of this name earlier groups have in a region. Groups may share a volume
+    /// name but never a volume, so numbering continues there.
+    fn count_volumes(&self, region: &Region, lowered: &Lowered) -> u32 {
         let Some(mounted) = self.group_mount() else {
             return 0;
         };
         let (app, source) = (self.app.app_ref(), &mounted.mount.name);
-        let volumes = out.desired.fly_volume.values();
+        let volumes = lowered.desired.fly_volume.values();
         let same = volumes
             .filter(|disk| disk.app == app && disk.volume == *source && disk.region == *region);
         u32::try_from(same.count()).unwrap_or(u32::MAX)
     }
 
-    /// The slot's own disk.
+    /// Adds the volume of a slot, if the group mounts one.
     fn add_volume(
         &self,
         region: &Region,
         number: u32,
-        out: &mut Lowered,
-        sink: &mut Diagnostics,
+        lowered: &mut Lowered,
+        diagnostics: &mut Diagnostics,
     ) -> Option<ResourceRef<Volume>> {
         let mounted = self.group_mount()?;
-        let at = self.app.cursor.key("mounts");
+        let cursor = self.app.cursor.key("mounts");
         let parts = [
             mounted.mount.name.as_str(),
             region.as_str(),
             &number.to_string(),
         ];
-        let name: Name = self.app.child_name(&parts, at, sink)?;
-        out.desired.fly_volume.insert(
+        let name: Name = self.app.child_name(&parts, cursor, diagnostics)?;
+        lowered.desired.fly_volume.insert(
             name.clone(),
             mounted.volume_spec(self.app.app_ref(), region.clone()),
         );
         match &mounted.location {
             Some(place) => drop(
-                out.locations
+                lowered
+                    .locations
                     .insert(crate::model::Address::new::<Volume>(&name), place.clone()),
             ),
-            None => self.app.record_location::<Volume>(&name, at, out),
+            None => self.app.record_location::<Volume>(&name, cursor, lowered),
         }
         Some(ResourceRef::new(name))
     }
 }
 
-/// How many machines the services of a group keep running: as many there must be when no `count` is stated.
+/// How many machines the services of a group keep running, which is the default `count`.
 fn min_machines(
     groups: &ProcessGroups,
     group: &str,
@@ -263,8 +274,8 @@ fn min_machines(
 fn machine_counts(
     app: &AppContext<'_>,
     group: &str,
-    least: u32,
-    sink: &mut Diagnostics,
+    min: u32,
+    diagnostics: &mut Diagnostics,
 ) -> BTreeMap<Region, u32> {
     let stated = app
         .app
@@ -279,23 +290,23 @@ fn machine_counts(
                 .collect();
         }
         Some(MachineCount::Primary(number)) => number.0,
-        None => least,
+        None => min,
     };
     let Some(primary) = &app.app.primary_region else {
-        let problem = app
+        let diagnostic = app
             .cursor
             .key("primary_region")
-            .diagnostic(format!("app `{}` does not say where it runs", app.key));
-        sink.error(
-            problem.with_help("say `primary_region = \"ewr\"`, or a `count` for each region"),
+            .diagnostic(format!("app `{}` has no region", app.key));
+        diagnostics.error(
+            diagnostic.with_help("set `primary_region = \"ewr\"`, or a `count` for each region"),
         );
         return BTreeMap::new();
     };
     BTreeMap::from([(scalars::to_region(primary), number)])
 }
 
-/// What a suspended machine may not have.
-fn check_suspend(config: &MachineConfig, at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Warns of machines that Fly cannot suspend.
+fn check_suspend(config: &MachineConfig, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     if !config
         .services
         .iter()
@@ -303,38 +314,44 @@ fn check_suspend(config: &MachineConfig, at: Cursor<'_>, sink: &mut Diagnostics)
     {
         return;
     }
-    let spot = match at.key("http_service").key("auto_stop_machines") {
-        spot if spot.is_present() && at.key("http_service").is_present() => spot,
-        _ => at.key("services"),
+    let field = match cursor.key("http_service").key("auto_stop_machines") {
+        field if field.is_present() && cursor.key("http_service").is_present() => field,
+        _ => cursor.key("services"),
     };
     if config
         .guest
         .as_ref()
         .is_some_and(|guest| guest.memory_mb > Mib(2048))
     {
-        let problem = spot.diagnostic("machines with more than 2 GB of memory cannot be suspended");
-        sink.warn(problem.with_help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
+        let diagnostic =
+            field.diagnostic("machines with more than 2 GB of memory cannot be suspended");
+        diagnostics.warn(
+            diagnostic.with_help("Fly stops them instead; set `auto_stop_machines = \"stop\"`"),
+        );
     }
     if config.init.swap_size_mb.is_some_and(|swap| swap > 0) {
-        let problem = spot.diagnostic("machines with swap cannot be suspended");
-        sink.warn(problem.with_help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
+        let diagnostic = field.diagnostic("machines with swap cannot be suspended");
+        diagnostics.warn(
+            diagnostic.with_help("Fly stops them instead; set `auto_stop_machines = \"stop\"`"),
+        );
     }
 }
 
-/// A minimum counts machines of the primary region, so there must be that many.
+/// Checks `min_machines_running`, which counts machines of the primary region, so there must be
+/// that many.
 fn check_min_machines_running(
     app: &AppContext<'_>,
     groups: &ProcessGroups,
     services: &[GroupScoped<MachineService>],
     counts: &BTreeMap<&str, BTreeMap<Region, u32>>,
-    sink: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
 ) {
     let Some(primary) = app.app.primary_region.as_ref().map(scalars::to_region) else {
         return;
     };
     let http = usize::from(app.app.http_service.is_some());
     for (index, service) in services.iter().enumerate() {
-        let at = match index.checked_sub(http) {
+        let cursor = match index.checked_sub(http) {
             Some(index) => app.cursor.key("services").item(index),
             None => app.cursor.key("http_service"),
         };
@@ -344,24 +361,25 @@ fn check_min_machines_running(
             .collect();
         let total: u32 = all.iter().flat_map(|regions| regions.values()).sum();
         if total == 0 && !all.is_empty() {
-            sink.warn(
-                at.diagnostic("no machine serves this service")
+            diagnostics.warn(
+                cursor
+                    .diagnostic("no machine serves this service")
                     .with_help("raise `count`, or leave the service out"),
             );
         }
         let there: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
-        let least = service.value.min_machines_running.unwrap_or_default();
-        if least > there && total > 0 {
+        let min = service.value.min_machines_running.unwrap_or_default();
+        if min > there && total > 0 {
             let machines = if there == 1 {
                 "is 1 machine"
             } else {
                 &format!("are {there} machines")
             };
-            let problem = at.key("min_machines_running").diagnostic(format!(
-                "{least} machines shall keep running in {primary}, and there {machines}"
+            let diagnostic = cursor.key("min_machines_running").diagnostic(format!(
+                "{min} machines should keep running in {primary}, but there {machines}"
             ));
-            sink.error(problem.with_help(format!(
-                "say `count = {{ {primary} = {least} }}` in [apps.{}.machines.GROUP]",
+            diagnostics.error(diagnostic.with_help(format!(
+                "set `count = {{ {primary} = {min} }}` in [apps.{}.machines.GROUP]",
                 app.key
             )));
         }

@@ -1,4 +1,4 @@
-//! From the schema of apps to the specs of Fly resources.
+//! Lowers `[apps.KEY]` to the specs of Fly resources.
 
 pub(super) mod app;
 pub(super) mod checks;

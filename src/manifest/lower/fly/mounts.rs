@@ -1,4 +1,4 @@
-//! Volumes: what a group mounts, and the disk that each of its machines gets.
+//! Lowers mounts: what a group mounts, and the volume that each of its machines gets.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::{
     model::{Gib, Region, ResourceRef},
 };
 
-/// A mount, and the volume behind it.
+/// A mount, and the settings of its volumes.
 pub(crate) struct LoweredMount {
-    /// What the machine is told.
+    /// The mount in the machine's configuration.
     pub(crate) mount: MachineMount,
-    /// Where the manifest says so.
+    /// Where the manifest defines it.
     pub(crate) location: Option<SourceLocation>,
     size: Option<Gib>,
     snapshot_retention: Option<u32>,
@@ -29,7 +29,7 @@ pub(crate) struct LoweredMount {
 }
 
 impl LoweredMount {
-    /// The disk of one machine.
+    /// The volume of one machine.
     pub(crate) fn volume_spec(&self, app: ResourceRef<App>, region: Region) -> VolumeSpec {
         VolumeSpec {
             app,
@@ -44,33 +44,33 @@ impl LoweredMount {
     }
 }
 
-/// The mounts of an app.
+/// Lowers the mounts of an app.
 pub(crate) fn lower_mounts(
     app: &schema::AppSection,
     groups: &ProcessGroups,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<GroupScoped<LoweredMount>> {
     let mut out = Vec::new();
     let mut by_group: BTreeMap<String, String> = BTreeMap::new();
     for (index, mount) in slice_or_empty(app.mounts.as_ref()).iter().enumerate() {
-        let spot = at.key("mounts").item(index);
-        groups.check_processes(&mount.processes, spot, sink);
+        let field = cursor.key("mounts").item(index);
+        groups.check_processes(&mount.processes, field, diagnostics);
         let source = mount.source.clone().unwrap_or_default();
         for group in groups.groups_for(&mount.processes) {
             if let Some(other) = by_group.insert(group.to_owned(), source.clone()) {
-                let problem = spot.diagnostic(format!(
+                let diagnostic = field.diagnostic(format!(
                     "group `{group}` mounts two volumes: `{other}` and `{source}`"
                 ));
-                sink.error(
-                    problem
-                        .with_help("a Fly machine has one volume; give each its own process group"),
-                );
+                diagnostics
+                    .error(diagnostic.with_help(
+                        "a Fly machine has one volume; give each its own process group",
+                    ));
             }
         }
         out.push(GroupScoped {
             processes: mount.processes.clone(),
-            value: lower_mount(mount, spot, sink),
+            value: lower_mount(mount, field, diagnostics),
         });
     }
     out
@@ -78,17 +78,17 @@ pub(crate) fn lower_mounts(
 
 fn lower_mount(
     mount: &schema::MountSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> LoweredMount {
     if let Some(source) = &mount.source {
-        check_source(source, at.key("source"), sink);
+        check_source(source, cursor.key("source"), diagnostics);
     }
     if let Some(path) = &mount.destination {
-        check_destination(path, at.key("destination"), sink);
+        check_destination(path, cursor.key("destination"), diagnostics);
     }
-    let size = volume_size(mount, at, sink);
-    let (threshold, increment, limit) = lower_auto_extend(mount, size, at, sink);
+    let size = volume_size(mount, cursor, diagnostics);
+    let (threshold, increment, limit) = lower_auto_extend(mount, size, cursor, diagnostics);
     LoweredMount {
         mount: MachineMount {
             volume: String::new(),
@@ -98,7 +98,7 @@ fn lower_mount(
             add_size_gb: increment,
             size_gb_limit: limit,
         },
-        location: at.location().cloned(),
+        location: cursor.location().cloned(),
         size,
         snapshot_retention: mount.snapshot_retention,
         scheduled_snapshots: mount.scheduled_snapshots,
@@ -106,34 +106,38 @@ fn lower_mount(
     }
 }
 
-fn check_source(source: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if source.is_empty() || source.len() > 30 || !source.chars().all(fits) {
-        let problem = at.diagnostic(format!("`{source}` cannot be a volume's name"));
-        sink.error(problem.with_help("use at most 30 lower-case letters, digits and underscores"));
+fn check_source(source: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if source.is_empty() || source.len() > 30 || !source.chars().all(is_allowed) {
+        let diagnostic = cursor.diagnostic(format!("`{source}` cannot be a volume's name"));
+        diagnostics.error(
+            diagnostic.with_help("use at most 30 lower-case letters, digits and underscores"),
+        );
     }
 }
 
-fn check_destination(path: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn check_destination(path: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     if !path.starts_with('/') || path == "/" {
-        let problem = at.diagnostic(format!("a volume cannot be mounted at `{path}`"));
-        sink.error(problem.with_help("use an absolute path other than `/`, such as `/data`"));
+        let diagnostic = cursor.diagnostic(format!("a volume cannot be mounted at `{path}`"));
+        diagnostics
+            .error(diagnostic.with_help("use an absolute path other than `/`, such as `/data`"));
     }
 }
 
-/// The largest volume that Fly makes.
+/// The largest volume that Fly offers.
 const MAX_VOLUME_SIZE: Gib = Gib(500);
 
 fn volume_size(
     mount: &schema::MountSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Gib> {
     let (key, size) = match (&mount.initial_size, &mount.size) {
         (Some(_), Some(_)) => {
-            sink.error(
-                at.key("size")
-                    .diagnostic("`size` and `initial_size` say the same")
+            diagnostics.error(
+                cursor
+                    .key("size")
+                    .diagnostic("`size` and `initial_size` are the same setting")
                     .with_help("leave one of them out"),
             );
             return None;
@@ -142,38 +146,39 @@ fn volume_size(
         (None, Some(size)) => ("size", size),
         (None, None) => return None,
     };
-    parse_size_in_range(size, Gib(1), MAX_VOLUME_SIZE, at.key(key), sink)
+    parse_size_in_range(size, Gib(1), MAX_VOLUME_SIZE, cursor.key(key), diagnostics)
 }
 
-/// A size between two bounds.
+/// Parses a size, and checks that it is within two bounds.
 fn parse_size_in_range(
     size: &Size,
-    least: Gib,
-    most: Gib,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    min: Gib,
+    max: Gib,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Gib> {
-    let parsed = scalars::parse_volume_size(size, at, sink)?;
-    if (least..=most).contains(&parsed) {
+    let parsed = scalars::parse_volume_size(size, cursor, diagnostics)?;
+    if (min..=max).contains(&parsed) {
         return Some(parsed);
     }
-    sink.error(
-        at.diagnostic(format!("{parsed} is out of range"))
-            .with_label(format!("must be from {least} to {most}")),
+    diagnostics.error(
+        cursor
+            .diagnostic(format!("{parsed} is out of range"))
+            .with_label(format!("must be from {min} to {max}")),
     );
     None
 }
 
-/// How the volume grows by itself: threshold in percent, step and limit in gigabytes.
+/// The settings of automatic extension: threshold in percent, increment and limit in gigabytes.
 fn lower_auto_extend(
     mount: &schema::MountSection,
     size: Option<Gib>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> (Option<u32>, Option<u32>, Option<u32>) {
-    let mut number = |key: &str, value: Option<&Size>, most| {
+    let mut number = |key: &str, value: Option<&Size>, max| {
         value
-            .and_then(|value| parse_size_in_range(value, Gib(1), most, at.key(key), sink))
+            .and_then(|value| parse_size_in_range(value, Gib(1), max, cursor.key(key), diagnostics))
             .map(|Gib(gigabytes)| gigabytes)
     };
     let step = number(
@@ -188,22 +193,23 @@ fn lower_auto_extend(
     );
     let threshold = mount.auto_extend_size_threshold;
     if threshold.is_none() && (step.is_some() || limit.is_some()) {
-        let problem = at.diagnostic("this volume does not say when it grows");
-        sink.error(problem.with_help("say `auto_extend_size_threshold = 80`, in percent"));
+        let diagnostic = cursor.diagnostic("this volume has no threshold for automatic extension");
+        diagnostics
+            .error(diagnostic.with_help("set `auto_extend_size_threshold = 80`, in percent"));
     }
     if threshold.is_some() && mount.auto_extend_size_increment.is_none() {
-        let problem = at
+        let diagnostic = cursor
             .key("auto_extend_size_threshold")
-            .diagnostic("this volume does not say by how much it grows");
-        sink.error(problem.with_help("say `auto_extend_size_increment = \"1gb\"`"));
+            .diagnostic("this volume has no increment for automatic extension");
+        diagnostics.error(diagnostic.with_help("set `auto_extend_size_increment = \"1gb\"`"));
     }
     if let (Some(limit), Some(Gib(size))) = (limit, size)
         && limit < size
     {
-        let problem = at.key("auto_extend_size_limit").diagnostic(format!(
+        let diagnostic = cursor.key("auto_extend_size_limit").diagnostic(format!(
             "the limit of {limit} GB is below the size of {size} GB"
         ));
-        sink.error(problem);
+        diagnostics.error(diagnostic);
     }
     (threshold, step, limit)
 }

@@ -1,4 +1,4 @@
-//! Addresses and certificates.
+//! Lowers IP addresses and certificates.
 
 use super::{app::AppContext, process_groups::GroupScoped, scalars};
 use crate::manifest::lower::{Diagnostics, Lowered};
@@ -16,22 +16,23 @@ use crate::{
     model::Region,
 };
 
-/// The addresses of an app: as stated, or as `fly deploy` gives them to an app that the public reaches.
+/// Adds the IP addresses of an app: those of the manifest, or else those that `fly deploy` assigns
+/// to an app with public services.
 pub(crate) fn lower_ips(
     app: &AppContext<'_>,
     services: &[GroupScoped<MachineService>],
-    out: &mut Lowered,
-    sink: &mut Diagnostics,
+    lowered: &mut Lowered,
+    diagnostics: &mut Diagnostics,
 ) {
-    let at = app.cursor.key("ips");
+    let cursor = app.cursor.key("ips");
     let Some(entries) = &app.app.ips else {
         for kind in default_ip_kinds(services) {
-            add_ip(app, (kind, None, false), app.cursor, out, sink);
+            add_ip(app, (kind, None, false), app.cursor, lowered, diagnostics);
         }
         return;
     };
     for (index, entry) in entries.iter().enumerate() {
-        let spot = at.item(index);
+        let field = cursor.item(index);
         let (kind, region) = match entry {
             IpEntry::Kind(kind) => (*kind, None),
             IpEntry::Regional(entry) => match entry.kind {
@@ -41,35 +42,36 @@ pub(crate) fn lower_ips(
         };
         let kind = lower_ip_kind(kind);
         if region.is_some() && matches!(kind, IpKind::SharedV4 | IpKind::PrivateV6) {
-            let problem = spot
+            let diagnostic = field
                 .key("region")
                 .diagnostic(format!("a `{kind}` address has no region"));
-            sink.error(problem.with_help("only `v4` and `v6` can be in one region"));
+            diagnostics.error(diagnostic.with_help("only `v4` and `v6` can be in one region"));
         }
-        add_ip(app, (kind, region, true), spot, out, sink);
+        add_ip(app, (kind, region, true), field, lowered, diagnostics);
     }
 }
 
 fn add_ip(
     app: &AppContext<'_>,
     (kind, region, stated): (IpKind, Option<Region>, bool),
-    at: Cursor<'_>,
-    out: &mut Lowered,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    lowered: &mut Lowered,
+    diagnostics: &mut Diagnostics,
 ) {
     let mut parts = vec![kind.as_str()];
     parts.extend(region.as_ref().map(Region::as_str));
-    let Some(name) = app.child_name(&parts, at, sink) else {
+    let Some(name) = app.child_name(&parts, cursor, diagnostics) else {
         return;
     };
-    if out.desired.fly_ip.contains_key(&name) {
-        sink.error(
-            at.diagnostic(format!("`{}` stands here twice", parts.join(" in ")))
+    if lowered.desired.fly_ip.contains_key(&name) {
+        diagnostics.error(
+            cursor
+                .diagnostic(format!("`{}` is listed twice", parts.join(" in ")))
                 .with_help("one address of each sort and region"),
         );
     }
-    app.record_location::<crate::kinds::fly::Ip>(&name, at, out);
-    out.desired.fly_ip.insert(
+    app.record_location::<crate::kinds::fly::Ip>(&name, cursor, lowered);
+    lowered.desired.fly_ip.insert(
         name,
         IpSpec {
             app: app.app_ref(),
@@ -89,7 +91,8 @@ fn lower_ip_kind(ip: IpType) -> IpKind {
     }
 }
 
-/// Shared IPv4 serves HTTP on 80 and HTTPS on 443 only; anything else needs an address of its own.
+/// The default addresses. A shared IPv4 only serves HTTP on 80 and HTTPS on 443; anything else
+/// needs a dedicated one.
 fn default_ip_kinds(services: &[GroupScoped<MachineService>]) -> Vec<IpKind> {
     let public: Vec<&MachineService> = services
         .iter()
@@ -121,26 +124,31 @@ fn is_web_port(port: &MachinePort) -> bool {
     }
 }
 
-/// The certificates of an app.
-pub(crate) fn lower_certificates(app: &AppContext<'_>, out: &mut Lowered, sink: &mut Diagnostics) {
+/// Adds the certificates of an app.
+pub(crate) fn lower_certificates(
+    app: &AppContext<'_>,
+    lowered: &mut Lowered,
+    diagnostics: &mut Diagnostics,
+) {
     for (index, hostname) in app.app.certificates.iter().enumerate() {
-        let at = app.cursor.key("certificates").item(index);
+        let cursor = app.cursor.key("certificates").item(index);
         if !is_hostname(hostname) {
-            let problem = at.diagnostic(format!("`{hostname}` is not a host name"));
-            sink.error(problem.with_help(hostname_help(hostname)));
+            let diagnostic = cursor.diagnostic(format!("`{hostname}` is not a host name"));
+            diagnostics.error(diagnostic.with_help(hostname_help(hostname)));
             continue;
         }
-        let mut others = out.desired.fly_certificate.values();
+        let mut others = lowered.desired.fly_certificate.values();
         if others.any(|other| other.hostname == *hostname) {
-            sink.error(
-                at.diagnostic(format!("`{hostname}` has a certificate already"))
+            diagnostics.error(
+                cursor
+                    .diagnostic(format!("`{hostname}` has a certificate already"))
                     .with_help("a host belongs to one app"),
             );
             continue;
         }
-        if let Some(name) = app.child_name(&[hostname], at, sink) {
-            app.record_location::<Certificate>(&name, at, out);
-            out.desired.fly_certificate.insert(
+        if let Some(name) = app.child_name(&[hostname], cursor, diagnostics) {
+            app.record_location::<Certificate>(&name, cursor, lowered);
+            lowered.desired.fly_certificate.insert(
                 name,
                 CertificateSpec {
                     app: app.app_ref(),
@@ -151,13 +159,13 @@ pub(crate) fn lower_certificates(app: &AppContext<'_>, out: &mut Lowered, sink: 
     }
 }
 
-/// A full host name in lower case, with `*.` before it for a wildcard.
+/// Whether a text is a full host name in lower case, with `*.` in front for a wildcard.
 fn is_hostname(text: &str) -> bool {
     let host = text.strip_prefix("*.").unwrap_or(text);
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.chars().all(fits)
+            && label.chars().all(is_allowed)
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

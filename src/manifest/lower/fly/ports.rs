@@ -1,4 +1,4 @@
-//! Public ports, and how the proxy treats what arrives at them.
+//! Lowers public ports, and how the proxy handles their connections.
 
 use serde_json::Value;
 
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// A public port, checked.
+/// Lowers a public port.
 pub(crate) fn lower_port(
     port: &schema::PortSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachinePort {
-    check_port_range(port, at, sink);
-    check_handlers(port, at, sink);
+    check_port_range(port, cursor, diagnostics);
+    check_handlers(port, cursor, diagnostics);
     let proxy_proto = port
         .proxy_proto_options
         .as_ref()
@@ -47,66 +47,72 @@ pub(crate) fn lower_port(
     }
 }
 
-/// One port or a range, not both and not neither.
-fn check_port_range(port: &schema::PortSection, at: Cursor<'_>, sink: &mut Diagnostics) {
+/// Checks that there is either one port or a range.
+fn check_port_range(port: &schema::PortSection, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     match (port.port, port.start_port, port.end_port) {
         (Some(_), None, None) => {}
         (None, Some(start), Some(end)) if start <= end => {}
         (None, Some(start), Some(end)) => {
-            sink.error(at.key("start_port").diagnostic(format!(
+            diagnostics.error(cursor.key("start_port").diagnostic(format!(
                 "this range ends before it starts: {start} to {end}"
             )));
         }
         (Some(_), _, _) => {
-            sink.error(
-                at.key("port")
+            diagnostics.error(
+                cursor
+                    .key("port")
                     .diagnostic("a port is either one number or a range")
                     .with_help("leave out `port`, or `start_port` and `end_port`"),
             );
         }
         _ => {
-            sink.error(
-                at.diagnostic("this does not say which port")
-                    .with_help("say `port`, or `start_port` and `end_port`"),
+            diagnostics.error(
+                cursor
+                    .diagnostic("the port is missing")
+                    .with_help("set `port`, or `start_port` and `end_port`"),
             );
         }
     }
 }
 
-fn check_handlers(port: &schema::PortSection, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn check_handlers(port: &schema::PortSection, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     let has = |handler| port.handlers.contains(&handler);
-    let spot = at.key("handlers");
+    let field = cursor.key("handlers");
     if has(PortHandler::Tls) && has(PortHandler::PgTls) {
-        sink.error(spot.diagnostic("`tls` and `pg_tls` exclude each other"));
+        diagnostics.error(field.diagnostic("`tls` and `pg_tls` exclude each other"));
     }
     if port.force_https == Some(true) && !has(PortHandler::Http) {
-        sink.error(
-            at.key("force_https")
+        diagnostics.error(
+            cursor
+                .key("force_https")
                 .diagnostic("only a port with the `http` handler can redirect to HTTPS"),
         );
     }
     if port.tls_options.is_some() && !has(PortHandler::Tls) && !has(PortHandler::PgTls) {
-        sink.error(
-            at.key("tls_options")
+        diagnostics.error(
+            cursor
+                .key("tls_options")
                 .diagnostic("TLS settings need the `tls` handler"),
         );
     }
     if port.http_options.is_some() && !has(PortHandler::Http) {
-        sink.error(
-            at.key("http_options")
+        diagnostics.error(
+            cursor
+                .key("http_options")
                 .diagnostic("HTTP settings need the `http` handler"),
         );
     }
     if port.proxy_proto_options.is_some() && !has(PortHandler::ProxyProto) {
-        sink.error(
-            at.key("proxy_proto_options")
+        diagnostics.error(
+            cursor
+                .key("proxy_proto_options")
                 .diagnostic("PROXY protocol settings need the `proxy_proto` handler"),
         );
     }
     for (index, handler) in port.handlers.iter().enumerate() {
         if port.handlers[..index].contains(handler) {
-            sink.error(spot.item(index).diagnostic(format!(
-                "handler `{}` stands here twice",
+            diagnostics.error(field.item(index).diagnostic(format!(
+                "handler `{}` is listed twice",
                 handler_name(*handler)
             )));
         }
@@ -123,7 +129,7 @@ fn handler_name(handler: PortHandler) -> &'static str {
     }
 }
 
-/// TLS settings.
+/// Lowers TLS settings.
 pub(crate) fn lower_tls_options(options: &schema::TlsOptionsSection) -> MachineTlsOptions {
     let alpn = |alpn: &Alpn| match alpn {
         Alpn::H2 => "h2".to_owned(),
@@ -157,7 +163,7 @@ fn lower_replay_cache(stated: &schema::ReplayCacheSection) -> MachineReplayCache
     }
 }
 
-/// HTTP settings.
+/// Lowers HTTP settings.
 pub(crate) fn lower_http_options(options: &schema::HttpOptionsSection) -> MachineHttpOptions {
     let value = |value: &ResponseHeader| match value {
         ResponseHeader::Flag(flag) => Value::from(*flag),

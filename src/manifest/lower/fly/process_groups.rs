@@ -1,4 +1,5 @@
-//! Process groups: which there are, what they run, and which parts of an app are theirs.
+//! The process groups of an app: their names and commands, and which parts of the app belong to
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,46 +12,54 @@ use crate::manifest::{
 
 /// The process groups of an app.
 pub(crate) struct ProcessGroups {
-    /// Every group, and the words of its command; none when the image says.
+    /// Every group with its command; empty when the image decides.
     pub(crate) commands: BTreeMap<String, Vec<String>>,
 }
 
-/// Something that belongs to some of the groups.
+/// A part of an app that belongs to some of its groups.
 pub(crate) struct GroupScoped<T> {
-    /// The groups that the manifest names.
+    /// The groups that the manifest names; empty for the default group.
     pub(crate) processes: Vec<String>,
-    /// What it is.
+    /// The part itself.
     pub(crate) value: T,
 }
 
 impl ProcessGroups {
-    /// The groups that `processes` and `machines` name; `app` when neither names any, as flyctl has it.
-    pub(crate) fn from_app(app: &AppSection, at: Cursor<'_>, sink: &mut Diagnostics) -> Self {
+    /// Reads the groups that `processes` and `machines` name; `app` when neither names any, as in
+    /// flyctl.
+    pub(crate) fn from_app(
+        app: &AppSection,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
         let mut commands = BTreeMap::new();
         for (name, command) in &app.processes {
-            let spot = at.key("processes").key(name);
-            check_group_name(name, spot, sink);
-            commands.insert(name.clone(), scalars::parse_command(command, spot, sink));
+            let field = cursor.key("processes").key(name);
+            check_group_name(name, field, diagnostics);
+            commands.insert(
+                name.clone(),
+                scalars::parse_command(command, field, diagnostics),
+            );
         }
         for (name, group) in &app.machines {
-            let spot = at.key("machines").key(name);
+            let field = cursor.key("machines").key(name);
             let stated = group
                 .command
                 .as_ref()
-                .map(|command| scalars::parse_command(command, spot.key("command"), sink));
+                .map(|command| scalars::parse_command(command, field.key("command"), diagnostics));
             if commands.contains_key(name) {
                 if stated.is_some() {
-                    let problem = spot.key("command").diagnostic(format!(
+                    let diagnostic = field.key("command").diagnostic(format!(
                         "group `{name}` has its command in `processes` already"
                     ));
-                    sink.error(problem.with_help("leave one of them out"));
+                    diagnostics.error(diagnostic.with_help("leave one of them out"));
                 }
                 continue;
             }
-            check_group_name(name, spot, sink);
+            check_group_name(name, field, diagnostics);
             if !app.processes.is_empty() && stated.is_none() {
-                let problem = spot.diagnostic(format!("there is no process group `{name}`"));
-                sink.error(problem.with_optional_help(suggest::did_you_mean(
+                let diagnostic = field.diagnostic(format!("there is no process group `{name}`"));
+                diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(
                     name,
                     app.processes.keys().map(String::as_str),
                 )));
@@ -64,7 +73,7 @@ impl ProcessGroups {
         Self { commands }
     }
 
-    /// The group that parts without `processes` belong to: `app`, else the first.
+    /// The group of parts without `processes`: `app`, or else the first.
     pub(crate) fn default_group(&self) -> &str {
         let first = || self.commands.keys().next().map_or("app", String::as_str);
         self.commands
@@ -91,20 +100,20 @@ impl ProcessGroups {
             .filter(|group| self.applies_to(processes, group))
     }
 
-    /// Checks that every named group is there.
+    /// Checks that every named group exists, and is named once.
     pub(crate) fn check_processes(
         &self,
         processes: &[String],
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) {
         for (index, name) in processes.iter().enumerate() {
             if !self.commands.contains_key(name) {
-                let problem = at
+                let diagnostic = cursor
                     .key("processes")
                     .item(index)
                     .diagnostic(format!("there is no process group `{name}`"));
-                sink.error(problem.with_optional_help(suggest::did_you_mean(
+                diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(
                     name,
                     self.commands.keys().map(String::as_str),
                 )));
@@ -112,22 +121,25 @@ impl ProcessGroups {
         }
         let distinct: BTreeSet<&String> = processes.iter().collect();
         if distinct.len() < processes.len() {
-            sink.error(
-                at.key("processes")
-                    .diagnostic("a process group stands here twice"),
+            diagnostics.error(
+                cursor
+                    .key("processes")
+                    .diagnostic("a process group is listed twice"),
             );
         }
     }
 }
 
-fn check_group_name(name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || !name.chars().all(fits) {
-        let problem = at.key_diagnostic(format!("`{name}` cannot be the name of a process group"));
-        sink.error(problem.with_help("use letters, digits, dashes and underscores"));
+fn check_group_name(name: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || !name.chars().all(is_allowed) {
+        let diagnostic =
+            cursor.key_diagnostic(format!("`{name}` cannot be the name of a process group"));
+        diagnostics.error(diagnostic.with_help("use letters, digits, dashes and underscores"));
     } else if name.starts_with("fly_app_") {
-        sink.error(
-            at.key_diagnostic(format!("`{name}` is a group of flyctl's own"))
+        diagnostics.error(
+            cursor
+                .key_diagnostic(format!("`{name}` is a group of flyctl's own"))
                 .with_help("names that begin with `fly_app_` are taken"),
         );
     }

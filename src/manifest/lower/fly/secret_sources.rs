@@ -1,4 +1,5 @@
-//! Where secrets come from: the environment, files and dotenv files. Nothing read here reaches a message.
+//! Reads secrets from the environment, files and dotenv files. Nothing read here may appear in a
+//! message.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,7 @@ use crate::manifest::{
     syntax::{bounded_read, cursor::Cursor, dotenv},
 };
 
-/// Sources that were opened, so that each file is read once.
+/// Reads secret values, and each dotenv file once.
 pub(crate) struct SecretReader<'a> {
     context: &'a Context<'a>,
     default_dotenv: Option<PathBuf>,
@@ -19,26 +20,26 @@ pub(crate) struct SecretReader<'a> {
 }
 
 impl<'a> SecretReader<'a> {
-    /// `dotenv` is asked for what the environment lacks.
-    pub(crate) fn new(scene: &'a Context<'a>, dotenv: Option<&str>, at: Cursor<'_>) -> Self {
-        let from = at.value_location();
-        let dotenv = dotenv
-            .zip(from)
-            .map(|(dotenv, from)| resolve_relative_path(&scene.files.get(from.file).path, dotenv));
+    /// `dotenv` is the file for variables that the environment lacks.
+    pub(crate) fn new(context: &'a Context<'a>, dotenv: Option<&str>, cursor: Cursor<'_>) -> Self {
+        let from = cursor.value_location();
+        let dotenv = dotenv.zip(from).map(|(dotenv, from)| {
+            resolve_relative_path(&context.files.get(from.file).path, dotenv)
+        });
         Self {
-            context: scene,
+            context,
             default_dotenv: dotenv,
             dotenv_files: BTreeMap::new(),
         }
     }
 
-    /// A variable of the environment, else of the dotenv file. An empty one counts as missing: that is what CI gives
-    /// for a secret that nobody set.
+    /// Reads a variable from the environment, or else from the dotenv file. An empty one counts as
+    /// missing, because CI sets secrets that nobody defined to the empty string.
     pub(crate) fn read_variable(
         &mut self,
         name: &str,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<String> {
         let stated = self
             .context
@@ -50,16 +51,16 @@ impl<'a> SecretReader<'a> {
             return Some(value.clone());
         }
         let path = self.default_dotenv.clone().filter(|path| path.exists())?;
-        self.read_dotenv_value(&path, name, at, sink)
+        self.read_dotenv_value(&path, name, cursor, diagnostics)
     }
 
-    /// A value of a dotenv file; a file that is not there has none.
+    /// Reads a value of a dotenv file; a missing file has none.
     pub(crate) fn read_dotenv_value(
         &mut self,
         path: &Path,
         name: &str,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<String> {
         if !path.exists() {
             return None;
@@ -71,8 +72,9 @@ impl<'a> SecretReader<'a> {
         {
             Ok(values) => values.get(name).filter(|value| !value.is_empty()).cloned(),
             Err(error) => {
-                sink.error(
-                    at.diagnostic(error.clone())
+                diagnostics.error(
+                    cursor
+                        .diagnostic(error.clone())
                         .with_help("one NAME=VALUE for each line"),
                 );
                 None
@@ -80,7 +82,7 @@ impl<'a> SecretReader<'a> {
         }
     }
 
-    /// The content of a file, without its final newline.
+    /// Reads a file, without its final newline.
     pub(crate) fn read_file(path: &Path) -> Option<String> {
         let text = bounded_read::read_text(path).ok()?;
         let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
@@ -90,7 +92,8 @@ impl<'a> SecretReader<'a> {
     }
 }
 
-/// Reads a dotenv file. An error tells the line's number, never the line, which may hold a secret.
+/// Parses a dotenv file. An error contains the line number but never the line, which may hold a
+/// secret.
 fn parse_dotenv_file(path: &Path) -> Result<BTreeMap<String, String>, String> {
     let text = bounded_read::read_text(path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;

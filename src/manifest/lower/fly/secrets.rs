@@ -1,4 +1,5 @@
-//! Secrets: where each value comes from, and the fingerprints that say whether it changed.
+//! Lowers secrets: reads each value from its source, and computes the fingerprints that tell
+//! whether it changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,28 +22,28 @@ use crate::{
     model::{Salt, Secret},
 };
 
-/// Makes the secrets of an app.
+/// Adds the secrets of an app.
 pub(crate) fn lower_secrets(
     app: &AppContext<'_>,
-    out: &mut Lowered,
-    found: &mut SecretReader<'_>,
-    sink: &mut Diagnostics,
+    lowered: &mut Lowered,
+    secret_reader: &mut SecretReader<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
     if app.app.secrets.is_empty() {
         return;
     }
     let (mut values, mut left_alone) = (BTreeMap::new(), BTreeSet::new());
     for (name, source) in &app.app.secrets {
-        let at = app.cursor.key("secrets").key(name);
-        check_secret_name(app, name, at, sink);
-        let Some(from) = SecretOrigin::from_source(app, name, source, at, sink) else {
+        let cursor = app.cursor.key("secrets").key(name);
+        check_secret_name(app, name, cursor, diagnostics);
+        let Some(from) = SecretOrigin::from_source(app, name, source, cursor, diagnostics) else {
             continue;
         };
         let mode = app.context.inputs.secrets_mode;
         let value = if mode == SecretsMode::Unchecked {
             None
         } else {
-            from.read_value(found, at, sink)
+            from.read_value(secret_reader, cursor, diagnostics)
         };
         let optional = source.optional.unwrap_or_default();
         if value.is_none() && optional {
@@ -50,8 +51,9 @@ pub(crate) fn lower_secrets(
             continue;
         }
         if value.is_none() && mode == SecretsMode::Required {
-            sink.error(
-                at.diagnostic(format!("secret `{name}` has no value"))
+            diagnostics.error(
+                cursor
+                    .diagnostic(format!("secret `{name}` has no value"))
                     .with_label(from.missing_value_label())
                     .with_help(from.missing_value_help()),
             );
@@ -63,10 +65,10 @@ pub(crate) fn lower_secrets(
         };
         values.insert(name.clone(), spec);
     }
-    let meta = &out.desired.meta.mark;
+    let meta = &lowered.desired.meta.mark;
     let salt = Salt::for_app(&meta.project, &meta.environment, app.key);
-    app.record_location::<Secrets>(&app.name, app.cursor.key("secrets"), out);
-    // Machines are lowered later; `remembered` fills this in.
+    app.record_location::<Secrets>(&app.name, app.cursor.key("secrets"), lowered);
+    // `mark_used_secrets` sets `used` once all machines are lowered.
     let spec = SecretsSpec {
         app: app.app_ref(),
         values,
@@ -74,26 +76,35 @@ pub(crate) fn lower_secrets(
         salt,
         used: false,
     };
-    out.desired.fly_secrets.insert(app.name.clone(), spec);
+    lowered.desired.fly_secrets.insert(app.name.clone(), spec);
 }
 
-fn check_secret_name(app: &AppContext<'_>, name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+fn check_secret_name(
+    app: &AppContext<'_>,
+    name: &str,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
     if !secret_detection::is_variable_name(name) {
-        let problem = at.diagnostic(format!("`{name}` cannot be the name of a secret"));
-        sink.error(problem.with_help("use letters, digits and underscores, and no digit first"));
+        let diagnostic = cursor.diagnostic(format!("`{name}` cannot be the name of a secret"));
+        diagnostics
+            .error(diagnostic.with_help("use letters, digits and underscores, and no digit first"));
     } else if name.starts_with("FLY_") {
-        sink.error(
-            at.diagnostic(format!("`{name}` is set by Fly itself"))
+        diagnostics.error(
+            cursor
+                .diagnostic(format!("`{name}` is set by Fly itself"))
                 .with_help("names that begin with `FLY_` are Fly's"),
         );
     }
     if app.app.env.contains_key(name) {
-        let problem = at.diagnostic(format!("`{name}` is a secret and an environment variable"));
-        sink.error(problem.with_help("leave it out of `env`, which would win over the secret"));
+        let diagnostic =
+            cursor.diagnostic(format!("`{name}` is a secret and an environment variable"));
+        diagnostics
+            .error(diagnostic.with_help("leave it out of `env`, which would win over the secret"));
     }
 }
 
-/// One source of a secret.
+/// The one source of a secret.
 enum SecretOrigin {
     Env(String),
     File(std::path::PathBuf),
@@ -105,8 +116,8 @@ impl SecretOrigin {
         app: &AppContext<'_>,
         name: &str,
         source: &SecretSource,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let SecretSource {
             env: variable,
@@ -116,14 +127,15 @@ impl SecretOrigin {
             optional: _,
         } = source;
         if key.is_some() && dotenv.is_none() {
-            sink.error(
-                at.key("key")
+            diagnostics.error(
+                cursor
+                    .key("key")
                     .diagnostic("`key` is for a dotenv file")
-                    .with_help("say `dotenv = \".env\"`, or leave it out"),
+                    .with_help("set `dotenv = \".env\"`, or leave it out"),
             );
         }
         let path = |key: &str, path: &str| {
-            let from = at.key(key).value_location()?;
+            let from = cursor.key(key).value_location()?;
             Some(resolve_relative_path(
                 &app.context.files.get(from.file).path,
                 path,
@@ -134,15 +146,16 @@ impl SecretOrigin {
                 Some(Self::Env(variable.clone()))
             }
             (Some(variable), None, None) => {
-                // The text is not repeated: it may be the secret itself, written in the wrong place.
-                let problem = at
+                // The text is not repeated: it may be the secret itself, written in the wrong
+                // place.
+                let diagnostic = cursor
                     .key("env")
                     .diagnostic("this is not the name of an environment variable");
                 let help = format!(
-                    "name the variable that holds the value ({} characters stand here)",
+                    "name the variable that holds the value (found {} characters)",
                     variable.len()
                 );
-                sink.error(problem.with_help(help));
+                diagnostics.error(diagnostic.with_help(help));
                 None
             }
             (None, Some(file), None) => Some(Self::File(path("file", file)?)),
@@ -151,18 +164,17 @@ impl SecretOrigin {
                 key.clone().unwrap_or_else(|| name.to_owned()),
             )),
             (None, None, None) => {
-                let problem = at.diagnostic(format!(
-                    "secret `{name}` does not say where its value comes from"
-                ));
-                sink.error(problem.with_help(format!(
-                    "say {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`"
+                let diagnostic = cursor.diagnostic(format!("secret `{name}` has no source"));
+                diagnostics.error(diagnostic.with_help(format!(
+                    "set {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`"
                 )));
                 None
             }
             _ => {
-                sink.error(
-                    at.diagnostic(format!("secret `{name}` has several sources"))
-                        .with_help("say one of `env`, `file` and `dotenv`"),
+                diagnostics.error(
+                    cursor
+                        .diagnostic(format!("secret `{name}` has several sources"))
+                        .with_help("set one of `env`, `file` and `dotenv`"),
                 );
                 None
             }
@@ -171,18 +183,20 @@ impl SecretOrigin {
 
     fn read_value(
         &self,
-        found: &mut SecretReader<'_>,
-        at: Cursor<'_>,
-        sink: &mut Diagnostics,
+        secret_reader: &mut SecretReader<'_>,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
     ) -> Option<String> {
         match self {
-            Self::Env(variable) => found.read_variable(variable, at, sink),
+            Self::Env(variable) => secret_reader.read_variable(variable, cursor, diagnostics),
             Self::File(path) => SecretReader::read_file(path),
-            Self::Dotenv(path, key) => found.read_dotenv_value(path, key, at, sink),
+            Self::Dotenv(path, key) => {
+                secret_reader.read_dotenv_value(path, key, cursor, diagnostics)
+            }
         }
     }
 
-    /// The source, for the plan.
+    /// The source, as the plan shows it.
     fn describe(&self) -> String {
         match self {
             Self::Env(variable) => format!("env {variable}"),
@@ -191,17 +205,17 @@ impl SecretOrigin {
         }
     }
 
-    /// What was looked for, at the place that asks for it.
+    /// The label of the error for a missing value.
     fn missing_value_label(&self) -> String {
         match self {
-            Self::Env(variable) => format!("asked for here: environment variable `{variable}`"),
-            Self::File(path) => format!("asked for here: file `{}`", path.display()),
-            Self::Dotenv(path, key) => format!("asked for here: `{key}` in `{}`", path.display()),
+            Self::Env(variable) => format!("requested here: environment variable `{variable}`"),
+            Self::File(path) => format!("requested here: file `{}`", path.display()),
+            Self::Dotenv(path, key) => format!("requested here: `{key}` in `{}`", path.display()),
         }
     }
 
     fn missing_value_help(&self) -> String {
-        let rest = "or say `optional = true` if the app can do without";
+        let rest = "or set `optional = true` if the app works without it";
         match self {
             Self::Env(variable) => {
                 format!("set {variable} in the environment or with --env-file, {rest}")
@@ -212,7 +226,7 @@ impl SecretOrigin {
     }
 }
 
-/// Notes which secrets have a machine that will remember them.
+/// Marks the secrets of apps that have a machine, because the fingerprints are stored on machines.
 pub(crate) fn mark_used_secrets(desired: &mut Desired) {
     let machines = desired.fly_machine.keys().chain(desired.fly_cron.keys());
     let roots: BTreeSet<_> = machines.map(crate::model::Name::root).collect();
@@ -221,7 +235,7 @@ pub(crate) fn mark_used_secrets(desired: &mut Desired) {
     }
 }
 
-/// Computes the fingerprints of all values. The hash is slow on purpose, so all cores take part.
+/// Computes the fingerprints of all values. The hash is slow on purpose, so all cores are used.
 pub(crate) fn compute_fingerprints(desired: &mut Desired) {
     let mut jobs: Vec<(&Salt, &String, &mut SecretSpec)> = Vec::new();
     for spec in desired.fly_secrets.values_mut() {

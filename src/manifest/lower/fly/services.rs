@@ -1,4 +1,4 @@
-//! Services: `[http_service]` and `[[services]]` to what the proxy is told.
+//! Lowers services: `[http_service]` and `[[services]]`.
 
 use super::{
     checks, ports,
@@ -16,58 +16,58 @@ use crate::{
     },
 };
 
-/// The services of an app, the HTTP service first.
+/// Lowers the services of an app, the HTTP service first.
 pub(crate) fn lower_services(
     app: &AppSection,
     groups: &ProcessGroups,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<GroupScoped<MachineService>> {
     let mut out = Vec::new();
     if let Some(service) = &app.http_service {
-        let spot = at.key("http_service");
-        check_service_processes(&service.processes, groups, spot, sink);
+        let field = cursor.key("http_service");
+        check_service_processes(&service.processes, groups, field, diagnostics);
         out.push(GroupScoped {
             processes: service.processes.clone(),
-            value: lower_http_service(service, spot, sink),
+            value: lower_http_service(service, field, diagnostics),
         });
     }
     for (index, service) in app.services.iter().enumerate() {
-        let spot = at.key("services").item(index);
-        check_service_processes(&service.processes, groups, spot, sink);
+        let field = cursor.key("services").item(index);
+        check_service_processes(&service.processes, groups, field, diagnostics);
         out.push(GroupScoped {
             processes: service.processes.clone(),
-            value: lower_service(service, spot, sink),
+            value: lower_service(service, field, diagnostics),
         });
     }
-    check_port_collisions(app, groups, &out, at, sink);
+    check_port_collisions(app, groups, &out, cursor, diagnostics);
     out
 }
 
-/// With several groups a service must say whose it is, as flyctl demands it.
+/// Checks that a service names its groups when there are several, as flyctl demands.
 fn check_service_processes(
     processes: &[String],
     groups: &ProcessGroups,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
-    groups.check_processes(processes, at, sink);
+    groups.check_processes(processes, cursor, diagnostics);
     if processes.is_empty() && groups.commands.len() > 1 {
         let names: Vec<&str> = groups.commands.keys().map(String::as_str).collect();
-        let problem = at.diagnostic("this service does not say which process group serves it");
+        let diagnostic = cursor.diagnostic("this service does not name its process group");
         let example = format!(
-            "say `processes = [\"{}\"]`; there are {}",
+            "set `processes = [\"{}\"]`; there are {}",
             groups.default_group(),
             names.join(", ")
         );
-        sink.error(problem.with_help(example));
+        diagnostics.error(diagnostic.with_help(example));
     }
 }
 
 fn lower_http_service(
     service: &HttpServiceSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachineService {
     let options = service.http_options.as_ref().map(ports::lower_http_options);
     let plain = MachinePort {
@@ -90,8 +90,8 @@ fn lower_http_service(
         autostop,
         service.auto_start_machines,
         service.min_machines_running,
-        at,
-        sink,
+        cursor,
+        diagnostics,
     );
     MachineService {
         protocol: "tcp".to_owned(),
@@ -100,10 +100,19 @@ fn lower_http_service(
         autostart: service.auto_start_machines,
         min_machines_running: service.min_machines_running,
         ports: vec![plain, secure],
-        concurrency: lower_concurrency(service.concurrency.as_ref(), at.key("concurrency"), sink),
+        concurrency: lower_concurrency(
+            service.concurrency.as_ref(),
+            cursor.key("concurrency"),
+            diagnostics,
+        ),
         checks: checks
             .map(|(i, check)| {
-                checks::lower_service_check(check, "http", at.key("checks").item(i), sink)
+                checks::lower_service_check(
+                    check,
+                    "http",
+                    cursor.key("checks").item(i),
+                    diagnostics,
+                )
             })
             .collect(),
     }
@@ -111,12 +120,12 @@ fn lower_http_service(
 
 fn lower_service(
     service: &schema::ServiceSection,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> MachineService {
     let ports = service.ports.iter().enumerate();
     let ports = ports
-        .map(|(i, port)| ports::lower_port(port, at.key("ports").item(i), sink))
+        .map(|(i, port)| ports::lower_port(port, cursor.key("ports").item(i), diagnostics))
         .collect();
     let mut made = Vec::new();
     for (key, kind, list) in [
@@ -127,14 +136,15 @@ fn lower_service(
             made.push(checks::lower_service_check(
                 check,
                 kind,
-                at.key(key).item(index),
-                sink,
+                cursor.key(key).item(index),
+                diagnostics,
             ));
         }
     }
     if service.ports.is_empty() {
-        sink.warn(
-            at.diagnostic("this service has no ports, so nothing outside reaches it")
+        diagnostics.warn(
+            cursor
+                .diagnostic("this service has no ports, so nothing outside reaches it")
                 .with_help("add `ports`"),
         );
     }
@@ -143,8 +153,8 @@ fn lower_service(
         autostop,
         service.auto_start_machines,
         service.min_machines_running,
-        at,
-        sink,
+        cursor,
+        diagnostics,
     );
     let protocol = match service.protocol {
         Some(Protocol::Udp) => "udp",
@@ -157,7 +167,11 @@ fn lower_service(
         autostart: service.auto_start_machines,
         min_machines_running: service.min_machines_running,
         ports,
-        concurrency: lower_concurrency(service.concurrency.as_ref(), at.key("concurrency"), sink),
+        concurrency: lower_concurrency(
+            service.concurrency.as_ref(),
+            cursor.key("concurrency"),
+            diagnostics,
+        ),
         checks: made,
     }
 }
@@ -174,35 +188,37 @@ fn lower_autostop(value: Option<AutoStopSetting>) -> Autostop {
     }
 }
 
-/// Machines that stop and never start again, and minimums that mean nothing.
+/// Warns of machines that stop and never start again, and of minimums without effect.
 fn check_autostart(
     stop: Autostop,
     start: Option<bool>,
-    least: Option<u32>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    min: Option<u32>,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
     if stop != Autostop::Off && start == Some(false) {
-        let problem = at
+        let diagnostic = cursor
             .key("auto_start_machines")
             .diagnostic("idle machines stop, and no request starts them again");
-        sink.warn(
-            problem
-                .with_help("say `auto_start_machines = true`, or `auto_stop_machines = \"off\"`"),
+        diagnostics.warn(
+            diagnostic
+                .with_help("set `auto_start_machines = true`, or `auto_stop_machines = \"off\"`"),
         );
     }
-    if stop == Autostop::Off && least.is_some_and(|least| least > 0) {
-        let problem = at
+    if stop == Autostop::Off && min.is_some_and(|min| min > 0) {
+        let diagnostic = cursor
             .key("min_machines_running")
             .diagnostic("nothing stops machines here, so a minimum has no effect");
-        sink.warn(problem.with_help("say `auto_stop_machines = \"stop\"` to let the others sleep"));
+        diagnostics.warn(
+            diagnostic.with_help("set `auto_stop_machines = \"stop\"` to let the others sleep"),
+        );
     }
 }
 
 fn lower_concurrency(
     value: Option<&schema::ConcurrencySection>,
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<MachineConcurrency> {
     let schema::ConcurrencySection {
         kind,
@@ -212,10 +228,10 @@ fn lower_concurrency(
     if let (Some(soft), Some(hard)) = (soft_limit, hard_limit)
         && soft > hard
     {
-        let problem = at.key("soft_limit").diagnostic(format!(
+        let diagnostic = cursor.key("soft_limit").diagnostic(format!(
             "the soft limit {soft} is above the hard limit {hard}"
         ));
-        sink.error(problem.with_help(
+        diagnostics.error(diagnostic.with_help(
             "the proxy turns to other machines at the soft limit, and stops at the hard one",
         ));
     }
@@ -230,31 +246,32 @@ fn lower_concurrency(
     })
 }
 
-/// Two services of one group on one public port.
+/// Warns when two services of one group use the same public port.
 fn check_port_collisions(
     app: &AppSection,
     groups: &ProcessGroups,
     services: &[GroupScoped<MachineService>],
-    at: Cursor<'_>,
-    sink: &mut Diagnostics,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
 ) {
     let http = usize::from(app.http_service.is_some());
     let mut taken: Vec<(&str, u16)> = Vec::new();
     for (index, service) in services.iter().enumerate() {
-        let spot = match index.checked_sub(http) {
-            Some(index) => at.key("services").item(index),
-            None => at.key("http_service"),
+        let field = match index.checked_sub(http) {
+            Some(index) => cursor.key("services").item(index),
+            None => cursor.key("http_service"),
         };
         let mut own: Vec<(&str, u16)> = Vec::new();
         for port in service.value.ports.iter().filter_map(|port| port.port) {
             let public = (service.value.protocol.as_str(), port);
             let same_group = groups.groups_for(&service.processes).next().is_some();
             if same_group && (taken.contains(&public) || own.contains(&public)) {
-                let problem = spot.diagnostic(format!(
+                let diagnostic = field.diagnostic(format!(
                     "port {port} ({}) is served twice",
                     service.value.protocol
                 ));
-                sink.warn(problem.with_help("one of the two services gets all connections"));
+                diagnostics
+                    .warn(diagnostic.with_help("one of the two services gets all connections"));
             }
             own.push(public);
         }

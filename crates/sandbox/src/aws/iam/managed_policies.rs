@@ -1,4 +1,4 @@
-//! Managed policies: a few of AWS's, and the account's own.
+//! `CreatePolicy`, `GetPolicy` and `DeletePolicy`.
 
 use super::query::QueryCall;
 use super::{ManagedPolicy, validation};
@@ -8,18 +8,18 @@ use crate::aws::{access_keys, policy};
 use crate::clock;
 use crate::ids;
 
-/// A policy's size; blanks do not count.
+/// The largest managed policy, in characters without whitespace.
 const POLICY_SIZE_MAX: usize = 6144;
 
-/// Whether there is such a policy.
+/// Checks that a managed policy exists, of AWS or of the account.
 ///
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn check_attachable(call: &QueryCall<'_>, arn: &str) -> Result<(), AwsError> {
-    let own = call
+    let customer_managed = call
         .account_state()
         .is_some_and(|account| account.policies.contains_key(arn));
-    match own || policy::find_aws_managed_policy(arn).is_some() {
+    match customer_managed || policy::find_aws_managed_policy(arn).is_some() {
         true => Ok(()),
         false => Err(AwsError::no_such_entity(format!(
             "Policy {arn} does not exist or is not attachable."
@@ -27,7 +27,7 @@ pub(super) fn check_attachable(call: &QueryCall<'_>, arn: &str) -> Result<(), Aw
     }
 }
 
-fn policy_node(arn: &str, policy: &ManagedPolicy, attached: usize) -> XmlNode {
+fn policy_node(arn: &str, policy: &ManagedPolicy, attachments: usize) -> XmlNode {
     let node = XmlNode::new("Policy")
         .with_text("PolicyName", &policy.name)
         .with_text("PolicyId", &policy.id)
@@ -35,16 +35,17 @@ fn policy_node(arn: &str, policy: &ManagedPolicy, attached: usize) -> XmlNode {
     let node = node
         .with_text("Path", &policy.path)
         .with_text("DefaultVersionId", "v1")
-        .with_text("AttachmentCount", attached);
+        .with_text("AttachmentCount", attachments);
     let node = node
         .with_text("PermissionsBoundaryUsageCount", 0)
         .with_text("IsAttachable", true);
     let node = node.with_optional_text("Description", policy.description.as_ref());
-    let stamp = clock::format_seconds(policy.created_ms);
-    node.with_text("CreateDate", &stamp)
-        .with_text("UpdateDate", stamp)
+    let created = clock::format_seconds(policy.created_ms);
+    node.with_text("CreateDate", &created)
+        .with_text("UpdateDate", created)
 }
 
+/// `CreatePolicy`
 pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, document) = (
         validation::require_policy_name(call)?,
@@ -54,9 +55,8 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
         validation::parse_path(call)?,
         validation::parse_description(call)?,
     );
-    policy::parse_identity_policy(&document)
-        .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
-    if document.chars().filter(|c| !c.is_whitespace()).count() > POLICY_SIZE_MAX {
+    policy::parse_identity_policy(&document).map_err(AwsError::malformed_policy_document)?;
+    if validation::policy_size(&document) > POLICY_SIZE_MAX {
         let message = format!("Cannot exceed quota for PolicySize: {POLICY_SIZE_MAX}");
         return Err(AwsError::new(409, "LimitExceeded", message));
     }
@@ -85,7 +85,7 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new("").with_child(node))
 }
 
-/// How many roles it is attached to.
+/// The number of roles that a policy is attached to.
 fn count_attachments(call: &QueryCall<'_>, arn: &str) -> usize {
     let account = call.visible_account().unwrap_or_default();
     account
@@ -95,32 +95,36 @@ fn count_attachments(call: &QueryCall<'_>, arn: &str) -> usize {
         .count()
 }
 
+/// `GetPolicy`
 pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("PolicyArn")?;
     check_attachable(call, &arn)
         .map_err(|_| AwsError::no_such_entity(format!("Policy {arn} was not found.")))?;
-    let own = call
+    let customer_managed = call
         .account_state()
         .and_then(|account| account.policies.get(&arn))
         .cloned();
-    let theirs = policy::find_aws_managed_policy(&arn).map(|(name, about, _)| ManagedPolicy {
-        id: format!(
-            "ANPA{}",
-            &ids::hex(&ids::derive_bytes(&[name])).to_ascii_uppercase()[..17]
-        ),
-        name: name.to_owned(),
-        path: "/".to_owned(),
-        created_ms: 0,
-        document: String::new(),
-        description: Some(about.to_owned()),
-    });
-    let attached = count_attachments(call, &arn);
+    let aws_managed =
+        policy::find_aws_managed_policy(&arn).map(|(name, description, _)| ManagedPolicy {
+            id: format!(
+                "ANPA{}",
+                &ids::hex(&ids::derive_bytes(&[name])).to_ascii_uppercase()[..17]
+            ),
+            name: name.to_owned(),
+            path: "/".to_owned(),
+            created_ms: 0,
+            document: String::new(),
+            description: Some(description.to_owned()),
+        });
+    let attachments = count_attachments(call, &arn);
     Ok(XmlNode::new("").with_children(
-        own.or(theirs)
-            .map(|policy| policy_node(&arn, &policy, attached)),
+        customer_managed
+            .or(aws_managed)
+            .map(|policy| policy_node(&arn, &policy, attachments)),
     ))
 }
 
+/// `DeletePolicy`
 pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("PolicyArn")?;
     if count_attachments(call, &arn) > 0 {
@@ -130,7 +134,8 @@ pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
             "Cannot delete a policy attached to entities.",
         ));
     }
-    let gone = call.account_state_mut().policies.remove(&arn);
-    gone.map(|_| XmlNode::new(""))
+    let removed = call.account_state_mut().policies.remove(&arn);
+    removed
+        .map(|_| XmlNode::new(""))
         .ok_or_else(|| AwsError::no_such_entity(format!("Policy {arn} was not found.")))
 }

@@ -1,4 +1,4 @@
-//! IAM: roles, their policies, and OpenID Connect providers; and the query protocol, which STS speaks as well.
+//! IAM: roles, their policies and OIDC providers; and the Query protocol, which STS shares.
 
 mod managed_policies;
 mod oidc_providers;
@@ -22,22 +22,22 @@ pub(crate) use self::routes::dispatch;
 use super::access_keys::is_account_id;
 use super::state::GlobalState;
 
-/// An account: `aws/accounts.json` has them all.
+/// The IAM state of one account. `aws/accounts.json` contains all of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct AccountState {
     pub(crate) users: BTreeMap<String, IamUser>,
-    /// By name in lower case, because names that differ only in case are the same.
+    /// By name in lower case, because role names are unique regardless of case.
     pub(crate) roles: BTreeMap<String, IamRole>,
-    /// By ARN.
+    /// OIDC providers by ARN.
     pub(crate) providers: BTreeMap<String, OidcProvider>,
-    /// The account's own managed policies, by ARN.
+    /// Customer managed policies by ARN.
     pub(crate) policies: BTreeMap<String, ManagedPolicy>,
     #[serde(skip)]
-    past: removals::RemovalHistory,
+    removals: removals::RemovalHistory,
 }
 
-/// A user. They exist only to have keys and rights.
+/// A user. Users exist only to have access keys and policies; no API manages them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct IamUser {
     pub(crate) id: String,
@@ -45,14 +45,14 @@ pub(crate) struct IamUser {
     pub(crate) attached: BTreeSet<String>,
 }
 
-/// A role.
+/// A role of an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct IamRole {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) path: String,
     pub(crate) created_ms: i64,
-    /// Who may assume it.
+    /// The trust policy, as JSON.
     pub(crate) trust: String,
     pub(crate) description: Option<String>,
     pub(crate) max_session_s: i64,
@@ -64,10 +64,10 @@ pub(crate) struct IamRole {
     pub(crate) used_ms: Option<i64>,
 }
 
-/// An OpenID Connect provider.
+/// An OIDC identity provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct OidcProvider {
-    /// Without its scheme.
+    /// The issuer URL without `https://`.
     pub(crate) url: String,
     pub(crate) created_ms: i64,
     pub(crate) clients: Vec<String>,
@@ -75,7 +75,7 @@ pub(crate) struct OidcProvider {
     pub(crate) tags: Vec<(String, String)>,
 }
 
-/// A managed policy of the account.
+/// A customer managed policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ManagedPolicy {
     pub(crate) id: String,
@@ -87,21 +87,22 @@ pub(crate) struct ManagedPolicy {
 }
 
 impl AccountState {
-    /// A role, by its name in any case.
+    /// Finds a role by name, ignoring case.
     pub(crate) fn find_role(&self, name: &str) -> Option<&IamRole> {
         self.roles.get(&name.to_lowercase())
     }
 }
 
 impl IamRole {
-    /// `arn:aws:iam::123456789012:role/path/name`
+    /// For example `arn:aws:iam::123456789012:role/path/name`.
     pub(crate) fn arn(&self, account: &str) -> String {
         format!("arn:aws:iam::{account}:role{}{}", self.path, self.name)
     }
 }
 
 impl GlobalState {
-    /// Whether a policy may name this: an account, or a user or role that is there, also by its identifier.
+    /// Whether a policy can name this principal: an account's root, or an existing user, role or role
+    /// session. Users and roles can also be given by unique id.
     pub(crate) fn principal_exists(&self, arn: &str) -> bool {
         if arn.starts_with("AROA") || arn.starts_with("AIDA") {
             let has = |account: &AccountState| {
@@ -114,18 +115,21 @@ impl GlobalState {
         else {
             return false;
         };
-        let there = self.accounts.get(account);
+        let account_state = self.accounts.get(account);
         match (service, name.split_once('/')) {
             ("iam", None) => name == "root" && is_account_id(account),
             ("iam", Some(("user", user))) => {
-                there.is_some_and(|account| account.users.contains_key(user))
+                account_state.is_some_and(|account| account.users.contains_key(user))
             }
-            ("iam", Some(("role", _))) => {
-                there.is_some_and(|there| there.roles.values().any(|role| role.arn(account) == arn))
-            }
+            ("iam", Some(("role", _))) => account_state.is_some_and(|account_state| {
+                account_state
+                    .roles
+                    .values()
+                    .any(|role| role.arn(account) == arn)
+            }),
             ("sts", Some(("assumed-role", session))) => {
                 let role = session.split('/').next().unwrap_or_default();
-                there.is_some_and(|account| account.find_role(role).is_some())
+                account_state.is_some_and(|account| account.find_role(role).is_some())
             }
             _ => false,
         }

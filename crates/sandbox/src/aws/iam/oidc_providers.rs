@@ -1,4 +1,4 @@
-//! OpenID Connect providers: whose tokens an account believes.
+//! OIDC identity providers: the issuers whose tokens an account accepts.
 
 use super::query::QueryCall;
 use super::removals::Removal;
@@ -11,37 +11,37 @@ use crate::ids;
 const CLIENTS_MAX: usize = 100;
 const THUMBPRINTS_MAX: usize = 5;
 
-/// The ARN of the provider for an issuer.
+/// The ARN of the provider for an issuer URL.
 pub(crate) fn provider_arn(account: &str, url: &str) -> String {
     let url = url.strip_prefix("https://").unwrap_or(url);
     format!("arn:aws:iam::{account}:oidc-provider/{url}")
 }
 
-/// The provider that a request names.
+/// Finds the provider that `OpenIDConnectProviderArn` names.
 ///
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn find<'a>(call: &'a QueryCall<'_>) -> Result<&'a OidcProvider, AwsError> {
     let arn = call.require("OpenIDConnectProviderArn")?;
-    let there = call
+    let provider = call
         .account_state()
         .and_then(|account| account.providers.get(&arn));
-    there.ok_or_else(|| no_such_provider(&arn))
+    provider.ok_or_else(|| no_such_provider(&arn))
 }
 
-/// The same as a read shows it, which may have been deleted a moment ago.
+/// Like [`find`] for reads, which can still show a provider that was just deleted.
 ///
 /// # Errors
 /// As [`find`].
 pub(super) fn find_visible(call: &QueryCall<'_>) -> Result<OidcProvider, AwsError> {
     let arn = call.require("OpenIDConnectProviderArn")?;
-    let there = call
+    let provider = call
         .visible_account()
         .and_then(|account| account.providers.get(&arn).cloned());
-    there.ok_or_else(|| no_such_provider(&arn))
+    provider.ok_or_else(|| no_such_provider(&arn))
 }
 
-/// The same, to change it.
+/// Like [`find`], to change the provider.
 ///
 /// # Errors
 /// As [`find`].
@@ -58,6 +58,7 @@ fn no_such_provider(arn: &str) -> AwsError {
     AwsError::no_such_entity(format!("OpenIDConnect Provider not found for arn {arn}"))
 }
 
+/// `CreateOpenIDConnectProvider`
 pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let url = call.require("Url")?;
     let rest = url
@@ -69,12 +70,13 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let clients = check_clients(call.query.list("ClientIDList"))?;
     let mut thumbprints = check_thumbprints(call.query.list("ThumbprintList"))?;
     if thumbprints.is_empty() {
-        // IAM looks at the issuer's certificate and stores what it finds.
+        // IAM retrieves the thumbprint of the issuer's certificate itself if the request has none.
         let host = rest.split('/').next().unwrap_or_default();
         thumbprints.push(ids::hex(&ids::derive_bytes(&["thumbprint", host])[..20]));
     }
     let tags = tags::check_tags(call.query.tags(), tags::CASE_SENSITIVE_KEYS)?;
     let arn = provider_arn(&call.account, &url);
+    // Like IAM, this can still see a provider that was just deleted.
     if call
         .visible_account()
         .is_some_and(|account| account.providers.contains_key(&arn))
@@ -114,7 +116,8 @@ fn check_clients(clients: Vec<String>) -> Result<Vec<String>, AwsError> {
 }
 
 fn check_thumbprints(thumbprints: Vec<String>) -> Result<Vec<String>, AwsError> {
-    let is = |text: &String| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_thumbprint =
+        |text: &String| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if thumbprints.len() > THUMBPRINTS_MAX {
         return Err(AwsError::new(
             400,
@@ -122,7 +125,7 @@ fn check_thumbprints(thumbprints: Vec<String>) -> Result<Vec<String>, AwsError> 
             "Thumbprint list must contain fewer than 5 entries.",
         ));
     }
-    match thumbprints.iter().all(is) {
+    match thumbprints.iter().all(is_thumbprint) {
         true => Ok(thumbprints),
         false => Err(AwsError::validation_error(
             "1 validation error detected: Value at 'thumbprintList' failed to satisfy constraint: Member must have length \
@@ -131,6 +134,7 @@ fn check_thumbprints(thumbprints: Vec<String>) -> Result<Vec<String>, AwsError> 
     }
 }
 
+/// `GetOpenIDConnectProvider`
 pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let provider = find_visible(call)?;
     let node = XmlNode::new("")
@@ -145,26 +149,28 @@ pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
         .with_child(xml_views::tags_node(&provider.tags)))
 }
 
+/// `ListOpenIDConnectProviders`
 pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let account = call.visible_account().unwrap_or_default();
-    let shown = account
+    let listed = account
         .providers
         .iter()
         .filter(|(_, provider)| call.world.is_listed(provider.created_ms));
-    let members = shown.map(|(arn, _)| XmlNode::new("member").with_text("Arn", arn));
+    let members = listed.map(|(arn, _)| XmlNode::new("member").with_text("Arn", arn));
     Ok(XmlNode::new("")
         .with_child(XmlNode::new("OpenIDConnectProviderList").with_children(members)))
 }
 
-/// To delete what is not there is no error.
+/// Deletes a provider. As on AWS, a missing provider is not an error.
 pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("OpenIDConnectProviderArn")?;
     if let Some(provider) = call.account_state_mut().providers.remove(&arn) {
-        call.record_removal(Removal::Provider(arn, provider));
+        call.record_removal(Removal::Provider { arn, provider });
     }
     Ok(XmlNode::new(""))
 }
 
+/// `AddClientIDToOpenIDConnectProvider`
 pub(super) fn add_client(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let client = call.require("ClientID")?;
     let mut clients = find(call)?.clients.clone();
@@ -176,12 +182,14 @@ pub(super) fn add_client(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> 
     Ok(XmlNode::new(""))
 }
 
+/// `RemoveClientIDFromOpenIDConnectProvider`
 pub(super) fn remove_client(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let client = call.require("ClientID")?;
     find_mut(call)?.clients.retain(|other| *other != client);
     Ok(XmlNode::new(""))
 }
 
+/// `UpdateOpenIDConnectProviderThumbprint`
 pub(super) fn update_thumbprints(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let thumbprints = check_thumbprints(call.query.list("ThumbprintList"))?;
     if thumbprints.is_empty() {

@@ -1,11 +1,11 @@
-//! Permissions boundaries of roles.
+//! `PutRolePermissionsBoundary` and `DeleteRolePermissionsBoundary`.
 
 use super::query::QueryCall;
 use super::{managed_policies, roles};
 use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
 
-/// Whether a policy can be a boundary.
+/// Checks that the policy exists and can be a permissions boundary.
 ///
 /// # Errors
 /// `404 NoSuchEntity`.
@@ -17,6 +17,7 @@ pub(super) fn check_boundary(call: &QueryCall<'_>, arn: &str) -> Result<(), AwsE
     })
 }
 
+/// `PutRolePermissionsBoundary`
 pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("PermissionsBoundary")?;
     check_boundary(call, &arn)?;
@@ -24,6 +25,7 @@ pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new(""))
 }
 
+/// `DeleteRolePermissionsBoundary`
 pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let role = roles::find_mut(call)?;
     if role.boundary.take().is_none() {

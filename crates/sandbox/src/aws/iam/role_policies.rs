@@ -1,4 +1,4 @@
-//! What roles may do: policies of their own, and attached ones.
+//! Inline policies and attached managed policies of roles.
 
 use super::query::QueryCall;
 use super::removals::Removal;
@@ -8,33 +8,29 @@ use crate::aws::request::percent_encode;
 use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
 
-/// The size of all policies of one role together; blanks do not count.
+/// The largest total size of a role's inline policies, in characters without whitespace.
 const INLINE_POLICIES_SIZE_MAX: usize = 10_240;
-/// How many managed policies a role may have.
+/// The most managed policies that can be attached to a role.
 const ATTACHED_POLICIES_MAX: usize = 10;
 
 fn no_such_policy(name: &str) -> AwsError {
     AwsError::no_such_entity(format!("The role policy with name {name} cannot be found."))
 }
 
-fn policy_size(text: &str) -> usize {
-    text.chars().filter(|c| !c.is_whitespace()).count()
-}
-
+/// `PutRolePolicy`
 pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, text) = (
         validation::require_policy_name(call)?,
         validation::require_document(call, "PolicyDocument")?,
     );
     let role = roles::find(call)?;
-    policy::parse_identity_policy(&text)
-        .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
+    policy::parse_identity_policy(&text).map_err(AwsError::malformed_policy_document)?;
     let others = role
         .inline
         .iter()
         .filter(|(other, _)| **other != name)
-        .map(|(_, text)| policy_size(text));
-    if others.sum::<usize>() + policy_size(&text) > INLINE_POLICIES_SIZE_MAX {
+        .map(|(_, text)| validation::policy_size(text));
+    if others.sum::<usize>() + validation::policy_size(&text) > INLINE_POLICIES_SIZE_MAX {
         let message = format!(
             "Maximum policy size of {INLINE_POLICIES_SIZE_MAX} bytes exceeded for role {}",
             role.name
@@ -45,6 +41,7 @@ pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new(""))
 }
 
+/// `GetRolePolicy`
 pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let name = validation::require_policy_name(call)?;
     let role = roles::find_visible(call)?;
@@ -58,14 +55,16 @@ pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(node.with_text("PolicyDocument", percent_encode(text)))
 }
 
+/// `ListRolePolicies`
 pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let names = roles::find_visible(call)?.inline.into_keys();
-    let all = names
+    let members = names
         .map(|name| (name.clone(), XmlNode::leaf("member", name)))
         .collect();
-    call.paginate("PolicyNames", all)
+    call.paginate("PolicyNames", members)
 }
 
+/// `DeleteRolePolicy`
 pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let name = validation::require_policy_name(call)?;
     let role = roles::find_mut(call)?;
@@ -73,13 +72,18 @@ pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
         .inline
         .remove(&name)
         .ok_or_else(|| no_such_policy(&name))?;
-    let id = role.id.clone();
-    call.record_removal(Removal::InlinePolicy(id, name, text));
+    let role_id = role.id.clone();
+    call.record_removal(Removal::InlinePolicy {
+        role_id,
+        name,
+        document: text,
+    });
     Ok(XmlNode::new(""))
 }
 
+/// `ListAttachedRolePolicies`
 pub(super) fn list_attached(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let one = |arn: &String| {
+    let member = |arn: &String| {
         let name = arn.rsplit('/').next().unwrap_or_default();
         (
             arn.clone(),
@@ -88,14 +92,15 @@ pub(super) fn list_attached(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsErro
                 .with_text("PolicyArn", arn),
         )
     };
-    let all = roles::find_visible(call)?
+    let members = roles::find_visible(call)?
         .attached
         .iter()
-        .map(one)
+        .map(member)
         .collect();
-    call.paginate("AttachedPolicies", all)
+    call.paginate("AttachedPolicies", members)
 }
 
+/// `AttachRolePolicy`
 pub(super) fn attach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("PolicyArn")?;
     let role = roles::find(call)?;
@@ -108,6 +113,7 @@ pub(super) fn attach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new(""))
 }
 
+/// `DetachRolePolicy`
 pub(super) fn detach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("PolicyArn")?;
     let role = roles::find_mut(call)?;
@@ -116,7 +122,7 @@ pub(super) fn detach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
             "Policy {arn} was not found."
         )));
     }
-    let id = role.id.clone();
-    call.record_removal(Removal::AttachedPolicy(id, arn));
+    let role_id = role.id.clone();
+    call.record_removal(Removal::AttachedPolicy { role_id, arn });
     Ok(XmlNode::new(""))
 }

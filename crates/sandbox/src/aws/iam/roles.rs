@@ -1,4 +1,4 @@
-//! Roles themselves.
+//! Creates, reads, updates and deletes roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,36 +9,36 @@ use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
 use crate::aws::{access_keys, policy};
 
-/// A trust policy's size; blanks do not count.
+/// The largest trust policy, in characters without whitespace.
 const TRUST_POLICY_SIZE_MAX: usize = 2048;
 const SESSION_MIN_S: i64 = 3600;
 const SESSION_MAX_S: i64 = 43_200;
 
-/// The role that a request names.
+/// Finds the role that `RoleName` names.
 ///
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn find<'a>(call: &'a QueryCall<'_>) -> Result<&'a IamRole, AwsError> {
     let name = validation::require_role_name(call)?;
-    let there = call
+    let role = call
         .account_state()
         .and_then(|account| account.find_role(&name));
-    there.ok_or_else(|| no_such_role(&name))
+    role.ok_or_else(|| no_such_role(&name))
 }
 
-/// The same as a read shows it, which may have been deleted a moment ago.
+/// Like [`find`] for reads, which can still show a role that was just deleted.
 ///
 /// # Errors
 /// As [`find`].
 pub(super) fn find_visible(call: &QueryCall<'_>) -> Result<IamRole, AwsError> {
     let name = validation::require_role_name(call)?;
-    let there = call
+    let role = call
         .visible_account()
         .and_then(|account| account.find_role(&name).cloned());
-    there.ok_or_else(|| no_such_role(&name))
+    role.ok_or_else(|| no_such_role(&name))
 }
 
-/// The same, to change it.
+/// Like [`find`], to change the role.
 ///
 /// # Errors
 /// As [`find`].
@@ -55,6 +55,7 @@ fn no_such_role(name: &str) -> AwsError {
     AwsError::no_such_entity(format!("The role with name {name} cannot be found."))
 }
 
+/// `CreateRole`
 pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, path, description) = (
         validation::require_role_name(call)?,
@@ -71,6 +72,7 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
         permissions_boundary::check_boundary(call, arn)?;
     }
     let key = name.to_lowercase();
+    // Like IAM, this can still see a role that was just deleted.
     if call
         .visible_account()
         .is_some_and(|account| account.roles.contains_key(&key))
@@ -104,45 +106,49 @@ fn require_trust_policy(call: &QueryCall<'_>, parameter: &str) -> Result<String,
     let text = validation::require_document(call, parameter)?;
     let root = &call.world.aws.global;
     policy::parse_trust_policy(&text, |arn| root.principal_exists(arn))
-        .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
-    if text.chars().filter(|c| !c.is_whitespace()).count() > TRUST_POLICY_SIZE_MAX {
+        .map_err(AwsError::malformed_policy_document)?;
+    if validation::policy_size(&text) > TRUST_POLICY_SIZE_MAX {
         let message = format!("Cannot exceed quota for ACLSizePerRole: {TRUST_POLICY_SIZE_MAX}");
         return Err(AwsError::new(409, "LimitExceeded", message));
     }
     Ok(text)
 }
 
+/// `GetRole`
 pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new("").with_child(xml_views::role_detail(&find_visible(call)?, &call.account)))
 }
 
+/// `ListRoles`
 pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let prefix = validation::parse_path_prefix(call)?;
-    let shown =
+    let is_listed =
         |role: &&IamRole| role.path.starts_with(prefix) && call.world.is_listed(role.created_ms);
     let account = call.visible_account().unwrap_or_default();
     let roles = account.roles.values();
-    let one = |role: &IamRole| {
+    let member = |role: &IamRole| {
         (
             role.name.to_lowercase(),
             xml_views::role_summary("member", role, &call.account),
         )
     };
-    call.paginate("Roles", roles.filter(shown).map(one).collect())
+    call.paginate("Roles", roles.filter(is_listed).map(member).collect())
 }
 
+/// `UpdateRole`
 pub(super) fn update(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let description = validation::parse_description(call)?;
-    let said = call.query.get("Description").is_some();
-    let seconds = call.optional_number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
+    let has_description = call.query.get("Description").is_some();
+    let max_session_s = call.optional_number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
     let role = find_mut(call)?;
-    if said {
+    if has_description {
         role.description = description;
     }
-    role.max_session_s = seconds.unwrap_or(role.max_session_s);
+    role.max_session_s = max_session_s.unwrap_or(role.max_session_s);
     Ok(XmlNode::new(""))
 }
 
+/// `UpdateAssumeRolePolicy`
 pub(super) fn update_trust(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     find(call)?;
     let text = require_trust_policy(call, "PolicyDocument")?;
@@ -150,15 +156,17 @@ pub(super) fn update_trust(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError
     Ok(XmlNode::new(""))
 }
 
+/// `DeleteRole`
 pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     find(call)?;
+    // The check uses what reads show: like IAM, it can still see a policy that was just removed.
     let role = find_visible(call)?;
-    let conflict = |message: &str| Err(AwsError::new(409, "DeleteConflict", message));
+    let delete_conflict = |message: &str| Err(AwsError::new(409, "DeleteConflict", message));
     if !role.inline.is_empty() {
-        return conflict("Cannot delete entity, must delete policies first.");
+        return delete_conflict("Cannot delete entity, must delete policies first.");
     }
     if !role.attached.is_empty() {
-        return conflict("Cannot delete entity, must detach all policies first.");
+        return delete_conflict("Cannot delete entity, must detach all policies first.");
     }
     let key = role.name.to_lowercase();
     if let Some(role) = call.account_state_mut().roles.remove(&key) {
@@ -168,7 +176,8 @@ pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new(""))
 }
 
-/// Policies that named the role now name what only it was called: a role of the same name that comes later is another.
+/// Replaces a deleted role in all trust policies and bucket policies by its unique id, as IAM does. A
+/// new role of the same name then gets no access.
 fn replace_role_in_policies(call: &mut QueryCall<'_>, arn: &str, id: &str) {
     let aws = &mut call.world.aws;
     for role in aws
@@ -195,7 +204,7 @@ fn replace_role_in_policies(call: &mut QueryCall<'_>, arn: &str, id: &str) {
     }
 }
 
-/// Nothing runs on EC2 here.
+/// `ListInstanceProfilesForRole`: always empty, because the sandbox has no EC2.
 pub(super) fn list_instance_profiles(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     find_visible(call)?;
     Ok(XmlNode::new("")

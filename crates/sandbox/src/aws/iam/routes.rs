@@ -1,4 +1,4 @@
-//! Which action does what, and on which resource it needs a right.
+//! The table of IAM and STS actions: handlers, and the resources that callers need permission for.
 
 use super::query::{QueryCall, QueryRequest};
 use super::{managed_policies, oidc_providers, permissions_boundary, role_policies, roles, tags};
@@ -10,18 +10,18 @@ use crate::aws::xml::XmlNode;
 use crate::aws::{caller, sts};
 use crate::world::SimulatedWorld;
 
-/// What an action is about.
+/// The resource that an action is authorized for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ActionTarget {
-    /// `RoleName`
+    /// The role with the name `RoleName`.
     Role,
     /// All roles below `PathPrefix`.
     RolePath,
-    /// A provider by `OpenIDConnectProviderArn`, or by the `Url` that it will have.
+    /// The provider `OpenIDConnectProviderArn`, or the one that will be created for `Url`.
     OidcProvider,
-    /// `PolicyArn`, or the name that it will have.
+    /// The policy `PolicyArn`, or the one that will be created as `PolicyName`.
     ManagedPolicy,
-    /// STS decides for itself.
+    /// The handler authorizes the request itself (STS).
     AuthorizedByHandler,
 }
 
@@ -146,10 +146,10 @@ const STS_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
     ),
 ];
 
-/// Does an action of IAM or STS.
+/// Authenticates, authorizes and executes an action of IAM or STS.
 ///
 /// # Errors
-/// What AWS answers instead.
+/// The error response of AWS.
 pub(crate) fn dispatch(
     world: &mut SimulatedWorld,
     query: &QueryRequest,
@@ -160,26 +160,26 @@ pub(crate) fn dispatch(
     } else {
         IAM_ACTIONS
     };
-    let found = actions.iter().find(|(name, ..)| *name == query.action);
-    let open = query.is_sts && query.action == "AssumeRoleWithWebIdentity";
-    let (who, claim) = match open {
+    let action = actions.iter().find(|(name, ..)| *name == query.action);
+    let is_unsigned = query.is_sts && query.action == "AssumeRoleWithWebIdentity";
+    let (caller, signature) = match is_unsigned {
         true => (caller::Caller::Anonymous, None),
         false => caller::authenticate(world, request, if query.is_sts { "sts" } else { "iam" })?,
     };
-    if who == caller::Caller::Anonymous && !open {
+    if caller == caller::Caller::Anonymous && !is_unsigned {
         let message = "Request is missing Authentication Token";
         return Err(AwsError::new(403, "MissingAuthenticationToken", message));
     }
-    // On AWS, IAM only takes `us-east-1`; clients that are given an address sign for the region that they are given.
-    let region = claim.map(|claim| claim.region).unwrap_or_default();
-    let (_, about, run) = found.ok_or_else(|| {
-        let message = format!(
-            "Could not find operation {} in this imitation",
-            query.action
-        );
+    // On AWS, IAM accepts only signatures for `us-east-1`. Clients with a custom endpoint sign for the
+    // configured region, so every region is accepted.
+    let region = signature
+        .map(|signature| signature.region)
+        .unwrap_or_default();
+    let (_, target, run) = action.ok_or_else(|| {
+        let message = format!("Could not find operation {} in the sandbox", query.action);
         AwsError::new(400, "InvalidAction", message)
     })?;
-    let mut context = build_global_context(world, request, &who, &region);
+    let mut context = build_global_context(world, request, &caller, &region);
     for (key, value) in query.tags() {
         context.add(&format!("aws:RequestTag/{key}"), value);
         context.add("aws:TagKeys", key);
@@ -187,109 +187,131 @@ pub(crate) fn dispatch(
     for key in query.list("TagKeys") {
         context.add("aws:TagKeys", key);
     }
-    let account = who.account().to_owned();
+    let account = caller.account().to_owned();
     let mut call = QueryCall {
         world,
         query,
-        caller: &who,
+        caller: &caller,
         account,
         context,
     };
-    if *about != AuthorizedByHandler {
-        authorize_action(&mut call, *about)?;
+    if *target != AuthorizedByHandler {
+        authorize_action(&mut call, *target)?;
     }
     run(&mut call)
 }
 
-/// Whether the caller may, by its own policies: nothing in IAM has a policy that opens it to others.
-fn authorize_action(call: &mut QueryCall<'_>, about: ActionTarget) -> Result<(), AwsError> {
-    let account = call.account.clone();
-    let get = |name: &str| call.query.get(name).unwrap_or_default();
-    let mut boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
-    let mut tags = Vec::new();
-    let resource = match about {
-        ActionTarget::Role => {
-            let name = get("RoleName");
-            let there = call
-                .visible_account()
-                .and_then(|account| account.find_role(name).cloned());
-            if call.query.action != "CreateRole"
-                && call.query.action != "PutRolePermissionsBoundary"
-            {
-                boundary = there.as_ref().and_then(|role| role.boundary.clone());
-            }
-            tags = there
-                .as_ref()
-                .map(|role| role.tags.clone())
-                .unwrap_or_default();
-            let path = call.query.get("Path").unwrap_or("/");
-            there.map_or_else(
-                || format!("arn:aws:iam::{account}:role{path}{name}"),
-                |role| role.arn(&account),
-            )
-        }
+/// The resource that an action is authorized for, with what its condition keys need.
+struct TargetResource {
+    arn: String,
+    /// The tags that the resource has already.
+    tags: Vec<(String, String)>,
+    /// The value of `iam:PermissionsBoundary`.
+    boundary: Option<String>,
+}
+
+/// Checks the caller's identity-based policies. IAM resources have no resource-based policy, except
+/// trust policies, which only STS uses.
+fn authorize_action(call: &mut QueryCall<'_>, target: ActionTarget) -> Result<(), AwsError> {
+    let resource = resolve_target(call, target);
+    call.context
+        .add_optional("iam:PermissionsBoundary", resource.boundary);
+    call.context
+        .add_optional("iam:PolicyARN", call.query.get("PolicyArn"));
+    for (key, value) in resource.tags {
+        call.context.add(&format!("aws:ResourceTag/{key}"), &value);
+        call.context.add(&format!("iam:ResourceTag/{key}"), value);
+    }
+    let resource_policy = ResourcePolicy {
+        owner_account: call.account.clone(),
+        ..ResourcePolicy::default()
+    };
+    for action in required_actions(call.query) {
+        let request = AuthorizationRequest {
+            caller: call.caller,
+            action: &action,
+            resource: &resource.arn,
+            context: &call.context,
+        };
+        policy::authorize(call.world, &request, &resource_policy)?;
+    }
+    Ok(())
+}
+
+fn resolve_target(call: &QueryCall<'_>, target: ActionTarget) -> TargetResource {
+    let account = &call.account;
+    let parameter = |name: &str| call.query.get(name).unwrap_or_default();
+    let path = call.query.get("Path").unwrap_or("/");
+    let arn = match target {
+        ActionTarget::Role => return resolve_role(call),
         RolePath => format!(
             "arn:aws:iam::{account}:role{}",
             call.query.get("PathPrefix").unwrap_or("/")
         ),
-        OidcProvider if !get("Url").is_empty() => {
-            oidc_providers::provider_arn(&account, get("Url"))
+        OidcProvider if !parameter("Url").is_empty() => {
+            oidc_providers::provider_arn(account, parameter("Url"))
         }
-        OidcProvider if get("OpenIDConnectProviderArn").is_empty() => {
+        OidcProvider if parameter("OpenIDConnectProviderArn").is_empty() => {
             format!("arn:aws:iam::{account}:oidc-provider/*")
         }
-        OidcProvider => {
-            let arn = get("OpenIDConnectProviderArn").to_owned();
-            let there = call.visible_account();
-            let there = there
-                .as_ref()
-                .and_then(|account| account.providers.get(&arn));
-            tags = there
-                .map(|provider| provider.tags.clone())
-                .unwrap_or_default();
-            arn
-        }
-        ManagedPolicy if !get("PolicyArn").is_empty() => get("PolicyArn").to_owned(),
+        OidcProvider => parameter("OpenIDConnectProviderArn").to_owned(),
+        ManagedPolicy if !parameter("PolicyArn").is_empty() => parameter("PolicyArn").to_owned(),
         ManagedPolicy => format!(
-            "arn:aws:iam::{account}:policy{}{}",
-            call.query.get("Path").unwrap_or("/"),
-            get("PolicyName")
+            "arn:aws:iam::{account}:policy{path}{}",
+            parameter("PolicyName")
         ),
         AuthorizedByHandler => "*".to_owned(),
     };
-    call.context
-        .add_optional("iam:PermissionsBoundary", boundary);
-    call.context
-        .add_optional("iam:PolicyARN", call.query.get("PolicyArn"));
-    for (key, value) in tags {
-        call.context.add(&format!("aws:ResourceTag/{key}"), &value);
-        call.context.add(&format!("iam:ResourceTag/{key}"), value);
+    // A provider that is created for a `Url` has no tags yet, whatever an older one has.
+    let is_existing_provider = target == OidcProvider && parameter("Url").is_empty();
+    let account_state = call.visible_account().filter(|_| is_existing_provider);
+    let provider = account_state.and_then(|account| account.providers.get(&arn).cloned());
+    TargetResource {
+        arn,
+        tags: provider.map(|provider| provider.tags).unwrap_or_default(),
+        boundary: call.query.get("PermissionsBoundary").map(str::to_owned),
     }
-    let mut actions = vec![call.query.action.clone()];
-    if matches!(
-        actions[0].as_str(),
-        "CreateRole" | "CreateOpenIDConnectProvider"
-    ) && !call.query.tags().is_empty()
-    {
-        // Whatever is made with tags is also tagged.
-        actions.push(actions[0].replace("Create", "Tag"));
-    }
-    if actions[0] == "CreateRole" && call.query.get("PermissionsBoundary").is_some() {
-        actions.push("PutRolePermissionsBoundary".to_owned());
-    }
-    let guard = ResourcePolicy {
-        owner_account: account,
-        ..ResourcePolicy::default()
+}
+
+fn resolve_role(call: &QueryCall<'_>) -> TargetResource {
+    let name = call.query.get("RoleName").unwrap_or_default();
+    let role = call
+        .visible_account()
+        .and_then(|account| account.find_role(name).cloned());
+    // `iam:PermissionsBoundary` is the boundary that these two actions set. For all others it is the
+    // one that the role has.
+    let sets_boundary = matches!(
+        call.query.action.as_str(),
+        "CreateRole" | "PutRolePermissionsBoundary"
+    );
+    let boundary = match sets_boundary {
+        true => call.query.get("PermissionsBoundary").map(str::to_owned),
+        false => role.as_ref().and_then(|role| role.boundary.clone()),
     };
-    for action in actions {
-        let action = format!("iam:{action}");
-        let ask = AuthorizationRequest {
-            caller: call.caller,
-            action: &action,
-            resource: &resource,
-            context: &call.context,
-        };
-        policy::authorize(call.world, &ask, &guard)?;
+    let arn = role.as_ref().map_or_else(
+        || {
+            let path = call.query.get("Path").unwrap_or("/");
+            format!("arn:aws:iam::{}:role{path}{name}", call.account)
+        },
+        |role| role.arn(&call.account),
+    );
+    TargetResource {
+        arn,
+        tags: role.map(|role| role.tags).unwrap_or_default(),
+        boundary,
     }
-    Ok(())
+}
+
+/// The IAM actions that a request needs permission for.
+fn required_actions(query: &QueryRequest) -> Vec<String> {
+    let action = query.action.as_str();
+    let mut actions = vec![format!("iam:{action}")];
+    // Creating a resource with tags, or a role with a boundary, needs the permission to set these too.
+    if matches!(action, "CreateRole" | "CreateOpenIDConnectProvider") && !query.tags().is_empty() {
+        actions.push(format!("iam:{}", action.replace("Create", "Tag")));
+    }
+    if action == "CreateRole" && query.get("PermissionsBoundary").is_some() {
+        actions.push("iam:PutRolePermissionsBoundary".to_owned());
+    }
+    actions
 }

@@ -1,4 +1,4 @@
-//! Tags of roles and providers.
+//! Tags of roles and OIDC providers.
 
 use std::collections::BTreeSet;
 
@@ -11,28 +11,25 @@ const TAGS_MAX: usize = 50;
 
 type TagList = Vec<(String, String)>;
 
-/// How the keys of a kind of thing are told apart.
+/// Maps tag keys that count as the same key to the same string.
 pub(super) type KeyNormalizer = fn(&str) -> String;
 
-/// A role has a key only once, in whatever case; it keeps the case that was written last.
+/// For roles: `Team` and `team` are the same key, and the spelling that was written last is kept.
 pub(super) const CASE_INSENSITIVE_KEYS: KeyNormalizer = |key| key.to_lowercase();
-/// All else may have `Team` and `team`.
+/// For OIDC providers: `Team` and `team` are two keys.
 pub(super) const CASE_SENSITIVE_KEYS: KeyNormalizer = str::to_owned;
 
-/// Holds tags to what IAM takes.
-///
-/// # Errors
-/// `400` or `409`.
-pub(super) fn check_tags(tags: TagList, same: KeyNormalizer) -> Result<TagList, AwsError> {
+/// Validates the tags of a request: `400 ValidationError`, `400 InvalidInput` or `409 LimitExceeded`.
+pub(super) fn check_tags(tags: TagList, normalize: KeyNormalizer) -> Result<TagList, AwsError> {
     let invalid = |message: &str| AwsError::new(400, "InvalidInput", message);
     let mut keys = BTreeSet::new();
-    for (at, (key, value)) in (1..).zip(&tags) {
-        validation::check_tag_key(key, &format!("tags.{at}.member.key"))?;
-        validation::check_tag_value(value, &format!("tags.{at}.member.value"))?;
+    for (index, (key, value)) in (1..).zip(&tags) {
+        validation::check_tag_key(key, &format!("tags.{index}.member.key"))?;
+        validation::check_tag_value(value, &format!("tags.{index}.member.value"))?;
         if key.to_lowercase().starts_with("aws:") {
             return Err(invalid("User-created tags may not begin with aws:"));
         }
-        if !keys.insert(same(key)) {
+        if !keys.insert(normalize(key)) {
             return Err(invalid(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             ));
@@ -55,11 +52,11 @@ fn too_many() -> AwsError {
 fn merge_tags(
     old: &[(String, String)],
     new: TagList,
-    same: KeyNormalizer,
+    normalize: KeyNormalizer,
 ) -> Result<TagList, AwsError> {
     let mut all = old.to_vec();
-    for (key, value) in check_tags(new, same)? {
-        all.retain(|(other, _)| same(other) != same(&key));
+    for (key, value) in check_tags(new, normalize)? {
+        all.retain(|(existing, _)| normalize(existing) != normalize(&key));
         all.push((key, value));
     }
     if all.len() > TAGS_MAX {
@@ -69,11 +66,11 @@ fn merge_tags(
     }
 }
 
-/// The keys that a request takes away.
+/// The validated parameter `TagKeys`.
 fn requested_keys(call: &QueryCall<'_>) -> Result<Vec<String>, AwsError> {
     let keys = call.query.list("TagKeys");
-    for (at, key) in (1..).zip(&keys) {
-        validation::check_tag_key(key, &format!("tagKeys.{at}.member"))?;
+    for (index, key) in (1..).zip(&keys) {
+        validation::check_tag_key(key, &format!("tagKeys.{index}.member"))?;
     }
     if keys.len() > TAGS_MAX {
         Err(too_many())
@@ -82,10 +79,15 @@ fn requested_keys(call: &QueryCall<'_>) -> Result<Vec<String>, AwsError> {
     }
 }
 
-fn remove_tags(tags: &mut TagList, keys: &[String], same: KeyNormalizer) {
-    tags.retain(|(key, _)| !keys.iter().any(|gone| same(gone) == same(key)));
+fn remove_tags(tags: &mut TagList, keys: &[String], normalize: KeyNormalizer) {
+    tags.retain(|(key, _)| {
+        !keys
+            .iter()
+            .any(|removed| normalize(removed) == normalize(key))
+    });
 }
 
+/// `TagRole`
 pub(super) fn tag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let tags = merge_tags(
         &roles::find(call)?.tags,
@@ -96,6 +98,7 @@ pub(super) fn tag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     Ok(XmlNode::new(""))
 }
 
+/// `UntagRole`
 pub(super) fn untag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let keys = requested_keys(call)?;
     remove_tags(
@@ -106,14 +109,16 @@ pub(super) fn untag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> 
     Ok(XmlNode::new(""))
 }
 
+/// `ListRoleTags`
 pub(super) fn list_role_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let tags = xml_views::tags_node(&roles::find_visible(call)?.tags).children;
     let keyed = |node: XmlNode| (node.child_text("Key").unwrap_or_default().to_owned(), node);
     let mut all: Vec<(String, XmlNode)> = tags.into_iter().map(keyed).collect();
-    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all.sort_by(|left, right| left.0.cmp(&right.0));
     call.paginate("Tags", all)
 }
 
+/// `TagOpenIDConnectProvider`
 pub(super) fn tag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let tags = merge_tags(
         &oidc_providers::find(call)?.tags,
@@ -124,6 +129,7 @@ pub(super) fn tag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError
     Ok(XmlNode::new(""))
 }
 
+/// `UntagOpenIDConnectProvider`
 pub(super) fn untag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let keys = requested_keys(call)?;
     remove_tags(
@@ -134,6 +140,7 @@ pub(super) fn untag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsErr
     Ok(XmlNode::new(""))
 }
 
+/// `ListOpenIDConnectProviderTags`
 pub(super) fn list_provider_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let tags = xml_views::tags_node(&oidc_providers::find_visible(call)?.tags);
     Ok(XmlNode::new("")

@@ -1,6 +1,6 @@
-//! What IAM takes as a text: which characters, and how many.
+//! Validates the parameters of IAM and STS requests: lengths and allowed characters.
 //!
-//! The limits and patterns are those of the API reference, and so are the words.
+//! Limits, patterns and messages are those of the IAM API reference.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ const SESSION_NAME_MIN: usize = 2;
 const SESSION_NAME_MAX: usize = 64;
 const PATH_MAX: usize = 512;
 const DESCRIPTION_MAX: usize = 1000;
-/// The longest document that is read at all; how much of it counts is a matter of quotas.
+/// The longest policy document that is parsed. The quotas, which do not count whitespace, are lower.
 const DOCUMENT_MAX: usize = 131_072;
 const SESSION_POLICY_MAX: usize = 2048;
 pub(super) const TAG_KEY_MAX: usize = 128;
@@ -29,7 +29,7 @@ static TAG_REGEX: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$").expect("the pattern of the API reference")
 });
 
-/// `400 ValidationError` about one parameter.
+/// `400 ValidationError` for one parameter. `at` is its name or path in the message.
 fn constraint_error(value: &str, at: &str, constraint: &str) -> AwsError {
     let value = if value.is_empty() {
         String::new()
@@ -52,24 +52,24 @@ fn check_max_length(value: &str, at: &str, max: usize) -> Result<(), AwsError> {
     }
 }
 
-/// Holds a name to the letters that IAM's names are made of.
+/// Checks the length and the characters of a name.
 fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), AwsError> {
-    let shown = decapitalize(parameter);
-    check_max_length(name, &shown, max)?;
+    let parameter_name = decapitalize(parameter);
+    check_max_length(name, &parameter_name, max)?;
     if name.is_empty()
         || !name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
     {
         return Err(AwsError::validation_error(format!(
-            "The specified value for {shown} is invalid. It must contain only alphanumeric characters and/or the \
+            "The specified value for {parameter_name} is invalid. It must contain only alphanumeric characters and/or the \
              following: +=,.@_-"
         )));
     }
     Ok(())
 }
 
-/// The role's name that a request must have.
+/// The required parameter `RoleName`.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -78,7 +78,7 @@ pub(super) fn require_role_name(call: &QueryCall<'_>) -> Result<String, AwsError
     check_name("RoleName", &text, ROLE_NAME_MAX).map(|()| text)
 }
 
-/// The policy's name that a request must have.
+/// The required parameter `PolicyName`.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -87,7 +87,7 @@ pub(super) fn require_policy_name(call: &QueryCall<'_>) -> Result<String, AwsErr
     check_name("PolicyName", &text, POLICY_NAME_MAX).map(|()| text)
 }
 
-/// The name of a session.
+/// Checks a role session name.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -110,7 +110,7 @@ pub(crate) fn check_session_name(text: &str) -> Result<(), AwsError> {
     }
 }
 
-/// The policy that narrows a session.
+/// Checks length and characters of a session policy.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -119,15 +119,16 @@ pub(crate) fn check_session_policy(text: &str) -> Result<(), AwsError> {
     check_characters(text, "policy", DOCUMENT_PATTERN, is_document_char)
 }
 
-/// The path of what is made: `/`, or `/a/b/`.
+/// The parameter `Path` of a new entity: `/` (the default) or for example `/a/b/`.
 ///
 /// # Errors
 /// `400 ValidationError`.
 pub(super) fn parse_path(call: &QueryCall<'_>) -> Result<String, AwsError> {
     let path = call.query.get("Path").unwrap_or("/");
     let printable = path.chars().all(|c| ('\u{21}'..='\u{7e}').contains(&c));
-    let framed = path == "/" || (path.len() > 2 && path.starts_with('/') && path.ends_with('/'));
-    if path.len() <= PATH_MAX && framed && printable {
+    let has_slashes =
+        path == "/" || (path.len() > 2 && path.starts_with('/') && path.ends_with('/'));
+    if path.len() <= PATH_MAX && has_slashes && printable {
         return Ok(path.to_owned());
     }
     Err(AwsError::validation_error(
@@ -136,7 +137,7 @@ pub(super) fn parse_path(call: &QueryCall<'_>) -> Result<String, AwsError> {
     ))
 }
 
-/// The beginning of the paths that a list is about.
+/// The parameter `PathPrefix` of a list; `/` is the default.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -156,7 +157,12 @@ pub(super) fn parse_path_prefix<'a>(call: &'a QueryCall<'_>) -> Result<&'a str, 
     }
 }
 
-/// A description, if there is one.
+/// The size of a policy as IAM's quotas count it: characters without whitespace.
+pub(super) fn policy_size(text: &str) -> usize {
+    text.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// The optional parameter `Description`.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -165,22 +171,22 @@ pub(super) fn parse_description(call: &QueryCall<'_>) -> Result<Option<String>, 
         return Ok(None);
     };
     check_max_length(text, "description", DESCRIPTION_MAX)?;
-    let takes = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
-    check_characters(text, "description", DESCRIPTION_PATTERN, takes)?;
+    let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
+    check_characters(text, "description", DESCRIPTION_PATTERN, is_allowed)?;
     Ok(Some(text)
         .filter(|text| !text.is_empty())
         .map(str::to_owned))
 }
 
-/// A policy's text that a request must have.
+/// A required parameter that contains a policy document.
 ///
 /// # Errors
 /// `400 ValidationError`.
 pub(super) fn require_document(call: &QueryCall<'_>, parameter: &str) -> Result<String, AwsError> {
     let text = call.require(parameter)?;
-    let shown = decapitalize(parameter);
-    check_max_length(&text, &shown, DOCUMENT_MAX)?;
-    check_characters(&text, &shown, DOCUMENT_PATTERN, is_document_char).map(|()| text)
+    let parameter_name = decapitalize(parameter);
+    check_max_length(&text, &parameter_name, DOCUMENT_MAX)?;
+    check_characters(&text, &parameter_name, DOCUMENT_PATTERN, is_document_char).map(|()| text)
 }
 
 fn is_document_char(c: char) -> bool {
@@ -191,9 +197,9 @@ fn check_characters(
     text: &str,
     at: &str,
     pattern: &str,
-    takes: impl Fn(char) -> bool,
+    is_allowed: impl Fn(char) -> bool,
 ) -> Result<(), AwsError> {
-    match text.chars().all(takes) {
+    match text.chars().all(is_allowed) {
         true => Ok(()),
         false => Err(constraint_error(
             "",
@@ -203,7 +209,7 @@ fn check_characters(
     }
 }
 
-/// A key of a tag.
+/// Checks the key of a tag.
 ///
 /// # Errors
 /// `400 ValidationError`.
@@ -219,7 +225,7 @@ pub(super) fn check_tag_key(key: &str, at: &str) -> Result<(), AwsError> {
     check_tag_characters(key, at, "+")
 }
 
-/// A value of a tag.
+/// Checks the value of a tag.
 ///
 /// # Errors
 /// `400 ValidationError`.

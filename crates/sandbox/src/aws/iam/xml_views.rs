@@ -1,26 +1,26 @@
-//! How roles and tags look in answers.
+//! Renders roles and tags for IAM's responses.
 
 use super::IamRole;
 use crate::aws::request::percent_encode;
 use crate::aws::xml::XmlNode;
 use crate::clock;
 
-/// `member` elements.
+/// A list of strings as `member` elements.
 pub(super) fn member_list(name: &str, texts: impl IntoIterator<Item = impl ToString>) -> XmlNode {
     XmlNode::new(name).with_children(texts.into_iter().map(|text| XmlNode::leaf("member", text)))
 }
 
-/// Tags; none when there are none.
+/// A `Tags` element, empty if there are no tags.
 pub(super) fn tags_node(tags: &[(String, String)]) -> XmlNode {
-    let one = |(key, value): &(String, String)| {
+    let member = |(key, value): &(String, String)| {
         XmlNode::new("member")
             .with_text("Key", key)
             .with_text("Value", value)
     };
-    XmlNode::new("Tags").with_children(tags.iter().map(one))
+    XmlNode::new("Tags").with_children(tags.iter().map(member))
 }
 
-/// A role as lists show it: without tags, boundary and use.
+/// A role as `ListRoles` shows it: without tags, boundary and last use.
 pub(super) fn role_summary(name: &str, role: &IamRole, account: &str) -> XmlNode {
     let node = XmlNode::new(name)
         .with_text("Path", &role.path)
@@ -34,7 +34,7 @@ pub(super) fn role_summary(name: &str, role: &IamRole, account: &str) -> XmlNode
         .with_text("MaxSessionDuration", role.max_session_s)
 }
 
-/// A role in full.
+/// A role as `GetRole` shows it.
 pub(super) fn role_detail(role: &IamRole, account: &str) -> XmlNode {
     let mut node = role_summary("Role", role, account);
     if let Some(arn) = &role.boundary {
@@ -45,7 +45,7 @@ pub(super) fn role_detail(role: &IamRole, account: &str) -> XmlNode {
     if !role.tags.is_empty() {
         node = node.with_child(tags_node(&role.tags));
     }
-    let used = XmlNode::new("RoleLastUsed")
+    let last_used = XmlNode::new("RoleLastUsed")
         .with_optional_text("LastUsedDate", role.used_ms.map(clock::format_seconds));
-    node.with_child(used)
+    node.with_child(last_used)
 }

@@ -1,4 +1,4 @@
-//! Fly's side: tokens of machines, and where their issuer publishes its keys.
+//! Fly as an OIDC issuer: tokens of machines, and the discovery documents.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::api::{ApiError, ApiResponse, ApiResult, ResponseBody};
 use crate::ids;
 use crate::world::SimulatedWorld;
 
-/// How long a token lives.
+/// How long a token is valid, in seconds.
 const TOKEN_LIFETIME_S: i64 = 600;
 
 /// `https://oidc.fly.io/acme`
@@ -20,26 +20,27 @@ fn issuer_url(raw_slug: &str) -> String {
 #[serde(deny_unknown_fields)]
 struct MachineTokenRequest {
     app: String,
-    /// Its name or identifier.
+    /// The name or id of the machine.
     machine: String,
     aud: Option<String>,
 }
 
-/// The token that a machine gets when it posts `{"aud":…}` to `/v1/tokens/oidc` at its socket `/.fly/api`.
+/// Issues the token that a machine gets from `POST /v1/tokens/oidc` on its socket `/.fly/api`.
 ///
 /// # Errors
-/// `404` when there is no such machine.
+/// `404` if the app or the machine does not exist.
 pub(crate) fn issue_machine_token(world: &mut SimulatedWorld, body: &Value) -> ApiResult {
-    let wanted: MachineTokenRequest = serde_json::from_value(body.clone())
+    let parameters: MachineTokenRequest = serde_json::from_value(body.clone())
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let now = world.now_ms.div_euclid(1000);
     let jti = ids::hex(&world.draw_aws_bytes("jti")[..16]);
     let app = world
         .apps
-        .get(&wanted.app)
+        .get(&parameters.app)
         .ok_or_else(|| ApiError::not_found("app"))?;
     let machine = app.machines.values().find(|machine| {
-        !machine.is_gone() && (machine.id == wanted.machine || machine.name == wanted.machine)
+        !machine.is_gone()
+            && (machine.id == parameters.machine || machine.name == parameters.machine)
     });
     let machine = machine.ok_or_else(|| ApiError::not_found("machine"))?;
     let org = world
@@ -48,7 +49,7 @@ pub(crate) fn issue_machine_token(world: &mut SimulatedWorld, body: &Value) -> A
     let (org_name, iss) = (&org.raw_slug, issuer_url(&org.raw_slug));
     let claims = json!({
         "iss": iss,
-        "aud": wanted.aud.unwrap_or_else(|| format!("https://fly.io/{org_name}")),
+        "aud": parameters.aud.unwrap_or_else(|| format!("https://fly.io/{org_name}")),
         "sub": format!("{org_name}:{}:{}", app.name, machine.name),
         "iat": now,
         "nbf": now,
@@ -73,22 +74,22 @@ pub(crate) fn issue_machine_token(world: &mut SimulatedWorld, body: &Value) -> A
     })
 }
 
-/// What the issuer publishes: `acme/.well-known/openid-configuration` and `acme/.well-known/jwks`. The alias of an
-/// organisation is answered too, but, as on Fly, no token comes from it.
+/// Serves `ORG/.well-known/openid-configuration` and `ORG/.well-known/jwks`. As on Fly, the alias of an
+/// organization works too, though no token has it as issuer.
 ///
 /// # Errors
-/// `404` for anything else.
+/// `404` for any other path.
 pub(crate) fn serve_oidc_discovery(world: &mut SimulatedWorld, path: &str) -> ApiResult {
-    let nothing = || ApiError::not_found("endpoint");
-    let (slug, file) = path.split_once("/.well-known/").ok_or_else(nothing)?;
+    let no_endpoint = || ApiError::not_found("endpoint");
+    let (slug, file) = path.split_once("/.well-known/").ok_or_else(no_endpoint)?;
     let org = world
         .find_org(slug)
         .ok_or_else(|| ApiError::not_found("organization"))?;
-    let (said, raw) = (issuer_url(slug), issuer_url(&org.raw_slug));
+    let (requested_issuer, raw_issuer) = (issuer_url(slug), issuer_url(&org.raw_slug));
     match file {
         "openid-configuration" => Ok(ApiResponse::ok(json!({
-            "issuer": said,
-            "jwks_uri": format!("{said}/.well-known/jwks"),
+            "issuer": requested_issuer,
+            "jwks_uri": format!("{requested_issuer}/.well-known/jwks"),
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
@@ -96,10 +97,10 @@ pub(crate) fn serve_oidc_discovery(world: &mut SimulatedWorld, path: &str) -> Ap
                 "image_digest", "machine_id", "machine_name", "machine_version", "org_id", "org_name", "region"],
         }))),
         "jwks" => {
-            let keys = TokenIssuer::get_or_create(world, &raw).and_then(TokenIssuer::jwks);
+            let keys = TokenIssuer::get_or_create(world, &raw_issuer).and_then(TokenIssuer::jwks);
             keys.map(ApiResponse::ok)
                 .ok_or_else(|| ApiError::new(500, "the sandbox could not make a key"))
         }
-        _ => Err(nothing()),
+        _ => Err(no_endpoint()),
     }
 }

@@ -1,4 +1,4 @@
-//! GitHub's side: what a workflow with `id-token: write` asks for its token.
+//! GitHub as an OIDC issuer: the token endpoint for workflows with the permission `id-token: write`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,10 +9,10 @@ use crate::ids;
 use crate::world::SimulatedWorld;
 
 const ISSUER_URL: &str = "https://token.actions.githubusercontent.com";
-/// How long a token lives.
+/// How long a token is valid, in seconds.
 const TOKEN_LIFETIME_S: i64 = 300;
 
-/// A running workflow, by the number in its address.
+/// A running workflow, stored by the number in its request URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WorkflowRun {
     repository: String,
@@ -27,11 +27,11 @@ struct WorkflowRequest {
     sub: String,
 }
 
-/// Begins a workflow: `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN` of its jobs. The address is
-/// relative; only the server knows where it is.
+/// Starts a workflow and returns the values of `ACTIONS_ID_TOKEN_REQUEST_URL` and
+/// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`. `base` is the URL of the sandbox.
 ///
 /// # Errors
-/// `400` for a body that says nothing sensible.
+/// `400` if the body is malformed.
 pub(crate) fn start_workflow(world: &mut SimulatedWorld, base: &str, body: &Value) -> ApiResult {
     let WorkflowRequest { repository, sub } = serde_json::from_value(body.clone())
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
@@ -49,29 +49,29 @@ pub(crate) fn start_workflow(world: &mut SimulatedWorld, base: &str, body: &Valu
     Ok(ApiResponse::ok(json!({ "url": url, "token": token })))
 }
 
-/// The token of a workflow: `GET /_github/token?x=1&audience=sts.amazonaws.com`.
+/// Issues the token of a workflow: `GET /_github/token?x=1&audience=sts.amazonaws.com`.
 ///
 /// # Errors
-/// `401` without the right to it.
+/// `401` without the bearer token of the workflow.
 pub(crate) fn issue_workflow_token(
     world: &mut SimulatedWorld,
     query: &[(String, String)],
     authorization: Option<&str>,
 ) -> ApiResult {
-    let value = |name: &str| {
+    let parameter = |name: &str| {
         query
             .iter()
             .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+            .map(|(_, parameter)| parameter.as_str())
     };
-    let workflow = value("x")
+    let workflow = parameter("x")
         .and_then(|number| world.aws.global.workflows.get(number))
         .cloned();
-    let said = authorization.and_then(|header| header.split_once(' '));
-    let said = said
+    let bearer = authorization.and_then(|header| header.split_once(' '));
+    let bearer = bearer
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    let workflow = workflow.filter(|workflow| said == Some(workflow.token.as_str()));
+    let workflow = workflow.filter(|workflow| bearer == Some(workflow.token.as_str()));
     let workflow = workflow.ok_or_else(|| ApiError {
         status: 401,
         body: json!({ "message": "Unauthorized" }),
@@ -80,7 +80,7 @@ pub(crate) fn issue_workflow_token(
     let now = world.now_ms.div_euclid(1000);
     let claims = json!({
         "iss": ISSUER_URL,
-        "aud": value("audience").map_or_else(|| format!("https://github.com/{owner}"), str::to_owned),
+        "aud": parameter("audience").map_or_else(|| format!("https://github.com/{owner}"), str::to_owned),
         "sub": workflow.sub,
         "iat": now,
         "nbf": now,

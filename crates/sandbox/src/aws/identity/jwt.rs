@@ -1,4 +1,4 @@
-//! Signing and checking identity tokens.
+//! Signs and verifies JSON Web Tokens.
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -13,32 +13,32 @@ use crate::aws::response::AwsError;
 use crate::ids;
 use crate::world::SimulatedWorld;
 
-/// Who signs tokens.
+/// An issuer's signing key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TokenIssuer {
-    /// The name of its key.
+    /// The key id in the header of its tokens.
     kid: String,
-    /// Its private key, as PEM. It opens nothing outside of this sandbox.
+    /// The RSA private key as PEM. It has no use outside this sandbox.
     key: String,
 }
 
-/// What AWS reads of a token.
+/// The claims that STS reads.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct TokenClaims {
     pub(crate) iss: String,
     pub(crate) sub: String,
-    /// One audience or several.
+    /// A string or a list of strings.
     aud: Value,
     pub(crate) exp: i64,
 }
 
 impl TokenClaims {
-    /// Whom the token is for.
+    /// The audiences of the token.
     pub(crate) fn audiences(&self) -> Vec<&str> {
-        let one = std::slice::from_ref(&self.aud);
+        let single = std::slice::from_ref(&self.aud);
         self.aud
             .as_array()
-            .map_or(one, Vec::as_slice)
+            .map_or(single, Vec::as_slice)
             .iter()
             .filter_map(Value::as_str)
             .collect()
@@ -47,8 +47,8 @@ impl TokenClaims {
 
 impl TokenIssuer {
     fn generate() -> Option<Self> {
-        let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
-        let der: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+        let key_pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
+        let der: Pkcs8V1Der<'_> = key_pair.as_der().ok()?;
         let text = STANDARD.encode(der.as_ref());
         let lines: Vec<&str> = text
             .as_bytes()
@@ -63,7 +63,8 @@ impl TokenIssuer {
         Some(Self { kid, key })
     }
 
-    /// The issuer of this name, made if it is missing; `None` when the system has no key to give.
+    /// Returns the issuer with this URL and creates it if it is missing. `None` if the system cannot
+    /// generate a key.
     pub(super) fn get_or_create<'a>(world: &'a mut SimulatedWorld, name: &str) -> Option<&'a Self> {
         if !world.aws.global.issuers.contains_key(name) {
             let issuer = Self::generate()?;
@@ -77,7 +78,7 @@ impl TokenIssuer {
         EncodingKey::from_rsa_pem(self.key.as_bytes()).ok()
     }
 
-    /// Signs claims.
+    /// Signs claims with RS256.
     pub(super) fn sign(&self, claims: &Value) -> Option<String> {
         let header = Header {
             kid: Some(self.kid.clone()),
@@ -90,7 +91,7 @@ impl TokenIssuer {
         Jwk::from_encoding_key(&self.signing_key()?, Algorithm::RS256).ok()
     }
 
-    /// Its keys, as everybody may read them.
+    /// The public keys as a JSON Web Key Set.
     pub(super) fn jwks(&self) -> Option<Value> {
         let mut key = serde_json::to_value(self.public_key()?).ok()?;
         key["kid"] = json!(self.kid);
@@ -99,10 +100,11 @@ impl TokenIssuer {
     }
 }
 
-/// Reads a token and checks who signed it; `registered` says which issuers the account trusts at all.
+/// Verifies the signature and the expiry of a token. `registered` tells whether the account has a
+/// provider for an issuer. The caller checks the audience.
 ///
 /// # Errors
-/// `400`, as STS says it.
+/// `400 InvalidIdentityToken` or `400 ExpiredTokenException`.
 pub(crate) fn verify_token(
     world: &SimulatedWorld,
     token: &str,
@@ -115,16 +117,16 @@ pub(crate) fn verify_token(
         )
     };
     let header = jsonwebtoken::decode_header(token).map_err(|_| unreadable())?;
-    let said = jsonwebtoken::dangerous::insecure_decode::<TokenClaims>(token)
+    let claimed = jsonwebtoken::dangerous::insecure_decode::<TokenClaims>(token)
         .map_err(|_| unreadable())?
         .claims;
-    if !registered(&said.iss) {
+    if !registered(&claimed.iss) {
         return Err(invalid(&format!(
             "No OpenIDConnect provider found in your account for {}",
-            said.iss
+            claimed.iss
         )));
     }
-    let unverified = || {
+    let no_key = || {
         invalid(
             "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements",
         )
@@ -133,17 +135,18 @@ pub(crate) fn verify_token(
         .aws
         .global
         .issuers
-        .get(&said.iss)
-        .ok_or_else(unverified)?;
+        .get(&claimed.iss)
+        .ok_or_else(no_key)?;
     if header.alg != Algorithm::RS256 || header.kid.as_ref() != Some(&issuer.kid) {
-        return Err(unverified());
+        return Err(no_key());
     }
     let key = issuer
         .public_key()
         .and_then(|key| DecodingKey::from_jwk(&key).ok())
-        .ok_or_else(unverified)?;
+        .ok_or_else(no_key)?;
     let mut validation = Validation::new(Algorithm::RS256);
-    // Time is the sandbox's and the audience is the provider's; both are looked at here and elsewhere.
+    // The expiry is compared with the simulated clock below, and the audience with the provider's client
+    // ids by the caller.
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();

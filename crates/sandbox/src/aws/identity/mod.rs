@@ -1,7 +1,7 @@
-//! Identity tokens: what Fly gives its machines and GitHub its workflows, and how AWS finds out whether they did.
+//! OIDC identity tokens: Fly issues them to machines, GitHub to workflows, and STS verifies them.
 //!
-//! Each issuer signs with a key of its own, made when it is first needed and kept. AWS knows the keys of exactly these
-//! issuers: a token that claims another one, or that another sandbox signed, is none.
+//! Each issuer has its own signing key, which is generated on first use and stored. STS knows exactly
+//! the keys of these issuers, so it rejects tokens of other issuers and of other sandboxes.
 
 mod fly;
 mod github;

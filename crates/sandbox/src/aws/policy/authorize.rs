@@ -1,4 +1,6 @@
-//! The decision: all policies that have a say in one request, added up as AWS adds them up.
+//! Policy evaluation: combines all policies that apply to a request into one decision.
+//!
+//! It follows the "policy evaluation logic" of the IAM user guide, without service control policies.
 
 use super::condition::RequestContext;
 use super::document::{PatternSet, PolicyDocument, PolicyStatement, Principals};
@@ -9,27 +11,27 @@ use crate::aws::iam::AccountState;
 use crate::aws::response::AwsError;
 use crate::world::SimulatedWorld;
 
-/// What somebody wants to do.
+/// The request to authorize.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) caller: &'a Caller,
-    /// `s3:GetObject`
+    /// The action, for example `s3:GetObject`.
     pub(crate) action: &'a str,
-    /// The ARN of what it is done to.
+    /// The ARN of the resource.
     pub(crate) resource: &'a str,
     pub(crate) context: &'a RequestContext,
 }
 
-/// Whose the resource is, and what it says itself.
+/// The owner of the resource, and its resource-based policy if it has one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResourcePolicy {
     pub(crate) owner_account: String,
     pub(crate) document: Option<PolicyDocument>,
-    /// Whether a policy that lets in everybody counts only for the owner's account (`RestrictPublicBuckets`).
+    /// Whether `RestrictPublicBuckets` confines a public policy to callers of the owner's account.
     pub(crate) restrict_public_buckets: bool,
 }
 
-/// What one set of policies says.
+/// Whether any statement of a set of policies allows or denies the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct PolicyVerdict {
     allows: bool,
@@ -39,23 +41,23 @@ struct PolicyVerdict {
 impl PolicyVerdict {
     fn evaluate<'a>(
         documents: impl IntoIterator<Item = &'a PolicyDocument>,
-        holds: impl Fn(&PolicyStatement) -> bool,
+        applies: impl Fn(&PolicyStatement) -> bool,
     ) -> Self {
-        let mut voice = Self::default();
+        let mut verdict = Self::default();
         for statement in documents
             .into_iter()
             .flat_map(|document| &document.statements)
         {
-            if holds(statement) {
-                voice.allows |= statement.allow;
-                voice.denies |= !statement.allow;
+            if applies(statement) {
+                verdict.allows |= statement.allow;
+                verdict.denies |= !statement.allow;
             }
         }
-        voice
+        verdict
     }
 }
 
-/// The policies of the caller itself.
+/// The policies that are attached to the caller.
 #[derive(Debug, Default)]
 struct CallerPolicies {
     identity_policies: Vec<PolicyDocument>,
@@ -63,9 +65,9 @@ struct CallerPolicies {
     session_policy: Option<PolicyDocument>,
 }
 
-fn load_caller_policies(world: &SimulatedWorld, who: &Caller) -> CallerPolicies {
-    let account = world.aws.global.accounts.get(who.account());
-    match (who, account) {
+fn load_caller_policies(world: &SimulatedWorld, caller: &Caller) -> CallerPolicies {
+    let account = world.aws.global.accounts.get(caller.account());
+    match (caller, account) {
         (Caller::User { name, .. }, Some(account)) => {
             let Some(user) = account.users.get(name) else {
                 return CallerPolicies::default();
@@ -83,10 +85,11 @@ fn load_caller_policies(world: &SimulatedWorld, who: &Caller) -> CallerPolicies 
             let role = account
                 .find_role(&session.role)
                 .filter(|role| role.id == session.role_id);
+            // The session of a role that was deleted has no permissions, even if a new role has its name.
             let Some(role) = role else {
                 return CallerPolicies::default();
             };
-            // A boundary that is gone allows nothing.
+            // A boundary whose policy was deleted allows nothing.
             let boundary = role
                 .boundary
                 .as_ref()
@@ -109,12 +112,12 @@ fn load_caller_policies(world: &SimulatedWorld, who: &Caller) -> CallerPolicies 
     }
 }
 
-/// A managed policy: AWS's, or the account's own.
+/// Finds a managed policy, of AWS or of the account.
 fn find_managed_policy(account: &AccountState, arn: &str) -> Option<PolicyDocument> {
-    let custom = || parse_identity_policy(&account.policies.get(arn)?.document).ok();
+    let customer_managed = || parse_identity_policy(&account.policies.get(arn)?.document).ok();
     find_aws_managed_policy(arn)
         .map(|(.., document)| document)
-        .or_else(custom)
+        .or_else(customer_managed)
 }
 
 fn collect_identity_policies<'a>(
@@ -131,108 +134,172 @@ fn collect_identity_policies<'a>(
         .collect()
 }
 
-/// Whether a request may be done.
-///
-/// # Errors
-/// `403 AccessDenied`, with AWS's words for why not.
-pub(crate) fn authorize(
-    world: &SimulatedWorld,
-    ask: &AuthorizationRequest<'_>,
-    guard: &ResourcePolicy,
-) -> Result<(), AwsError> {
-    let own = load_caller_policies(world, ask.caller);
-    let mine = PolicyVerdict::evaluate(&own.identity_policies, |statement| {
-        statement_matches(statement, ask)
-    });
-    let limit = |document: &Option<PolicyDocument>| match document {
-        Some(document) => {
-            PolicyVerdict::evaluate([document], |statement| statement_matches(statement, ask))
-        }
-        None => PolicyVerdict {
-            allows: true,
-            denies: false,
-        },
-    };
-    let (boundary, session) = (limit(&own.permissions_boundary), limit(&own.session_policy));
-    let named = |statement: &PolicyStatement| {
-        statement_matches(statement, ask) && principal_matches(statement, ask)
-    };
-    let direct = PolicyVerdict::evaluate(&guard.document, |statement| {
-        named(statement)
-            && match_principal(statement, ask, &guard.owner_account) == PrincipalMatch::Direct
-    });
-    let as_role = PolicyVerdict::evaluate(&guard.document, |statement| {
-        named(statement)
-            && match_principal(statement, ask, &guard.owner_account) == PrincipalMatch::Role
-    });
-    let delegated = PolicyVerdict::evaluate(&guard.document, named);
-    let foreign = ask.caller.account() != guard.owner_account;
-    let refuse = |why: &str| Err(access_denied_error(ask, foreign, why));
-    for (voice, kind) in [
-        (mine, "an identity-based policy"),
-        (delegated, "a resource-based policy"),
-        (boundary, "a permissions boundary"),
-        (session, "a session policy"),
-    ] {
-        if voice.denies {
-            return refuse(&format!("with an explicit deny in {kind}"));
+/// What each set of policies says about one request.
+#[derive(Debug)]
+struct Evaluation {
+    /// The caller's identity-based policies.
+    identity: PolicyVerdict,
+    /// The caller's permissions boundary. Without one it allows everything.
+    boundary: PolicyVerdict,
+    /// The session policy. Without one it allows everything.
+    session: PolicyVerdict,
+    /// The resource-based policy, however it names the caller.
+    resource: PolicyVerdict,
+    /// The statements of the resource-based policy that name the caller's role.
+    resource_as_role: PolicyVerdict,
+    /// The statements of the resource-based policy that name the caller directly.
+    resource_direct: PolicyVerdict,
+}
+
+impl Evaluation {
+    fn new(
+        world: &SimulatedWorld,
+        request: &AuthorizationRequest<'_>,
+        resource_policy: &ResourcePolicy,
+    ) -> Self {
+        let caller_policies = load_caller_policies(world, request.caller);
+        let matches = |statement: &PolicyStatement| statement_matches(statement, request);
+        let limit = |document: &Option<PolicyDocument>| match document {
+            Some(document) => PolicyVerdict::evaluate([document], matches),
+            None => PolicyVerdict {
+                allows: true,
+                denies: false,
+            },
+        };
+        let names_caller = |statement: &PolicyStatement| {
+            matches(statement) && principal_matches(statement, request)
+        };
+        let names_caller_as = |principal_match: PrincipalMatch| {
+            PolicyVerdict::evaluate(&resource_policy.document, |statement| {
+                names_caller(statement)
+                    && match_principal(statement, request, &resource_policy.owner_account)
+                        == principal_match
+            })
+        };
+        Self {
+            identity: PolicyVerdict::evaluate(&caller_policies.identity_policies, matches),
+            boundary: limit(&caller_policies.permissions_boundary),
+            session: limit(&caller_policies.session_policy),
+            resource: PolicyVerdict::evaluate(&resource_policy.document, names_caller),
+            resource_as_role: names_caller_as(PrincipalMatch::Role),
+            resource_direct: names_caller_as(PrincipalMatch::Direct),
         }
     }
-    let inside = boundary.allows && session.allows;
-    let allowed = match foreign {
-        false => ((mine.allows || as_role.allows) && inside) || direct.allows,
-        true if guard.restrict_public_buckets => false,
-        true if *ask.caller == Caller::Anonymous => direct.allows,
-        true => mine.allows && inside && delegated.allows,
+
+    /// The kind of policy that denies the request explicitly, if any does.
+    fn explicit_deny(&self) -> Option<&'static str> {
+        [
+            (self.identity, "an identity-based policy"),
+            (self.resource, "a resource-based policy"),
+            (self.boundary, "a permissions boundary"),
+            (self.session, "a session policy"),
+        ]
+        .into_iter()
+        .find_map(|(verdict, kind)| verdict.denies.then_some(kind))
+    }
+
+    fn allows_within_account(&self) -> bool {
+        // A grant to the role counts like an identity-based policy of the role: boundary and session
+        // policy limit both. A grant to the user or session itself is not limited by them.
+        let within_limits = self.boundary.allows && self.session.allows;
+        let granted = self.identity.allows || self.resource_as_role.allows;
+        (granted && within_limits) || self.resource_direct.allows
+    }
+
+    fn allows_across_accounts(&self, caller: &Caller, resource_policy: &ResourcePolicy) -> bool {
+        if resource_policy.restrict_public_buckets {
+            return false;
+        }
+        // Anonymous callers have no policies of their own, so the resource-based policy decides alone.
+        if *caller == Caller::Anonymous {
+            return self.resource_direct.allows;
+        }
+        // Both accounts have to agree: the caller's by its policies, the owner's by the resource's.
+        self.identity.allows && self.boundary.allows && self.session.allows && self.resource.allows
+    }
+
+    /// The kind of policy that would have to allow the request, as AWS's message names it.
+    fn missing_allow(&self) -> &'static str {
+        if !self.identity.allows && !self.resource_as_role.allows {
+            "identity-based policy"
+        } else if !self.boundary.allows {
+            "permissions boundary"
+        } else if !self.session.allows {
+            "session policy"
+        } else {
+            "resource-based policy"
+        }
+    }
+}
+
+/// Decides whether a request is allowed.
+///
+/// # Errors
+/// `403 AccessDenied`, with the reason as AWS words it.
+pub(crate) fn authorize(
+    world: &SimulatedWorld,
+    request: &AuthorizationRequest<'_>,
+    resource_policy: &ResourcePolicy,
+) -> Result<(), AwsError> {
+    let evaluation = Evaluation::new(world, request, resource_policy);
+    let is_cross_account = request.caller.account() != resource_policy.owner_account;
+    // An explicit deny in any policy overrides every allow.
+    if let Some(kind) = evaluation.explicit_deny() {
+        let reason = format!("with an explicit deny in {kind}");
+        return Err(access_denied_error(request, is_cross_account, &reason));
+    }
+    let allowed = match is_cross_account {
+        false => evaluation.allows_within_account(),
+        true => evaluation.allows_across_accounts(request.caller, resource_policy),
     };
     if allowed {
         return Ok(());
     }
-    let none = |kind: &str| {
-        refuse(&format!(
-            "because no {kind} allows the {} action",
-            ask.action
-        ))
-    };
-    match (
-        mine.allows || as_role.allows,
-        boundary.allows,
-        session.allows,
-    ) {
-        (true, false, _) => none("permissions boundary"),
-        (true, true, false) => none("session policy"),
-        (true, true, true) => none("resource-based policy"),
-        (false, ..) => none("identity-based policy"),
-    }
+    let reason = format!(
+        "because no {} allows the {} action",
+        evaluation.missing_allow(),
+        request.action
+    );
+    Err(access_denied_error(request, is_cross_account, &reason))
 }
 
-/// Only those of the same account learn why.
-fn access_denied_error(ask: &AuthorizationRequest<'_>, foreign: bool, why: &str) -> AwsError {
-    if foreign {
+/// The error for a denied request. Callers of other accounts do not learn the reason.
+fn access_denied_error(
+    request: &AuthorizationRequest<'_>,
+    is_cross_account: bool,
+    reason: &str,
+) -> AwsError {
+    if is_cross_account {
         return AwsError::access_denied("Access Denied");
     }
-    let (who, action) = (ask.caller.arn(), ask.action);
+    let (caller_arn, action) = (request.caller.arn(), request.action);
     let quote = if action.starts_with("s3:") { "\"" } else { "" };
-    // IAM calls a role by its name alone.
+    // IAM's messages show a role by its name instead of its ARN.
     let role = || {
         Some(format!(
             "role {}",
-            ask.resource.split_once(":role/")?.1.rsplit('/').next()?
+            request
+                .resource
+                .split_once(":role/")?
+                .1
+                .rsplit('/')
+                .next()?
         ))
     };
     let role = action.starts_with("iam:").then(role).flatten();
-    let resource = role.unwrap_or_else(|| ask.resource.to_owned());
+    let resource = role.unwrap_or_else(|| request.resource.to_owned());
     AwsError::access_denied(format!(
-        "User: {who} is not authorized to perform: {action} on resource: {quote}{resource}{quote} {why}"
+        "User: {caller_arn} is not authorized to perform: {action} on resource: {quote}{resource}{quote} {reason}"
     ))
 }
 
-/// Whether a statement is about an action on a resource under these circumstances.
-fn statement_matches(statement: &PolicyStatement, ask: &AuthorizationRequest<'_>) -> bool {
+/// Whether action, resource and conditions of a statement match the request. Does not look at principals.
+fn statement_matches(statement: &PolicyStatement, request: &AuthorizationRequest<'_>) -> bool {
     let action = element_matches(&statement.actions, |name| {
-        matches_wildcard_ignore_case(name, ask.action)
+        matches_wildcard_ignore_case(name, request.action)
     });
-    let resource = |name: &str| matches_wildcard(&ask.context.expand_variables(name), ask.resource);
+    let resource =
+        |name: &str| matches_wildcard(&request.context.expand_variables(name), request.resource);
     let resource = statement
         .resources
         .as_ref()
@@ -242,15 +309,15 @@ fn statement_matches(statement: &PolicyStatement, ask: &AuthorizationRequest<'_>
         && statement
             .conditions
             .iter()
-            .all(|condition| condition.is_met(ask.context))
+            .all(|condition| condition.is_met(request.context))
 }
 
-fn element_matches(names: &PatternSet, is: impl Fn(&str) -> bool) -> bool {
-    names.patterns.iter().any(|name| is(name)) != names.negated
+fn element_matches(names: &PatternSet, matches: impl Fn(&str) -> bool) -> bool {
+    names.patterns.iter().any(|name| matches(name)) != names.negated
 }
 
-/// Whether a resource's statement is about the caller.
-fn principal_matches(statement: &PolicyStatement, ask: &AuthorizationRequest<'_>) -> bool {
+/// Whether the `Principal` element of a statement matches the caller.
+fn principal_matches(statement: &PolicyStatement, request: &AuthorizationRequest<'_>) -> bool {
     let Some(principals) = &statement.principals else {
         return false;
     };
@@ -258,72 +325,77 @@ fn principal_matches(statement: &PolicyStatement, ask: &AuthorizationRequest<'_>
         .by_type
         .get("AWS")
         .map_or(&[] as &[String], Vec::as_slice);
-    let named = names.iter().any(|name| is_named_by(ask.caller, name));
+    let named = names.iter().any(|name| is_named_by(request.caller, name));
     named != principals.negated
 }
 
-fn is_named_by(who: &Caller, name: &str) -> bool {
-    let account = who.account();
+fn is_named_by(caller: &Caller, name: &str) -> bool {
+    let account = caller.account();
     let by_account =
         !account.is_empty() && (name == account || name == format!("arn:aws:iam::{account}:root"));
-    let role = match who {
+    let role = match caller {
         Caller::AssumedRole(session) => session.role_arn() == name || session.role_id == name,
         Caller::User { .. } | Caller::Anonymous => false,
     };
-    name == "*" || by_account || role || (*who != Caller::Anonymous && name == who.arn())
+    name == "*" || by_account || role || (*caller != Caller::Anonymous && name == caller.arn())
 }
 
-/// As what a statement of a resource names the caller, from the weakest to the strongest.
+/// How a resource-based policy names the caller, from the weakest to the strongest form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum PrincipalMatch {
-    /// As somebody of the account that owns the resource: that lets the account decide, and no more.
+    /// By the account: this only delegates to the account's identity-based policies.
     Account,
-    /// As whoever holds a role: what is granted to a role stays within its boundary and the session's policy.
+    /// By the role: the grant is limited by the role's permissions boundary and the session policy.
     Role,
-    /// As the user or session that it is, or as anybody: what is missing in its own policies does not matter.
+    /// By the user, the session or `*`: the grant suffices without any identity-based policy, boundary
+    /// or session policy.
     Direct,
 }
 
 fn match_principal(
     statement: &PolicyStatement,
-    ask: &AuthorizationRequest<'_>,
+    request: &AuthorizationRequest<'_>,
     owner: &str,
 ) -> PrincipalMatch {
-    let account = ask.caller.account();
+    let account = request.caller.account();
     let Some(Principals {
         negated: false,
-        by_type: by_kind,
+        by_type,
     }) = &statement.principals
     else {
         return PrincipalMatch::Direct;
     };
+    // The form matters only for grants to callers of the owner's account: a deny always applies, and
+    // other accounts have to agree in any case.
     if !statement.allow || account != owner {
         return PrincipalMatch::Direct;
     }
     let root = format!("arn:aws:iam::{account}:root");
-    let names = by_kind
+    let names = by_type
         .get("AWS")
         .into_iter()
         .flatten()
-        .filter(|name| is_named_by(ask.caller, name));
-    let by = |name: &String| match ask.caller {
+        .filter(|name| is_named_by(request.caller, name));
+    let by = |name: &String| match request.caller {
         _ if *name == root || name == account => PrincipalMatch::Account,
         Caller::AssumedRole(session) if session.role_arn() == *name || session.role_id == *name => {
             PrincipalMatch::Role
         }
         _ => PrincipalMatch::Direct,
     };
+    // A statement that names the caller in several forms grants the strongest of them.
     names.map(by).max().unwrap_or(PrincipalMatch::Account)
 }
 
-/// Whether a role's trust policy lets somebody in: a caller of AWS, or with `federated` the holder of a token. A caller
-/// of AWS has policies of its own, which [`decide`] adds.
+/// Whether a role's trust policy allows the request: for an AWS caller, or with `federated` (the ARN of
+/// an OIDC provider) for the holder of a token. An AWS caller also needs [`authorize`], which takes its
+/// own policies into account.
 pub(crate) fn trust_policy_allows(
     document: &PolicyDocument,
-    ask: &AuthorizationRequest<'_>,
+    request: &AuthorizationRequest<'_>,
     federated: Option<&str>,
 ) -> bool {
-    let named = |statement: &PolicyStatement| {
+    let names_caller = |statement: &PolicyStatement| {
         let Some(principals) = &statement.principals else {
             return false;
         };
@@ -335,10 +407,12 @@ pub(crate) fn trust_policy_allows(
         };
         let named = match federated {
             Some(provider) => by("Federated").iter().any(|name| name == provider),
-            None => by("AWS").iter().any(|name| is_named_by(ask.caller, name)),
+            None => by("AWS")
+                .iter()
+                .any(|name| is_named_by(request.caller, name)),
         };
-        statement_matches(statement, ask) && named != principals.negated
+        statement_matches(statement, request) && named != principals.negated
     };
-    let all = PolicyVerdict::evaluate([document], named);
-    all.allows && !all.denies
+    let verdict = PolicyVerdict::evaluate([document], names_caller);
+    verdict.allows && !verdict.denies
 }

@@ -1,11 +1,11 @@
-//! A few of the policies that AWS keeps for everybody.
+//! Some of the AWS managed policies.
 
 use super::document::{PolicyDocument, parse_identity_policy};
 
-/// Everything.
+/// The ARN of the policy that allows everything.
 pub(crate) const ADMINISTRATOR_ACCESS_ARN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
-/// The last part of each one's ARN, what it says of itself, and what it allows.
+/// Name, description and document of each policy.
 const AWS_MANAGED_POLICIES: &[(&str, &str, &str)] = &[
     (
         "AdministratorAccess",
@@ -44,15 +44,19 @@ const AWS_MANAGED_POLICIES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// A policy that AWS keeps: its name, what it says of itself, and what it allows.
+/// Finds an AWS managed policy by ARN: its name, description and document.
 pub(crate) fn find_aws_managed_policy(
     arn: &str,
 ) -> Option<(&'static str, &'static str, PolicyDocument)> {
     let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
-    let (name, about, text) = AWS_MANAGED_POLICIES
+    let (name, description, document) = AWS_MANAGED_POLICIES
         .iter()
         .find(|(known, ..)| *known == name)?;
-    Some((name, about, parse_identity_policy(text).unwrap_or_default()))
+    Some((
+        name,
+        description,
+        parse_identity_policy(document).unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]
@@ -60,10 +64,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_one_can_be_read() {
-        for (name, _, text) in AWS_MANAGED_POLICIES {
+    fn all_policies_parse() {
+        for (name, _, document) in AWS_MANAGED_POLICIES {
             assert!(
-                parse_identity_policy(text).is_ok_and(|document| !document.statements.is_empty()),
+                parse_identity_policy(document)
+                    .is_ok_and(|document| !document.statements.is_empty()),
                 "{name}"
             );
         }

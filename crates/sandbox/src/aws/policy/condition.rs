@@ -1,4 +1,4 @@
-//! The conditions of a statement, and what they are compared with.
+//! The `Condition` element of a statement, and the request context that it is evaluated against.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use super::pattern::{matches_arn, matches_wildcard};
 use crate::clock;
 
-/// What is known about a request, by condition key in lower case.
+/// The request context: values by condition key. Keys are stored in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestContext(BTreeMap<String, Vec<String>>);
 
 impl RequestContext {
-    /// Adds a value.
+    /// Adds a value to a key.
     pub(crate) fn add(&mut self, key: &str, value: impl Into<String>) {
         self.0
             .entry(key.to_ascii_lowercase())
@@ -19,14 +19,14 @@ impl RequestContext {
             .push(value.into());
     }
 
-    /// Adds a value if there is one.
+    /// Adds a value to a key, if there is a value.
     pub(crate) fn add_optional(&mut self, key: &str, value: Option<impl Into<String>>) {
         if let Some(value) = value {
             self.add(key, value);
         }
     }
 
-    /// Gives a key another value, or none.
+    /// Replaces the values of a key with one value, or with none.
     pub(crate) fn set(&mut self, key: &str, value: Option<&str>) {
         self.0.remove(&key.to_ascii_lowercase());
         self.add_optional(key, value);
@@ -38,7 +38,8 @@ impl RequestContext {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// A pattern with its variables (`${aws:username}`) replaced; what is unknown stays and matches nothing.
+    /// Replaces policy variables such as `${aws:username}`. Unknown variables stay as they are and so
+    /// match nothing.
     pub(crate) fn expand_variables(&self, pattern: &str) -> String {
         let mut out = String::new();
         let mut rest = pattern;
@@ -57,7 +58,7 @@ impl RequestContext {
     }
 }
 
-/// How a condition treats keys with several values.
+/// How a condition treats keys that have several values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SetOperator {
     Single,
@@ -65,7 +66,7 @@ enum SetOperator {
     ForAllValues,
 }
 
-/// One line of a statement's `Condition`.
+/// One operator applied to one key of a `Condition` element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyCondition {
     set_operator: SetOperator,
@@ -98,7 +99,8 @@ enum Relation {
     GreaterOrEqual,
 }
 
-/// Every operator without its prefix and suffix, what it asks, and whether it asks for the contrary.
+/// All operators without `ForAnyValue:`, `ForAllValues:` and `IfExists`: name in lower case, comparison,
+/// and whether the result is negated.
 const OPERATORS: &[(&str, Comparison, bool)] = &[
     ("stringequals", Comparison::Equals, false),
     ("stringnotequals", Comparison::Equals, true),
@@ -170,56 +172,58 @@ const OPERATORS: &[(&str, Comparison, bool)] = &[
 ];
 
 impl PolicyCondition {
-    /// Reads an operator; `None` when there is no such one.
+    /// Parses an operator. `None` if AWS has no such operator.
     pub(crate) fn parse(operator: &str, key: &str, values: Vec<String>) -> Option<Self> {
         let operator = operator.to_ascii_lowercase();
-        let (set, rest) = match operator.split_once(':') {
-            Some(("foranyvalue", rest)) => (SetOperator::ForAnyValue, rest),
-            Some(("forallvalues", rest)) => (SetOperator::ForAllValues, rest),
+        let (set_operator, name) = match operator.split_once(':') {
+            Some(("foranyvalue", name)) => (SetOperator::ForAnyValue, name),
+            Some(("forallvalues", name)) => (SetOperator::ForAllValues, name),
             Some(_) => return None,
             None => (SetOperator::Single, operator.as_str()),
         };
-        let (rest, if_exists) = rest
+        let (name, if_exists) = name
             .strip_suffix("ifexists")
-            .map_or((rest, false), |rest| (rest, true));
-        let (_, test, negative) = OPERATORS.iter().find(|(name, ..)| *name == rest)?;
-        if *test == Comparison::Null && if_exists {
-            // To ask whether a key is there, if it is there, asks nothing.
+            .map_or((name, false), |name| (name, true));
+        let (_, comparison, negated) = OPERATORS.iter().find(|(known, ..)| *known == name)?;
+        if *comparison == Comparison::Null && if_exists {
+            // AWS rejects `NullIfExists`: both ask whether the key exists.
             return None;
         }
         Some(Self {
-            set_operator: set,
-            comparison: *test,
-            negated: *negative,
+            set_operator,
+            comparison: *comparison,
+            negated: *negated,
             if_exists,
             key: key.to_owned(),
             values,
         })
     }
 
-    /// Whether it holds.
+    /// Whether the condition is met by a request.
     pub(crate) fn is_met(&self, context: &RequestContext) -> bool {
-        let said = context.get(&self.key);
+        let actual = context.get(&self.key);
         if self.comparison == Comparison::Null {
             return self
                 .values
                 .iter()
-                .any(|value| (value == "true") == said.is_empty());
+                .any(|value| (value == "true") == actual.is_empty());
         }
         let empty = match self.set_operator {
-            SetOperator::Single => said.is_empty(),
-            // A set of empty texts is no set.
+            SetOperator::Single => actual.is_empty(),
+            // The set operators treat empty strings as missing values.
             SetOperator::ForAnyValue | SetOperator::ForAllValues => {
-                said.iter().all(String::is_empty)
+                actual.iter().all(String::is_empty)
             }
         };
         if empty {
             return match self.set_operator {
-                _ if self.if_exists && said.is_empty() => true,
-                // The contrary of something is true of nothing.
+                // `IfExists` skips the condition only if the key is missing, not if its values are empty.
+                _ if self.if_exists && actual.is_empty() => true,
+                // A missing key differs from every value, so negated operators match it.
                 SetOperator::Single => self.negated,
+                // Holds for an empty set, as every "for all".
                 SetOperator::ForAllValues => true,
-                // Of nothing there is not one, whatever it should be or not be.
+                // There is no value that could match, negated or not.
                 SetOperator::ForAnyValue => false,
             };
         }
@@ -228,20 +232,21 @@ impl PolicyCondition {
             .iter()
             .map(|value| context.expand_variables(value))
             .collect();
-        let one = |said: &String| {
+        let matches = |actual: &String| {
             values
                 .iter()
-                .any(|value| self.comparison.matches(value, said))
+                .any(|value| self.comparison.matches(value, actual))
                 != self.negated
         };
         if self.set_operator == SetOperator::ForAllValues {
-            said.iter().all(one)
+            actual.iter().all(matches)
         } else {
-            said.iter().any(one)
+            actual.iter().any(matches)
         }
     }
 
-    /// Whether it asks for one fixed value, not for the contrary of one or for a pattern of everything.
+    /// Whether the condition restricts its key to fixed values: no negation, no `IfExists`, no pattern that
+    /// begins with a star.
     pub(crate) fn restricts_to_fixed_value(&self) -> bool {
         !self.negated
             && !self.if_exists
@@ -251,39 +256,39 @@ impl PolicyCondition {
 }
 
 impl Comparison {
-    fn matches(self, wanted: &str, said: &str) -> bool {
+    fn matches(self, expected: &str, actual: &str) -> bool {
         match self {
-            Self::Equals => wanted == said,
-            Self::EqualsIgnoreCase | Self::Bool => wanted.eq_ignore_ascii_case(said),
-            Self::Like => matches_wildcard(wanted, said),
-            Self::Arn => matches_arn(wanted, said),
-            Self::IpAddress => cidr_contains(wanted, said).unwrap_or(false),
-            Self::Numeric(order) => match (said.parse::<f64>(), wanted.parse::<f64>()) {
-                (Ok(said), Ok(wanted)) => order.matches(said.partial_cmp(&wanted)),
+            Self::Equals => expected == actual,
+            Self::EqualsIgnoreCase | Self::Bool => expected.eq_ignore_ascii_case(actual),
+            Self::Like => matches_wildcard(expected, actual),
+            Self::Arn => matches_arn(expected, actual),
+            Self::IpAddress => cidr_contains(expected, actual).unwrap_or(false),
+            Self::Numeric(relation) => match (actual.parse::<f64>(), expected.parse::<f64>()) {
+                (Ok(actual), Ok(expected)) => relation.matches(actual.partial_cmp(&expected)),
                 _ => false,
             },
-            Self::Date(order) => {
-                let read = parse_date;
-                matches!((read(said), read(wanted)), (Some(said), Some(wanted)) if order.matches(Some(said.cmp(&wanted))))
-            }
+            Self::Date(relation) => match (parse_date(actual), parse_date(expected)) {
+                (Some(actual), Some(expected)) => relation.matches(Some(actual.cmp(&expected))),
+                _ => false,
+            },
             Self::Null => false,
         }
     }
 }
 
 impl Relation {
-    fn matches(self, found: Option<std::cmp::Ordering>) -> bool {
-        found.is_some_and(|found| match self {
-            Self::Equal => found.is_eq(),
-            Self::Less => found.is_lt(),
-            Self::LessOrEqual => found.is_le(),
-            Self::Greater => found.is_gt(),
-            Self::GreaterOrEqual => found.is_ge(),
+    fn matches(self, ordering: Option<std::cmp::Ordering>) -> bool {
+        ordering.is_some_and(|ordering| match self {
+            Self::Equal => ordering.is_eq(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
         })
     }
 }
 
-/// A moment in ISO 8601, as a day alone, or in seconds since 1970.
+/// Parses a date in ISO 8601, a day without a time, or seconds since 1970. Returns milliseconds.
 fn parse_date(text: &str) -> Option<i64> {
     let day = || clock::parse_timestamp(&format!("{text}T00:00:00Z"));
     let epoch = || text.parse::<i64>().ok()?.checked_mul(1000);
@@ -294,29 +299,32 @@ fn parse_date(text: &str) -> Option<i64> {
 
 fn cidr_contains(range: &str, address: &str) -> Option<bool> {
     let (base, bits) = range.split_once('/').unwrap_or((range, ""));
-    let wide = |ip: IpAddr| match ip {
+    let to_bits = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => (u128::from(u32::from(ip)) << 96, 32),
         IpAddr::V6(ip) => (u128::from(ip), 128),
     };
-    let ((base, width), (address, other)) = (wide(base.parse().ok()?), wide(address.parse().ok()?));
+    let ((base, base_width), (address, address_width)) =
+        (to_bits(base.parse().ok()?), to_bits(address.parse().ok()?));
     let bits: u32 = if bits.is_empty() {
-        width
+        base_width
     } else {
         bits.parse().ok()?
     };
-    let differ = (base ^ address)
+    // Both addresses are left-aligned in 128 bits, so the prefix is on the same side for IPv4 and IPv6.
+    // A shift by all 128 bits yields `None`: a prefix of length 0 contains every address.
+    let differing_bits = (base ^ address)
         .checked_shr(128_u32.checked_sub(bits)?)
         .unwrap_or(0);
-    Some(width == other && differ == 0)
+    Some(base_width == address_width && differing_bits == 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn holds(operator: &str, key: &str, value: &str, said: &[(&str, &str)]) -> bool {
+    fn holds(operator: &str, key: &str, value: &str, actual: &[(&str, &str)]) -> bool {
         let mut context = RequestContext::default();
-        for (key, value) in said {
+        for (key, value) in actual {
             context.add(key, *value);
         }
         PolicyCondition::parse(operator, key, vec![value.to_owned()])
@@ -325,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operator_says_what_its_name_says() {
+    fn operators_compare_as_documented() {
         let tls = [("aws:SecureTransport", "true")];
         assert!(!holds("Bool", "aws:securetransport", "false", &tls));
         assert!(holds("Bool", "aws:SecureTransport", "true", &tls));
@@ -408,18 +416,18 @@ mod tests {
     }
 
     #[test]
-    fn of_a_missing_key_each_operator_knows_what_to_say() {
-        for (name, test, negative) in OPERATORS
+    fn missing_keys_are_handled_per_operator() {
+        for (name, comparison, negated) in OPERATORS
             .iter()
-            .filter(|(_, test, _)| *test != Comparison::Null)
+            .filter(|(_, comparison, _)| *comparison != Comparison::Null)
         {
-            let value = if *test == Comparison::Bool {
+            let value = if *comparison == Comparison::Bool {
                 "true"
             } else {
                 "1"
             };
             for (operator, expected) in [
-                (name.to_string(), *negative),
+                (name.to_string(), *negated),
                 (format!("{name}IfExists"), true),
                 (format!("ForAllValues:{name}"), true),
                 (format!("ForAllValues:{name}IfExists"), true),
@@ -429,7 +437,7 @@ mod tests {
                 assert_eq!(holds(&operator, "a", value, &[]), expected, "{operator}");
             }
         }
-        // Sets of empty texts are like no sets; for a single key, an empty text is one.
+        // The set operators treat empty strings as missing; for a single-valued key an empty string counts.
         let empty = [("a", "")];
         assert!(holds("ForAllValues:StringEquals", "a", "x", &empty));
         assert!(!holds("ForAnyValue:StringNotEquals", "a", "x", &empty));

@@ -1,8 +1,9 @@
-//! What becomes of a principal's name in policies once the principal is gone: its identifier, which no other will have.
+//! Replaces a deleted principal in policies by its unique id, as IAM does. A new principal of the same
+//! name then gets no access.
 
 use serde_json::Value;
 
-/// The policy with one principal's ARN turned into its identifier; nothing when it does not name it.
+/// Replaces a principal's ARN in a policy by its unique id. `None` if the policy does not name it.
 pub(crate) fn replace_deleted_principal(text: &str, arn: &str, id: &str) -> Option<String> {
     let mut policy: Value = serde_json::from_str(text).ok()?;
     let statements = match policy.get_mut("Statement")? {
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_principals_of_this_name_turn_into_identifiers() {
+    fn only_the_deleted_principal_is_replaced() {
         let text =
             r#"{"Statement":[{"Principal":{"AWS":["a","b"]},"Resource":"a"},{"Principal":"*"}]}"#;
         let turned = r#"{"Statement":[{"Principal":{"AWS":["AROA","b"]},"Resource":"a"},{"Principal":"*"}]}"#;

@@ -1,4 +1,4 @@
-//! Reading policy documents, and refusing those that AWS refuses.
+//! Parses policy documents and rejects those that AWS rejects, with AWS's messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,27 +6,28 @@ use serde_json::{Map, Value};
 
 use super::condition::PolicyCondition;
 
-/// A policy.
+/// A parsed policy document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PolicyDocument {
     pub(crate) statements: Vec<PolicyStatement>,
 }
 
-/// Names that a statement is, or with `Not`, is not about.
+/// An `Action` or `Resource` element, or its negated form (`NotAction`, `NotResource`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PatternSet {
     pub(crate) negated: bool,
     pub(crate) patterns: Vec<String>,
 }
 
-/// Whom a statement is about: kinds (`AWS`, `Federated`, `Service`) and their names; `"*"` is `AWS: *`.
+/// A `Principal` or `NotPrincipal` element: names by principal type (`AWS`, `Federated`, `Service`,
+/// `CanonicalUser`). The short form `"*"` is stored as `{"AWS": ["*"]}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Principals {
     pub(crate) negated: bool,
     pub(crate) by_type: BTreeMap<String, Vec<String>>,
 }
 
-/// A statement.
+/// One statement of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyStatement {
     pub(crate) sid: Option<String>,
@@ -39,10 +40,10 @@ pub(crate) struct PolicyStatement {
 
 const SYNTAX_ERROR: &str = "Syntax errors in policy.";
 
-/// A policy of a user or role.
+/// Parses an identity-based policy, a session policy or a managed policy.
 ///
 /// # Errors
-/// What IAM says against it.
+/// The error message of IAM.
 pub(crate) fn parse_identity_policy(text: &str) -> Result<PolicyDocument, String> {
     let document = parse_document(text)?;
     for statement in &document.statements {
@@ -66,10 +67,10 @@ pub(crate) fn parse_identity_policy(text: &str) -> Result<PolicyDocument, String
     Ok(document)
 }
 
-/// A role's trust policy; `exists` knows the users and roles that there are.
+/// Parses the trust policy of a role. `exists` tells whether an ARN names an existing principal.
 ///
 /// # Errors
-/// What IAM says against it.
+/// The error message of IAM.
 pub(crate) fn parse_trust_policy(
     text: &str,
     exists: impl Fn(&str) -> bool,
@@ -97,7 +98,8 @@ pub(crate) fn parse_trust_policy(
     Ok(document)
 }
 
-/// IAM's identifiers of statements have letters and digits alone; S3 is not so strict.
+/// Checks a statement id. IAM accepts only letters and digits; S3 accepts more, so bucket policies are
+/// not checked.
 fn check_sid(statement: &PolicyStatement) -> Result<(), String> {
     let sid = statement.sid.as_deref().unwrap_or_default();
     match sid.chars().all(|c| c.is_ascii_alphanumeric()) {
@@ -108,7 +110,7 @@ fn check_sid(statement: &PolicyStatement) -> Result<(), String> {
     }
 }
 
-/// `*`, or an ARN with all of its parts.
+/// Checks that a resource is `*` or an ARN with all six parts.
 fn check_resource(name: &str) -> Result<(), String> {
     match name.splitn(6, ':').collect::<Vec<_>>()[..] {
         ["*"] => Ok(()),
@@ -128,20 +130,21 @@ fn check_resource(name: &str) -> Result<(), String> {
     }
 }
 
-/// Whether an action has to do with assuming a role.
+/// Whether an action may stand in a trust policy.
 fn is_assume_role_action(action: &str) -> bool {
-    const BESIDE: [&str; 3] = ["tagsession", "setsourceidentity", "setcontext"];
+    /// Actions that only modify an `AssumeRole` call.
+    const SESSION_ACTIONS: [&str; 3] = ["tagsession", "setsourceidentity", "setcontext"];
     let action = action.to_ascii_lowercase();
     let Some(name) = action.strip_prefix("sts:") else {
         return action == "*";
     };
-    name.starts_with("assumerole") || BESIDE.contains(&name) || name.contains(['*', '?'])
+    name.starts_with("assumerole") || SESSION_ACTIONS.contains(&name) || name.contains(['*', '?'])
 }
 
-/// The policy of a bucket.
+/// Parses the policy of a bucket. `exists` tells whether an ARN names an existing principal.
 ///
 /// # Errors
-/// What S3 says against it.
+/// The error message of S3.
 pub(crate) fn parse_bucket_policy(
     text: &str,
     bucket: &str,
@@ -171,27 +174,28 @@ pub(crate) fn parse_bucket_policy(
             .as_ref()
             .ok_or("Missing required field Resource")?
             .patterns;
-        let inside = |name: &String| {
+        let is_in_bucket = |name: &String| {
             name.strip_prefix(&arn)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '*']))
         };
-        if !resources.iter().all(inside) {
+        if !resources.iter().all(is_in_bucket) {
             return Err("Policy has invalid resource".to_owned());
         }
-        let applies = |action: &String| {
+        // S3 rejects statements that could never match, such as an object action on the bucket itself.
+        let is_applicable = |action: &String| {
             action.contains(['*', '?'])
                 || resources
                     .iter()
                     .any(|name| action_applies_to(action, &name[arn.len()..]))
         };
-        if !actions.iter().all(applies) {
+        if !actions.iter().all(is_applicable) {
             return Err("Action does not apply to any resource(s) in statement".to_owned());
         }
     }
     Ok(document)
 }
 
-/// Whether an action can be done to a resource, of which this is what follows the bucket's name.
+/// Whether an S3 action applies to a resource. `rest` is the part of the resource after the bucket name.
 fn action_applies_to(action: &str, rest: &str) -> bool {
     rest.starts_with('*') || rest.starts_with('/') == is_object_action(action)
 }
@@ -211,7 +215,7 @@ fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> R
         for name in names {
             let known = match kind.as_str() {
                 "AWS" => exists(name),
-                // Nobody looks whether a provider is there: that shows when a token comes.
+                // IAM does not check that a provider exists. A token of an unknown provider is rejected later.
                 "Federated" | "CanonicalUser" => true,
                 "Service" => name.ends_with(".amazonaws.com"),
                 _ => return Err(SYNTAX_ERROR.to_owned()),
@@ -228,14 +232,14 @@ fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> R
 
 fn parse_document(text: &str) -> Result<PolicyDocument, String> {
     let value: Value = serde_json::from_str(text).map_err(|_| SYNTAX_ERROR)?;
-    let top = value.as_object().ok_or(SYNTAX_ERROR)?;
-    if top
+    let policy = value.as_object().ok_or(SYNTAX_ERROR)?;
+    if policy
         .keys()
         .any(|key| !matches!(key.as_str(), "Version" | "Id" | "Statement"))
     {
         return Err(SYNTAX_ERROR.to_owned());
     }
-    if let Some(version) = top
+    if let Some(version) = policy
         .get("Version")
         .filter(|v| **v != "2012-10-17" && **v != "2008-10-17")
     {
@@ -243,12 +247,12 @@ fn parse_document(text: &str) -> Result<PolicyDocument, String> {
             "The policy must contain a valid version string, not {version}"
         ));
     }
-    let list = match top.get("Statement") {
-        Some(Value::Array(list)) if !list.is_empty() => list.as_slice(),
-        Some(one @ Value::Object(_)) => std::slice::from_ref(one),
+    let values = match policy.get("Statement") {
+        Some(Value::Array(values)) if !values.is_empty() => values.as_slice(),
+        Some(single @ Value::Object(_)) => std::slice::from_ref(single),
         _ => return Err("Missing required field Statement".to_owned()),
     };
-    let statements = list
+    let statements = values
         .iter()
         .map(parse_statement)
         .collect::<Result<Vec<_>, _>>()?;
@@ -371,7 +375,7 @@ fn parse_conditions(value: Option<&Value>) -> Result<Vec<PolicyCondition>, Strin
     Ok(conditions)
 }
 
-/// One text or a list; numbers and truth values count as texts.
+/// Parses a string or a list of strings. Numbers and booleans become strings.
 fn parse_strings(value: &Value) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
@@ -379,21 +383,22 @@ fn parse_strings(value: &Value) -> Result<Vec<String>, String> {
         _ => Err(SYNTAX_ERROR.to_owned()),
     };
     match value {
-        Value::Array(list) => list.iter().map(text).collect(),
-        one => Ok(vec![text(one)?]),
+        Value::Array(values) => values.iter().map(text).collect(),
+        single => Ok(vec![text(single)?]),
     }
 }
 
-/// The document as S3 keeps it: lists of one are the one, truth values are texts, and an account is its root.
+/// The form in which S3 returns a bucket policy: a list of one element becomes the element, booleans
+/// become strings, and an account id becomes the ARN of the account's root.
 pub(crate) fn normalize(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let one = |(name, value): (&String, &Value)| {
+            let normalize_entry = |(name, value): (&String, &Value)| {
                 (name.clone(), normalize_field(name, normalize(value)))
             };
-            Value::Object(fields.iter().map(one).collect())
+            Value::Object(fields.iter().map(normalize_entry).collect())
         }
-        Value::Array(list) => Value::Array(list.iter().map(normalize).collect()),
+        Value::Array(values) => Value::Array(values.iter().map(normalize).collect()),
         Value::Bool(truth) => Value::String(truth.to_string()),
         other => other.clone(),
     }
@@ -401,8 +406,8 @@ pub(crate) fn normalize(value: &Value) -> Value {
 
 fn normalize_field(name: &str, value: Value) -> Value {
     match value {
-        Value::Array(mut list) if name != "Statement" && list.len() == 1 => {
-            normalize_field(name, list.remove(0))
+        Value::Array(mut values) if name != "Statement" && values.len() == 1 => {
+            normalize_field(name, values.remove(0))
         }
         Value::String(text) if name == "AWS" && crate::aws::access_keys::is_account_id(&text) => {
             Value::String(format!("arn:aws:iam::{text}:root"))

@@ -1,7 +1,7 @@
-//! Policies: what identities, roles and buckets allow and deny, as AWS evaluates it.
+//! IAM policies and their evaluation.
 //!
-//! [`document`] reads and refuses texts, [`condition`] and [`pattern`] match, [`decide`] adds up all policies that have
-//! a say in one request.
+//! [`document`] parses and validates policy documents, [`condition`] and [`pattern`] match their
+//! elements against a request, and [`authorize()`] combines all policies that apply to a request.
 
 mod authorize;
 mod aws_managed;

@@ -1,41 +1,43 @@
-//! Wildcards: `*` is any text, `?` any one character, in actions, resources and the values of conditions.
+//! Wildcards in actions, resources and condition values: `*` matches any text, `?` any one character.
 
-/// Whether a text matches a pattern.
+/// Whether the whole text matches the pattern.
 pub(crate) fn matches_wildcard(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
-    let (mut at, mut seen) = (0, 0);
-    // Where the last star stood, and how much of the text it has taken so far.
+    let (mut pattern_index, mut text_index) = (0, 0);
+    // Backtracking needs only the last star: its position, and where in the text its match ends so far.
     let mut star: Option<(usize, usize)> = None;
-    while seen < text.len() {
-        match pattern.get(at) {
+    while text_index < text.len() {
+        match pattern.get(pattern_index) {
             Some('*') => {
-                star = Some((at, seen));
-                at += 1;
+                star = Some((pattern_index, text_index));
+                pattern_index += 1;
             }
-            Some(letter) if *letter == '?' || *letter == text[seen] => {
-                at += 1;
-                seen += 1;
+            Some(c) if *c == '?' || *c == text[text_index] => {
+                pattern_index += 1;
+                text_index += 1;
             }
             _ => {
-                let Some((place, taken)) = star else {
+                // A mismatch: let the last star match one character more, and try again from there.
+                let Some((star_index, match_end)) = star else {
                     return false;
                 };
-                star = Some((place, taken + 1));
-                at = place + 1;
-                seen = taken + 1;
+                star = Some((star_index, match_end + 1));
+                pattern_index = star_index + 1;
+                text_index = match_end + 1;
             }
         }
     }
-    pattern[at..].iter().all(|letter| *letter == '*')
+    pattern[pattern_index..].iter().all(|c| *c == '*')
 }
 
-/// The same for names that are the same in any case, as those of actions are.
+/// Like [`matches_wildcard`], ignoring ASCII case. Action names are case-insensitive.
 pub(crate) fn matches_wildcard_ignore_case(pattern: &str, text: &str) -> bool {
     matches_wildcard(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
 }
 
-/// The same for ARNs, part by part: no star reaches over a colon, except in the last part.
+/// Like [`matches_wildcard`] for each part of an ARN: a star does not match a colon, except in the
+/// last part.
 pub(crate) fn matches_arn(pattern: &str, arn: &str) -> bool {
     let (pattern, arn): (Vec<&str>, Vec<&str>) = (
         pattern.splitn(6, ':').collect(),
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_take_anything_and_question_marks_one() {
+    fn wildcards_match() {
         for (pattern, text, matches) in [
             ("*", "", true),
             ("a*c", "abbc", true),

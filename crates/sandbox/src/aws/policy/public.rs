@@ -1,8 +1,8 @@
-//! Whether a bucket's policy lets in everybody, which `BlockPublicPolicy` forbids to write.
+//! Whether a bucket policy is public. `BlockPublicPolicy` rejects such policies.
 
 use super::document::{PolicyDocument, PolicyStatement};
 
-/// A condition on one of these, with a fixed value, makes a statement about somebody in particular.
+/// A statement for all principals is not public if a condition restricts one of these keys to fixed values.
 const RESTRICTING_KEYS: [&str; 11] = [
     "aws:principalarn",
     "aws:principalaccount",
@@ -17,7 +17,7 @@ const RESTRICTING_KEYS: [&str; 11] = [
     "s3:dataaccesspointarn",
 ];
 
-/// Whether anything is allowed to everybody.
+/// Whether the policy allows anything to everyone.
 pub(crate) fn is_public(document: &PolicyDocument) -> bool {
     document
         .statements
@@ -26,14 +26,17 @@ pub(crate) fn is_public(document: &PolicyDocument) -> bool {
 }
 
 fn is_open_to_everyone(statement: &PolicyStatement) -> bool {
-    let everybody = statement.principals.as_ref().is_some_and(|principals| {
-        let star = |names: &Vec<String>| names.iter().any(|name| name == "*");
-        principals.negated || principals.by_type.values().any(star)
+    let for_everyone = statement.principals.as_ref().is_some_and(|principals| {
+        let has_wildcard = |names: &Vec<String>| names.iter().any(|name| name == "*");
+        principals.negated || principals.by_type.values().any(has_wildcard)
     });
-    let wide = |value: &String| value == "0.0.0.0/0" || value == "::/0";
-    let pinned = statement.conditions.iter().any(|condition| {
-        let known = RESTRICTING_KEYS.contains(&condition.key.to_ascii_lowercase().as_str());
-        known && condition.restricts_to_fixed_value() && !condition.values.iter().any(wide)
+    let is_any_address = |value: &String| value == "0.0.0.0/0" || value == "::/0";
+    let restricted = statement.conditions.iter().any(|condition| {
+        let is_restricting_key =
+            RESTRICTING_KEYS.contains(&condition.key.to_ascii_lowercase().as_str());
+        is_restricting_key
+            && condition.restricts_to_fixed_value()
+            && !condition.values.iter().any(is_any_address)
     });
-    everybody && !pinned
+    for_everyone && !restricted
 }

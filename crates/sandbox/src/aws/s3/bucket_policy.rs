@@ -1,4 +1,4 @@
-//! The policy of a bucket.
+//! `PutBucketPolicy`, `GetBucketPolicy`, `DeleteBucketPolicy` and `GetBucketPolicyStatus`.
 
 use super::call::S3Call;
 use super::config::no_such_configuration;
@@ -6,9 +6,10 @@ use crate::aws::policy;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
-/// No policy is longer.
+/// The largest bucket policy, in bytes.
 const POLICY_MAX_BYTES: usize = 20 << 10;
 
+/// `PutBucketPolicy`
 pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     check_bucket_owner(call)?;
     let malformed = |message: String| AwsError::new(400, "MalformedPolicy", message);
@@ -24,33 +25,31 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let document =
         policy::parse_bucket_policy(&text, &call.bucket, |arn| root.principal_exists(arn))
             .map_err(malformed)?;
-    let blocks = call
+    let blocks_public_policy = call
         .bucket_state()?
         .config
         .public_access
         .is_some_and(|block| block.block_public_policy);
-    if blocks && policy::is_public(&document) {
-        let (who, resource) = (call.caller.arn(), call.bucket_state()?.arn());
+    if blocks_public_policy && policy::is_public(&document) {
+        let (caller_arn, resource) = (call.caller.arn(), call.bucket_state()?.arn());
         return Err(AwsError::access_denied(format!(
-            "User: {who} is not authorized to perform: s3:PutBucketPolicy on resource: \"{resource}\" because public \
+            "User: {caller_arn} is not authorized to perform: s3:PutBucketPolicy on resource: \"{resource}\" because public \
              policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."
         )));
     }
-    // S3 keeps what it understood, not what it was sent.
+    // S3 returns the normalized policy, not the text that was sent.
     let value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-    let kept = policy::normalize(&value).to_string();
-    call.update_config(|config| config.policy = Some(kept))?;
+    let normalized = policy::normalize(&value).to_string();
+    call.update_config(|config| config.policy = Some(normalized))?;
     Ok(AwsResponse::empty(204))
 }
 
-/// Whatever a policy says, it is read and written only by the account that owns the bucket.
+/// Checks that the caller belongs to the account that owns the bucket. No bucket policy can grant other
+/// accounts access to itself.
 fn check_bucket_owner(call: &S3Call<'_>) -> Result<(), AwsError> {
     match call.bucket_state()?.account == call.caller.account() {
         true => Ok(()),
-        false => {
-            let message = "The specified method is not allowed against this resource.";
-            Err(AwsError::new(405, "MethodNotAllowed", message))
-        }
+        false => Err(AwsError::method_not_allowed()),
     }
 }
 
@@ -62,6 +61,7 @@ fn no_bucket_policy(call: &S3Call<'_>) -> AwsError {
     )
 }
 
+/// `GetBucketPolicy`
 pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     check_bucket_owner(call)?;
     let text = call
@@ -69,28 +69,30 @@ pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         .policy
         .clone()
         .ok_or_else(|| no_bucket_policy(call))?;
-    let reply = AwsResponse {
+    let response = AwsResponse {
         body: text.into_bytes(),
         ..AwsResponse::empty(200)
     };
-    Ok(reply.with_header("content-type", "application/json"))
+    Ok(response.with_header("content-type", "application/json"))
 }
 
+/// `DeleteBucketPolicy`
 pub(super) fn delete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     check_bucket_owner(call)?;
     call.update_config(|config| config.policy = None)?;
     Ok(AwsResponse::empty(204))
 }
 
+/// `GetBucketPolicyStatus`
 pub(super) fn get_status(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let text = call
         .visible_config()?
         .policy
         .clone()
         .ok_or_else(|| no_bucket_policy(call))?;
-    let public = policy::parse_bucket_policy(&text, &call.bucket, |_| true)
+    let is_public = policy::parse_bucket_policy(&text, &call.bucket, |_| true)
         .is_ok_and(|document| policy::is_public(&document));
     Ok(AwsResponse::s3_document(
-        &XmlNode::new("PolicyStatus").with_text("IsPublic", public),
+        &XmlNode::new("PolicyStatus").with_text("IsPublic", is_public),
     ))
 }

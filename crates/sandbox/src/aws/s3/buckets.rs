@@ -1,4 +1,4 @@
-//! Buckets themselves: made, found, listed, deleted.
+//! `CreateBucket`, `HeadBucket`, `DeleteBucket` and `ListBuckets`.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::{self, XmlNode};
 use crate::clock;
 
-/// No list of buckets is longer.
+/// The largest page of `ListBuckets`.
 const BUCKETS_PAGE_MAX: usize = 10_000;
 
-/// What else a caller must be allowed who makes a bucket with more than a name.
+/// The permissions that creating a bucket with tags, object ownership or an ACL needs in addition.
 pub(super) fn additional_create_actions(call: &S3Call<'_>) -> Vec<&'static str> {
-    let tags = xml::parse(&call.body).is_some_and(|node| node.child("Tags").is_some());
-    let owned = call.request.header("x-amz-object-ownership").is_some();
-    let listed = object::has_acl_headers(call.request);
+    let has_tags = xml::parse(&call.body).is_some_and(|node| node.child("Tags").is_some());
+    let sets_ownership = call.request.header("x-amz-object-ownership").is_some();
+    let sets_acl = object::has_acl_headers(call.request);
     [
-        (tags, "s3:TagResource"),
-        (owned, "s3:PutBucketOwnershipControls"),
-        (listed, "s3:PutBucketAcl"),
+        (has_tags, "s3:TagResource"),
+        (sets_ownership, "s3:PutBucketOwnershipControls"),
+        (sets_acl, "s3:PutBucketAcl"),
     ]
     .into_iter()
     .filter_map(|(needed, action)| needed.then_some(action))
@@ -30,37 +30,40 @@ pub(super) fn additional_create_actions(call: &S3Call<'_>) -> Vec<&'static str> 
 /// `CreateBucket`
 pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     check_name(&call.bucket)?;
-    let said = match call.body.is_empty() {
+    let configuration = match call.body.is_empty() {
         true => XmlNode::new("CreateBucketConfiguration"),
         false => call.parse_document("CreateBucketConfiguration")?,
     };
     if call
         .request
         .header("x-amz-bucket-object-lock-enabled")
-        .is_some_and(|said| said.eq_ignore_ascii_case("true"))
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     {
         return Err(AwsError::new(
             501,
             "NotImplemented",
-            "Object Lock is not imitated here",
+            "The sandbox does not support Object Lock",
         ));
     }
-    let region =
-        location::choose_bucket_region(said.child_text("LocationConstraint"), &call.region)?;
+    let region = location::choose_bucket_region(
+        configuration.child_text("LocationConstraint"),
+        &call.region,
+    )?;
     let config = BucketConfig {
         ownership: Some(parse_object_ownership(
             call.request.header("x-amz-object-ownership"),
         )?),
-        tags: said
+        tags: configuration
             .child("Tags")
             .map(tags::parse_bucket_tags)
             .transpose()?
             .unwrap_or_default(),
         ..BucketConfig::default_for_new_bucket()
     };
-    let listed = object::has_acl_headers(call.request)
+    // `private` grants nothing, so it is accepted although ACLs are disabled.
+    let sets_acl = object::has_acl_headers(call.request)
         && call.request.header("x-amz-acl") != Some("private");
-    if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
+    if sets_acl && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
         let message =
             "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
         return Err(AwsError::new(
@@ -69,8 +72,9 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
             message,
         ));
     }
-    if let Some(there) = call.world.aws.buckets.get(&call.bucket) {
-        check_existing_bucket(there, call.caller.account())?;
+    // Bucket names are global, so a bucket of any account counts.
+    if let Some(existing) = call.world.aws.buckets.get(&call.bucket) {
+        check_existing_bucket(existing, call.caller.account())?;
     } else {
         let bucket = BucketState {
             name: call.bucket.clone(),
@@ -80,7 +84,7 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
             config,
             objects: BTreeMap::new(),
             uploads: BTreeMap::new(),
-            past: Vec::new(),
+            config_history: Vec::new(),
         };
         call.world.aws.dirty_buckets.insert(bucket.name.clone());
         call.world.aws.buckets.insert(bucket.name.clone(), bucket);
@@ -91,10 +95,11 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         .with_header("x-amz-bucket-arn", arn))
 }
 
-/// A name is taken: in the first region its owner may ask for it again, for the sake of old programs.
-fn check_existing_bucket(there: &BucketState, account: &str) -> Result<(), AwsError> {
-    let problem = match there.account == account {
-        true if there.region == location::DEFAULT_REGION => return Ok(()),
+/// The result of creating a bucket whose name is taken. In `us-east-1` the owner gets success, which AWS
+/// keeps for compatibility.
+fn check_existing_bucket(existing: &BucketState, account: &str) -> Result<(), AwsError> {
+    let error = match existing.account == account {
+        true if existing.region == location::DEFAULT_REGION => return Ok(()),
         true => {
             let message = "Your previous request to create the named bucket succeeded and you already own it.";
             AwsError::new(409, "BucketAlreadyOwnedByYou", message)
@@ -105,26 +110,26 @@ fn check_existing_bucket(there: &BucketState, account: &str) -> Result<(), AwsEr
             AwsError::new(409, "BucketAlreadyExists", message)
         }
     };
-    Err(problem.with_element("BucketName", &there.name))
+    Err(error.with_element("BucketName", &existing.name))
 }
 
-fn parse_object_ownership(said: Option<&str>) -> Result<String, AwsError> {
-    match said {
+fn parse_object_ownership(value: Option<&str>) -> Result<String, AwsError> {
+    match value {
         None => Ok("BucketOwnerEnforced".to_owned()),
-        Some(said) if OBJECT_OWNERSHIP_VALUES.contains(&said) => Ok(said.to_owned()),
-        Some(said) => Err(AwsError::invalid_argument(format!(
-            "Invalid x-amz-object-ownership header: {said}"
+        Some(value) if OBJECT_OWNERSHIP_VALUES.contains(&value) => Ok(value.to_owned()),
+        Some(value) => Err(AwsError::invalid_argument(format!(
+            "Invalid x-amz-object-ownership header: {value}"
         ))),
     }
 }
 
 fn check_name(name: &str) -> Result<(), AwsError> {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let inner = |byte: u8| letter(byte) || byte == b'-' || byte == b'.';
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_allowed = |byte: u8| is_alphanumeric(byte) || byte == b'-' || byte == b'.';
     let ends = [name.bytes().next(), name.bytes().last()];
-    let fine = (3..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && ends.into_iter().flatten().all(letter)
+    let is_valid = (3..=63).contains(&name.len())
+        && name.bytes().all(is_allowed)
+        && ends.into_iter().flatten().all(is_alphanumeric)
         && !name.contains("..")
         && name.parse::<std::net::Ipv4Addr>().is_err()
         && !["xn--", "sthree-", "amzn-s3-demo-"]
@@ -133,7 +138,7 @@ fn check_name(name: &str) -> Result<(), AwsError> {
         && !["-s3alias", "--ol-s3", ".mrap", "--x-s3"]
             .iter()
             .any(|end| name.ends_with(end));
-    let problem = || {
+    let error = || {
         AwsError::new(
             400,
             "InvalidBucketName",
@@ -141,14 +146,14 @@ fn check_name(name: &str) -> Result<(), AwsError> {
         )
         .with_element("BucketName", name)
     };
-    fine.then_some(()).ok_or_else(problem)
+    is_valid.then_some(()).ok_or_else(error)
 }
 
 /// `HeadBucket`
 pub(super) fn head(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let bucket = call.bucket_state()?;
-    let reply = AwsResponse::empty(200).with_header("x-amz-bucket-region", &bucket.region);
-    Ok(reply
+    let response = AwsResponse::empty(200).with_header("x-amz-bucket-region", &bucket.region);
+    Ok(response
         .with_header("x-amz-bucket-arn", bucket.arn())
         .with_header("x-amz-access-point-alias", "false"))
 }
@@ -167,9 +172,10 @@ pub(super) fn delete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         };
         return Err(AwsError::new(409, "BucketNotEmpty", message).with_element("BucketName", name));
     }
-    let left: Vec<String> = bucket.content_names().map(str::to_owned).collect();
+    let contents: Vec<String> = bucket.content_names().map(str::to_owned).collect();
     call.world.aws.buckets.remove(&name);
-    left.into_iter()
+    contents
+        .into_iter()
         .for_each(|content| call.world.aws.contents.remove(content));
     Ok(AwsResponse::empty(204))
 }
@@ -186,17 +192,17 @@ pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         .unwrap_or_default();
     let region = request.nonempty_query_parameter("bucket-region");
     let world = &*call.world;
-    let mut mine = world.aws.buckets.values().filter(|bucket| {
+    let mut matching = world.aws.buckets.values().filter(|bucket| {
         bucket.account == account
             && bucket.name.starts_with(prefix)
             && bucket.name.as_str() > after
             && region.is_none_or(|region| region == bucket.region)
             && world.is_listed(bucket.created_ms)
     });
-    let shown: Vec<&BucketState> = mine.by_ref().take(max).collect();
-    let token = mine
+    let page: Vec<&BucketState> = matching.by_ref().take(max).collect();
+    let token = matching
         .next()
-        .and(shown.last())
+        .and(page.last())
         .map(|bucket| bucket.name.clone());
     let entry = |bucket: &&BucketState| {
         let node = XmlNode::new("Bucket").with_text("Name", &bucket.name);
@@ -207,7 +213,7 @@ pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         node.with_text("BucketRegion", &bucket.region)
             .with_text("BucketArn", bucket.arn())
     };
-    let buckets = XmlNode::new("Buckets").with_children(shown.iter().map(entry));
+    let buckets = XmlNode::new("Buckets").with_children(page.iter().map(entry));
     let node = XmlNode::new("ListAllMyBucketsResult")
         .with_child(XmlNode::new("Owner").with_text("ID", canonical_user_id(account)))
         .with_child(buckets);
@@ -217,7 +223,7 @@ pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(&node))
 }
 
-/// The canonical identifier of an account, which only lists and access grants use.
+/// The canonical user id of an account, which lists show as the owner.
 pub(super) fn canonical_user_id(account: &str) -> String {
     crate::ids::hex(&crate::ids::derive_bytes(&["canonical", account]))
 }

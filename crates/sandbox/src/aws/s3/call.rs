@@ -1,4 +1,4 @@
-//! One request to S3 after its signature was checked: what it names, who asks, and the world that it changes.
+//! The execution of one authenticated S3 request, which all operations get as their argument.
 
 use axum::body::Bytes;
 
@@ -10,7 +10,7 @@ use crate::aws::response::AwsError;
 use crate::aws::xml::{self, XmlNode};
 use crate::world::SimulatedWorld;
 
-/// A request in progress.
+/// An authenticated request, and the world that it reads and changes.
 #[derive(Debug)]
 pub(crate) struct S3Call<'a> {
     pub(crate) world: &'a mut SimulatedWorld,
@@ -18,13 +18,15 @@ pub(crate) struct S3Call<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) bucket: String,
     pub(crate) key: String,
-    /// What the body says, without its frame, and what followed it.
+    /// The body without `aws-chunked` framing.
     pub(crate) body: Bytes,
+    /// The trailing headers of an `aws-chunked` body.
     pub(crate) trailer: Vec<(String, String)>,
-    /// The region that the request was signed for, which a single address takes as the one that was asked.
+    /// The region that the request was signed for. The sandbox has one endpoint for all regions, so it
+    /// stands for the region of the endpoint that was called.
     pub(crate) region: String,
     pub(crate) context: RequestContext,
-    /// Whether a fault makes the store ignore conditional headers.
+    /// Whether a fault makes S3 ignore `If-Match` and `If-None-Match` on writes.
     pub(crate) ignore_preconditions: bool,
 }
 
@@ -35,7 +37,7 @@ pub(crate) fn no_such_bucket(name: &str) -> AwsError {
 }
 
 impl S3Call<'_> {
-    /// The bucket.
+    /// The bucket that the request names.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
@@ -47,7 +49,7 @@ impl S3Call<'_> {
             .ok_or_else(|| no_such_bucket(&self.bucket))
     }
 
-    /// The bucket, to change it; it will be written before the answer goes out.
+    /// The bucket that the request names, to change it. It is saved before the response is sent.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
@@ -62,7 +64,7 @@ impl S3Call<'_> {
         Ok(bucket)
     }
 
-    /// The bucket's configuration as a read shows it, which may lag behind.
+    /// The configuration of the bucket as reads show it. A fault can make them lag behind.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
@@ -72,7 +74,7 @@ impl S3Call<'_> {
             .config_at(self.world.now_ms - self.world.aws.config_lag_ms))
     }
 
-    /// Changes the bucket's configuration.
+    /// Changes the configuration of the bucket.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
@@ -85,7 +87,18 @@ impl S3Call<'_> {
         Ok(())
     }
 
-    /// The body as a document with this root.
+    /// Reads the content of an object version or a part.
+    ///
+    /// # Errors
+    /// `500 InternalError` if its file cannot be read.
+    pub(crate) fn read_content(&self, name: &str) -> Result<Bytes, AwsError> {
+        self.world.aws.contents.get(name).map_err(|error| {
+            let message = format!("the sandbox could not read the stored content {name}: {error}");
+            AwsError::new(500, "InternalError", message)
+        })
+    }
+
+    /// Parses the body as a document with this root element.
     ///
     /// # Errors
     /// `400 MalformedXML`.
@@ -95,35 +108,38 @@ impl S3Call<'_> {
             .ok_or_else(AwsError::malformed_xml)
     }
 
-    /// What the request says under a name of a header, before or after its body.
+    /// The value of a header, or of a trailing header.
     pub(crate) fn header_or_trailer(&self, name: &str) -> Option<&str> {
-        let trailed = || {
+        let trailing = || {
             self.trailer
                 .iter()
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value.as_str())
         };
-        self.request.header(name).or_else(trailed)
+        self.request.header(name).or_else(trailing)
     }
 
-    /// Whether the request says what its body adds up to.
+    /// Whether the request has a digest or checksum of its body.
     pub(crate) fn has_body_digest(&self) -> bool {
-        let sums = |name: &str| {
-            // The algorithm and the type are no sums.
-            let kind = name.strip_prefix("x-amz-checksum-");
+        let is_digest = |name: &str| {
+            // These headers describe a checksum and do not contain one.
+            let suffix = name.strip_prefix("x-amz-checksum-");
             name == "content-md5"
-                || kind.is_some_and(|kind| !matches!(kind, "algorithm" | "type" | "mode"))
+                || suffix.is_some_and(|suffix| !matches!(suffix, "algorithm" | "type" | "mode"))
         };
-        self.request.headers.keys().any(|name| sums(name.as_str()))
-            || self.trailer.iter().any(|(name, _)| sums(name))
+        self.request
+            .headers
+            .keys()
+            .any(|name| is_digest(name.as_str()))
+            || self.trailer.iter().any(|(name, _)| is_digest(name))
     }
 
-    /// `arn:aws:s3:::bucket/key`
+    /// The ARN of an object in the bucket that the request names.
     pub(crate) fn object_arn(&self, key: &str) -> String {
         format!("arn:aws:s3:::{}/{key}", self.bucket)
     }
 
-    /// Whether the caller may do this to that.
+    /// Authorizes an action on a resource in an existing bucket.
     ///
     /// # Errors
     /// `403 AccessDenied`.
@@ -136,7 +152,8 @@ impl S3Call<'_> {
         )
     }
 
-    /// The same for a bucket that is to be made: whoever has the name already has no say in it.
+    /// Authorizes an action on a bucket that does not exist yet. If another account has a bucket of this
+    /// name, its policy does not count.
     ///
     /// # Errors
     /// `403 AccessDenied`.
@@ -148,7 +165,7 @@ impl S3Call<'_> {
         &self,
         action: &str,
         resource: &str,
-        guard: &ResourcePolicy,
+        resource_policy: &ResourcePolicy,
     ) -> Result<(), AwsError> {
         policy::authorize(
             self.world,
@@ -158,7 +175,7 @@ impl S3Call<'_> {
                 resource,
                 context: &self.context,
             },
-            guard,
+            resource_policy,
         )
     }
 
@@ -173,9 +190,10 @@ impl S3Call<'_> {
         let Some(bucket) = self.world.aws.buckets.get(bucket) else {
             return self.caller_owned_resource();
         };
-        let text = bucket.config.policy.as_deref();
-        let policy =
-            text.and_then(|text| policy::parse_bucket_policy(text, &bucket.name, |_| true).ok());
+        let document = bucket.config.policy.as_deref();
+        let policy = document.and_then(|document| {
+            policy::parse_bucket_policy(document, &bucket.name, |_| true).ok()
+        });
         let restricts = bucket
             .config
             .public_access

@@ -1,11 +1,11 @@
-//! Checksums of contents: what the SDKs send along, and what S3 computes when they do not.
+//! Checksums of object contents, which SDKs send and which S3 computes otherwise.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A kind of checksum.
+/// A checksum algorithm that S3 supports. SHA-1 is not simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum ChecksumAlgorithm {
@@ -15,16 +15,16 @@ pub(crate) enum ChecksumAlgorithm {
     Sha256,
 }
 
-/// Polynomials with their bits reversed, as these sums use them.
+/// CRC polynomials in reversed bit order.
 const CRC32_POLYNOMIAL: u64 = 0xedb8_8320;
 const CRC32C_POLYNOMIAL: u64 = 0x82f6_3b78;
 const CRC64NVME_POLYNOMIAL: u64 = 0x9a6c_9329_ac4b_c9b5;
 
 impl ChecksumAlgorithm {
-    /// All that are imitated.
+    /// All simulated algorithms.
     pub(crate) const ALL: [Self; 4] = [Self::Crc32, Self::Crc32c, Self::Crc64nvme, Self::Sha256];
 
-    /// `CRC32`
+    /// The name in the API, for example `CRC32`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "CRC32",
@@ -34,24 +34,24 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// By its name, in any case.
+    /// Finds an algorithm by its name, ignoring case.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
-    /// `x-amz-checksum-crc32`
+    /// The header with the checksum, for example `x-amz-checksum-crc32`.
     pub(crate) fn header_name(self) -> String {
         format!("x-amz-checksum-{}", self.name().to_ascii_lowercase())
     }
 
-    /// `ChecksumCRC32`
+    /// The XML element with the checksum, for example `ChecksumCRC32`.
     pub(crate) fn xml_element_name(self) -> String {
         format!("Checksum{}", self.name())
     }
 
-    /// The sum of a content, in base 64.
+    /// The checksum of `content`, Base64-encoded.
     pub(crate) fn compute(self, content: &[u8]) -> String {
         STANDARD.encode(match self {
             Self::Crc32 => compute_crc(CRC32_POLYNOMIAL, 32, content)[4..].to_vec(),
@@ -61,7 +61,8 @@ impl ChecksumAlgorithm {
         })
     }
 
-    /// The sum of the sums of parts.
+    /// The composite checksum of an upload from the Base64-encoded checksums of its parts: the checksum of
+    /// their concatenation, a dash and the number of parts.
     pub(crate) fn compute_composite<'a>(self, parts: impl Iterator<Item = &'a str>) -> String {
         let mut joined = Vec::new();
         let mut count = 0;
@@ -76,18 +77,19 @@ impl ChecksumAlgorithm {
 fn compute_crc(polynomial: u64, bits: u32, content: &[u8]) -> [u8; 8] {
     let table: Vec<u64> = (0..256)
         .map(|byte| {
-            (0..8).fold(byte, |sum: u64, _| {
-                if sum & 1 == 1 {
-                    (sum >> 1) ^ polynomial
+            (0..8).fold(byte, |crc: u64, _| {
+                if crc & 1 == 1 {
+                    (crc >> 1) ^ polynomial
                 } else {
-                    sum >> 1
+                    crc >> 1
                 }
             })
         })
         .collect();
-    let ones = u64::MAX >> (64 - bits);
-    let step = |sum: u64, byte: &u8| (sum >> 8) ^ table[usize::from(sum as u8 ^ byte)];
-    (content.iter().fold(ones, step) ^ ones).to_be_bytes()
+    // The reflected algorithm: start with all bits set, one table lookup per byte, invert the result.
+    let all_ones = u64::MAX >> (64 - bits);
+    let update = |crc: u64, byte: &u8| (crc >> 8) ^ table[usize::from(crc as u8 ^ byte)];
+    (content.iter().fold(all_ones, update) ^ all_ones).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_are_those_of_the_catalogue() {
+    fn crcs_match_the_catalogue_check_values() {
         let hex = |algorithm: ChecksumAlgorithm| {
             crate::ids::hex(&STANDARD.decode(algorithm.compute(b"123456789")).unwrap())
         };

@@ -1,4 +1,5 @@
-//! A bucket's configuration, except for what has a file of its own.
+//! The configuration of a bucket: encryption, public access block, ownership controls and versioning.
+//! Lifecycle rules, the policy and tags have modules of their own.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,27 +8,28 @@ use super::lifecycle::LifecycleConfiguration;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
-/// What may be said about who owns objects that others write.
+/// The valid values of `ObjectOwnership`.
 pub(super) const OBJECT_OWNERSHIP_VALUES: [&str; 3] = [
     "BucketOwnerEnforced",
     "BucketOwnerPreferred",
     "ObjectWriter",
 ];
 
-/// All of it. Documents that are nobody's business but the client's are kept as they came.
+/// The whole configuration of a bucket. Documents whose content does not matter to the sandbox are stored
+/// as the client sent them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BucketConfig {
     pub(crate) encryption: XmlNode,
     pub(crate) public_access: Option<PublicAccessBlockConfiguration>,
     pub(crate) ownership: Option<String>,
-    /// `Enabled` or `Suspended`; nothing when it never was.
+    /// `Enabled` or `Suspended`; `None` if versioning was never enabled.
     pub(crate) versioning: Option<String>,
     pub(crate) lifecycle: Option<LifecycleConfiguration>,
     pub(crate) policy: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
 }
 
-/// What is blocked.
+/// The four settings of the public access block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PublicAccessBlockConfiguration {
     pub(crate) block_public_acls: bool,
@@ -37,7 +39,7 @@ pub(crate) struct PublicAccessBlockConfiguration {
 }
 
 impl BucketConfig {
-    /// What a bucket begins with.
+    /// The configuration of a new bucket, with the defaults that AWS uses since April 2026.
     pub(super) fn default_for_new_bucket() -> Self {
         Self {
             encryption: default_encryption_document(),
@@ -55,7 +57,7 @@ impl BucketConfig {
         }
     }
 
-    /// The algorithm that objects are encrypted with unless they say otherwise, and the key if it is one of KMS.
+    /// The default encryption algorithm of new objects, and the KMS key if one is set.
     pub(super) fn default_cipher(&self) -> (&str, Option<&str>) {
         let by_default = self
             .encryption
@@ -68,14 +70,14 @@ impl BucketConfig {
         )
     }
 
-    /// Whether one key of the bucket stands between its objects and KMS, unless they say otherwise.
+    /// Whether new objects use an S3 Bucket Key by default.
     pub(super) fn is_bucket_key_enabled(&self) -> bool {
         let rule = self.encryption.child("Rule");
         rule.and_then(|rule| rule.child_text("BucketKeyEnabled"))
             .is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 
-    /// Whether objects may not be encrypted with a key that the client brings.
+    /// Whether the bucket blocks SSE-C (server-side encryption with customer-provided keys).
     pub(super) fn blocks_customer_keys(&self) -> bool {
         let blocked = self
             .encryption
@@ -99,11 +101,13 @@ fn default_encryption_document() -> XmlNode {
     XmlNode::new("ServerSideEncryptionConfiguration").with_child(rule)
 }
 
+/// `GetBucketEncryption`
 pub(super) fn get_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(&call.visible_config()?.encryption))
 }
 
-/// Replaces the whole rule: who does not repeat that SSE-C is blocked lets it in again.
+/// `PutBucketEncryption`. It replaces the whole rule, so a request without `BlockedEncryptionTypes`
+/// allows SSE-C again.
 pub(super) fn put_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let mut node = call.parse_document("ServerSideEncryptionConfiguration")?;
     let [rule] = node.children.as_mut_slice() else {
@@ -120,10 +124,11 @@ pub(super) fn put_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsEr
         return Err(AwsError::invalid_argument(message));
     }
     let types = rule.child("BlockedEncryptionTypes");
-    let odd = |node: &XmlNode| !matches!(node.text.as_str(), "SSE-C" | "NONE");
-    if types.is_some_and(|types| types.children_named("EncryptionType").any(odd)) {
+    let is_unknown_type = |node: &XmlNode| !matches!(node.text.as_str(), "SSE-C" | "NONE");
+    if types.is_some_and(|types| types.children_named("EncryptionType").any(is_unknown_type)) {
         return Err(AwsError::malformed_xml());
     }
+    // `GetBucketEncryption` always returns this element.
     if rule.child("BucketKeyEnabled").is_none() {
         rule.children.push(XmlNode::leaf("BucketKeyEnabled", false));
     }
@@ -131,7 +136,7 @@ pub(super) fn put_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsEr
     Ok(AwsResponse::empty(200))
 }
 
-/// Back to the default: there is no bucket without encryption.
+/// `DeleteBucketEncryption` restores the default, because every bucket is encrypted.
 pub(super) fn delete_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     call.update_config(|config| config.encryption = default_encryption_document())?;
     Ok(AwsResponse::empty(204))
@@ -144,6 +149,7 @@ const PUBLIC_ACCESS_SETTINGS: [&str; 4] = [
     "RestrictPublicBuckets",
 ];
 
+/// `GetPublicAccessBlock`
 pub(super) fn get_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let Some(block) = call.visible_config()?.public_access else {
         let message = "The public access block configuration was not found";
@@ -174,15 +180,16 @@ pub(super) fn get_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, Aw
     ))
 }
 
+/// `PutPublicAccessBlock`
 pub(super) fn put_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("PublicAccessBlockConfiguration")?;
     let mut values = [false; 4];
     for child in &node.children {
-        let at = PUBLIC_ACCESS_SETTINGS
+        let index = PUBLIC_ACCESS_SETTINGS
             .iter()
             .position(|name| *name == child.name)
             .ok_or_else(AwsError::malformed_xml)?;
-        values[at] = child
+        values[index] = child
             .text
             .to_ascii_lowercase()
             .parse()
@@ -204,11 +211,13 @@ pub(super) fn put_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, Aw
     Ok(AwsResponse::empty(200))
 }
 
+/// `DeletePublicAccessBlock`
 pub(super) fn delete_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     call.update_config(|config| config.public_access = None)?;
     Ok(AwsResponse::empty(204))
 }
 
+/// `GetBucketOwnershipControls`
 pub(super) fn get_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let Some(ownership) = &call.visible_config()?.ownership else {
         return Err(no_such_configuration(
@@ -223,24 +232,27 @@ pub(super) fn get_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsErr
     ))
 }
 
+/// `PutBucketOwnershipControls`
 pub(super) fn put_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("OwnershipControls")?;
     let [rule] = node.children.as_slice() else {
         return Err(AwsError::malformed_xml());
     };
-    let said = rule
+    let value = rule
         .child_text("ObjectOwnership")
-        .filter(|said| OBJECT_OWNERSHIP_VALUES.contains(said));
-    let said = said.ok_or_else(AwsError::malformed_xml)?.to_owned();
-    call.update_config(|config| config.ownership = Some(said))?;
+        .filter(|value| OBJECT_OWNERSHIP_VALUES.contains(value));
+    let value = value.ok_or_else(AwsError::malformed_xml)?.to_owned();
+    call.update_config(|config| config.ownership = Some(value))?;
     Ok(AwsResponse::empty(200))
 }
 
+/// `DeleteBucketOwnershipControls`
 pub(super) fn delete_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     call.update_config(|config| config.ownership = None)?;
     Ok(AwsResponse::empty(204))
 }
 
+/// `GetBucketVersioning`
 pub(super) fn get_versioning(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let status = call.visible_config()?.versioning.clone();
     Ok(AwsResponse::s3_document(
@@ -248,11 +260,12 @@ pub(super) fn get_versioning(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsEr
     ))
 }
 
+/// `PutBucketVersioning`
 pub(super) fn put_versioning(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("VersioningConfiguration")?;
     let status = node
         .child_text("Status")
-        .filter(|said| matches!(*said, "Enabled" | "Suspended"));
+        .filter(|value| matches!(*value, "Enabled" | "Suspended"));
     let status = status.map(str::to_owned).ok_or_else(|| {
         let message = "The Versioning element must be specified";
         AwsError::new(400, "IllegalVersioningConfigurationException", message)
@@ -261,23 +274,26 @@ pub(super) fn put_versioning(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsEr
     Ok(AwsResponse::empty(200))
 }
 
-/// `404` for a part of the configuration that is not there.
+/// The `404` for a part of the configuration that is not set.
 pub(super) fn no_such_configuration(call: &S3Call<'_>, code: &str, message: &str) -> AwsError {
     AwsError::new(404, code, message).with_element("BucketName", &call.bucket)
 }
 
+/// `GetBucketAbac`
 pub(super) fn get_abac(_: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(
         &XmlNode::new("AbacStatus").with_text("Status", "Disabled"),
     ))
 }
 
+/// `GetBucketLogging`
 pub(super) fn get_logging(_: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(&XmlNode::new(
         "BucketLoggingStatus",
     )))
 }
 
+/// `GetBucketCors`
 pub(super) fn get_cors(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Err(no_such_configuration(
         call,
@@ -286,6 +302,7 @@ pub(super) fn get_cors(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     ))
 }
 
+/// `GetBucketWebsite`
 pub(super) fn get_website(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let message = "The specified bucket does not have a website configuration";
     Err(no_such_configuration(
@@ -295,6 +312,7 @@ pub(super) fn get_website(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
     ))
 }
 
+/// `GetBucketReplication`
 pub(super) fn get_replication(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let message = "The replication configuration was not found";
     Err(no_such_configuration(
@@ -304,6 +322,7 @@ pub(super) fn get_replication(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsE
     ))
 }
 
+/// `GetObjectLockConfiguration`
 pub(super) fn get_object_lock(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let message = "Object Lock configuration does not exist for this bucket";
     Err(no_such_configuration(

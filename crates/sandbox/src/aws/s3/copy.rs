@@ -1,4 +1,4 @@
-//! Copying an object inside S3.
+//! `CopyObject`.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use crate::aws::xml::XmlNode;
 /// `CopyObject`
 pub(super) fn copy_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let source = CopySource::from_header(call)?;
-    let old = source.find_version(call)?;
-    let replaces = call.request.header("x-amz-metadata-directive") == Some("REPLACE");
-    let same =
+    let source_version = source.find_version(call)?;
+    let replaces_metadata = call.request.header("x-amz-metadata-directive") == Some("REPLACE");
+    let is_same_object =
         source.bucket == call.bucket && source.key == call.key && source.version_id.is_none();
-    if same && !replaces {
+    if is_same_object && !replaces_metadata {
         let message = "This copy request is illegal because it is trying to copy an object to itself without changing \
                        the object's metadata, storage class, website redirect location or encryption attributes.";
         return Err(AwsError::invalid_request(message));
     }
-    let tags = tags_for_copy(call, &source, &old)?;
-    object::check_not_archived(&old)?;
-    kms::authorize_key_use(call, kms::DECRYPT, &old.headers, &source.arn())?;
-    let headers = headers_for_copy(call, &old, replaces)?;
+    let tags = tags_for_copy(call, &source, &source_version)?;
+    object::check_not_archived(&source_version)?;
+    kms::authorize_key_use(call, kms::DECRYPT, &source_version.headers, &source.arn())?;
+    let headers = headers_for_copy(call, &source_version, replaces_metadata)?;
     kms::authorize_key_use(
         call,
         kms::GENERATE_DATA_KEY,
@@ -33,35 +33,33 @@ pub(super) fn copy_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
         &call.object_arn(&call.key),
     )?;
     preconditions::check_write(call, &call.key.clone())?;
-    let content = call.world.aws.contents.get(&old.content);
-    let content = content.map_err(|error| {
-        AwsError::new(500, "InternalError", format!("a content is lost: {error}"))
-    })?;
+    let content = call.read_content(&source_version.content)?;
     let name = object::new_content_name(call);
     call.world.aws.contents.put(&name, content.clone());
     let etag = object::compute_etag(&content, &headers, &name);
-    // A copy is one piece, however its original was written.
+    // A copy is not a multipart object, even if the source is.
     let version = ObjectVersion {
         etag,
         content: name,
         headers,
         tags,
         parts: Vec::new(),
-        ..old
+        ..source_version
     };
     let version = object::store_version(call, version)?;
-    let node = XmlNode::new("CopyObjectResult").with_text("ETag", format!("\"{}\"", version.etag));
-    let reply = AwsResponse::s3_document(
+    let node =
+        XmlNode::new("CopyObjectResult").with_text("ETag", object::quote_etag(&version.etag));
+    let response = AwsResponse::s3_document(
         &node.with_text("LastModified", format_timestamp(version.modified_ms)),
     );
     Ok(read::with_version_id(
         call,
-        read::with_encryption(reply, &version.headers),
+        read::with_encryption(response, &version.headers),
         &version.id,
     ))
 }
 
-/// What is copied.
+/// The source of a copy.
 struct CopySource {
     bucket: String,
     key: String,
@@ -70,11 +68,11 @@ struct CopySource {
 
 impl CopySource {
     fn from_header(call: &S3Call<'_>) -> Result<Self, AwsError> {
-        let said = call.request.header("x-amz-copy-source").unwrap_or_default();
-        // The question mark before a version is none of the key's, which would be encoded.
-        let (path, id) = said
+        let header = call.request.header("x-amz-copy-source").unwrap_or_default();
+        // A question mark in the key would be percent-encoded, so this one begins the version id.
+        let (path, id) = header
             .split_once("?versionId=")
-            .map_or((said, None), |(path, id)| (path, Some(id)));
+            .map_or((header, None), |(path, id)| (path, Some(id)));
         let path = percent_decode(path.trim_start_matches('/'));
         let (bucket, key) = path
             .split_once('/')
@@ -95,16 +93,16 @@ impl CopySource {
         format!("arn:aws:s3:::{}/{}", self.bucket, self.key)
     }
 
-    /// The version that is meant, if the caller may read it and its conditions hold.
+    /// Finds the source version, after checking permission and preconditions.
     fn find_version(&self, call: &S3Call<'_>) -> Result<ObjectVersion, AwsError> {
-        let from = call
+        let bucket = call
             .world
             .aws
             .buckets
             .get(&self.bucket)
             .ok_or_else(|| no_such_bucket(&self.bucket))?;
         let expected = call.request.header("x-amz-source-expected-bucket-owner");
-        if expected.is_some_and(|account| account != from.account) {
+        if expected.is_some_and(|account| account != bucket.account) {
             return Err(AwsError::access_denied("Access Denied"));
         }
         call.authorize(
@@ -115,48 +113,39 @@ impl CopySource {
             },
             &self.arn(),
         )?;
-        let found = match &self.version_id {
+        let version = match &self.version_id {
             Some(id) => {
-                let versions = from.objects.get(&self.key).into_iter().flatten();
-                let found = versions.into_iter().find(|version| version.id == *id);
-                if found.is_some_and(|version| version.marker) {
+                let versions = bucket.objects.get(&self.key).into_iter().flatten();
+                let version = versions.into_iter().find(|version| version.id == *id);
+                if version.is_some_and(|version| version.marker) {
                     let message = "The source of a copy request may not specifically refer to a delete marker by version id.";
                     return Err(AwsError::invalid_request(message));
                 }
-                let problem = AwsError::new(
-                    404,
-                    "NoSuchVersion",
-                    "The specified version does not exist.",
-                );
-                found.ok_or_else(|| {
-                    problem
-                        .with_element("Key", &self.key)
-                        .with_element("VersionId", id)
-                })?
+                version.ok_or_else(|| object::no_such_version(&self.key, id))?
             }
-            None => match from.current_version(&self.key) {
-                Some(found) => found,
+            None => match bucket.current_version(&self.key) {
+                Some(version) => version,
                 None => {
-                    call.authorize("s3:ListBucket", &from.arn())?;
+                    call.authorize("s3:ListBucket", &bucket.arn())?;
                     return Err(preconditions::no_such_key(&self.key));
                 }
             },
         };
-        preconditions::check_copy_source(call, found)?;
-        Ok(found.clone())
+        preconditions::check_copy_source(call, version)?;
+        Ok(version.clone())
     }
 }
 
-/// The tags of the copy: those of the source, which must then be readable, or those of the request.
+/// The tags of the copy. Copying the tags of the source needs permission to read and to set them.
 fn tags_for_copy(
     call: &S3Call<'_>,
     source: &CopySource,
-    old: &ObjectVersion,
+    source_version: &ObjectVersion,
 ) -> Result<Vec<(String, String)>, AwsError> {
     if call.request.header("x-amz-tagging-directive") == Some("REPLACE") {
         return tags::from_header(call);
     }
-    if !old.tags.is_empty() {
+    if !source_version.tags.is_empty() {
         let versioned = source.version_id.is_some();
         call.authorize(
             if versioned {
@@ -168,24 +157,32 @@ fn tags_for_copy(
         )?;
         call.authorize("s3:PutObjectTagging", &call.object_arn(&call.key))?;
     }
-    Ok(old.tags.clone())
+    Ok(source_version.tags.clone())
 }
 
-/// The headers of the copy: those of the source or of the request, and encrypted as a new object is.
+/// The headers of the copy: metadata from the source or the request, encryption and storage class as for
+/// a new object.
 fn headers_for_copy(
     call: &mut S3Call<'_>,
-    old: &ObjectVersion,
-    replaces: bool,
+    source_version: &ObjectVersion,
+    replaces_metadata: bool,
 ) -> Result<BTreeMap<String, String>, AwsError> {
-    let new = object::headers_to_store(call)?;
-    if replaces {
-        return Ok(new);
+    let new_headers = object::headers_to_store(call)?;
+    if replaces_metadata {
+        return Ok(new_headers);
     }
-    let own =
+    let is_from_request =
         |name: &str| name.starts_with(kms::SSE_ALGORITHM_HEADER) || name == "x-amz-storage-class";
-    let kept = old.headers.iter().filter(|(name, _)| !own(name));
-    let kept = kept.map(|(name, value)| (name.clone(), value.clone()));
-    Ok(kept
-        .chain(new.into_iter().filter(|(name, _)| own(name)))
+    let copied = source_version
+        .headers
+        .iter()
+        .filter(|(name, _)| !is_from_request(name));
+    let copied = copied.map(|(name, value)| (name.clone(), value.clone()));
+    Ok(copied
+        .chain(
+            new_headers
+                .into_iter()
+                .filter(|(name, _)| is_from_request(name)),
+        )
         .collect())
 }

@@ -1,4 +1,4 @@
-//! Deleting objects: by a marker where there are versions, for good where there are none.
+//! `DeleteObject` and `DeleteObjects`. Versioned buckets get a delete marker unless a version is named.
 
 use super::call::S3Call;
 use super::object::{self, ObjectVersion};
@@ -6,10 +6,10 @@ use super::{NULL_VERSION_ID, preconditions, read};
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
-/// How many keys one request may name.
+/// How many keys one `DeleteObjects` request can name.
 const KEYS_PER_REQUEST_MAX: usize = 1000;
 
-/// What a deletion did: the version it names, and whether that is a marker.
+/// The version that was removed, or the delete marker that was added.
 #[derive(Debug, Default)]
 struct DeletionResult {
     version_id: Option<String>,
@@ -23,18 +23,18 @@ pub(super) fn delete_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsErr
         .request
         .nonempty_query_parameter("versionId")
         .map(str::to_owned);
-    let done = delete_or_mark(call, id.as_deref())?;
-    let reply = AwsResponse::empty(204).with_optional_header(
+    let result = delete_or_mark(call, id.as_deref())?;
+    let response = AwsResponse::empty(204).with_optional_header(
         "x-amz-delete-marker",
-        done.is_delete_marker.then_some("true"),
+        result.is_delete_marker.then_some("true"),
     );
-    Ok(match done.version_id {
-        Some(id) => read::with_version_id(call, reply, &id),
-        None => reply,
+    Ok(match result.version_id {
+        Some(id) => read::with_version_id(call, response, &id),
+        None => response,
     })
 }
 
-/// Removes a version, or the object.
+/// Removes a version, or without a version id the object: in versioned buckets by adding a delete marker.
 fn delete_or_mark(call: &mut S3Call<'_>, id: Option<&str>) -> Result<DeletionResult, AwsError> {
     let versioning = call.bucket_state()?.config.versioning.clone();
     match (id, versioning.is_some()) {
@@ -52,26 +52,27 @@ fn delete_or_mark(call: &mut S3Call<'_>, id: Option<&str>) -> Result<DeletionRes
                 is_delete_marker: true,
             })
         }
+        // Without versioning the object is its null version.
         (None, false) => remove_version(call, NULL_VERSION_ID).map(|_| DeletionResult::default()),
     }
 }
 
-/// Removes a version for good; what is not there needs no removing.
+/// Removes a version permanently. A missing version is not an error.
 fn remove_version(call: &mut S3Call<'_>, id: &str) -> Result<DeletionResult, AwsError> {
     let key = call.key.clone();
     let bucket = call.bucket_state_mut()?;
-    let mut gone = None;
+    let mut removed = None;
     if let Some(versions) = bucket.objects.get_mut(&key) {
-        gone = versions
+        removed = versions
             .iter()
             .position(|version| version.id == id)
-            .map(|at| versions.remove(at));
+            .map(|index| versions.remove(index));
         if versions.is_empty() {
             bucket.objects.remove(&key);
         }
     }
-    let marker = gone.as_ref().is_some_and(|version| version.marker);
-    if let Some(version) = gone.filter(|version| !version.content.is_empty()) {
+    let marker = removed.as_ref().is_some_and(|version| version.marker);
+    if let Some(version) = removed.filter(|version| !version.content.is_empty()) {
         call.world.aws.contents.remove(version.content);
     }
     Ok(DeletionResult {
@@ -80,7 +81,7 @@ fn remove_version(call: &mut S3Call<'_>, id: &str) -> Result<DeletionResult, Aws
     })
 }
 
-/// `DeleteObjects`: each key by its own right, with its own answer.
+/// `DeleteObjects`. Each key is authorized on its own and has its own result.
 pub(super) fn delete_objects(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     if !call.has_body_digest() {
         let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
@@ -88,47 +89,47 @@ pub(super) fn delete_objects(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsEr
     }
     object::verify_body_digests(call)?;
     let node = call.parse_document("Delete")?;
-    // Nothing is deleted by a document that is wrong anywhere.
-    let named = parse_entries(&node).ok_or_else(AwsError::malformed_xml)?;
+    // The whole document is validated before anything is deleted.
+    let entries = parse_entries(&node).ok_or_else(AwsError::malformed_xml)?;
     let quiet = node.child_text("Quiet") == Some("true");
-    let mut answer = XmlNode::new("DeleteResult");
-    for (key, entry) in named {
+    let mut response = XmlNode::new("DeleteResult");
+    for (key, entry) in entries {
         let id = entry.child_text("VersionId").filter(|id| !id.is_empty());
         key.clone_into(&mut call.key);
         match authorize_entry(call, entry, id).and_then(|()| delete_or_mark(call, id)) {
             Ok(_) if quiet => {}
-            Ok(done) => answer.children.push(deleted_entry_node(key, id, &done)),
-            Err(problem) => {
+            Ok(result) => response.children.push(deleted_entry_node(key, id, &result)),
+            Err(error) => {
                 let node = XmlNode::new("Error")
                     .with_text("Key", key)
                     .with_optional_text("VersionId", id);
-                answer.children.push(
-                    node.with_text("Code", &problem.code)
-                        .with_text("Message", &problem.message),
+                response.children.push(
+                    node.with_text("Code", &error.code)
+                        .with_text("Message", &error.message),
                 );
             }
         }
     }
-    Ok(AwsResponse::s3_document(&answer))
+    Ok(AwsResponse::s3_document(&response))
 }
 
-/// The keys that a document names, with what it says of each.
+/// The keys in the document and their `Object` elements. `None` if any part of the document is invalid.
 fn parse_entries(node: &XmlNode) -> Option<Vec<(&str, &XmlNode)>> {
-    let known = node
+    let only_known_elements = node
         .children
         .iter()
         .all(|child| matches!(child.name.as_str(), "Object" | "Quiet"));
-    let truth = node
+    let has_valid_quiet = node
         .child_text("Quiet")
         .is_none_or(|text| matches!(text, "true" | "false"));
     let key = |entry: &&XmlNode| entry.child_text("Key").is_some_and(|key| !key.is_empty());
-    let named: Vec<&XmlNode> = node.children_named("Object").collect();
-    let fine = known
-        && truth
-        && (1..=KEYS_PER_REQUEST_MAX).contains(&named.len())
-        && named.iter().all(key);
-    fine.then(|| {
-        named
+    let entries: Vec<&XmlNode> = node.children_named("Object").collect();
+    let is_valid = only_known_elements
+        && has_valid_quiet
+        && (1..=KEYS_PER_REQUEST_MAX).contains(&entries.len())
+        && entries.iter().all(key);
+    is_valid.then(|| {
+        entries
             .into_iter()
             .filter_map(|entry| Some((entry.child_text("Key")?, entry)))
             .collect()
@@ -141,14 +142,9 @@ fn authorize_entry(call: &S3Call<'_>, entry: &XmlNode, id: Option<&str>) -> Resu
     } else {
         "s3:DeleteObject"
     };
-    if call.key.len() > object::OBJECT_KEY_MAX_BYTES {
-        return Err(AwsError::new(
-            400,
-            "KeyTooLongError",
-            "Your key is too long",
-        ));
-    }
+    object::check_key_length(&call.key)?;
     call.authorize(action, &call.object_arn(&call.key))?;
+    // A conditional delete reveals whether the ETag matches, so it needs read permission too.
     let Some(etag) = entry
         .child_text("ETag")
         .filter(|_| !call.ignore_preconditions)
@@ -160,16 +156,17 @@ fn authorize_entry(call: &S3Call<'_>, entry: &XmlNode, id: Option<&str>) -> Resu
         .bucket_state()?
         .current_version(&call.key)
         .ok_or_else(|| preconditions::no_such_key(&call.key))?;
-    let same = etag == "*" || etag.trim_matches('"') == current.etag;
-    same.then_some(())
+    let matches = etag == "*" || etag.trim_matches('"') == current.etag;
+    matches
+        .then_some(())
         .ok_or_else(|| preconditions::precondition_failed("If-Match"))
 }
 
-fn deleted_entry_node(key: &str, id: Option<&str>, done: &DeletionResult) -> XmlNode {
+fn deleted_entry_node(key: &str, id: Option<&str>, result: &DeletionResult) -> XmlNode {
     let node = XmlNode::new("Deleted")
         .with_text("Key", key)
         .with_optional_text("VersionId", id);
-    match (&done.version_id, done.is_delete_marker) {
+    match (&result.version_id, result.is_delete_marker) {
         (Some(marker), true) => node
             .with_text("DeleteMarker", true)
             .with_text("DeleteMarkerVersionId", marker),

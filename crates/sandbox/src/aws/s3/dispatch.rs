@@ -1,4 +1,5 @@
-//! From a routed request to its operation: the bucket, its owner and region, and the caller's rights.
+//! Executes a routed S3 request: checks the bucket's owner and region, authorizes the caller, and calls
+//! the operation.
 
 use super::call::{S3Call, no_such_bucket};
 use super::routes::{OperationClass, ResourceLevel, S3Operation};
@@ -10,16 +11,17 @@ use crate::aws::request_context::build_global_context;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml;
 
-/// Does an operation, if the bucket and the caller's rights allow it.
+/// Checks the bucket, authorizes the caller and executes the operation.
 ///
 /// # Errors
-/// What S3 answers instead.
+/// The error response of S3.
 pub(crate) fn execute(
     call: &mut S3Call<'_>,
     operation: &S3Operation,
 ) -> Result<AwsResponse, AwsError> {
-    let creates = operation.level == ResourceLevel::Bucket && operation.action == "s3:CreateBucket";
-    if operation.level != ResourceLevel::Service && !creates {
+    let creates_bucket =
+        operation.level == ResourceLevel::Bucket && operation.action == "s3:CreateBucket";
+    if operation.level != ResourceLevel::Service && !creates_bucket {
         check_bucket(call, operation)?;
     }
     call.context = build_context(call, operation);
@@ -28,10 +30,13 @@ pub(crate) fn execute(
         ResourceLevel::Bucket => format!("arn:aws:s3:::{}", call.bucket),
         ResourceLevel::Object => call.object_arn(&call.key),
     };
-    if *call.caller == Caller::Anonymous && (operation.level == ResourceLevel::Service || creates) {
+    // There is no bucket yet whose policy could grant these operations to anonymous callers.
+    if *call.caller == Caller::Anonymous
+        && (operation.level == ResourceLevel::Service || creates_bucket)
+    {
         return Err(AwsError::access_denied("Access Denied"));
     }
-    if creates {
+    if creates_bucket {
         call.authorize_creation(operation.action, &resource)?;
         for action in buckets::additional_create_actions(call) {
             call.authorize_creation(action, &resource)?;
@@ -42,13 +47,13 @@ pub(crate) fn execute(
         }
     }
     if operation.class == OperationClass::Configure && call.request.method == "PUT" {
-        // What is said about a document must be right, whatever the document says.
+        // Digests are verified before the document is parsed.
         object::verify_body_digests(call)?;
     }
     (operation.handler)(call)
 }
 
-/// The bucket is there, is who the caller thinks it is, and where.
+/// Checks that the bucket exists, belongs to the expected owner, and is in the region of the request.
 fn check_bucket(call: &S3Call<'_>, operation: &S3Operation) -> Result<(), AwsError> {
     let bucket = call
         .world
@@ -60,26 +65,26 @@ fn check_bucket(call: &S3Call<'_>, operation: &S3Operation) -> Result<(), AwsErr
     if expected.is_some_and(|account| account != bucket.account) {
         return Err(AwsError::access_denied("Access Denied"));
     }
-    let asks_where = operation.action == "s3:GetBucketLocation";
-    if call.region == bucket.region || asks_where || *call.caller == Caller::Anonymous {
+    let is_location_request = operation.action == "s3:GetBucketLocation";
+    if call.region == bucket.region || is_location_request || *call.caller == Caller::Anonymous {
         return Ok(());
     }
     let message = "The bucket you are attempting to access must be addressed using the specified endpoint. Please \
                    send all future requests to this endpoint.";
-    let problem = AwsError::new(301, "PermanentRedirect", message);
+    let error = AwsError::new(301, "PermanentRedirect", message);
     let endpoint = format!("{}.s3.{}.amazonaws.com", bucket.name, bucket.region);
-    let problem = problem
+    let error = error
         .with_element("Endpoint", endpoint)
         .with_element("Bucket", &bucket.name);
-    Err(problem.with_header("x-amz-bucket-region", &bucket.region))
+    Err(error.with_header("x-amz-bucket-region", &bucket.region))
 }
 
-/// The rights that a request needs on what it names.
+/// The IAM actions that a request needs on the resource that it names.
 fn required_actions(request: &AwsRequest, operation: &S3Operation) -> Vec<String> {
     let mut actions: Vec<String> = Vec::new();
     let (action, object) = (operation.action, operation.level == ResourceLevel::Object);
     if !action.is_empty() {
-        // Each right over one version is a right of its own: `s3:GetObjectVersion`, `s3:GetObjectVersionTagging`.
+        // With a version id another action is needed: `s3:GetObjectVersion`, `s3:GetObjectVersionTagging`.
         let version = object
             && request.query_parameter("versionId").is_some()
             && action.contains(":")
@@ -97,7 +102,7 @@ fn required_actions(request: &AwsRequest, operation: &S3Operation) -> Vec<String
         if object::has_acl_headers(request) {
             actions.push("s3:PutObjectAcl".to_owned());
         }
-        // To learn whether an object is the one it was is to read it.
+        // A conditional write reveals whether the object has this ETag, so S3 requires read permission.
         if request.header("if-match").is_some() {
             actions.push("s3:GetObject".to_owned());
         }
@@ -105,7 +110,7 @@ fn required_actions(request: &AwsRequest, operation: &S3Operation) -> Vec<String
     actions
 }
 
-/// Headers that policies know under `s3:` and their own name.
+/// Request headers that are condition keys with the prefix `s3:`.
 const HEADER_CONDITION_KEYS: [&str; 9] = [
     "x-amz-acl",
     "x-amz-content-sha256",
@@ -118,7 +123,7 @@ const HEADER_CONDITION_KEYS: [&str; 9] = [
     "x-amz-storage-class",
 ];
 
-/// What policies may ask about a request.
+/// The request context of an S3 request: global keys and those of S3.
 fn build_context(call: &S3Call<'_>, operation: &S3Operation) -> RequestContext {
     let request = call.request;
     let mut context = build_global_context(call.world, request, call.caller, &call.region);
@@ -145,14 +150,17 @@ fn build_context(call: &S3Call<'_>, operation: &S3Operation) -> RequestContext {
         },
     );
     context.add("s3:TlsVersion", "1.3");
-    let makes = operation.action == "s3:PutObject"
+    // The condition key tells whether the request creates an object. Starting a multipart upload and
+    // uploading its parts does not; completing it does.
+    let is_single_request = operation.action == "s3:PutObject"
         && ["uploadId", "uploads"]
             .iter()
             .all(|name| request.query_parameter(name).is_none());
-    let completes = request.method == "POST" && request.query_parameter("uploadId").is_some();
+    let completes_upload =
+        request.method == "POST" && request.query_parameter("uploadId").is_some();
     context.add(
         "s3:ObjectCreationOperation",
-        (makes || completes).to_string(),
+        (is_single_request || completes_upload).to_string(),
     );
     if let Some(bucket) = call.world.aws.buckets.get(&call.bucket) {
         context.add("aws:ResourceAccount", &bucket.account);
@@ -175,10 +183,16 @@ fn build_context(call: &S3Call<'_>, operation: &S3Operation) -> RequestContext {
     context
 }
 
-/// The tags that an object has, for what is done to it, and those that it is to get.
+/// Adds the existing tags of the object and the tags that the request sets.
 fn add_object_tag_keys(call: &S3Call<'_>, operation: &S3Operation, context: &mut RequestContext) {
-    let has = operation.action == "s3:GetObject" || operation.action.ends_with("ObjectTagging");
-    let bucket = call.world.aws.buckets.get(&call.bucket).filter(|_| has);
+    let reads_tags =
+        operation.action == "s3:GetObject" || operation.action.ends_with("ObjectTagging");
+    let bucket = call
+        .world
+        .aws
+        .buckets
+        .get(&call.bucket)
+        .filter(|_| reads_tags);
     let version =
         bucket.and_then(
             |bucket| match call.request.nonempty_query_parameter("versionId") {
@@ -194,12 +208,12 @@ fn add_object_tag_keys(call: &S3Call<'_>, operation: &S3Operation, context: &mut
         context.add(&format!("s3:ExistingObjectTag/{key}"), value);
     }
     let document = || xml::parse(&call.body).map(|node| tags::parse_tags(&node));
-    let gets = match operation.action {
+    let new_tags = match operation.action {
         "s3:PutObjectTagging" => document().unwrap_or_default(),
         "s3:PutObject" => tags::from_header(call).unwrap_or_default(),
         _ => Vec::new(),
     };
-    for (key, value) in gets {
+    for (key, value) in new_tags {
         context.add(&format!("s3:RequestObjectTag/{key}"), value);
         context.add("s3:RequestObjectTagKeys", key);
     }

@@ -1,6 +1,6 @@
-//! Lifecycle rules: kept as they were written, and shown in another order, as S3 promises none.
+//! Lifecycle rules. They are stored as sent and returned in another order, because S3 guarantees none.
 //!
-//! Nothing expires by itself here: what rules would remove in days is no business of a sandbox that lives for minutes.
+//! Nothing expires: rules work in days, and a sandbox usually runs for minutes.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use crate::aws::xml::XmlNode;
 use crate::clock;
 use crate::ids;
 
-/// What no configuration may exceed.
+/// The most rules of a configuration.
 const RULES_MAX: usize = 1000;
 const MINIMUM_SIZE_HEADER: &str = "x-amz-transition-default-minimum-object-size";
-/// What may happen to objects; a rule without any of it says nothing.
+/// The actions of a rule. Each rule needs at least one.
 const RULE_ACTIONS: [&str; 5] = [
     "Expiration",
     "NoncurrentVersionExpiration",
@@ -25,7 +25,7 @@ const RULE_ACTIONS: [&str; 5] = [
     "NoncurrentVersionTransition",
 ];
 
-/// Where objects can move.
+/// The storage classes that objects can transition to.
 const TRANSITION_STORAGE_CLASSES: [&str; 6] = [
     "STANDARD_IA",
     "ONEZONE_IA",
@@ -34,18 +34,19 @@ const TRANSITION_STORAGE_CLASSES: [&str; 6] = [
     "GLACIER",
     "DEEP_ARCHIVE",
 ];
-/// What is rarely read has been kept elsewhere so long before.
+/// The lowest age in days for a transition to an infrequent access class.
 const INFREQUENT_ACCESS_MIN_DAYS: i64 = 30;
-/// No more newer versions can be kept.
+/// The largest value of `NewerNoncurrentVersions`.
 const NEWER_NONCURRENT_VERSIONS_MAX: i64 = 100;
 
-/// The rules of a bucket.
+/// The lifecycle configuration of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LifecycleConfiguration {
     rules: Vec<XmlNode>,
     minimum_size: String,
 }
 
+/// `GetBucketLifecycleConfiguration`
 pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let Some(lifecycle) = &call.visible_config()?.lifecycle else {
         return Err(no_such_configuration(
@@ -54,7 +55,7 @@ pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
             "The lifecycle configuration does not exist",
         ));
     };
-    // An order that no client chose, and the same each time.
+    // Deterministic, but not the order of the request.
     let mut rules: Vec<&XmlNode> = lifecycle.rules.iter().collect();
     rules.sort_by_key(|rule| {
         ids::derive_bytes(&["lifecycle", rule.child_text("ID").unwrap_or_default()])
@@ -63,6 +64,7 @@ pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(&node).with_header(MINIMUM_SIZE_HEADER, &lifecycle.minimum_size))
 }
 
+/// `PutBucketLifecycleConfiguration`
 pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("LifecycleConfiguration")?;
     if node.children.is_empty() || node.children.len() > RULES_MAX {
@@ -70,7 +72,7 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     }
     let minimum_size = match call.request.header(MINIMUM_SIZE_HEADER) {
         None => "all_storage_classes_128K",
-        Some(said @ ("all_storage_classes_128K" | "varies_by_storage_class")) => said,
+        Some(value @ ("all_storage_classes_128K" | "varies_by_storage_class")) => value,
         Some(_) => {
             return Err(AwsError::invalid_argument(format!(
                 "Invalid {MINIMUM_SIZE_HEADER} header"
@@ -79,7 +81,7 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     };
     let minimum_size = minimum_size.to_owned();
     let mut rules = Vec::new();
-    let mut named = BTreeSet::new();
+    let mut rule_ids = BTreeSet::new();
     for rule in node.children {
         let rule = ensure_rule_id(call, check_rule(rule)?);
         let id = rule.child_text("ID").unwrap_or_default();
@@ -88,23 +90,24 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
                 "ID length should not exceed allowed limit of 255",
             ));
         }
-        if !named.insert(id.to_owned()) {
+        if !rule_ids.insert(id.to_owned()) {
             return Err(AwsError::invalid_argument(
                 "Rule ID must be unique. Found same ID for more than one rule",
             ));
         }
         rules.push(rule);
     }
-    let answer = AwsResponse::empty(200).with_header(MINIMUM_SIZE_HEADER, &minimum_size);
+    let response = AwsResponse::empty(200).with_header(MINIMUM_SIZE_HEADER, &minimum_size);
     call.update_config(|config| {
         config.lifecycle = Some(LifecycleConfiguration {
             rules,
             minimum_size,
         });
     })?;
-    Ok(answer)
+    Ok(response)
 }
 
+/// `DeleteBucketLifecycle`
 pub(super) fn delete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     call.update_config(|config| config.lifecycle = None)?;
     Ok(AwsResponse::empty(204))
@@ -121,32 +124,35 @@ fn ensure_rule_id(call: &mut S3Call<'_>, mut rule: XmlNode) -> XmlNode {
 
 fn check_rule(mut rule: XmlNode) -> Result<XmlNode, AwsError> {
     let status = rule.child_text("Status").unwrap_or_default();
-    let known = |child: &XmlNode| {
+    let is_known = |child: &XmlNode| {
         RULE_ACTIONS.contains(&child.name.as_str())
             || matches!(child.name.as_str(), "ID" | "Status" | "Prefix" | "Filter")
     };
     if rule.name != "Rule"
         || !matches!(status, "Enabled" | "Disabled")
-        || !rule.children.iter().all(known)
+        || !rule.children.iter().all(is_known)
     {
         return Err(AwsError::malformed_xml());
     }
-    // Exactly one of the modern and the legacy form.
+    // Either the current form (`Filter`) or the legacy form (`Prefix`).
     if rule.child("Filter").is_some() == rule.child("Prefix").is_some() {
         return Err(AwsError::malformed_xml());
     }
-    if !RULE_ACTIONS.iter().any(|deed| rule.child(deed).is_some()) {
+    if !RULE_ACTIONS
+        .iter()
+        .any(|action| rule.child(action).is_some())
+    {
         return Err(AwsError::invalid_request(
             "At least one action needs to be specified in a rule",
         ));
     }
-    let narrow = rule
+    let selects_by_tag_or_size = rule
         .child("Filter")
         .map(check_filter)
         .transpose()?
         .unwrap_or(false);
     if let Some(node) = rule.child("Expiration") {
-        check_expiration(node, narrow)?;
+        check_expiration(node, selects_by_tag_or_size)?;
     }
     if let Some(node) = rule.child("NoncurrentVersionExpiration") {
         parse_days(node, "NoncurrentDays", 1)?.ok_or_else(AwsError::malformed_xml)?;
@@ -154,7 +160,7 @@ fn check_rule(mut rule: XmlNode) -> Result<XmlNode, AwsError> {
     }
     if let Some(node) = rule.child("AbortIncompleteMultipartUpload") {
         parse_days(node, "DaysAfterInitiation", 1)?.ok_or_else(AwsError::malformed_xml)?;
-        if narrow {
+        if selects_by_tag_or_size {
             let message =
                 "AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.";
             return Err(AwsError::invalid_request(message));
@@ -167,15 +173,7 @@ fn check_rule(mut rule: XmlNode) -> Result<XmlNode, AwsError> {
         "NoncurrentDays",
         "NoncurrentVersionExpiration",
     )?;
-    let dated = |deed: &str, name: &str| {
-        rule.children_named(deed)
-            .any(|node| node.child(name).is_some())
-    };
-    let both = |name: &str| dated("Transition", name) || dated("Expiration", name);
-    if both("Date") && both("Days") {
-        let message = "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule";
-        return Err(AwsError::invalid_request(message));
-    }
+    check_dates_not_mixed_with_days(&rule)?;
     for node in rule
         .children
         .iter_mut()
@@ -187,7 +185,22 @@ fn check_rule(mut rule: XmlNode) -> Result<XmlNode, AwsError> {
     Ok(rule)
 }
 
-/// How many newer versions are kept beside those that are too young.
+/// Checks that expiration and transitions of current versions are all given in days or all as dates.
+fn check_dates_not_mixed_with_days(rule: &XmlNode) -> Result<(), AwsError> {
+    let action_has = |action: &str, name: &str| {
+        rule.children_named(action)
+            .any(|node| node.child(name).is_some())
+    };
+    let any_action_has =
+        |name: &str| action_has("Transition", name) || action_has("Expiration", name);
+    if any_action_has("Date") && any_action_has("Days") {
+        let message = "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule";
+        return Err(AwsError::invalid_request(message));
+    }
+    Ok(())
+}
+
+/// Checks the optional element `NewerNoncurrentVersions`.
 fn check_newer_noncurrent_versions(node: &XmlNode) -> Result<(), AwsError> {
     let Some(count) = parse_days(node, "NewerNoncurrentVersions", 1)? else {
         return Ok(());
@@ -201,41 +214,47 @@ fn check_newer_noncurrent_versions(node: &XmlNode) -> Result<(), AwsError> {
     }
 }
 
-/// Objects move to classes that there are, to each once, not too early for it, and before they expire.
-fn check_transitions(rule: &XmlNode, deed: &str, unit: &str, end: &str) -> Result<(), AwsError> {
-    let last = rule
-        .child(end)
-        .map(|node| parse_days(node, unit, 1))
+/// Checks the transitions of a rule: known storage classes, each at most once, at the minimum age of the
+/// class, and before the objects expire.
+fn check_transitions(
+    rule: &XmlNode,
+    action: &str,
+    days_element: &str,
+    expiration: &str,
+) -> Result<(), AwsError> {
+    let expiration_days = rule
+        .child(expiration)
+        .map(|node| parse_days(node, days_element, 1))
         .transpose()?
         .flatten();
-    let mut classes = BTreeSet::new();
-    for node in rule.children_named(deed) {
-        let class = node
+    let mut seen_classes = BTreeSet::new();
+    for node in rule.children_named(action) {
+        let storage_class = node
             .child_text("StorageClass")
-            .filter(|class| TRANSITION_STORAGE_CLASSES.contains(class));
-        let class = class.ok_or_else(AwsError::malformed_xml)?;
-        let day = parse_days(node, unit, 0)?;
-        // Only what is current can also move on a date.
-        if day.is_some() == (unit == "Days" && node.child("Date").is_some()) {
+            .filter(|storage_class| TRANSITION_STORAGE_CLASSES.contains(storage_class));
+        let storage_class = storage_class.ok_or_else(AwsError::malformed_xml)?;
+        let days = parse_days(node, days_element, 0)?;
+        // Transitions of current versions have either days or a date; the others have only days.
+        if days.is_some() == (days_element == "Days" && node.child("Date").is_some()) {
             return Err(AwsError::malformed_xml());
         }
-        if deed == "NoncurrentVersionTransition" {
+        if action == "NoncurrentVersionTransition" {
             check_newer_noncurrent_versions(node)?;
         }
-        if !classes.insert(class) {
+        if !seen_classes.insert(storage_class) {
             let message =
-                format!("'StorageClass' must be different for '{deed}' actions in same 'Rule'");
+                format!("'StorageClass' must be different for '{action}' actions in same 'Rule'");
             return Err(AwsError::invalid_argument(message));
         }
-        let Some(day) = day else { continue };
-        if class.ends_with("_IA") && day < INFREQUENT_ACCESS_MIN_DAYS {
+        let Some(days) = days else { continue };
+        if storage_class.ends_with("_IA") && days < INFREQUENT_ACCESS_MIN_DAYS {
             return Err(AwsError::invalid_argument(format!(
-                "'{unit}' in {deed} action must be greater than or equal to {INFREQUENT_ACCESS_MIN_DAYS} for storageClass '{class}'"
+                "'{days_element}' in {action} action must be greater than or equal to {INFREQUENT_ACCESS_MIN_DAYS} for storageClass '{storage_class}'"
             )));
         }
-        if last.is_some_and(|last| last <= day) {
+        if expiration_days.is_some_and(|expiration_days| expiration_days <= days) {
             let message = format!(
-                "'{unit}' in the {end} action must be greater than '{unit}' in the {deed} action"
+                "'{days_element}' in the {expiration} action must be greater than '{days_element}' in the {action} action"
             );
             return Err(AwsError::invalid_argument(message));
         }
@@ -243,56 +262,60 @@ fn check_transitions(rule: &XmlNode, deed: &str, unit: &str, end: &str) -> Resul
     Ok(())
 }
 
-/// Whether a filter looks at more than the key.
+/// Checks a filter. Returns whether it selects by tag or size, and not only by prefix.
 fn check_filter(node: &XmlNode) -> Result<bool, AwsError> {
-    let inner = match node.children.as_slice() {
+    let conditions = match node.children.as_slice() {
         [] => return Ok(false),
         [and] if and.name == "And" && and.children.len() > 1 => and.children.as_slice(),
-        [one] if one.name != "And" => std::slice::from_ref(one),
+        [single] if single.name != "And" => std::slice::from_ref(single),
         _ => return Err(AwsError::malformed_xml()),
     };
-    let mut narrow = false;
-    for part in inner {
-        match part.name.as_str() {
+    let mut selects_by_tag_or_size = false;
+    for condition in conditions {
+        match condition.name.as_str() {
             "Prefix" => {}
-            "Tag" if part.child_text("Key").is_some() && part.child_text("Value").is_some() => {
-                narrow = true;
+            "Tag"
+                if condition.child_text("Key").is_some()
+                    && condition.child_text("Value").is_some() =>
+            {
+                selects_by_tag_or_size = true;
             }
             "ObjectSizeGreaterThan" | "ObjectSizeLessThan" => {
-                part.text
+                condition
+                    .text
                     .parse::<u64>()
                     .map_err(|_| AwsError::malformed_xml())?;
-                narrow = true;
+                selects_by_tag_or_size = true;
             }
             _ => return Err(AwsError::malformed_xml()),
         }
     }
-    Ok(narrow)
+    Ok(selects_by_tag_or_size)
 }
 
-fn check_expiration(node: &XmlNode, narrow: bool) -> Result<(), AwsError> {
-    let said = ["Days", "Date", "ExpiredObjectDeleteMarker"]
+fn check_expiration(node: &XmlNode, selects_by_tag_or_size: bool) -> Result<(), AwsError> {
+    let kinds = ["Days", "Date", "ExpiredObjectDeleteMarker"]
         .iter()
         .filter(|name| node.child(name).is_some())
         .count();
-    if said != 1 || node.children.len() != 1 {
+    if kinds != 1 || node.children.len() != 1 {
         return Err(AwsError::malformed_xml());
     }
     parse_days(node, "Days", 1)?;
-    if node.child("ExpiredObjectDeleteMarker").is_some() && narrow {
+    if node.child("ExpiredObjectDeleteMarker").is_some() && selects_by_tag_or_size {
         let message = "ExpiredObjectDeleteMarker cannot be specified with Tags or object sizes.";
         return Err(AwsError::invalid_request(message));
     }
     Ok(())
 }
 
-fn parse_days(node: &XmlNode, name: &str, least: i64) -> Result<Option<i64>, AwsError> {
+fn parse_days(node: &XmlNode, name: &str, min: i64) -> Result<Option<i64>, AwsError> {
     let Some(text) = node.child_text(name) else {
         return Ok(None);
     };
     let number: i64 = text.parse().map_err(|_| AwsError::malformed_xml())?;
-    if number < least {
-        let kind = if least == 0 {
+    if number < min {
+        let kind = if min == 0 {
             "a non-negative"
         } else {
             "a positive"
@@ -305,14 +328,14 @@ fn parse_days(node: &XmlNode, name: &str, least: i64) -> Result<Option<i64>, Aws
     Ok(Some(number))
 }
 
-/// The day of a date, at its beginning: the only moment at which rules begin.
+/// Normalizes a date. S3 accepts only midnight UTC.
 fn normalize_midnight_date(text: &str) -> Result<String, AwsError> {
     const DAY_MS: i64 = 86_400_000;
-    let wrong = || AwsError::invalid_argument("'Date' must be at midnight GMT");
-    let moment = clock::parse_timestamp(text)
+    let not_midnight = || AwsError::invalid_argument("'Date' must be at midnight GMT");
+    let timestamp = clock::parse_timestamp(text)
         .or_else(|| clock::parse_timestamp(&format!("{text}T00:00:00Z")));
-    let moment = moment
-        .filter(|moment| moment % DAY_MS == 0)
-        .ok_or_else(wrong)?;
-    Ok(clock::format_millis(moment))
+    let timestamp = timestamp
+        .filter(|timestamp| timestamp % DAY_MS == 0)
+        .ok_or_else(not_midnight)?;
+    Ok(clock::format_millis(timestamp))
 }

@@ -1,20 +1,20 @@
-//! Lists of objects, in the order of their keys, with what they have in common up to a delimiter folded into one.
+//! `ListObjects` and `ListObjectsV2`, and the paging with prefixes and delimiters that all lists share.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
 use super::buckets::canonical_user_id;
 use super::call::S3Call;
-use super::object::ObjectVersion;
+use super::object::{self, ObjectVersion};
 use crate::aws::request::percent_encode;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 use crate::clock;
 
-/// No page is longer.
+/// The largest page of a list.
 pub(super) const LIST_PAGE_MAX: usize = 1000;
 
-/// What a request wants listed.
+/// The parameters that all lists have.
 #[derive(Debug)]
 pub(super) struct ListParameters<'a> {
     pub(super) prefix: &'a str,
@@ -23,21 +23,24 @@ pub(super) struct ListParameters<'a> {
     pub(super) url_encode_keys: bool,
 }
 
-/// One line of a list.
+/// One entry of a list.
 #[derive(Debug)]
 pub(super) enum ListEntry<T> {
-    /// A thing by its key.
+    /// An object, a version or an upload, with its key.
     Item(String, T),
-    /// What several keys begin with.
+    /// The common prefix of several keys, delimiter included.
     CommonPrefix(String),
 }
 
 impl<'a> ListParameters<'a> {
-    /// Reads what every list understands.
+    /// Parses the parameters. `max` is the name of the parameter with the page size.
     ///
     /// # Errors
-    /// `400` for what is no number, and for an encoding that there is not.
-    pub(super) fn from_call(call: &'a S3Call<'_>, max: &str) -> Result<Self, AwsError> {
+    /// `400 InvalidArgument` if the page size or the encoding is invalid.
+    pub(super) fn from_call(
+        call: &'a S3Call<'_>,
+        page_size_parameter: &str,
+    ) -> Result<Self, AwsError> {
         let request = call.request;
         let encoding = request.nonempty_query_parameter("encoding-type");
         if encoding.is_some_and(|encoding| encoding != "url") {
@@ -48,12 +51,12 @@ impl<'a> ListParameters<'a> {
         Ok(Self {
             prefix: request.query_parameter("prefix").unwrap_or_default(),
             delimiter: request.query_parameter("delimiter").unwrap_or_default(),
-            max_entries: request.query_number(max, LIST_PAGE_MAX)?,
+            max_entries: request.query_number(page_size_parameter, LIST_PAGE_MAX)?,
             url_encode_keys: encoding.is_some(),
         })
     }
 
-    /// What a key is folded into, if it is.
+    /// The common prefix that a key is grouped under, if it contains the delimiter after the prefix.
     pub(super) fn common_prefix(&self, key: &'a str) -> Option<&'a str> {
         let rest = key.strip_prefix(self.prefix)?;
         let end = rest
@@ -62,32 +65,33 @@ impl<'a> ListParameters<'a> {
         Some(&key[..self.prefix.len() + end + self.delimiter.len()])
     }
 
-    /// A page of things in the order of their keys, and whether there are more.
+    /// One page of `things`, which are sorted by key, and whether there are more.
     pub(super) fn paginate<T>(
         &self,
-        things: impl Iterator<Item = (&'a str, T)>,
+        items: impl Iterator<Item = (&'a str, T)>,
     ) -> (Vec<ListEntry<T>>, bool) {
-        let mut lines: Vec<ListEntry<T>> = Vec::new();
-        for (key, thing) in things.filter(|(key, _)| key.starts_with(self.prefix)) {
+        let mut entries: Vec<ListEntry<T>> = Vec::new();
+        for (key, item) in items.filter(|(key, _)| key.starts_with(self.prefix)) {
             let common = self.common_prefix(key);
-            if let (Some(common), Some(ListEntry::CommonPrefix(last))) = (common, lines.last())
+            // Keys with a common prefix are adjacent, so comparing with the last entry finds duplicates.
+            if let (Some(common), Some(ListEntry::CommonPrefix(last))) = (common, entries.last())
                 && common == last
             {
                 continue;
             }
-            if lines.len() == self.max_entries {
-                // A page of nothing promises nothing.
-                return (lines, self.max_entries > 0);
+            if entries.len() == self.max_entries {
+                // With a page size of 0, S3 answers that the list is not truncated.
+                return (entries, self.max_entries > 0);
             }
-            lines.push(match common {
+            entries.push(match common {
                 Some(common) => ListEntry::CommonPrefix(common.to_owned()),
-                None => ListEntry::Item(key.to_owned(), thing),
+                None => ListEntry::Item(key.to_owned(), item),
             });
         }
-        (lines, false)
+        (entries, false)
     }
 
-    /// A key as the answer spells it.
+    /// Encodes a key as the request wants it.
     pub(super) fn encode_key(&self, key: &str) -> String {
         if self.url_encode_keys {
             percent_encode(key).replace("%2F", "/")
@@ -96,30 +100,30 @@ impl<'a> ListParameters<'a> {
         }
     }
 
-    /// The lines of a page; common beginnings come after all things.
+    /// Renders the entries of a page: first the items, then the common prefixes.
     pub(super) fn render_entries<T>(
         &self,
-        lines: &[ListEntry<T>],
+        entries: &[ListEntry<T>],
         render: impl Fn(&str, &T) -> XmlNode,
     ) -> Vec<XmlNode> {
-        let thing = |line: &ListEntry<T>| match line {
-            ListEntry::Item(key, thing) => Some(render(&self.encode_key(key), thing)),
+        let item = |entry: &ListEntry<T>| match entry {
+            ListEntry::Item(key, item) => Some(render(&self.encode_key(key), item)),
             ListEntry::CommonPrefix(_) => None,
         };
-        let common = |line: &ListEntry<T>| match line {
+        let common = |entry: &ListEntry<T>| match entry {
             ListEntry::CommonPrefix(key) => {
                 Some(XmlNode::new("CommonPrefixes").with_text("Prefix", self.encode_key(key)))
             }
             ListEntry::Item(..) => None,
         };
-        lines
+        entries
             .iter()
-            .filter_map(thing)
-            .chain(lines.iter().filter_map(common))
+            .filter_map(item)
+            .chain(entries.iter().filter_map(common))
             .collect()
     }
 
-    /// The beginning of every answer.
+    /// The root element of the response, with the elements that all lists have.
     pub(super) fn result_node(&self, root: &str, bucket: &str) -> XmlNode {
         let node = XmlNode::new(root)
             .with_text("Name", bucket)
@@ -132,15 +136,15 @@ impl<'a> ListParameters<'a> {
     }
 }
 
-/// The key of the last line.
-pub(super) fn last_key<T>(lines: &[ListEntry<T>]) -> String {
-    match lines.last() {
+/// The key or prefix of the last entry; empty if there is none.
+pub(super) fn last_key<T>(entries: &[ListEntry<T>]) -> String {
+    match entries.last() {
         Some(ListEntry::Item(key, _) | ListEntry::CommonPrefix(key)) => key.clone(),
         None => String::new(),
     }
 }
 
-/// `2026-01-01T00:00:00.000Z`: lists show whole seconds so.
+/// Formats milliseconds since 1970 as lists do: whole seconds, `2026-01-01T00:00:00.000Z`.
 pub(super) fn format_timestamp(ms: i64) -> String {
     clock::format_millis(ms - ms.rem_euclid(1000))
 }
@@ -149,7 +153,7 @@ fn object_node(key: &str, version: &ObjectVersion, account: Option<&str>) -> Xml
     let node = XmlNode::new("Contents")
         .with_text("Key", key)
         .with_text("LastModified", format_timestamp(version.modified_ms));
-    let node = node.with_text("ETag", format!("\"{}\"", version.etag));
+    let node = node.with_text("ETag", object::quote_etag(&version.etag));
     let checksum = version.checksum.as_ref();
     let node = node.with_optional_text(
         "ChecksumAlgorithm",
@@ -164,41 +168,36 @@ fn object_node(key: &str, version: &ObjectVersion, account: Option<&str>) -> Xml
     let node = node.with_children(
         account.map(|account| XmlNode::new("Owner").with_text("ID", canonical_user_id(account))),
     );
-    node.with_text(
-        "StorageClass",
-        version
-            .headers
-            .get("x-amz-storage-class")
-            .map_or("STANDARD", String::as_str),
-    )
+    node.with_text("StorageClass", version.storage_class())
 }
 
 type ObjectPage<'a> = (Vec<ListEntry<&'a ObjectVersion>>, bool);
 
 fn list_current_versions<'a>(
     call: &'a S3Call<'_>,
-    wanted: &ListParameters<'a>,
+    parameters: &ListParameters<'a>,
     after: &str,
 ) -> Result<ObjectPage<'a>, AwsError> {
     let objects = &call.bucket_state()?.objects;
-    let live = objects.iter().filter_map(|(key, versions)| {
+    let current_versions = objects.iter().filter_map(|(key, versions)| {
         let version = versions.last().filter(|version| !version.marker)?;
         Some((key.as_str(), version))
     });
-    let later = live.filter(|(key, _)| {
+    // If the last page ended with a common prefix, the marker is that prefix and all its keys are done.
+    let after_marker = current_versions.filter(|(key, _)| {
         *key > after
-            && wanted
+            && parameters
                 .common_prefix(key)
                 .is_none_or(|common| common != after)
     });
-    Ok(wanted.paginate(later))
+    Ok(parameters.paginate(after_marker))
 }
 
 /// `ListObjectsV2`
 pub(super) fn list_objects_v2(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let wanted = ListParameters::from_call(call, "max-keys")?;
+    let parameters = ListParameters::from_call(call, "max-keys")?;
     let request = call.request;
-    let start = request
+    let start_after = request
         .nonempty_query_parameter("start-after")
         .unwrap_or_default();
     let token = request.nonempty_query_parameter("continuation-token");
@@ -212,50 +211,51 @@ pub(super) fn list_objects_v2(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsE
                 AwsError::invalid_argument("The continuation token provided is incorrect")
             })?
         }
-        None => start.to_owned(),
+        None => start_after.to_owned(),
     };
-    let (lines, more) = list_current_versions(call, &wanted, &after)?;
+    let (entries, is_truncated) = list_current_versions(call, &parameters, &after)?;
     let account = &call.bucket_state()?.account;
     let account = request
         .query_parameter("fetch-owner")
-        .filter(|said| *said == "true")
+        .filter(|value| *value == "true")
         .map(|_| account.as_str());
-    let node = wanted
+    let node = parameters
         .result_node("ListBucketResult", &call.bucket)
-        .with_text("KeyCount", lines.len())
-        .with_text("MaxKeys", wanted.max_entries);
+        .with_text("KeyCount", entries.len())
+        .with_text("MaxKeys", parameters.max_entries);
     let node = node
-        .with_text("IsTruncated", more)
+        .with_text("IsTruncated", is_truncated)
         .with_optional_text("ContinuationToken", token);
     let node = node.with_optional_text(
         "NextContinuationToken",
-        more.then(|| URL_SAFE.encode(last_key(&lines))),
+        is_truncated.then(|| URL_SAFE.encode(last_key(&entries))),
     );
     let node = node.with_optional_text(
         "StartAfter",
-        Some(wanted.encode_key(start)).filter(|text| !text.is_empty()),
+        Some(parameters.encode_key(start_after)).filter(|text| !text.is_empty()),
     );
     Ok(AwsResponse::s3_document(&node.with_children(
-        wanted.render_entries(&lines, |key, version| object_node(key, version, account)),
+        parameters.render_entries(&entries, |key, version| object_node(key, version, account)),
     )))
 }
 
-/// `ListObjects`, the old one.
+/// `ListObjects` (version 1)
 pub(super) fn list_objects_v1(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let wanted = ListParameters::from_call(call, "max-keys")?;
+    let parameters = ListParameters::from_call(call, "max-keys")?;
     let marker = call.request.query_parameter("marker").unwrap_or_default();
-    let (lines, more) = list_current_versions(call, &wanted, marker)?;
+    let (entries, is_truncated) = list_current_versions(call, &parameters, marker)?;
     let account = call.bucket_state()?.account.as_str();
-    let node = wanted
+    let node = parameters
         .result_node("ListBucketResult", &call.bucket)
-        .with_text("Marker", wanted.encode_key(marker));
+        .with_text("Marker", parameters.encode_key(marker));
     let node = node
-        .with_text("MaxKeys", wanted.max_entries)
-        .with_text("IsTruncated", more);
-    let next = (more && !wanted.delimiter.is_empty()).then(|| wanted.encode_key(&last_key(&lines)));
+        .with_text("MaxKeys", parameters.max_entries)
+        .with_text("IsTruncated", is_truncated);
+    let next = (is_truncated && !parameters.delimiter.is_empty())
+        .then(|| parameters.encode_key(&last_key(&entries)));
     let node = node.with_optional_text("NextMarker", next);
     Ok(AwsResponse::s3_document(&node.with_children(
-        wanted.render_entries(&lines, |key, version| {
+        parameters.render_entries(&entries, |key, version| {
             object_node(key, version, Some(account))
         }),
     )))

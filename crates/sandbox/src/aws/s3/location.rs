@@ -1,10 +1,10 @@
-//! Regions: where a bucket may be made, and where it is.
+//! Regions of buckets.
 
 use super::call::S3Call;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
-/// The region that never names itself, because it was once the only one.
+/// The region that has no location constraint, for historical reasons.
 pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 
 const REGIONS: [&str; 34] = [
@@ -44,41 +44,49 @@ const REGIONS: [&str; 34] = [
     "EU",
 ];
 
-/// The region of a new bucket: where it was asked for, which the request must say again everywhere but in the first.
+/// The region of a new bucket. Outside `us-east-1` the location constraint is required and must be the
+/// region of the endpoint.
 ///
 /// # Errors
-/// `400` when the two differ, or when there is no such region.
-pub(crate) fn choose_bucket_region(said: Option<&str>, asked: &str) -> Result<String, AwsError> {
+/// `400` if the constraint does not fit the endpoint, or names no region.
+pub(crate) fn choose_bucket_region(
+    requested: Option<&str>,
+    endpoint_region: &str,
+) -> Result<String, AwsError> {
     let illegal = |constraint: &str| {
         let message = format!(
             "The {constraint} location constraint is incompatible for the region specific endpoint this request was sent to."
         );
         AwsError::new(400, "IllegalLocationConstraintException", message)
     };
-    match said {
-        None if asked == DEFAULT_REGION => Ok(DEFAULT_REGION.to_owned()),
+    match requested {
+        None if endpoint_region == DEFAULT_REGION => Ok(DEFAULT_REGION.to_owned()),
         None => Err(illegal("unspecified")),
-        Some(said) if !REGIONS.contains(&said) || said == DEFAULT_REGION => {
+        Some(requested) if !REGIONS.contains(&requested) || requested == DEFAULT_REGION => {
             let message = "The specified location-constraint is not valid";
             Err(AwsError::new(400, "InvalidLocationConstraint", message)
-                .with_element("LocationConstraint", said))
+                .with_element("LocationConstraint", requested))
         }
-        Some("EU") if matches!(asked, DEFAULT_REGION | "eu-west-1") => Ok("eu-west-1".to_owned()),
-        // Whoever asks the first region may name any other.
-        Some(said) if said == asked || asked == DEFAULT_REGION => Ok(said.to_owned()),
-        Some(said) => Err(illegal(said)),
+        Some("EU") if matches!(endpoint_region, DEFAULT_REGION | "eu-west-1") => {
+            Ok("eu-west-1".to_owned())
+        }
+        // The endpoint of `us-east-1` accepts any location constraint.
+        Some(requested) if requested == endpoint_region || endpoint_region == DEFAULT_REGION => {
+            Ok(requested.to_owned())
+        }
+        Some(requested) => Err(illegal(requested)),
     }
 }
 
-/// `GetBucketLocation`, the one question that every region answers.
+/// `GetBucketLocation`, which works at the endpoint of every region.
 ///
 /// # Errors
 /// `404 NoSuchBucket`.
 pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let region = &call.bucket_state()?.region;
-    let said = if region == DEFAULT_REGION { "" } else { region };
+    let constraint = if region == DEFAULT_REGION { "" } else { region };
     Ok(AwsResponse::s3_document(&XmlNode::leaf(
         "LocationConstraint",
-        said,
+        constraint,
     )))
 }

@@ -1,6 +1,7 @@
 //! S3: buckets, their configuration, and objects.
 //!
-//! [`routes`] says which operation a request is, and which right it needs; the files beside it do them.
+//! [`routes`] maps requests to operations and the permissions they need, [`dispatch`] authorizes them,
+//! and the other modules implement them.
 
 mod bucket_policy;
 mod buckets;
@@ -21,6 +22,7 @@ mod preconditions;
 mod read;
 mod routes;
 mod tags;
+mod unsupported;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -35,10 +37,10 @@ pub(crate) use self::object::{ObjectChecksum, ObjectVersion};
 pub(crate) use self::read::format_http_date;
 pub(crate) use self::routes::{OperationClass, S3Operation, find_operation, recorded_path};
 
-/// How many former configurations are kept for reads that lag.
+/// How many previous configurations of a bucket are kept for reads that lag behind.
 const CONFIG_HISTORY_MAX: usize = 64;
 
-/// A bucket.
+/// A bucket with its configuration and its objects.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BucketState {
     pub(crate) name: String,
@@ -46,17 +48,17 @@ pub(crate) struct BucketState {
     pub(crate) region: String,
     pub(crate) created_ms: i64,
     pub(crate) config: BucketConfig,
-    /// The versions of each key, newest last.
+    /// The versions of each key, oldest first.
     pub(crate) objects: BTreeMap<String, Vec<ObjectVersion>>,
     #[serde(default)]
     pub(crate) uploads: BTreeMap<String, MultipartUpload>,
-    /// Former configurations, each with the moment of its end.
+    /// Previous configurations, oldest first, each with the time in milliseconds when it was replaced.
     #[serde(skip)]
-    past: Vec<(i64, BucketConfig)>,
+    config_history: Vec<(i64, BucketConfig)>,
 }
 
 impl BucketState {
-    /// The names of all contents that it holds.
+    /// The names of all content files that the bucket refers to.
     pub(crate) fn content_names(&self) -> impl Iterator<Item = &str> {
         let versions = self
             .objects
@@ -72,29 +74,30 @@ impl BucketState {
             .filter(|name| !name.is_empty())
     }
 
-    /// `arn:aws:s3:::name`
+    /// For example `arn:aws:s3:::name`.
     pub(crate) fn arn(&self) -> String {
         format!("arn:aws:s3:::{}", self.name)
     }
 
-    /// Changes the configuration, and remembers the old one for reads that lag.
+    /// Changes the configuration and keeps the previous one for reads that lag behind.
     fn update_config(&mut self, now: i64, change: impl FnOnce(&mut BucketConfig)) {
-        self.past.push((now, self.config.clone()));
-        if self.past.len() > CONFIG_HISTORY_MAX {
-            self.past.remove(0);
+        self.config_history.push((now, self.config.clone()));
+        if self.config_history.len() > CONFIG_HISTORY_MAX {
+            self.config_history.remove(0);
         }
         change(&mut self.config);
     }
 
-    /// The configuration as it was at some moment.
-    fn config_at(&self, moment: i64) -> &BucketConfig {
-        self.past
+    /// The configuration as it was at a time in milliseconds.
+    fn config_at(&self, time_ms: i64) -> &BucketConfig {
+        // The entries are in the order of time, so the first that ended later was in effect then.
+        self.config_history
             .iter()
-            .find(|(end, _)| *end > moment)
+            .find(|(end, _)| *end > time_ms)
             .map_or(&self.config, |(_, config)| config)
     }
 
-    /// The newest version of a key, unless that is a delete marker.
+    /// The newest version of a key, unless it is a delete marker.
     pub(crate) fn current_version(&self, key: &str) -> Option<&ObjectVersion> {
         self.objects
             .get(key)?
@@ -102,20 +105,23 @@ impl BucketState {
             .filter(|version| !version.marker)
     }
 
-    /// Adds a version as the state of versioning wants it, and gives back the contents that nobody needs any more.
+    /// Adds a version as the newest one. A null version replaces the existing null version. Returns the
+    /// names of the contents that are no longer needed.
     fn add_version(&mut self, key: &str, version: ObjectVersion) -> Vec<String> {
         let versions = self.objects.entry(key.to_owned()).or_default();
-        let mut freed = Vec::new();
+        let mut unreferenced = Vec::new();
+        // There is at most one null version. Without versioning that is the only version, so a write
+        // replaces it; with suspended versioning, versions with ids stay.
         if version.id == NULL_VERSION_ID {
-            freed = versions
-                .extract_if(.., |old| old.id == NULL_VERSION_ID)
-                .map(|old| old.content)
+            unreferenced = versions
+                .extract_if(.., |existing| existing.id == NULL_VERSION_ID)
+                .map(|existing| existing.content)
                 .collect();
         }
         versions.push(version);
-        freed
+        unreferenced
     }
 }
 
-/// What a version is called that was written while versioning was not enabled.
+/// The id of versions that were written while versioning was not enabled.
 pub(crate) const NULL_VERSION_ID: &str = "null";

@@ -1,4 +1,4 @@
-//! Objects written in parts: begun, completed, given up, listed.
+//! Multipart uploads: create, complete, abort and list.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 use crate::ids;
 
-/// Every part but the last has at least this size.
+/// The smallest size of all parts but the last, in bytes.
 const PART_SIZE_MIN: u64 = 5 << 20;
 
-/// An object in progress.
+/// A multipart upload in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MultipartUpload {
     pub(crate) key: String,
@@ -27,15 +27,15 @@ pub(crate) struct MultipartUpload {
     pub(super) headers: BTreeMap<String, String>,
     tags: Vec<(String, String)>,
     pub(super) algorithm: ChecksumAlgorithm,
-    /// Whether the client named it; its parts are then held to it.
+    /// Whether the client chose the algorithm. Parts must then use it.
     #[serde(default)]
     declared: bool,
-    /// Whether its checksum will be that of the whole, and not of the sums of its parts.
+    /// Whether the checksum type is `FULL_OBJECT` and not `COMPOSITE`.
     whole: bool,
     pub(crate) parts: BTreeMap<u32, UploadedPart>,
 }
 
-/// The upload that a request names.
+/// Finds the upload that `uploadId` names, with its id.
 ///
 /// # Errors
 /// `404 NoSuchUpload`.
@@ -45,33 +45,35 @@ pub(super) fn find_upload<'a>(
     let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted \
                    or completed.";
     let id = call.request.query_parameter("uploadId").unwrap_or_default();
-    let found = call
+    let upload = call
         .bucket_state()?
         .uploads
         .get_key_value(id)
         .filter(|(_, upload)| upload.key == call.key);
-    let found = found.map(|(id, upload)| (id.as_str(), upload));
-    found.ok_or_else(|| AwsError::new(404, "NoSuchUpload", message).with_element("UploadId", id))
+    let upload = upload.map(|(id, upload)| (id.as_str(), upload));
+    upload.ok_or_else(|| AwsError::new(404, "NoSuchUpload", message).with_element("UploadId", id))
 }
 
 /// `CreateMultipartUpload`
 pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let said = call.request.header("x-amz-checksum-algorithm");
-    let algorithm = match said {
+    let requested = call.request.header("x-amz-checksum-algorithm");
+    let algorithm = match requested {
         Some(name) => ChecksumAlgorithm::from_name(name)
             .ok_or_else(|| AwsError::invalid_request("Checksum algorithm is not supported"))?,
         None => ChecksumAlgorithm::Crc64nvme,
     };
-    let kind = call.request.header("x-amz-checksum-type");
-    let whole = match (kind, algorithm) {
+    // CRC64NVME can only be computed over the whole object and SHA-256 only composed of parts; the other
+    // CRCs can do both.
+    let checksum_type = call.request.header("x-amz-checksum-type");
+    let whole = match (checksum_type, algorithm) {
         (Some("FULL_OBJECT"), ChecksumAlgorithm::Sha256)
         | (Some("COMPOSITE"), ChecksumAlgorithm::Crc64nvme) => {
-            let (kind, name) = (
-                kind.unwrap_or_default(),
+            let (checksum_type, name) = (
+                checksum_type.unwrap_or_default(),
                 algorithm.name().to_ascii_lowercase(),
             );
             let message = format!(
-                "The {kind} checksum type cannot be used with the {name} checksum algorithm."
+                "The {checksum_type} checksum type cannot be used with the {name} checksum algorithm."
             );
             return Err(AwsError::invalid_request(message));
         }
@@ -98,7 +100,7 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         headers,
         tags,
         algorithm,
-        declared: said.is_some(),
+        declared: requested.is_some(),
         whole,
         parts: BTreeMap::new(),
     };
@@ -107,35 +109,39 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = XmlNode::new("InitiateMultipartUploadResult")
         .with_text("Bucket", &call.bucket)
         .with_text("Key", key);
-    let reply = AwsResponse::s3_document(&node.with_text("UploadId", id));
-    let reply = cipher.into_iter().fold(reply, |reply, (name, value)| {
-        reply.with_header(&name, value)
-    });
-    let reply = reply.with_header("x-amz-checksum-algorithm", algorithm.name());
-    Ok(reply.with_header(
+    let response = AwsResponse::s3_document(&node.with_text("UploadId", id));
+    let response = cipher
+        .into_iter()
+        .fold(response, |response, (name, value)| {
+            response.with_header(&name, value)
+        });
+    let response = response.with_header("x-amz-checksum-algorithm", algorithm.name());
+    Ok(response.with_header(
         "x-amz-checksum-type",
         if whole { "FULL_OBJECT" } else { "COMPOSITE" },
     ))
 }
 
 impl MultipartUpload {
-    /// Holds a part to the algorithm that the upload was begun with.
+    /// Checks that a part has a checksum with the algorithm of the upload.
     ///
     /// # Errors
     /// `400 InvalidRequest`.
     pub(super) fn check_part_algorithm(
         &self,
-        said: Option<ChecksumAlgorithm>,
+        declared_checksum: Option<ChecksumAlgorithm>,
     ) -> Result<(), AwsError> {
-        let fits = match said {
-            Some(said) => said == self.algorithm,
+        let matches = match declared_checksum {
+            Some(declared_checksum) => declared_checksum == self.algorithm,
             None => self.whole,
         };
-        if fits || !self.declared {
+        if matches || !self.declared {
             return Ok(());
         }
         let expected = self.algorithm.name().to_ascii_lowercase();
-        let actual = said.map_or("null".to_owned(), |said| said.name().to_ascii_lowercase());
+        let actual = declared_checksum.map_or("null".to_owned(), |declared_checksum| {
+            declared_checksum.name().to_ascii_lowercase()
+        });
         Err(AwsError::invalid_request(format!(
             "Checksum Type mismatch occurred, expected checksum Type: {expected}, actual checksum Type: {actual}"
         )))
@@ -184,8 +190,11 @@ pub(super) fn complete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         algorithm: upload.algorithm,
         value,
     };
-    let said = call.request.header(&checksum.algorithm.header_name());
-    if said.is_some_and(|said| said.split('-').next() != checksum.value.split('-').next()) {
+    let declared_checksum = call.request.header(&checksum.algorithm.header_name());
+    // Compare without the number of parts after the dash, which clients can omit.
+    if declared_checksum.is_some_and(|declared_checksum| {
+        declared_checksum.split('-').next() != checksum.value.split('-').next()
+    }) {
         let message = "The checksum you specified did not match the calculated checksum.";
         return Err(AwsError::new(400, "BadDigest", message));
     }
@@ -209,13 +218,13 @@ pub(super) fn complete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
 }
 
 fn completed_response(call: &S3Call<'_>, version: &ObjectVersion) -> AwsResponse {
-    let place = format!("/{}/{}", call.bucket, percent_encode(&call.key));
+    let location = format!("/{}/{}", call.bucket, percent_encode(&call.key));
     let node = XmlNode::new("CompleteMultipartUploadResult")
-        .with_text("Location", place)
+        .with_text("Location", location)
         .with_text("Bucket", &call.bucket);
     let mut node = node
         .with_text("Key", &call.key)
-        .with_text("ETag", format!("\"{}\"", version.etag));
+        .with_text("ETag", object::quote_etag(&version.etag));
     if let Some(checksum) = &version.checksum {
         node = node
             .with_text(&checksum.algorithm.xml_element_name(), &checksum.value)
@@ -228,7 +237,7 @@ fn completed_response(call: &S3Call<'_>, version: &ObjectVersion) -> AwsResponse
     )
 }
 
-/// The parts that the client lists, in order, each as it was uploaded.
+/// The parts that the request lists, after checking their order, ETags, checksums and sizes.
 fn select_parts(node: &XmlNode, upload: &MultipartUpload) -> Result<Vec<UploadedPart>, AwsError> {
     let invalid = || {
         let message = "One or more of the specified parts could not be found. The part may not have been uploaded, or the \
@@ -236,31 +245,31 @@ fn select_parts(node: &XmlNode, upload: &MultipartUpload) -> Result<Vec<Uploaded
         AwsError::new(400, "InvalidPart", message)
     };
     let mut parts = Vec::new();
-    let mut before = 0;
-    for said in node.children_named("Part") {
-        let number: u32 = said
+    let mut previous_number = 0;
+    for listed in node.children_named("Part") {
+        let number: u32 = listed
             .child_text("PartNumber")
             .and_then(|text| text.parse().ok())
             .ok_or_else(AwsError::malformed_xml)?;
-        if number <= before {
+        if number <= previous_number {
             let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
             return Err(AwsError::new(400, "InvalidPartOrder", message));
         }
-        before = number;
+        previous_number = number;
         let part = upload.parts.get(&number).ok_or_else(invalid)?;
-        let etag = said
+        let etag = listed
             .child_text("ETag")
             .unwrap_or_default()
             .trim_matches('"');
-        let sum = said.child_text(&part.checksum.algorithm.xml_element_name());
-        if sum.is_none() && upload.declared && !upload.whole {
+        let checksum = listed.child_text(&part.checksum.algorithm.xml_element_name());
+        if checksum.is_none() && upload.declared && !upload.whole {
             let name = upload.algorithm.name().to_ascii_lowercase();
             return Err(AwsError::invalid_request(format!(
                 "The upload was created using a {name} checksum. The complete request must include the checksum for \
                  each part. It was missing for part {number} in the request."
             )));
         }
-        if etag != part.etag || sum.is_some_and(|sum| sum != part.checksum.value) {
+        if etag != part.etag || checksum.is_some_and(|checksum| checksum != part.checksum.value) {
             return Err(invalid());
         }
         parts.push(part.clone());
@@ -279,15 +288,12 @@ fn select_parts(node: &XmlNode, upload: &MultipartUpload) -> Result<Vec<Uploaded
     Ok(parts)
 }
 
-/// The whole, and the MD5 of the MD5s of its parts.
+/// Concatenates the parts and computes the ETag: the MD5 of their MD5s, a dash and the number of parts.
 fn join_parts(call: &S3Call<'_>, parts: &[UploadedPart]) -> Result<(Vec<u8>, String), AwsError> {
     let mut content = Vec::new();
     let mut sums = Md5::new();
     for part in parts {
-        let bytes = call.world.aws.contents.get(&part.content);
-        let bytes = bytes.map_err(|error| {
-            AwsError::new(500, "InternalError", format!("a part is lost: {error}"))
-        })?;
+        let bytes = call.read_content(&part.content)?;
         sums.update(Md5::digest(&bytes));
         content.extend_from_slice(&bytes);
     }
@@ -299,7 +305,7 @@ fn join_parts(call: &S3Call<'_>, parts: &[UploadedPart]) -> Result<(Vec<u8>, Str
 
 /// `ListMultipartUploads`
 pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let wanted = ListParameters::from_call(call, "max-uploads")?;
+    let parameters = ListParameters::from_call(call, "max-uploads")?;
     let marker = call
         .request
         .query_parameter("key-marker")
@@ -315,28 +321,30 @@ pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         .map(|(id, upload)| (upload.key.as_str(), (id.as_str(), upload)))
         .collect();
     uploads.sort_by_key(|(key, (id, upload))| (*key, upload.started_ms, *id));
-    let at = uploads
+    // With an upload id marker the list resumes after exactly that upload; with only a key marker it
+    // resumes after all uploads of that key.
+    let start = uploads
         .iter()
         .position(|(key, (id, _))| *key == marker && *id == id_marker)
-        .map_or(0, |at| at + 1);
-    let later = uploads
+        .map_or(0, |start| start + 1);
+    let after_marker = uploads
         .into_iter()
-        .skip(at)
-        .filter(|(key, _)| at > 0 || *key > marker);
-    let (lines, more) = wanted.paginate(later);
+        .skip(start)
+        .filter(|(key, _)| start > 0 || *key > marker);
+    let (entries, is_truncated) = parameters.paginate(after_marker);
     let node = XmlNode::new("ListMultipartUploadsResult")
         .with_text("Bucket", &call.bucket)
         .with_text("KeyMarker", marker);
     let node = node
         .with_text("UploadIdMarker", id_marker)
-        .with_text("MaxUploads", wanted.max_entries)
-        .with_text("IsTruncated", more);
-    let node = node.with_text("Prefix", wanted.encode_key(wanted.prefix));
+        .with_text("MaxUploads", parameters.max_entries)
+        .with_text("IsTruncated", is_truncated);
+    let node = node.with_text("Prefix", parameters.encode_key(parameters.prefix));
     let node = node.with_optional_text(
         "NextKeyMarker",
-        more.then(|| wanted.encode_key(&last_key(&lines))),
+        is_truncated.then(|| parameters.encode_key(&last_key(&entries))),
     );
-    let next = match lines.last().filter(|_| more) {
+    let next = match entries.last().filter(|_| is_truncated) {
         Some(ListEntry::Item(_, (id, _))) => Some(*id),
         _ => None,
     };
@@ -351,6 +359,6 @@ pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(
         &node
             .with_optional_text("NextUploadIdMarker", next)
-            .with_children(wanted.render_entries(&lines, entry)),
+            .with_children(parameters.render_entries(&entries, entry)),
     ))
 }

@@ -1,4 +1,4 @@
-//! Writing objects.
+//! `PutObject`, and what all ways to write an object share.
 
 use std::collections::BTreeMap;
 
@@ -14,32 +14,69 @@ use crate::aws::request::AwsRequest;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::ids;
 
-/// A key's length in bytes.
-pub(super) const OBJECT_KEY_MAX_BYTES: usize = 1024;
+/// The longest key, in bytes.
+const OBJECT_KEY_MAX_BYTES: usize = 1024;
 
 /// One version of an object, or a delete marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ObjectVersion {
     pub(crate) id: String,
-    /// Whether it only says that the object is deleted.
+    /// Whether this is a delete marker.
     #[serde(default)]
     pub(crate) marker: bool,
     pub(crate) etag: String,
     pub(crate) size: u64,
     pub(crate) modified_ms: i64,
-    /// The name of its content; markers have none.
+    /// The file name of the content. Delete markers have none.
     pub(crate) content: String,
-    /// Headers that every read gives back.
+    /// Headers that reads return: metadata, encryption, storage class.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) checksum: Option<ObjectChecksum>,
     #[serde(default)]
     pub(crate) tags: Vec<(String, String)>,
-    /// The sizes of its parts, if it was written in parts.
+    /// The sizes of the parts, if it was a multipart upload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parts: Vec<u64>,
 }
 
-/// A checksum that is stored with a content.
+impl ObjectVersion {
+    /// The storage class; objects without an explicit one are in `STANDARD`.
+    pub(super) fn storage_class(&self) -> &str {
+        self.headers
+            .get("x-amz-storage-class")
+            .map_or("STANDARD", String::as_str)
+    }
+}
+
+/// `404 NoSuchVersion`.
+pub(super) fn no_such_version(key: &str, id: &str) -> AwsError {
+    let message = "The specified version does not exist.";
+    AwsError::new(404, "NoSuchVersion", message)
+        .with_element("Key", key)
+        .with_element("VersionId", id)
+}
+
+/// Checks the length of an object key.
+///
+/// # Errors
+/// `400 KeyTooLongError`.
+pub(super) fn check_key_length(key: &str) -> Result<(), AwsError> {
+    match key.len() > OBJECT_KEY_MAX_BYTES {
+        true => Err(AwsError::new(
+            400,
+            "KeyTooLongError",
+            "Your key is too long",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// An ETag in quotes, as headers and documents show it.
+pub(super) fn quote_etag(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// The checksum of an object or part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ObjectChecksum {
     pub(crate) algorithm: ChecksumAlgorithm,
@@ -47,7 +84,7 @@ pub(crate) struct ObjectChecksum {
 }
 
 impl ObjectChecksum {
-    /// Whether it is of the whole, or of the sums of its parts.
+    /// The checksum type: of the whole object, or composed of the checksums of its parts.
     pub(crate) fn checksum_type(&self) -> &'static str {
         if self.value.contains('-') {
             "COMPOSITE"
@@ -57,7 +94,7 @@ impl ObjectChecksum {
     }
 }
 
-/// The MD5 of a content; of one that a key of KMS encrypts, nobody learns it.
+/// The ETag of a content: its MD5. With KMS encryption it is some other value, as on AWS.
 pub(super) fn compute_etag(
     content: &[u8],
     headers: &BTreeMap<String, String>,
@@ -78,13 +115,7 @@ pub(super) fn compute_etag(
 
 /// `PutObject`
 pub(super) fn put_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    if call.key.len() > OBJECT_KEY_MAX_BYTES {
-        return Err(AwsError::new(
-            400,
-            "KeyTooLongError",
-            "Your key is too long",
-        ));
-    }
+    check_key_length(&call.key)?;
     let checksum = verify_body_digests(call)?;
     let headers = headers_to_store(call)?;
     kms::authorize_key_use(
@@ -109,17 +140,17 @@ pub(super) fn put_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
         .contents
         .put(&version.content, call.body.clone());
     let version = store_version(call, version)?;
-    let reply = AwsResponse::empty(200).with_header("etag", format!("\"{}\"", version.etag));
-    let reply = read::with_encryption(read::with_checksum(reply, &version), &version.headers);
-    Ok(read::with_version_id(call, reply, &version.id))
+    let response = AwsResponse::empty(200).with_header("etag", quote_etag(&version.etag));
+    let response = read::with_encryption(read::with_checksum(response, &version), &version.headers);
+    Ok(read::with_version_id(call, response, &version.id))
 }
 
-/// A name for a new content.
+/// Generates the file name of a new content.
 pub(super) fn new_content_name(call: &mut S3Call<'_>) -> String {
     ids::hex(&call.world.draw_aws_bytes("content")[..16])
 }
 
-/// Makes a version the newest of the key.
+/// Stores a version as the newest one of the key, with a version id according to the bucket's versioning.
 ///
 /// # Errors
 /// `404 NoSuchBucket`.
@@ -139,21 +170,25 @@ pub(super) fn store_version(
         ..version
     };
     let key = call.key.clone();
-    let freed = call.bucket_state_mut()?.add_version(&key, version.clone());
-    freed
+    let unreferenced = call.bucket_state_mut()?.add_version(&key, version.clone());
+    unreferenced
         .into_iter()
         .filter(|name| !name.is_empty())
         .for_each(|name| call.world.aws.contents.remove(name));
     Ok(version)
 }
 
-/// Holds the content to what the request says of it, and gives it a checksum if it came without.
+/// Verifies the digests that the request has for its body. Returns the checksum to store: the one that
+/// was sent, or else CRC64NVME.
 ///
 /// # Errors
-/// `400` when they differ.
+/// `400` if a digest is malformed or does not match.
 pub(super) fn verify_body_digests(call: &S3Call<'_>) -> Result<ObjectChecksum, AwsError> {
-    if let Some(said) = call.request.header("content-md5") {
-        let bytes = STANDARD.decode(said).ok().filter(|bytes| bytes.len() == 16);
+    if let Some(declared) = call.request.header("content-md5") {
+        let bytes = STANDARD
+            .decode(declared)
+            .ok()
+            .filter(|bytes| bytes.len() == 16);
         let bytes = bytes.ok_or_else(|| {
             AwsError::new(
                 400,
@@ -170,15 +205,15 @@ pub(super) fn verify_body_digests(call: &S3Call<'_>) -> Result<ObjectChecksum, A
         return Err(AwsError::new(
             501,
             "NotImplemented",
-            "SHA1 checksums are not imitated here",
+            "The sandbox does not support SHA1 checksums",
         ));
     }
     for algorithm in ChecksumAlgorithm::ALL {
-        let Some(said) = call.header_or_trailer(&algorithm.header_name()) else {
+        let Some(declared) = call.header_or_trailer(&algorithm.header_name()) else {
             continue;
         };
         let value = algorithm.compute(&call.body);
-        if said != value {
+        if declared != value {
             let name = algorithm.name();
             let message =
                 format!("The {name} you specified did not match the calculated checksum.");
@@ -193,7 +228,7 @@ pub(super) fn verify_body_digests(call: &S3Call<'_>) -> Result<ObjectChecksum, A
     })
 }
 
-/// How an object may be stored.
+/// The storage classes that a request can name.
 const STORAGE_CLASSES: [&str; 8] = [
     "STANDARD",
     "REDUCED_REDUNDANCY",
@@ -205,21 +240,21 @@ const STORAGE_CLASSES: [&str; 8] = [
     "DEEP_ARCHIVE",
 ];
 
-/// What a client may say about an object in headers of its own, names and values together.
+/// The largest user-defined metadata, names and values together.
 const METADATA_MAX_BYTES: usize = 2048;
 
-/// Whether a write also says who else has access.
+/// Whether a write sets an ACL.
 pub(super) fn has_acl_headers(request: &AwsRequest) -> bool {
     let mut names = request.headers.keys().map(axum::http::HeaderName::as_str);
     names.any(|name| name == "x-amz-acl" || name.starts_with("x-amz-grant-"))
 }
 
-/// Holds access lists to what the bucket takes: none, or none that are public.
+/// Checks an ACL against object ownership and the public access block of the bucket.
 fn check_acl(request: &AwsRequest, config: &BucketConfig) -> Result<(), AwsError> {
     let acl = request.header("x-amz-acl");
-    let listed =
+    let sets_acl =
         has_acl_headers(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
-    if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
+    if sets_acl && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
         return Err(AwsError::new(
             400,
             "AccessControlListNotSupported",
@@ -240,15 +275,12 @@ fn check_acl(request: &AwsRequest, config: &BucketConfig) -> Result<(), AwsError
     }
 }
 
-/// Refuses to read what is in an archive.
+/// Checks that an object is not in an archive storage class, which cannot be read directly.
 ///
 /// # Errors
 /// `403 InvalidObjectState`.
 pub(super) fn check_not_archived(version: &ObjectVersion) -> Result<(), AwsError> {
-    let class = version
-        .headers
-        .get("x-amz-storage-class")
-        .map_or("STANDARD", String::as_str);
+    let class = version.storage_class();
     if !matches!(class, "GLACIER" | "DEEP_ARCHIVE") {
         return Ok(());
     }
@@ -256,7 +288,7 @@ pub(super) fn check_not_archived(version: &ObjectVersion) -> Result<(), AwsError
     Err(AwsError::new(403, "InvalidObjectState", message).with_element("StorageClass", class))
 }
 
-/// Headers that are kept with an object and given back.
+/// Headers that are stored with an object and returned by reads.
 const STORED_HEADERS: [&str; 7] = [
     "content-type",
     "cache-control",
@@ -267,25 +299,25 @@ const STORED_HEADERS: [&str; 7] = [
     "x-amz-storage-class",
 ];
 
-/// What is kept of the headers of a write, and how it will be encrypted.
+/// The headers to store with a new object, including its encryption.
 ///
 /// # Errors
-/// `400` or `403` for what this bucket does not take.
+/// `400` or `403` for headers that are invalid or that the bucket does not allow.
 pub(super) fn headers_to_store(
     call: &mut S3Call<'_>,
 ) -> Result<BTreeMap<String, String>, AwsError> {
     let config = &call.bucket_state()?.config;
-    let said = |name: &str| call.request.header(name).map(str::to_owned);
+    let header = |name: &str| call.request.header(name).map(str::to_owned);
     check_acl(call.request, config)?;
     if let Some(class) =
-        said("x-amz-storage-class").filter(|class| !STORAGE_CLASSES.contains(&class.as_str()))
+        header("x-amz-storage-class").filter(|class| !STORAGE_CLASSES.contains(&class.as_str()))
     {
-        let problem = AwsError::new(
+        let error = AwsError::new(
             400,
             "InvalidStorageClass",
             "The storage class you specified is not valid",
         );
-        return Err(problem.with_element("StorageClassRequested", class));
+        return Err(error.with_element("StorageClassRequested", class));
     }
     if call
         .request
@@ -297,28 +329,30 @@ pub(super) fn headers_to_store(
             "Bucket is missing Object Lock Configuration",
         ));
     }
-    if said("x-amz-server-side-encryption-customer-algorithm").is_some() {
+    if header("x-amz-server-side-encryption-customer-algorithm").is_some() {
         return Err(match config.blocks_customer_keys() {
             true => AwsError::access_denied(
                 "Access Denied: server-side encryption with customer provided keys (SSE-C) is blocked for this bucket",
             ),
-            false => AwsError::new(501, "NotImplemented", "SSE-C is not imitated here"),
+            false => AwsError::new(501, "NotImplemented", "The sandbox does not support SSE-C"),
         });
     }
-    let mut kept: BTreeMap<String, String> = STORED_HEADERS
+    let mut stored: BTreeMap<String, String> = STORED_HEADERS
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), said(name)?)))
+        .filter_map(|name| Some(((*name).to_owned(), header(name)?)))
         .collect();
-    kept.entry("content-type".to_owned())
+    stored
+        .entry("content-type".to_owned())
         .or_insert_with(|| "binary/octet-stream".to_owned());
-    let coding = said("content-encoding").unwrap_or_default();
-    let codings: Vec<&str> = coding
+    // `aws-chunked` only describes the transfer, so S3 does not store it.
+    let content_encoding = header("content-encoding").unwrap_or_default();
+    let codings: Vec<&str> = content_encoding
         .split(',')
         .map(str::trim)
         .filter(|c| !matches!(*c, "" | "aws-chunked"))
         .collect();
     if !codings.is_empty() {
-        kept.insert("content-encoding".to_owned(), codings.join(","));
+        stored.insert("content-encoding".to_owned(), codings.join(","));
     }
     for name in call
         .request
@@ -327,15 +361,15 @@ pub(super) fn headers_to_store(
         .map(ToString::to_string)
         .filter(|name| name.starts_with("x-amz-meta-"))
     {
-        kept.insert(name.clone(), said(&name).unwrap_or_default());
+        stored.insert(name.clone(), header(&name).unwrap_or_default());
     }
-    let metadata = kept
+    let metadata = stored
         .iter()
         .filter_map(|(name, value)| Some(name.strip_prefix("x-amz-meta-")?.len() + value.len()));
     if metadata.sum::<usize>() > METADATA_MAX_BYTES {
         let message = "Your metadata headers exceed the maximum allowed metadata size";
         return Err(AwsError::new(400, "MetadataTooLarge", message));
     }
-    kept.extend(kms::choose_encryption(call)?);
-    Ok(kept)
+    stored.extend(kms::choose_encryption(call)?);
+    Ok(stored)
 }

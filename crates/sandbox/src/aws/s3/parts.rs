@@ -1,4 +1,4 @@
-//! The parts of an object in progress.
+//! `UploadPart` and `ListParts`.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,12 @@ use super::{kms, multipart, object, read};
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
-/// Parts are numbered from 1 to this.
+/// The highest part number. The lowest is 1.
 const PART_NUMBER_MAX: u32 = 10_000;
-/// No page is longer.
+/// The largest page of `ListParts`.
 const PARTS_PAGE_MAX: usize = 1000;
 
-/// A part.
+/// A part that was uploaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UploadedPart {
     pub(crate) etag: String,
@@ -30,7 +30,7 @@ pub(super) fn upload_part(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
         return Err(AwsError::new(
             501,
             "NotImplemented",
-            "UploadPartCopy is not imitated here",
+            "The sandbox does not support UploadPartCopy",
         ));
     }
     let number = call
@@ -46,6 +46,7 @@ pub(super) fn upload_part(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
         })?;
     let (id, upload) = multipart::find_upload(call)?;
     kms::reject_encryption_headers(call)?;
+    // On S3, uploading a part needs the permission to decrypt the data key of the upload.
     kms::authorize_key_use(
         call,
         kms::DECRYPT,
@@ -60,7 +61,7 @@ pub(super) fn upload_part(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
     let (id, algorithm, headers) = (id.to_owned(), upload.algorithm, upload.headers.clone());
     let mut checksum = object::verify_body_digests(call)?;
     if checksum.algorithm != algorithm {
-        // Whatever came along was right; what is kept is what the whole was begun with, though nobody named it.
+        // The checksum that was sent is verified, but the upload's algorithm is the one to store.
         checksum = object::ObjectChecksum {
             algorithm,
             value: algorithm.compute(&call.body),
@@ -78,9 +79,10 @@ pub(super) fn upload_part(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
         .aws
         .contents
         .put(&part.content, call.body.clone());
-    let reply = AwsResponse::empty(200).with_header("etag", format!("\"{}\"", part.etag));
-    let reply = read::with_encryption(reply, &headers);
-    let reply = reply.with_header(&part.checksum.algorithm.header_name(), &part.checksum.value);
+    let response = AwsResponse::empty(200).with_header("etag", object::quote_etag(&part.etag));
+    let response = read::with_encryption(response, &headers);
+    let response =
+        response.with_header(&part.checksum.algorithm.header_name(), &part.checksum.value);
     let replaced = call
         .bucket_state_mut()?
         .uploads
@@ -89,12 +91,12 @@ pub(super) fn upload_part(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
     if let Some(part) = replaced {
         call.world.aws.contents.remove(part.content);
     }
-    Ok(reply)
+    Ok(response)
 }
 
 /// `ListParts`
 pub(super) fn list_parts(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let max = call.request.query_number("max-parts", PARTS_PAGE_MAX)?;
+    let max_parts = call.request.query_number("max-parts", PARTS_PAGE_MAX)?;
     let after = call
         .request
         .nonempty_query_parameter("part-number-marker")
@@ -102,8 +104,8 @@ pub(super) fn list_parts(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
         .unwrap_or(0);
     let (id, upload) = multipart::find_upload(call)?;
     let mut parts = upload.parts.range(after.saturating_add(1)..);
-    let shown: Vec<_> = parts.by_ref().take(max).collect();
-    let more = parts.next().is_some();
+    let page: Vec<_> = parts.by_ref().take(max_parts).collect();
+    let is_truncated = parts.next().is_some();
     let node = XmlNode::new("ListPartsResult")
         .with_text("Bucket", &call.bucket)
         .with_text("Key", &call.key)
@@ -111,10 +113,13 @@ pub(super) fn list_parts(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
     let node = node
         .with_text("StorageClass", "STANDARD")
         .with_text("PartNumberMarker", after)
-        .with_text("MaxParts", max);
-    let next = shown.last().map(|(number, _)| **number).filter(|_| more);
+        .with_text("MaxParts", max_parts);
+    let next = page
+        .last()
+        .map(|(number, _)| **number)
+        .filter(|_| is_truncated);
     let node = node
-        .with_text("IsTruncated", more)
+        .with_text("IsTruncated", is_truncated)
         .with_optional_text("NextPartNumberMarker", next);
     let node = node.with_text("ChecksumAlgorithm", upload.algorithm.name());
     let entry = |(number, part): (&u32, &UploadedPart)| {
@@ -122,7 +127,7 @@ pub(super) fn list_parts(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
             .with_text("PartNumber", number)
             .with_text("LastModified", format_timestamp(part.modified_ms));
         let node = node
-            .with_text("ETag", format!("\"{}\"", part.etag))
+            .with_text("ETag", object::quote_etag(&part.etag))
             .with_text("Size", part.size);
         node.with_text(
             &part.checksum.algorithm.xml_element_name(),
@@ -130,6 +135,6 @@ pub(super) fn list_parts(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
         )
     };
     Ok(AwsResponse::s3_document(
-        &node.with_children(shown.into_iter().map(entry)),
+        &node.with_children(page.into_iter().map(entry)),
     ))
 }

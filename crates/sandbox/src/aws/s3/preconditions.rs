@@ -1,10 +1,10 @@
-//! Conditional requests: the headers that make a write one of several, or a read a question.
+//! Conditional requests: `If-Match`, `If-None-Match` and the date-based headers.
 
 use super::ObjectVersion;
 use super::call::S3Call;
 use crate::aws::response::AwsError;
 
-/// `412`, naming the header that did not hold.
+/// `412 PreconditionFailed`, with the name of the header.
 pub(super) fn precondition_failed(header: &str) -> AwsError {
     let message = "At least one of the pre-conditions you specified did not hold";
     AwsError::new(412, "PreconditionFailed", message).with_element("Condition", header)
@@ -15,24 +15,26 @@ pub(super) fn no_such_key(key: &str) -> AwsError {
     AwsError::new(404, "NoSuchKey", "The specified key does not exist.").with_element("Key", key)
 }
 
-/// Whether a list of entity tags, or a star, means this one.
-fn etag_matches(said: &str, etag: &str) -> bool {
-    said.split(',')
-        .map(|one| one.trim().trim_start_matches("W/").trim_matches('"'))
-        .any(|one| one == "*" || one == etag)
+/// Whether a list of entity tags, or `*`, matches an ETag.
+fn etag_matches(etags: &str, etag: &str) -> bool {
+    etags
+        .split(',')
+        .map(|candidate| candidate.trim().trim_start_matches("W/").trim_matches('"'))
+        .any(|candidate| candidate == "*" || candidate == etag)
 }
 
-/// Holds a write to its conditions. A delete marker counts as nothing.
+/// Checks the preconditions of a write. A delete marker counts as a missing object.
 ///
 /// # Errors
-/// `412` when they do not hold, `404` when there is nothing to compare with, `501` for what S3 does not know.
+/// `412` if one does not hold, `404` if `If-Match` is sent and the object does not exist, `501` for
+/// `If-None-Match` with an ETag, which S3 does not support.
 pub(super) fn check_write(call: &S3Call<'_>, key: &str) -> Result<(), AwsError> {
     let current = call.bucket_state()?.current_version(key);
     if call.ignore_preconditions {
         return Ok(());
     }
-    if let Some(said) = call.request.header("if-none-match") {
-        if said.trim() != "*" {
+    if let Some(etags) = call.request.header("if-none-match") {
+        if etags.trim() != "*" {
             let message = "A header you provided implies functionality that is not implemented";
             return Err(AwsError::new(501, "NotImplemented", message)
                 .with_element("Header", "If-None-Match"));
@@ -41,24 +43,24 @@ pub(super) fn check_write(call: &S3Call<'_>, key: &str) -> Result<(), AwsError> 
             return Err(precondition_failed("If-None-Match"));
         }
     }
-    if let Some(said) = call.request.header("if-match") {
+    if let Some(etags) = call.request.header("if-match") {
         let current = current.ok_or_else(|| no_such_key(key))?;
-        if !etag_matches(said, &current.etag) {
+        if !etag_matches(etags, &current.etag) {
             return Err(precondition_failed("If-Match"));
         }
     }
     Ok(())
 }
 
-/// Holds a read to its conditions.
+/// Checks the preconditions of a read.
 ///
 /// # Errors
-/// `412`, or `304` when there is nothing new.
+/// `412`, or `304` if the object has not changed.
 pub(super) fn check_read(call: &S3Call<'_>, version: &ObjectVersion) -> Result<(), AwsError> {
     check_read_headers(call, version, "")
 }
 
-/// Holds a copy to the conditions on its source.
+/// Checks the preconditions of a copy on its source.
 ///
 /// # Errors
 /// `412`.
@@ -66,11 +68,9 @@ pub(super) fn check_copy_source(
     call: &S3Call<'_>,
     version: &ObjectVersion,
 ) -> Result<(), AwsError> {
-    check_read_headers(call, version, "x-amz-copy-source-").map_err(|problem| {
-        match problem.status {
-            304 => precondition_failed("x-amz-copy-source-If-None-Match"),
-            _ => problem,
-        }
+    check_read_headers(call, version, "x-amz-copy-source-").map_err(|error| match error.status {
+        304 => precondition_failed("x-amz-copy-source-If-None-Match"),
+        _ => error,
     })
 }
 
@@ -81,20 +81,20 @@ fn check_read_headers(
 ) -> Result<(), AwsError> {
     let header = |name: &str| call.request.header(&format!("{prefix}{name}"));
     let date = |name: &str| {
-        let stamp = jiff::fmt::rfc2822::parse(header(name)?).ok()?;
-        Some(stamp.timestamp().as_second())
+        let date_time = jiff::fmt::rfc2822::parse(header(name)?).ok()?;
+        Some(date_time.timestamp().as_second())
     };
-    let changed = version.modified_ms.div_euclid(1000);
-    if let Some(said) = header("if-match") {
-        if !etag_matches(said, &version.etag) {
+    let modified_s = version.modified_ms.div_euclid(1000);
+    if let Some(etags) = header("if-match") {
+        if !etag_matches(etags, &version.etag) {
             return Err(precondition_failed("If-Match"));
         }
-    } else if date("if-unmodified-since").is_some_and(|limit| changed > limit) {
+    } else if date("if-unmodified-since").is_some_and(|limit| modified_s > limit) {
         return Err(precondition_failed("If-Unmodified-Since"));
     }
     let unchanged = match header("if-none-match") {
-        Some(said) => etag_matches(said, &version.etag),
-        None => date("if-modified-since").is_some_and(|limit| changed <= limit),
+        Some(etags) => etag_matches(etags, &version.etag),
+        None => date("if-modified-since").is_some_and(|limit| modified_s <= limit),
     };
     match unchanged {
         true => Err(AwsError::new(304, "NotModified", "Not Modified")),

@@ -1,6 +1,7 @@
-//! Which operation a request is, which right it needs, and what does it.
+//! The table of S3 operations: how to recognize them, the permission they need, and their handlers.
 
 use super::call::S3Call;
+use super::unsupported::UNSUPPORTED_SUBRESOURCES;
 use super::{
     bucket_policy, buckets, config, copy, delete, lifecycle, listing, location, multipart, object,
     parts, read, tags, versions,
@@ -8,7 +9,7 @@ use super::{
 use crate::aws::request::AwsRequest;
 use crate::aws::response::{AwsError, AwsResponse};
 
-/// What an operation is about.
+/// What the path of a request names: nothing, a bucket, or an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResourceLevel {
     Service,
@@ -16,25 +17,26 @@ pub(crate) enum ResourceLevel {
     Object,
 }
 
-/// What faults and counters tell apart.
+/// The classes of operations that fault rules and request counters distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperationClass {
     Read,
     Write,
-    /// A bucket's configuration is written.
+    /// Writes the configuration of a bucket.
     Configure,
 }
 
 type S3Handler = fn(&mut S3Call<'_>) -> Result<AwsResponse, AwsError>;
 
-/// An operation.
+/// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct S3Operation {
     method: &'static str,
     pub(crate) level: ResourceLevel,
-    /// The query key, or with a colon the header, that tells it from its neighbours.
+    /// The query parameter that selects this operation among those with the same method and level; with
+    /// a leading colon, the header. Empty for the default operation.
     selector: &'static str,
-    /// The right it needs, in IAM's words; none when it asks for each thing by itself.
+    /// The IAM action that is needed. Empty if the handler authorizes each key itself.
     pub(crate) action: &'static str,
     pub(crate) class: OperationClass,
     pub(crate) handler: S3Handler,
@@ -61,7 +63,8 @@ const fn s3_operation(
 use OperationClass::{Configure, Read, Write};
 use ResourceLevel::{Bucket, Object, Service};
 
-/// Every operation; of those that a request could be, the first with its marker, else the one without.
+/// All operations. Of those with the same method and level, the first whose selector is in the request
+/// applies, else the one without a selector.
 const OPERATIONS: &[S3Operation] = &[
     s3_operation(
         "GET",
@@ -423,73 +426,55 @@ const OPERATIONS: &[S3Operation] = &[
     ),
 ];
 
-/// Names of other things than objects and lists, which must not be mistaken for these.
-const UNSUPPORTED_SUBRESOURCES: [&str; 19] = [
-    "accelerate",
-    "acl",
-    "analytics",
-    "attributes",
-    "intelligent-tiering",
-    "inventory",
-    "legal-hold",
-    "metadataConfiguration",
-    "metadataTable",
-    "metrics",
-    "notification",
-    "renameObject",
-    "requestPayment",
-    "restore",
-    "retention",
-    "select",
-    "session",
-    "torrent",
-    "partNumber",
-];
-
-/// The operation that a request asks for; none when there is no such one here.
+/// Finds the operation of a request. `None` if it is not simulated.
 pub(crate) fn find_operation(request: &AwsRequest) -> Option<&'static S3Operation> {
     let level = match request.bucket_and_key() {
         (bucket, _) if bucket.is_empty() => Service,
         (_, key) if key.is_empty() => Bucket,
         _ => Object,
     };
-    let marked = |row: &&&S3Operation| match row.selector.strip_prefix(':') {
+    let is_selected = |operation: &&&S3Operation| match operation.selector.strip_prefix(':') {
         Some(header) => request.header(header).is_some(),
-        None => !row.selector.is_empty() && request.query_parameter(row.selector).is_some(),
+        None => {
+            !operation.selector.is_empty() && request.query_parameter(operation.selector).is_some()
+        }
     };
-    let rows: Vec<_> = OPERATIONS
+    let candidates: Vec<_> = OPERATIONS
         .iter()
-        .filter(|row| row.method == request.method && row.level == level)
+        .filter(|operation| operation.method == request.method && operation.level == level)
         .collect();
-    if let Some(row) = rows.iter().find(marked) {
-        return Some(row);
+    if let Some(operation) = candidates.iter().find(is_selected) {
+        return Some(operation);
     }
-    let known = OPERATIONS
+    let known_selectors = OPERATIONS
         .iter()
-        .filter(|row| row.level == level)
-        .map(|row| row.selector);
-    let mut other = known
+        .filter(|operation| operation.level == level)
+        .map(|operation| operation.selector);
+    let mut other_selectors = known_selectors
         .chain(UNSUPPORTED_SUBRESOURCES)
         .filter(|name| !name.is_empty());
-    // Somebody else's sub-resource is not the thing itself.
-    let foreign = other.any(|name| name != "list-type" && request.query_parameter(name).is_some());
-    rows.into_iter()
-        .find(|row| row.selector.is_empty() && !foreign)
+    // A sub-resource that this method does not support must not fall back to the default operation:
+    // `PUT /bucket?cors` does not create a bucket. `list-type` only selects the version of a list.
+    let has_other_subresource =
+        other_selectors.any(|name| name != "list-type" && request.query_parameter(name).is_some());
+    candidates
+        .into_iter()
+        .find(|operation| operation.selector.is_empty() && !has_other_subresource)
 }
 
-/// `/bucket?encryption`: the path, and what tells the operation from its neighbours.
+/// The path for the request record: with the selector of the operation, as in `/bucket?encryption`.
 pub(crate) fn recorded_path(request: &AwsRequest, operation: Option<&S3Operation>) -> String {
-    let marker = operation.map_or("", |row| row.selector);
-    let plain = marker.is_empty() || marker.starts_with(':');
-    let bucket = operation.is_some_and(|row| row.level == Bucket);
-    let path = if bucket {
+    let selector = operation.map_or("", |operation| operation.selector);
+    let has_no_query_selector = selector.is_empty() || selector.starts_with(':');
+    let is_bucket_level = operation.is_some_and(|operation| operation.level == Bucket);
+    let path = if is_bucket_level {
         request.path.trim_end_matches('/')
     } else {
         &request.path
     };
-    if plain {
+    if has_no_query_selector {
         path.to_owned()
     } else {
-        format!("{path}?{marker}")
+        format!("{path}?{selector}")
     }
 }

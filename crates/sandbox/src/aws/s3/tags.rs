@@ -1,4 +1,4 @@
-//! Tags of buckets and of objects.
+//! Tags of buckets and objects.
 
 use std::collections::BTreeSet;
 
@@ -16,27 +16,28 @@ const TAG_VALUE_MAX: usize = 256;
 
 type TagSet = Vec<(String, String)>;
 
-/// The tags in a document, wherever in it they stand.
+/// The tags in a document, at any depth below `Tags` and `TagSet` elements.
 pub(super) fn parse_tags(node: &XmlNode) -> TagSet {
-    let one = |tag: &XmlNode| {
+    let tag = |tag: &XmlNode| {
         Some((
             tag.child_text("Key")?.to_owned(),
             tag.child_text("Value")?.to_owned(),
         ))
     };
-    let own = node.children_named("Tag").filter_map(one);
-    own.chain(
-        node.children_named("TagSet")
-            .chain(node.children_named("Tags"))
-            .flat_map(parse_tags),
-    )
-    .collect()
+    let direct = node.children_named("Tag").filter_map(tag);
+    direct
+        .chain(
+            node.children_named("TagSet")
+                .chain(node.children_named("Tags"))
+                .flat_map(parse_tags),
+        )
+        .collect()
 }
 
-/// The tags of a bucket, out of the element that holds them.
+/// Parses and validates the tags of a bucket from a `TagSet` or `Tags` element.
 ///
 /// # Errors
-/// `400` when they are none.
+/// `400` if they are invalid.
 pub(super) fn parse_bucket_tags(node: &XmlNode) -> Result<TagSet, AwsError> {
     let tags = parse_tags(node);
     if tags.len() != node.children.len() {
@@ -67,8 +68,9 @@ fn check_tags(tags: TagSet, max: usize, kind: &str) -> Result<TagSet, AwsError> 
             return Err(invalid("System tags cannot be added/updated by requester")
                 .with_element("TagKey", key));
         }
-        let odd = |c: char| !(c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c));
-        if key.contains(odd) || value.contains(odd) {
+        let is_disallowed =
+            |c: char| !(c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c));
+        if key.contains(is_disallowed) || value.contains(is_disallowed) {
             return Err(
                 invalid("The TagKey or TagValue you have provided is invalid")
                     .with_element("TagKey", key),
@@ -83,14 +85,15 @@ fn check_tags(tags: TagSet, max: usize, kind: &str) -> Result<TagSet, AwsError> 
 }
 
 fn tagging_document(tags: &[(String, String)]) -> XmlNode {
-    let one = |(key, value): &(String, String)| {
+    let tag = |(key, value): &(String, String)| {
         XmlNode::new("Tag")
             .with_text("Key", key)
             .with_text("Value", value)
     };
-    XmlNode::new("Tagging").with_child(XmlNode::new("TagSet").with_children(tags.iter().map(one)))
+    XmlNode::new("Tagging").with_child(XmlNode::new("TagSet").with_children(tags.iter().map(tag)))
 }
 
+/// `PutBucketTagging`
 pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("Tagging")?;
     let tags = parse_bucket_tags(node.child("TagSet").ok_or_else(AwsError::malformed_xml)?)?;
@@ -98,6 +101,7 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::empty(204))
 }
 
+/// `GetBucketTagging`
 pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let tags = &call.visible_config()?.tags;
     if tags.is_empty() {
@@ -110,18 +114,19 @@ pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(&tagging_document(tags)))
 }
 
+/// `DeleteBucketTagging`
 pub(super) fn delete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     call.update_config(|config| config.tags.clear())?;
     Ok(AwsResponse::empty(204))
 }
 
-/// The tags that an object is written with: `x-amz-tagging: a=1&b=2`.
+/// The tags of a new object, from a header such as `x-amz-tagging: a=1&b=2`.
 ///
 /// # Errors
-/// `400` when they are none.
+/// `400` if they are invalid.
 pub(super) fn from_header(call: &S3Call<'_>) -> Result<TagSet, AwsError> {
     let text = call.request.header("x-amz-tagging").unwrap_or_default();
-    let one = |part: &str| {
+    let tag = |part: &str| {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         (
             percent_decode(&key.replace('+', " ")),
@@ -131,19 +136,21 @@ pub(super) fn from_header(call: &S3Call<'_>) -> Result<TagSet, AwsError> {
     check_tags(
         text.split('&')
             .filter(|part| !part.is_empty())
-            .map(one)
+            .map(tag)
             .collect(),
         OBJECT_TAGS_MAX,
         "Object",
     )
 }
 
+/// `PutObjectTagging`
 pub(super) fn put_object_tags(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("Tagging")?;
     let tags = parse_tags(node.child("TagSet").ok_or_else(AwsError::malformed_xml)?);
     replace_object_tags(call, check_tags(tags, OBJECT_TAGS_MAX, "Object")?, 200)
 }
 
+/// `DeleteObjectTagging`
 pub(super) fn delete_object_tags(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     replace_object_tags(call, Vec::new(), 204)
 }
@@ -157,13 +164,14 @@ fn replace_object_tags(
     let key = call.key.clone();
     let versions = call.bucket_state_mut()?.objects.get_mut(&key);
     if let Some(version) =
-        versions.and_then(|list| list.iter_mut().find(|version| version.id == id))
+        versions.and_then(|versions| versions.iter_mut().find(|version| version.id == id))
     {
         version.tags = tags;
     }
     Ok(read::with_version_id(call, AwsResponse::empty(status), &id))
 }
 
+/// `GetObjectTagging`
 pub(super) fn get_object_tags(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let version = read::find_version(call)?;
     Ok(read::with_version_id(

@@ -1,67 +1,68 @@
-//! Lists of versions and delete markers: keys in order, and of each key the newest first.
+//! `ListObjectVersions`: versions and delete markers in the order of their keys, newest first per key.
 
 use super::buckets::canonical_user_id;
 use super::call::S3Call;
 use super::listing::{ListEntry, ListParameters, format_timestamp};
-use super::object::ObjectVersion;
+use super::object::{self, ObjectVersion};
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// `ListObjectVersions`
 pub(super) fn list(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let wanted = ListParameters::from_call(call, "max-keys")?;
+    let parameters = ListParameters::from_call(call, "max-keys")?;
     let key_marker = call
         .request
         .query_parameter("key-marker")
         .unwrap_or_default();
-    let id_marker = call
+    let version_id_marker = call
         .request
         .query_parameter("version-id-marker")
         .unwrap_or_default();
-    if key_marker.is_empty() && !id_marker.is_empty() {
+    if key_marker.is_empty() && !version_id_marker.is_empty() {
         return Err(AwsError::invalid_argument(
             "A version-id marker cannot be specified without a key marker.",
         ));
     }
     let bucket = call.bucket_state()?;
-    let all = bucket.objects.iter().flat_map(|(key, versions)| {
+    let versions_in_order = bucket.objects.iter().flat_map(|(key, versions)| {
         let newest = versions.len() - 1;
         versions
             .iter()
             .enumerate()
             .rev()
-            .map(move |(at, version)| (key.as_str(), (version, at == newest)))
+            .map(move |(index, version)| (key.as_str(), (version, index == newest)))
     });
-    // Everything up to the marker is skipped, and of the marker's own key all that is not older than it.
-    let mut reached = false;
-    let later = all.filter(|(key, (version, _))| {
-        let folded = wanted
+    // Skip keys up to the key marker, and versions of the marker's key up to the version marker.
+    let mut passed_version_marker = false;
+    let after_marker = versions_in_order.filter(|(key, (version, _))| {
+        // If the last page ended with a common prefix, the marker is that prefix and all its keys are done.
+        let is_in_listed_prefix = parameters
             .common_prefix(key)
             .is_some_and(|common| common == key_marker);
-        let own = *key == key_marker && !id_marker.is_empty();
-        let older = own && reached;
-        reached |= own && version.id == id_marker;
-        !folded && (*key > key_marker || older)
+        let is_marker_key = *key == key_marker && !version_id_marker.is_empty();
+        let is_older_version = is_marker_key && passed_version_marker;
+        passed_version_marker |= is_marker_key && version.id == version_id_marker;
+        !is_in_listed_prefix && (*key > key_marker || is_older_version)
     });
-    let (lines, more) = wanted.paginate(later);
-    let node = wanted
+    let (entries, is_truncated) = parameters.paginate(after_marker);
+    let node = parameters
         .result_node("ListVersionsResult", &call.bucket)
-        .with_text("KeyMarker", wanted.encode_key(key_marker));
+        .with_text("KeyMarker", parameters.encode_key(key_marker));
     let node = node
-        .with_text("VersionIdMarker", id_marker)
-        .with_text("MaxKeys", wanted.max_entries)
-        .with_text("IsTruncated", more);
-    let node = match lines.last().filter(|_| more) {
+        .with_text("VersionIdMarker", version_id_marker)
+        .with_text("MaxKeys", parameters.max_entries)
+        .with_text("IsTruncated", is_truncated);
+    let node = match entries.last().filter(|_| is_truncated) {
         Some(ListEntry::Item(key, (version, _))) => node
-            .with_text("NextKeyMarker", wanted.encode_key(key))
+            .with_text("NextKeyMarker", parameters.encode_key(key))
             .with_text("NextVersionIdMarker", &version.id),
         Some(ListEntry::CommonPrefix(key)) => {
-            node.with_text("NextKeyMarker", wanted.encode_key(key))
+            node.with_text("NextKeyMarker", parameters.encode_key(key))
         }
         None => node,
     };
     Ok(AwsResponse::s3_document(&node.with_children(
-        wanted.render_entries(&lines, |key, (version, newest)| {
+        parameters.render_entries(&entries, |key, (version, newest)| {
             version_node(key, version, *newest, &bucket.account)
         }),
     )))
@@ -84,15 +85,9 @@ fn version_node(key: &str, version: &ObjectVersion, newest: bool, account: &str)
         true => node,
         false => {
             let node = node
-                .with_text("ETag", format!("\"{}\"", version.etag))
+                .with_text("ETag", object::quote_etag(&version.etag))
                 .with_text("Size", version.size);
-            node.with_text(
-                "StorageClass",
-                version
-                    .headers
-                    .get("x-amz-storage-class")
-                    .map_or("STANDARD", String::as_str),
-            )
+            node.with_text("StorageClass", version.storage_class())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration of buckets: what is taken, what is refused, and how it reads afterwards.
+//! Bucket configuration: what is accepted, what is rejected, and how it reads afterwards.
 
 use aws_sdk_s3::types::builders::LifecycleRuleBuilder;
 use aws_sdk_s3::types::{
@@ -401,12 +401,12 @@ async fn bucket_policy_is_validated() {
         .await
         .unwrap();
     let text = s3.get_bucket_policy().bucket("box").send().await.unwrap();
-    let kept: Value = serde_json::from_str(text.policy().unwrap()).unwrap();
+    let stored: Value = serde_json::from_str(text.policy().unwrap()).unwrap();
     assert_eq!(
-        kept["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"],
+        stored["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"],
         "false"
     );
-    assert_eq!(kept["Statement"][0]["Action"], "s3:*");
+    assert_eq!(stored["Statement"][0]["Action"], "s3:*");
     let status = s3
         .get_bucket_policy_status()
         .bucket("box")
@@ -453,9 +453,9 @@ async fn bucket_policy_is_validated() {
             "Policies must be valid JSON and the first byte must be '{'",
         ),
     ] {
-        let (status, code, said) = error_parts(put(policy).await);
+        let (status, code, message_text) = error_parts(put(policy).await);
         assert_eq!(
-            (status, code.as_str(), said.as_str()),
+            (status, code.as_str(), message_text.as_str()),
             (400, "MalformedPolicy", message)
         );
     }
@@ -467,9 +467,9 @@ async fn bucket_policy_is_validated() {
     useless["Statement"][0]["Resource"] = json!("arn:aws:s3:::box/*");
     assert_error(put(useless).await, 400, "MalformedPolicy");
     let open = policy_with_statement("Allow", json!("*"), json!({}));
-    let (status, code, said) = error_parts(put(open.clone()).await);
+    let (status, code, message_text) = error_parts(put(open.clone()).await);
     assert_eq!((status, code.as_str()), (403, "AccessDenied"));
-    assert!(said.contains("BlockPublicPolicy"), "{said}");
+    assert!(message_text.contains("BlockPublicPolicy"), "{message_text}");
     let none = PublicAccessBlockConfiguration::builder()
         .block_public_acls(true)
         .build();

@@ -1,4 +1,4 @@
-//! Buckets: names, owners, regions, and what a new one looks like.
+//! Buckets: names, owners, regions, and the defaults of a new one.
 
 use aws_sdk_s3::types::{
     BucketLocationConstraint, CreateBucketConfiguration, ObjectOwnership, ServerSideEncryption, Tag,
@@ -51,13 +51,13 @@ async fn new_bucket_has_current_defaults() {
         400,
         "IllegalLocationConstraintException",
     );
-    let made = create()
+    let created = create()
         .create_bucket_configuration(bucket_in_region(EU_CENTRAL))
         .send()
         .await
         .unwrap();
-    assert_eq!(made.location(), Some("/acme-state"));
-    assert_eq!(has_request_ids(&made), (true, true));
+    assert_eq!(created.location(), Some("/acme-state"));
+    assert_eq!(has_request_ids(&created), (true, true));
     let head = s3
         .head_bucket()
         .bucket("acme-state")
@@ -194,8 +194,8 @@ async fn bucket_name_is_globally_unique() {
         "NoSuchBucket",
     );
     for wrong in ["Upper", "ab", "192.168.0.1", "a..b", "-a-"] {
-        let made = mine.create_bucket().bucket(wrong).send().await;
-        assert!(made.is_err(), "{wrong}");
+        let created = mine.create_bucket().bucket(wrong).send().await;
+        assert!(created.is_err(), "{wrong}");
     }
     let central = admin_clients(&sandbox, ACCOUNT, EU_CENTRAL).s3;
     let create = || {

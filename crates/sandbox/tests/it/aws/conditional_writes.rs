@@ -1,4 +1,4 @@
-//! Conditional writes, which a lock is made of.
+//! Conditional writes, on which the lock is built.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;

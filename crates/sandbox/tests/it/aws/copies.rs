@@ -1,4 +1,4 @@
-//! Copies: what they need, and what they make.
+//! Copying objects: the permissions it needs, and what it copies.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, TaggingDirective, VersioningConfiguration};

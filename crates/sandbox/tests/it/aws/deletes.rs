@@ -1,4 +1,4 @@
-//! Deleting objects: one by one under a condition, and many at once.
+//! Deleting objects: one by one with preconditions, and in batches.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{

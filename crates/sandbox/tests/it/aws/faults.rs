@@ -1,4 +1,4 @@
-//! What goes wrong on AWS on purpose.
+//! Faults that the sandbox injects into its AWS APIs.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
@@ -158,7 +158,7 @@ async fn late_removal_fault() {
             .send()
     };
     remove().await.unwrap();
-    // It is gone all the same: it cannot be removed again.
+    // Lists still show it, but it is gone: it cannot be removed again.
     assert_error(remove().await, 404, "NoSuchEntity");
     detach().await.unwrap();
     assert_error(detach().await, 404, "NoSuchEntity");
@@ -172,13 +172,13 @@ async fn late_removal_fault() {
     assert_eq!(iam.list_roles().send().await.unwrap().roles().len(), 1);
     assert_error(create().await, 409, "EntityAlreadyExists");
     let url = "https://oidc.fly.io/acme";
-    let made = iam
+    let created = iam
         .create_open_id_connect_provider()
         .url(url)
         .send()
         .await
         .unwrap();
-    let provider = made.open_id_connect_provider_arn().unwrap();
+    let provider = created.open_id_connect_provider_arn().unwrap();
     let gone = iam
         .delete_open_id_connect_provider()
         .open_id_connect_provider_arn(provider);

@@ -1,11 +1,12 @@
-//! Roles and providers.
+//! IAM roles and OIDC providers.
 
 use aws_sdk_iam::Client;
-use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::support::{ACCOUNT, EU_CENTRAL, US_EAST, admin_clients, assert_error, error_parts};
+use super::support::{
+    ACCOUNT, EU_CENTRAL, US_EAST, admin_clients, assert_error, error_parts, iam_tag,
+};
 use crate::support::TestSandbox;
 
 fn trust_policy() -> Value {
@@ -20,10 +21,6 @@ fn access_policy() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::box/a+b/*" },
     ] })
-}
-
-fn iam_tag(key: &str, value: &str) -> Tag {
-    Tag::builder().key(key).value(value).build().unwrap()
 }
 
 fn decode_policy(text: Option<&str>) -> Value {
@@ -46,15 +43,15 @@ fn create_role(
 async fn role_round_trips() {
     let sandbox = TestSandbox::scripted().await;
     let iam = admin_clients(&sandbox, ACCOUNT, EU_CENTRAL).iam;
-    let made = create_role(&iam, "backup")
+    let created = create_role(&iam, "backup")
         .description("for backups")
         .max_session_duration(7200);
-    let made = made
+    let created = created
         .tags(iam_tag("app", "shop"))
         .permissions_boundary("arn:aws:iam::aws:policy/PowerUserAccess");
-    let made = made.send().await.unwrap();
+    let created = created.send().await.unwrap();
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/trimtab/shop/backup");
-    assert_eq!(made.role().unwrap().arn(), arn);
+    assert_eq!(created.role().unwrap().arn(), arn);
     assert_error(
         create_role(&iam, "BACKUP").send().await,
         409,
@@ -192,15 +189,15 @@ async fn invalid_role_is_rejected_with_reason() {
             "Invalid principal in policy: \"AWS\":\"arn:aws:iam::123456789012:role/no\"",
         ),
     ] {
-        let made = iam
+        let created = iam
             .create_role()
             .role_name("r")
             .assume_role_policy_document(document)
             .send()
             .await;
-        let (status, code, said) = error_parts(made);
+        let (status, code, message_text) = error_parts(created);
         assert_eq!(
-            (status, code.as_str(), said.as_str()),
+            (status, code.as_str(), message_text.as_str()),
             (400, "MalformedPolicyDocument", message)
         );
     }
@@ -393,8 +390,8 @@ async fn provider_round_trips() {
     ] {
         assert_error(create(wrong).send().await, 400, "InvalidInput");
     }
-    let made = create("https://oidc.fly.io/acme").send().await.unwrap();
-    let arn = made.open_id_connect_provider_arn().unwrap();
+    let created = create("https://oidc.fly.io/acme").send().await.unwrap();
+    let arn = created.open_id_connect_provider_arn().unwrap();
     assert_eq!(
         arn,
         format!("arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.fly.io/acme")

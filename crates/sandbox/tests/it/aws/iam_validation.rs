@@ -1,11 +1,11 @@
-//! Which texts IAM takes.
+//! Validation of names, paths, descriptions, tags and policy documents by IAM.
 
 use aws_sdk_iam::Client;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::types::Tag;
 use serde_json::json;
 
-use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error, error_parts};
+use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error, error_parts, iam_tag};
 use crate::support::TestSandbox;
 
 fn trust_policy() -> String {
@@ -23,11 +23,7 @@ fn create_role(
         .assume_role_policy_document(trust_policy())
 }
 
-fn iam_tag(key: &str, value: &str) -> Tag {
-    Tag::builder().key(key).value(value).build().unwrap()
-}
-
-/// A request that must have failed with a validation error in these words.
+/// Asserts a validation error whose message contains these words.
 #[track_caller]
 fn assert_validation_error<T: std::fmt::Debug, E>(result: Result<T, SdkError<E>>, words: &str)
 where
@@ -187,7 +183,8 @@ async fn role_tag_keys_are_case_insensitive() {
     for (key, value, place) in [
         ("a#", "", "tags.2.member.key"),
         ("a\tb", "", "tags.2.member.key"),
-        // A letter and a mark on it are two characters, and marks are no letters.
+        // A letter and a combining mark are two characters, and IAM does not accept combining
+        // marks.
         ("e\u{301}", "", "tags.2.member.key"),
         ("", "", "tags.2.member.key"),
         ("k", "a,b", "tags.2.member.value"),
@@ -266,13 +263,13 @@ async fn provider_tag_keys_are_case_sensitive() {
         .send()
         .await;
     assert_error(twice, 400, "InvalidInput");
-    let made = create()
+    let created = create()
         .tags(iam_tag("Team", "a"))
         .tags(iam_tag("team", "b"))
         .send()
         .await
         .unwrap();
-    let arn = made.open_id_connect_provider_arn().unwrap();
+    let arn = created.open_id_connect_provider_arn().unwrap();
     let tagged = iam
         .tag_open_id_connect_provider()
         .open_id_connect_provider_arn(arn)

@@ -1,4 +1,4 @@
-//! Keys of KMS: who may write and read what they encrypt.
+//! KMS encryption of objects: who may write and read them.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::support::{
     ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
-    clients_with_policy, error_parts,
+    clients_with_policy, error_parts, session_clients,
 };
 use crate::support::TestSandbox;
 
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc";
 const VAULT_ALIAS: &str = "arn:aws:kms:us-east-1:123456789012:alias/vault";
 
-/// A bucket that a key encrypts.
+/// A sandbox with a bucket that is encrypted with this key.
 async fn sandbox_with_encrypted_bucket(key: Option<&str>) -> (TestSandbox, SandboxAwsClients) {
     let sandbox = TestSandbox::scripted().await;
     let admin = admin_clients(&sandbox, ACCOUNT, US_EAST);
@@ -46,7 +46,7 @@ async fn set_bucket_encryption(s3: &Client, key: Option<&str>, bucket_key: bool)
     put.send().await.unwrap();
 }
 
-/// The ARN of the key that an object was written with.
+/// The ARN of the key that an object is encrypted with.
 async fn kms_key_of(s3: &Client, key: &str) -> String {
     let head = s3
         .head_object()
@@ -58,7 +58,8 @@ async fn kms_key_of(s3: &Client, key: &str) -> String {
     head.ssekms_key_id().unwrap().to_owned()
 }
 
-/// What somebody may do who may do all of S3, and this: write an object, write one in parts, read one.
+/// What a user with all S3 permissions and these statements may do: `w` write an object, `p` write
+/// one in parts (`b` only begin it), `r` read one; `-` for what is denied.
 async fn granted_operations(sandbox: &TestSandbox, statements: &[Value]) -> String {
     let mut all = vec![json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "*" })];
     all.extend_from_slice(statements);
@@ -68,27 +69,27 @@ async fn granted_operations(sandbox: &TestSandbox, statements: &[Value]) -> Stri
     )
     .await
     .s3;
-    let mut may = String::new();
-    may.push(
+    let mut expected = String::new();
+    expected.push(
         if s3.put_object().bucket("box").key("b").send().await.is_ok() {
             'w'
         } else {
             '-'
         },
     );
-    let begun = s3
+    let upload = s3
         .create_multipart_upload()
         .bucket("box")
         .key("b")
         .send()
         .await;
-    may.push(match begun {
-        Ok(begun) => {
+    expected.push(match upload {
+        Ok(upload) => {
             let part = s3
                 .upload_part()
                 .bucket("box")
                 .key("b")
-                .upload_id(begun.upload_id().unwrap());
+                .upload_id(upload.upload_id().unwrap());
             if part.part_number(1).send().await.is_ok() {
                 'p'
             } else {
@@ -97,14 +98,14 @@ async fn granted_operations(sandbox: &TestSandbox, statements: &[Value]) -> Stri
         }
         Err(_) => '-',
     });
-    may.push(
+    expected.push(
         if s3.get_object().bucket("box").key("a").send().await.is_ok() {
             'r'
         } else {
             '-'
         },
     );
-    may
+    expected
 }
 
 fn allow_statement(action: Value, resource: &str, condition: Value) -> Value {
@@ -122,13 +123,13 @@ async fn object_access_needs_kms_permission() {
         json!({ "StringEquals": { "kms:ViaService": "s3.us-east-1.amazonaws.com" },
             "ForAnyValue:StringEquals": { "kms:ResourceAliases": alias } })
     };
-    for said in [
+    for key_name in [
         KEY,
         "1f0c2d3e-0000-4000-8000-123456789abc",
         "alias/vault",
         VAULT_ALIAS,
     ] {
-        let (sandbox, admin) = sandbox_with_encrypted_bucket(Some(said)).await;
+        let (sandbox, admin) = sandbox_with_encrypted_bucket(Some(key_name)).await;
         let put = admin
             .s3
             .put_object()
@@ -138,10 +139,10 @@ async fn object_access_needs_kms_permission() {
             .await
             .unwrap();
         let key = put.ssekms_key_id().unwrap();
-        let aliased = said.contains("alias");
+        let aliased = key_name.contains("alias");
         assert_eq!(key == KEY, !aliased, "{key}");
         let deny = json!({ "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*" });
-        for (statements, may) in [
+        for (statements, expected) in [
             (vec![], "---"),
             (vec![allow_statement(both(), key, json!({}))], "wpr"),
             (vec![allow_statement(json!("kms:*"), "*", json!({}))], "wpr"),
@@ -183,8 +184,8 @@ async fn object_access_needs_kms_permission() {
         ] {
             assert_eq!(
                 granted_operations(&sandbox, &statements).await,
-                may,
-                "{said} {statements:?}"
+                expected,
+                "{key_name} {statements:?}"
             );
         }
     }
@@ -236,7 +237,7 @@ async fn denial_names_the_kms_key() {
         .send()
         .await;
     assert_eq!(denied(error_parts(copy)), words("kms:Decrypt"));
-    // What is known about it is no secret, but for its checksum.
+    // Metadata can be read without the key, except for the checksum.
     let head = || user.s3.head_object().bucket("box").key("a");
     head().send().await.unwrap();
     assert_eq!(
@@ -284,17 +285,7 @@ async fn permissions_boundary_applies_to_kms() {
         .send()
         .await
         .unwrap();
-    let given = assumed.credentials().unwrap();
-    let keys = trimtab_sandbox::AwsAccessKey {
-        id: given.access_key_id().to_owned(),
-        secret: given.secret_access_key().to_owned(),
-    };
-    let session = super::support::clients_with_keys(
-        &sandbox,
-        &keys,
-        Some(given.session_token().to_owned()),
-        US_EAST,
-    );
+    let session = session_clients(&sandbox, assumed.credentials().unwrap());
     let (status, _, message) =
         error_parts(session.s3.put_object().bucket("box").key("a").send().await);
     let end = "because no permissions boundary allows the kms:GenerateDataKey action";
@@ -303,8 +294,8 @@ async fn permissions_boundary_applies_to_kms() {
 
 #[tokio::test]
 async fn aws_managed_key_is_for_its_account_only() {
-    for said in [None, Some("alias/aws/s3")] {
-        let (sandbox, admin) = sandbox_with_encrypted_bucket(said).await;
+    for key_name in [None, Some("alias/aws/s3")] {
+        let (sandbox, admin) = sandbox_with_encrypted_bucket(key_name).await;
         admin
             .s3
             .put_object()
@@ -337,7 +328,7 @@ async fn aws_managed_key_is_for_its_account_only() {
             message.contains("kms:Decrypt on resource: arn:aws:kms:us-east-1:123456789012:key/"),
             "{message}"
         );
-        // An object of its own is encrypted with its own account's key.
+        // An object that another account writes is encrypted with that account's key.
         stranger
             .put_object()
             .bucket("box")
@@ -401,13 +392,13 @@ async fn put_response_reports_encryption() {
         (None, None)
     );
     assert_eq!(plain.e_tag(), Some("\"c4ca4238a0b923820dcc509a6f75849b\""));
-    // Who names the algorithm alone means the key that AWS keeps.
-    let kept = put("c")
+    // The algorithm without a key means the AWS-managed key.
+    let aws_managed = put("c")
         .server_side_encryption(ServerSideEncryption::AwsKms)
         .send()
         .await
         .unwrap();
-    assert_ne!(kept.ssekms_key_id(), Some(KEY));
+    assert_ne!(aws_managed.ssekms_key_id(), Some(KEY));
     assert_error(
         put("d").ssekms_key_id(KEY).send().await,
         400,
@@ -443,14 +434,14 @@ async fn put_response_reports_encryption() {
         (copied.ssekms_key_id(), copied.bucket_key_enabled()),
         (Some(kms_key_of(s3, "e").await.as_str()), None)
     );
-    let begun = s3
+    let upload = s3
         .create_multipart_upload()
         .bucket("box")
         .key("f")
         .send()
         .await
         .unwrap();
-    assert_eq!(begun.ssekms_key_id(), copied.ssekms_key_id());
+    assert_eq!(upload.ssekms_key_id(), copied.ssekms_key_id());
     let get = s3.get_object().bucket("box").key("e").customize();
     let get = get.mutate_request(|request| {
         request

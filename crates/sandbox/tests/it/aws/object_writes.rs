@@ -1,4 +1,4 @@
-//! What a write may say about an object, and what S3 refuses of it.
+//! Options of object writes, and which of them S3 rejects.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -230,20 +230,20 @@ async fn bucket_policy_is_for_owner_account_only() {
 async fn part_checksums_match_upload() {
     let (_sandbox, s3) = sandbox_with_bucket().await;
     let begin = || s3.create_multipart_upload().bucket("box").key("a");
-    let odd = begin()
+    let mismatch = begin()
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_type(ChecksumType::FullObject);
-    assert_error(odd.send().await, 400, "InvalidRequest");
-    let odd = begin()
+    assert_error(mismatch.send().await, 400, "InvalidRequest");
+    let mismatch = begin()
         .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
         .checksum_type(ChecksumType::Composite);
-    assert_error(odd.send().await, 400, "InvalidRequest");
-    let begun = begin()
+    assert_error(mismatch.send().await, 400, "InvalidRequest");
+    let upload = begin()
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .send()
         .await
         .unwrap();
-    let id = begun.upload_id().unwrap();
+    let id = upload.upload_id().unwrap();
     let part = || {
         let part = s3
             .upload_part()

@@ -1,4 +1,4 @@
-//! Objects: contents, ranges, lists, versions, parts.
+//! Objects: content, ranges, listing, versions, multipart uploads.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -346,14 +346,14 @@ async fn multipart_upload() {
     let sandbox = TestSandbox::scripted().await;
     let s3 = create_bucket(&sandbox).await;
     let begin = async || {
-        let begun = s3
+        let upload = s3
             .create_multipart_upload()
             .bucket("box")
             .key("big")
             .send()
             .await
             .unwrap();
-        begun.upload_id().unwrap().to_owned()
+        upload.upload_id().unwrap().to_owned()
     };
     let upload = async |id: &str, number: i32, content: Vec<u8>| {
         let part = s3
@@ -404,10 +404,18 @@ async fn multipart_upload() {
             .len(),
         1
     );
-    let turned: Vec<_> = parts.iter().rev().cloned().collect();
-    assert_error(complete(&id, turned).send().await, 400, "InvalidPartOrder");
-    let odd = CompletedPart::builder().part_number(3).e_tag("x").build();
-    assert_error(complete(&id, vec![odd]).send().await, 400, "InvalidPart");
+    let reversed: Vec<_> = parts.iter().rev().cloned().collect();
+    assert_error(
+        complete(&id, reversed).send().await,
+        400,
+        "InvalidPartOrder",
+    );
+    let unknown_part = CompletedPart::builder().part_number(3).e_tag("x").build();
+    assert_error(
+        complete(&id, vec![unknown_part]).send().await,
+        400,
+        "InvalidPart",
+    );
     let done = complete(&id, parts)
         .if_none_match("*")
         .send()

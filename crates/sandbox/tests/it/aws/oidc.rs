@@ -1,4 +1,4 @@
-//! Identity tokens: what machines and workflows get, and what AWS makes of it.
+//! OIDC tokens of machines and of GitHub workflows, and exchanging them for AWS credentials.
 
 use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::{
@@ -16,7 +16,7 @@ use crate::support::{TestResponse, TestSandbox, nginx_machine};
 
 const AUDIENCE: &str = "sts.amazonaws.com";
 
-/// A sandbox with a machine `worker` of `web`, and a role for machines of `web`.
+/// A sandbox with a machine `worker` of the app `web`, and a role for machines of `web`.
 async fn sandbox_with_role() -> (TestSandbox, SandboxAwsClients) {
     let sandbox = TestSandbox::scripted().await;
     sandbox.create_app().await;
@@ -101,23 +101,23 @@ async fn assume_role(
 async fn machine_token_assumes_role() {
     let (sandbox, aws) = sandbox_with_role().await;
     let token = machine_token(&sandbox, AUDIENCE).await;
-    let said = token_claims(&token);
-    assert_eq!(said["iss"], "https://oidc.fly.io/acme");
-    assert_eq!(said["sub"], "acme:web:worker");
+    let claims = token_claims(&token);
+    assert_eq!(claims["iss"], "https://oidc.fly.io/acme");
+    assert_eq!(claims["sub"], "acme:web:worker");
     assert_eq!(
-        (said["aud"].as_str(), said["app_name"].as_str()),
+        (claims["aud"].as_str(), claims["app_name"].as_str()),
         (Some(AUDIENCE), Some("web"))
     );
     assert_eq!(
-        said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(),
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
         600
     );
-    let begun = assume_role(&aws, &token).await.unwrap();
+    let session = assume_role(&aws, &token).await.unwrap();
     assert_eq!(
-        begun.subject_from_web_identity_token(),
+        session.subject_from_web_identity_token(),
         Some("acme:web:worker")
     );
-    let credentials = begun.credentials().unwrap();
+    let credentials = session.credentials().unwrap();
     let keys = AwsAccessKey {
         id: credentials.access_key_id.clone(),
         secret: credentials.secret_access_key.clone(),
@@ -245,14 +245,14 @@ async fn personal_org_tokens_use_raw_slug() {
     let client = reqwest::Client::new();
     let post = async |path: &str, body: Value| {
         let url = format!("{}{path}", sandbox.running.url());
-        let answer = client
+        let response = client
             .post(url)
             .bearer_auth(&user)
             .json(&body)
             .send()
             .await
             .unwrap();
-        answer.text().await.unwrap()
+        response.text().await.unwrap()
     };
     post("/v1/apps", body).await;
     post(
@@ -264,16 +264,16 @@ async fn personal_org_tokens_use_raw_slug() {
     let org: Value = serde_json::from_str(&post("/graphql", query).await).unwrap();
     let raw = org["data"]["organization"]["rawSlug"].as_str().unwrap();
     assert_ne!(raw, "personal");
-    let said = token_claims(&request_token(&sandbox, "mine", "m", AUDIENCE).await.text);
-    assert_eq!(said["iss"], format!("https://oidc.fly.io/{raw}"));
-    assert_eq!(said["sub"], format!("{raw}:mine:m"));
+    let claims = token_claims(&request_token(&sandbox, "mine", "m", AUDIENCE).await.text);
+    assert_eq!(claims["iss"], format!("https://oidc.fly.io/{raw}"));
+    assert_eq!(claims["sub"], format!("{raw}:mine:m"));
     let found = sandbox
         .get(&format!(
             "/_sandbox/oidc/{raw}/.well-known/openid-configuration"
         ))
         .await
         .assert_status(200);
-    assert_eq!(found["issuer"], said["iss"]);
+    assert_eq!(found["issuer"], claims["iss"]);
     let keys = sandbox
         .get(&format!("/_sandbox/oidc/{raw}/.well-known/jwks"))
         .await
@@ -316,9 +316,9 @@ async fn github_token_assumes_role() {
         .await
         .unwrap();
     let token = token["value"].as_str().unwrap();
-    let said = token_claims(token);
+    let claims = token_claims(token);
     assert_eq!(
-        said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(),
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
         300
     );
     assume_role(&aws, token).await.unwrap();

@@ -1,18 +1,12 @@
-//! Who may do what: policies of callers and of buckets, in one table and in a few stories.
+//! Policy evaluation: identity policies, bucket policies, boundaries and sessions.
 
 use serde_json::{Value, json};
 
 use super::support::{
     ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
-    clients_with_policy, error_parts,
+    clients_with_policy, error_parts, policy_with, session_clients,
 };
 use crate::support::TestSandbox;
-
-fn policy_with(statements: Value) -> Value {
-    let mut policy = json!({ "Version": "2012-10-17" });
-    policy["Statement"] = statements;
-    policy
-}
 
 fn allow_statement(action: Value, resource: Value) -> Value {
     let mut statement = json!({ "Effect": "Allow" });
@@ -38,7 +32,8 @@ async fn sandbox_with_objects() -> (TestSandbox, SandboxAwsClients) {
     (sandbox, admin)
 }
 
-/// What somebody with these statements may do: read a/1, read b/1, read what is not there, write a/2, list all, list a/.
+/// What a user with these statements may do: read `a/1`, read `b/1`, read a missing object, write
+/// `a/2`, list everything, list `a/`.
 async fn granted_operations(sandbox: &TestSandbox, statements: Value) -> String {
     let s3 = clients_with_policy(sandbox, policy_with(statements))
         .await
@@ -80,7 +75,7 @@ async fn statements_are_combined() {
         statement["Condition"] = condition;
         statement
     };
-    for (statements, may) in [
+    for (statements, expected) in [
         (json!([all()]), "rr0wll"),
         (
             json!([allow_statement(json!("iam:*"), json!("*"))]),
@@ -157,7 +152,7 @@ async fn statements_are_combined() {
     ] {
         assert_eq!(
             granted_operations(&sandbox, statements.clone()).await,
-            may,
+            expected,
             "{statements}"
         );
     }
@@ -368,12 +363,12 @@ async fn role_is_limited_by_boundary_and_session_policy() {
     )]))
     .to_string();
     for (session_policy, may_read_b) in [(None, true), (Some(narrow), false)] {
-        let begun = assume(&admin)
+        let assumed = assume(&admin)
             .set_policy(session_policy)
             .send()
             .await
             .unwrap();
-        let session = session_clients(&sandbox, begun.credentials().unwrap());
+        let session = session_clients(&sandbox, assumed.credentials().unwrap());
         let who = session.sts.get_caller_identity().send().await.unwrap();
         assert_eq!(
             who.arn(),
@@ -410,22 +405,6 @@ async fn role_is_limited_by_boundary_and_session_policy() {
             "{message}"
         );
     }
-}
-
-fn session_clients(
-    sandbox: &TestSandbox,
-    credentials: &aws_sdk_sts::types::Credentials,
-) -> SandboxAwsClients {
-    let keys = trimtab_sandbox::AwsAccessKey {
-        id: credentials.access_key_id().to_owned(),
-        secret: credentials.secret_access_key().to_owned(),
-    };
-    super::support::clients_with_keys(
-        sandbox,
-        &keys,
-        Some(credentials.session_token().to_owned()),
-        US_EAST,
-    )
 }
 
 #[tokio::test]

@@ -1,38 +1,16 @@
-//! As what a policy of a resource names its caller, and what that is worth against the caller's own limits.
+//! Principals in resource policies, and how such policies combine with the caller's own limits.
 
-use aws_sdk_sts::types::Credentials;
 use serde_json::{Value, json};
-use trimtab_sandbox::AwsAccessKey;
 
 use super::support::{
-    ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, clients_with_keys, clients_with_policy,
-    error_parts,
+    ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, clients_with_policy, error_parts,
+    policy_with, session_clients,
 };
 use crate::support::TestSandbox;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 
-fn policy_with(statements: Value) -> String {
-    let mut policy = json!({ "Version": "2012-10-17" });
-    policy["Statement"] = statements;
-    policy.to_string()
-}
-
-fn session_clients(sandbox: &TestSandbox, credentials: &Credentials) -> SandboxAwsClients {
-    let id = credentials.access_key_id().to_owned();
-    let keys = AwsAccessKey {
-        id,
-        secret: credentials.secret_access_key().to_owned(),
-    };
-    clients_with_keys(
-        sandbox,
-        &keys,
-        Some(credentials.session_token().to_owned()),
-        US_EAST,
-    )
-}
-
-/// A bucket with an object, and a role that may nothing, and would be kept to IAM if it might.
+/// A sandbox with a bucket, an object in it, and a role without permissions of its own.
 async fn sandbox_with_role(boundary: Option<&str>) -> (TestSandbox, SandboxAwsClients) {
     let sandbox = TestSandbox::scripted().await;
     let admin = admin_clients(&sandbox, ACCOUNT, US_EAST);
@@ -51,7 +29,7 @@ async fn sandbox_with_role(boundary: Option<&str>) -> (TestSandbox, SandboxAwsCl
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy_with(trust));
+        .assume_role_policy_document(policy_with(trust).to_string());
     role.set_permissions_boundary(boundary.map(str::to_owned))
         .send()
         .await
@@ -66,7 +44,7 @@ async fn allow_in_bucket_policy(admin: &SandboxAwsClients, principal: &str) {
         .s3
         .put_bucket_policy()
         .bucket("box")
-        .policy(policy_with(statement))
+        .policy(policy_with(statement).to_string())
         .send()
         .await
         .unwrap();
@@ -82,7 +60,8 @@ async fn read_object(clients: &SandboxAwsClients) -> Result<(), String> {
 #[tokio::test]
 async fn resource_policy_for_role_respects_its_limits() {
     const IAM_ONLY: &str = "arn:aws:iam::aws:policy/IAMFullAccess";
-    let other = policy_with(json!([{ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }]));
+    let other =
+        policy_with(json!([{ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }])).to_string();
     for (boundary, narrow, missing) in [
         (None, None, None),
         (Some(IAM_ONLY), None, Some("permissions boundary")),
@@ -154,7 +133,7 @@ async fn trust_policy_does_not_override_caller_deny() {
         .iam
         .update_assume_role_policy()
         .role_name("r")
-        .policy_document(policy_with(trust));
+        .policy_document(policy_with(trust).to_string());
     update.send().await.unwrap();
     let assume = |clients: &SandboxAwsClients| {
         clients
@@ -192,14 +171,14 @@ async fn recreated_role_is_a_new_principal() {
         .iam
         .create_role()
         .role_name("other")
-        .assume_role_policy_document(policy_with(trust.clone()));
+        .assume_role_policy_document(policy_with(trust.clone()).to_string());
     other.send().await.unwrap();
     admin.iam.delete_role().role_name("r").send().await.unwrap();
     let again = admin
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy_with(trust[0].clone()));
+        .assume_role_policy_document(policy_with(trust[0].clone()).to_string());
     assert!(
         again.send().await.is_err(),
         "a role does not trust itself before it is there"
@@ -210,7 +189,7 @@ async fn recreated_role_is_a_new_principal() {
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy_with(plain));
+        .assume_role_policy_document(policy_with(plain).to_string());
     again.send().await.unwrap();
     let assumed = admin
         .sts
@@ -225,15 +204,15 @@ async fn recreated_role_is_a_new_principal() {
             .await
             .is_err()
     );
-    let kept = admin
+    let stored = admin
         .s3
         .get_bucket_policy()
         .bucket("box")
         .send()
         .await
         .unwrap();
-    let kept: Value = serde_json::from_str(kept.policy().unwrap()).unwrap();
-    assert_eq!(kept["Statement"][0]["Principal"]["AWS"], json!(first));
+    let stored: Value = serde_json::from_str(stored.policy().unwrap()).unwrap();
+    assert_eq!(stored["Statement"][0]["Principal"]["AWS"], json!(first));
     let trust = admin
         .iam
         .get_role()
@@ -249,12 +228,12 @@ async fn recreated_role_is_a_new_principal() {
             .unwrap()
             .contains(&first)
     );
-    // What is nobody's can stay, and cannot be written.
+    // A stored policy may keep the id of a deleted role, but it cannot be written again.
     let put = admin
         .s3
         .put_bucket_policy()
         .bucket("box")
-        .policy(kept.to_string())
+        .policy(stored.to_string())
         .send()
         .await;
     assert_eq!(error_parts(put).1, "MalformedPolicy");

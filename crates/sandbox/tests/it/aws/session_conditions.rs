@@ -1,16 +1,9 @@
-//! What policies may ask about the session of a role.
+//! Condition keys about the session of a role.
 
-use serde_json::{Value, json};
-use trimtab_sandbox::AwsAccessKey;
+use serde_json::json;
 
-use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_keys};
+use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error, policy_with, session_clients};
 use crate::support::TestSandbox;
-
-fn policy_with(statements: Value) -> String {
-    let mut policy = json!({ "Version": "2012-10-17" });
-    policy["Statement"] = statements;
-    policy.to_string()
-}
 
 #[tokio::test]
 async fn session_condition_keys_are_evaluated() {
@@ -28,7 +21,7 @@ async fn session_condition_keys_are_evaluated() {
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy_with(trust))
+        .assume_role_policy_document(policy_with(trust).to_string())
         .tags(tag);
     role.send().await.unwrap();
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/r");
@@ -40,19 +33,9 @@ async fn session_condition_keys_are_evaluated() {
         .send()
         .await
         .unwrap();
-    let given = assumed.credentials().unwrap();
-    let keys = AwsAccessKey {
-        id: given.access_key_id().to_owned(),
-        secret: given.secret_access_key().to_owned(),
-    };
-    let session = clients_with_keys(
-        &sandbox,
-        &keys,
-        Some(given.session_token().to_owned()),
-        US_EAST,
-    );
+    let session = session_clients(&sandbox, assumed.credentials().unwrap());
     let all = json!({ "Effect": "Allow", "Action": "*", "Resource": "*" });
-    let begun = "2026-01-01T00:00:00Z";
+    let issued_at = "2026-01-01T00:00:00Z";
     for (condition, holds) in [
         (
             json!({ "StringEquals": { "aws:PrincipalTag/team": "blue" } }),
@@ -67,7 +50,7 @@ async fn session_condition_keys_are_evaluated() {
             true,
         ),
         (
-            json!({ "DateLessThan": { "aws:TokenIssueTime": begun } }),
+            json!({ "DateLessThan": { "aws:TokenIssueTime": issued_at } }),
             false,
         ),
         (
@@ -79,7 +62,7 @@ async fn session_condition_keys_are_evaluated() {
     ] {
         let mut deny = json!({ "Effect": "Deny", "Action": "s3:*", "Resource": "*" });
         deny["Condition"] = condition.clone();
-        let text = policy_with(json!([all, deny]));
+        let text = policy_with(json!([all, deny])).to_string();
         admin
             .iam
             .put_role_policy()

@@ -1,4 +1,4 @@
-//! What survives the end of the process, and what happens at the border: signatures and administration.
+//! State that survives a restart, request signatures, and the sandbox's admin API.
 
 use std::time::Duration;
 
@@ -37,14 +37,14 @@ async fn state_survives_restart() {
         .await
         .unwrap();
     let url = "https://oidc.fly.io/acme";
-    let made = aws
+    let created = aws
         .iam
         .create_open_id_connect_provider()
         .url(url)
         .client_id_list("sts.amazonaws.com")
         .send()
         .await;
-    let arn = made
+    let arn = created
         .unwrap()
         .open_id_connect_provider_arn()
         .unwrap()
@@ -151,7 +151,7 @@ async fn signature_is_bound_to_service_and_headers() {
     let sandbox = TestSandbox::scripted().await;
     let aws = admin_clients(&sandbox, ACCOUNT, US_EAST);
     aws.s3.create_bucket().bucket("box").send().await.unwrap();
-    // A client for one service, sent to another.
+    // A signature for one service, sent to another.
     let stolen = aws.s3.list_buckets().customize().mutate_request(|request| {
         let join = if request.uri().contains('?') {
             '&'
@@ -162,10 +162,10 @@ async fn signature_is_bound_to_service_and_headers() {
         request.set_uri(uri).unwrap();
     });
     let error = stolen.send().await.unwrap_err();
-    let answer = error.raw_response().unwrap();
-    let text = String::from_utf8_lossy(answer.body().bytes().unwrap());
+    let response = error.raw_response().unwrap();
+    let text = String::from_utf8_lossy(response.body().bytes().unwrap());
     assert!(
-        answer.status().as_u16() == 403 && text.contains("<Code>SignatureDoesNotMatch</Code>"),
+        response.status().as_u16() == 403 && text.contains("<Code>SignatureDoesNotMatch</Code>"),
         "{text}"
     );
     assert!(
@@ -262,11 +262,11 @@ async fn malformed_requests_are_rejected() {
     ] {
         let method = method.parse().unwrap();
         let request = client.request(method, format!("{}{path}", sandbox.running.aws_url()));
-        let answer = request.body(body).send().await.unwrap();
+        let response = request.body(body).send().await.unwrap();
         assert!(
-            (400..500).contains(&answer.status().as_u16()),
+            (400..500).contains(&response.status().as_u16()),
             "{path}: {}",
-            answer.status()
+            response.status()
         );
     }
     s3.head_bucket().bucket("box").send().await.unwrap();

@@ -1,4 +1,4 @@
-//! AWS's clients for one sandbox, and short ways to look at their errors.
+//! AWS clients for a sandbox, and helpers that look at their errors.
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -14,14 +14,15 @@ pub(crate) const OTHER_ACCOUNT: &str = "210987654321";
 pub(crate) const US_EAST: &str = "us-east-1";
 pub(crate) const EU_CENTRAL: &str = "eu-central-1";
 
-/// Clients that share a key and a region. They try once: what the sandbox answers is what is looked at.
+/// Clients that share credentials and a region. They do not retry, so that tests see every
+/// response.
 pub(crate) struct SandboxAwsClients {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) sts: aws_sdk_sts::Client,
 }
 
-/// The clients of an account's administrator.
+/// Clients of an account's administrator.
 pub(crate) fn admin_clients(
     sandbox: &TestSandbox,
     account: &str,
@@ -35,7 +36,6 @@ pub(crate) fn admin_clients(
     )
 }
 
-/// The clients of whoever has a key.
 pub(crate) fn clients_with_keys(
     sandbox: &TestSandbox,
     keys: &AwsAccessKey,
@@ -62,7 +62,35 @@ pub(crate) fn clients_with_keys(
     }
 }
 
-/// The clients of a new user with this policy.
+/// Clients with the credentials of a session.
+pub(crate) fn session_clients(
+    sandbox: &TestSandbox,
+    credentials: &aws_sdk_sts::types::Credentials,
+) -> SandboxAwsClients {
+    let keys = AwsAccessKey {
+        id: credentials.access_key_id().to_owned(),
+        secret: credentials.secret_access_key().to_owned(),
+    };
+    let token = Some(credentials.session_token().to_owned());
+    clients_with_keys(sandbox, &keys, token, US_EAST)
+}
+
+/// A policy document with these statements.
+pub(crate) fn policy_with(statements: Value) -> Value {
+    let mut policy = serde_json::json!({ "Version": "2012-10-17" });
+    policy["Statement"] = statements;
+    policy
+}
+
+pub(crate) fn iam_tag(key: &str, value: &str) -> aws_sdk_iam::types::Tag {
+    aws_sdk_iam::types::Tag::builder()
+        .key(key)
+        .value(value)
+        .build()
+        .unwrap()
+}
+
+/// Clients of a new user with this policy.
 pub(crate) async fn clients_with_policy(sandbox: &TestSandbox, policy: Value) -> SandboxAwsClients {
     let body = serde_json::json!({ "account": ACCOUNT, "policy": policy });
     let keys = sandbox.post_admin("aws/keys", body).await;
@@ -74,7 +102,7 @@ pub(crate) async fn clients_with_policy(sandbox: &TestSandbox, policy: Value) ->
     clients_with_keys(sandbox, &keys, None, US_EAST)
 }
 
-/// Why a request failed: status, code, and message.
+/// The status, code and message of a request that must have failed.
 #[track_caller]
 pub(crate) fn error_parts<T: std::fmt::Debug, E>(
     result: Result<T, SdkError<E>>,
@@ -90,7 +118,7 @@ where
     (status, text(error.code()), text(error.message()))
 }
 
-/// A request that must have failed so.
+/// Asserts that a request failed with this status and code.
 #[track_caller]
 pub(crate) fn assert_error<T: std::fmt::Debug, E>(
     result: Result<T, SdkError<E>>,
@@ -103,10 +131,10 @@ pub(crate) fn assert_error<T: std::fmt::Debug, E>(
     assert_eq!((got, name.as_str()), (status, code), "{message}");
 }
 
-/// Both of S3's names of a request.
-pub(crate) fn has_request_ids(answer: &(impl RequestId + RequestIdExt)) -> (bool, bool) {
+/// Whether a response has a request id, and S3's extended request id.
+pub(crate) fn has_request_ids(response: &(impl RequestId + RequestIdExt)) -> (bool, bool) {
     (
-        answer.request_id().is_some(),
-        answer.extended_request_id().is_some(),
+        response.request_id().is_some(),
+        response.extended_request_id().is_some(),
     )
 }

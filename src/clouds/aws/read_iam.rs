@@ -1,0 +1,157 @@
+//! Read operations of IAM: OpenID Connect providers and roles. IAM is one service for the whole account, without regions.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AwsReader,
+    read::absent_as_none,
+    retry::to_cloud_error,
+    types::{OidcProviderDescription, RoleDescription, RoleSummary},
+};
+use crate::clouds::CloudError;
+
+impl AwsReader {
+    /// The OpenID Connect provider with this ARN, if it exists.
+    ///
+    /// # Errors
+    /// When a request fails.
+    pub async fn read_oidc_provider(
+        &self,
+        arn: &str,
+    ) -> Result<Option<OidcProviderDescription>, CloudError> {
+        let response = self
+            .account
+            .iam()
+            .get_open_id_connect_provider()
+            .open_id_connect_provider_arn(arn)
+            .send();
+        let operation = format!("look up the identity provider {arn}");
+        let response = absent_as_none(&operation, response.await, &["NoSuchEntity"])?;
+        Ok(response.map(|response| OidcProviderDescription {
+            arn: arn.to_owned(),
+            audiences: response.client_id_list.unwrap_or_default(),
+            tags: iam_tags_from_sdk(response.tags.unwrap_or_default()),
+        }))
+    }
+
+    /// A role with its inline policies and attached policies. Sends three requests at once, and
+    /// then one for each inline policy.
+    ///
+    /// # Errors
+    /// When a request fails.
+    pub async fn read_role(&self, name: &str) -> Result<Option<RoleDescription>, CloudError> {
+        let operation = format!("look up role {name}");
+        let (role, inline, attached) = tokio::join!(
+            self.account.iam().get_role().role_name(name).send(),
+            self.read_inline_policies(name),
+            self.list_attached_policies(name),
+        );
+        let Some(role) =
+            absent_as_none(&operation, role, &["NoSuchEntity"])?.and_then(|response| response.role)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(RoleDescription {
+            name: role.role_name,
+            arn: role.arn,
+            path: role.path,
+            trust_policy: role.assume_role_policy_document.unwrap_or_default(),
+            description: role.description.unwrap_or_default(),
+            max_session_duration: role.max_session_duration.unwrap_or(3600),
+            permissions_boundary: role
+                .permissions_boundary
+                .and_then(|boundary| boundary.permissions_boundary_arn),
+            tags: iam_tags_from_sdk(role.tags.unwrap_or_default()),
+            inline_policies: inline?,
+            attached_policies: attached?,
+        }))
+    }
+
+    async fn read_inline_policies(
+        &self,
+        role: &str,
+    ) -> Result<BTreeMap<String, String>, CloudError> {
+        let operation = format!("list the policies of role {role}");
+        let mut pages = self
+            .account
+            .iam()
+            .list_role_policies()
+            .role_name(role)
+            .into_paginator()
+            .send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            match absent_as_none(&operation, page, &["NoSuchEntity"])? {
+                Some(page) => names.extend(page.policy_names),
+                None => return Ok(BTreeMap::new()),
+            }
+        }
+        let read = async |policy: String| {
+            let operation = format!("read the policy {policy} of role {role}");
+            let request = self
+                .account
+                .iam()
+                .get_role_policy()
+                .role_name(role)
+                .policy_name(&policy);
+            let response = absent_as_none(&operation, request.send().await, &["NoSuchEntity"])?;
+            Ok::<_, CloudError>(response.map(|response| (policy, response.policy_document)))
+        };
+        let all = futures_util::future::try_join_all(names.into_iter().map(read)).await?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    async fn list_attached_policies(&self, role: &str) -> Result<Vec<String>, CloudError> {
+        let operation = format!("list what is attached to role {role}");
+        let mut pages = self
+            .account
+            .iam()
+            .list_attached_role_policies()
+            .role_name(role)
+            .into_paginator()
+            .send();
+        let mut arns = Vec::new();
+        while let Some(page) = pages.next().await {
+            let Some(page) = absent_as_none(&operation, page, &["NoSuchEntity"])? else {
+                break;
+            };
+            arns.extend(
+                page.attached_policies
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|bucket| bucket.policy_arn),
+            );
+        }
+        arns.sort();
+        Ok(arns)
+    }
+
+    /// The roles of the account under a path; `/` lists all.
+    ///
+    /// # Errors
+    /// When a request fails.
+    pub async fn list_roles(&self, path: &str) -> Result<Vec<RoleSummary>, CloudError> {
+        let mut pages = self
+            .account
+            .iam()
+            .list_roles()
+            .path_prefix(path)
+            .into_paginator()
+            .send();
+        let mut results = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page
+                .map_err(|error| to_cloud_error(&format!("list the roles below {path}"), &error))?;
+            results.extend(page.roles.into_iter().map(|role| RoleSummary {
+                name: role.role_name,
+                path: role.path,
+                trust_policy: role.assume_role_policy_document.unwrap_or_default(),
+            }));
+        }
+        Ok(results)
+    }
+}
+
+fn iam_tags_from_sdk(tags: Vec<aws_sdk_iam::types::Tag>) -> BTreeMap<String, String> {
+    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
+}

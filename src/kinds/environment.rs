@@ -1,0 +1,104 @@
+//! What concerns an environment as a whole: the settings of its manifest, and what observing the clouds found besides the
+//! resources.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{Blocker, DataLoss, World};
+use crate::model::{Address, Name, OwnershipMark};
+
+/// A live object that trimtab does not manage.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct UnmanagedResource {
+    /// What it is, such as `volume scratch (vol_x, ewr)`.
+    pub what: String,
+    /// The app that contains it or the role that it is attached to, by its key in the manifest; the path of the role when
+    /// it has no key.
+    pub within: Name,
+    /// Why it is not managed.
+    pub why: String,
+    /// What would be lost if its app were deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<DataLoss>,
+}
+
+/// A live object that the manifest names but that belongs to another owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnershipConflict {
+    /// The address that the manifest gives it.
+    pub address: Address,
+    /// Who owns it, as a sentence.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: String,
+    /// Whether `--adopt ADDRESS` resolves the conflict. It does for an object without an ownership mark, and never for one
+    /// with the mark of another owner.
+    pub adoptable: bool,
+}
+
+/// What observing the clouds found besides the resources themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Live objects that are not managed.
+    pub unmanaged: Vec<UnmanagedResource>,
+    /// Live objects that the manifest names and that belong to another owner.
+    pub ownership_conflicts: Vec<OwnershipConflict>,
+    /// Warnings for the user, such as of a host that cannot be reached.
+    pub warnings: Vec<String>,
+    /// The real slug of the organization on Fly, under which OIDC tokens are issued. It differs from `personal`, which every
+    /// user may write for the own organization.
+    pub fly_org_slug: Option<String>,
+}
+
+impl World {
+    /// The real slug of the organization on Fly, see [`Findings::fly_org_slug`].
+    ///
+    /// # Errors
+    /// When the token may not read it.
+    pub fn fly_org_slug(&self) -> Result<&str, Blocker> {
+        self.findings
+            .fly_org_slug
+            .as_deref()
+            .ok_or_else(|| {
+                Blocker {
+            reason:
+                "the organization's own slug on Fly is not known, and tokens are issued under it"
+                    .to_owned(),
+            hint: "use a token that may read the organization: `fly tokens create org`".to_owned(),
+        }
+            })
+    }
+}
+
+/// The settings of a manifest that concern the environment as a whole.
+#[derive(Clone, Debug)]
+pub struct EnvironmentMeta {
+    /// The ownership mark that is written on everything that is created.
+    pub mark: OwnershipMark,
+    /// The organization on Fly, as the manifest writes it.
+    pub org: String,
+    /// The settings of AWS, where the manifest names an account.
+    pub aws: Option<AwsMeta>,
+    /// Resources without an ownership mark that the user allowed to take over with `--adopt`.
+    pub adopt: BTreeSet<Address>,
+    /// Apps that are rolled back automatically when their rollout fails.
+    pub rollback_on_failure: BTreeSet<Name>,
+    /// Warnings about the manifest, such as of a key without effect.
+    pub warnings: Vec<String>,
+}
+
+/// The settings of AWS in a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsMeta {
+    /// The account id: twelve digits.
+    pub account: String,
+    /// The region of resources that state none.
+    pub region: String,
+    /// The bucket that holds the environment's lock: its name and region.
+    pub lock_bucket: Option<(String, String)>,
+    /// The prefix of the names of buckets that state none.
+    pub bucket_prefix: String,
+    /// Whether the environment is being destroyed. Its own roles then do not keep the identity provider from being deleted.
+    pub is_destroying: bool,
+}

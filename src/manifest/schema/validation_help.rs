@@ -1,0 +1,195 @@
+//! The wording of validation errors: types and values in words, and help on what to write instead.
+
+use serde_json::Value as Json;
+
+use crate::manifest::syntax::{
+    node::{TomlNode, TomlValue},
+    suggest,
+};
+
+/// Help for keys that belong in another place.
+pub(super) fn misplaced_key_help(key: &str) -> Option<String> {
+    let help = match key {
+        "app" => "the app's name on Fly is `name` in [apps.KEY]",
+        "build" => {
+            "images are built by flyctl or in CI; set `image = \"…\"` or pass --image KEY=REFERENCE"
+        }
+        "scale" | "replicas" | "instances" => "set `count` in [apps.KEY.machines.GROUP]",
+        "region" | "regions" => {
+            "set `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]"
+        }
+        "organization" | "org" => "the organization is `org` in [fly]",
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
+
+pub(super) const NO_GPU_HELP: &str = "choose CPUs and memory, such as `performance-8x`";
+
+/// GPU presets that flyctl still knows.
+const GPU_PRESETS: [&str; 4] = ["a10", "a100-40gb", "a100-80gb", "l40s"];
+
+/// The message and help for an unknown value. Cron expressions get a message of their own.
+pub(super) fn describe_unknown_value(text: &str, known: &[&str]) -> (String, Option<String>) {
+    if known.contains(&"hourly") {
+        let cron = text.split_whitespace().count() >= 5 || text.starts_with('@');
+        let help =
+            "Fly knows `hourly`, `daily`, `weekly` and `monthly`, and picks the minute itself";
+        let message = if cron {
+            format!("`{text}` is a cron expression, which Fly does not take")
+        } else {
+            format!("`{text}` is not a schedule")
+        };
+        return (message, Some(help.to_owned()));
+    }
+    if known.contains(&"ewr") {
+        return (
+            format!("`{text}` is not a region of Fly"),
+            suggest::did_you_mean(text, known.iter().copied()),
+        );
+    }
+    if known.contains(&"shared-cpu-1x") && GPU_PRESETS.contains(&text) {
+        return (
+            format!("`{text}` has a GPU, and Fly offers no GPUs any more"),
+            Some(NO_GPU_HELP.to_owned()),
+        );
+    }
+    (
+        format!("`{text}` is not one of the values allowed here"),
+        suggest::did_you_mean(text, known.iter().copied()),
+    )
+}
+
+pub(super) fn type_help(
+    schemas: &[&Json],
+    expected: &[&str],
+    node: &TomlNode,
+    path: &str,
+) -> Option<String> {
+    let property = schemas
+        .iter()
+        .find_map(|schema| schema.get("description"))
+        .and_then(Json::as_str);
+    if property.is_some_and(|property| property.contains("with a unit"))
+        && matches!(node.value, TomlValue::Integer(_))
+    {
+        return Some("write it with its unit, such as \"15s\" or \"500ms\"".to_owned());
+    }
+    if let Some((_, name)) = path.split_once(".secrets.")
+        && !name.contains('.')
+    {
+        return Some(format!(
+            "a manifest never contains secret values; set {name} = {{ env = \"{name}\" }}"
+        ));
+    }
+    if expected == ["a list"] && !matches!(node.value, TomlValue::Table(_)) {
+        return Some("put it in brackets: [ … ]".to_owned());
+    }
+    quote_help(expected, &node.value)
+}
+
+/// Joins alternatives: "a text, a list or a table".
+pub(super) fn join_with_or(words: &[&str]) -> String {
+    match words {
+        [] => "something else".to_owned(),
+        [only] => (*only).to_owned(),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+    }
+}
+
+fn quote_help(expected: &[&str], value: &TomlValue) -> Option<String> {
+    match value {
+        TomlValue::Integer(number) if expected.contains(&"a string") => {
+            Some(format!("put it in quotes: \"{number}\""))
+        }
+        TomlValue::Boolean(boolean) if expected.contains(&"a string") => {
+            Some(format!("put it in quotes: \"{boolean}\""))
+        }
+        TomlValue::String(text)
+            if expected == ["true or false"] && matches!(text.as_str(), "true" | "false") =>
+        {
+            Some(format!("leave the quotes out: {text}"))
+        }
+        TomlValue::String(text) if expected == ["an integer"] && text.parse::<i64>().is_ok() => {
+            Some(format!("leave the quotes out: {text}"))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn list_enum_values(words: &Json) -> String {
+    let words: Vec<&str> = words
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    suggest::join_quoted(words).unwrap_or_default()
+}
+
+pub(super) fn has_type(name: &str, value: &TomlValue) -> bool {
+    match value {
+        TomlValue::String(_) => name == "string",
+        TomlValue::Integer(_) => name == "integer" || name == "number",
+        TomlValue::Float(_) => name == "number",
+        TomlValue::Boolean(_) => name == "boolean",
+        TomlValue::Array(_) => name == "array",
+        TomlValue::Table(_) => name == "object",
+        TomlValue::Datetime(_) => false,
+    }
+}
+
+pub(super) fn type_names(schema: &Json) -> Vec<&'static str> {
+    let word = |name: &str| match name {
+        "string" => "a string",
+        "integer" => "an integer",
+        "number" => "a number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        _ => "a table",
+    };
+    match schema.get("type") {
+        Some(Json::String(name)) => vec![word(name)],
+        Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).map(word).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn describe_type(value: &TomlValue) -> &'static str {
+    match value {
+        TomlValue::String(_) => "a string",
+        TomlValue::Integer(_) => "an integer",
+        TomlValue::Float(_) => "a number",
+        TomlValue::Boolean(_) => "true or false",
+        TomlValue::Datetime(_) => "a date",
+        TomlValue::Array(_) => "a list",
+        TomlValue::Table(_) => "a table",
+    }
+}
+
+pub(super) fn display_path(path: &str) -> String {
+    if path.is_empty() {
+        "a manifest".to_owned()
+    } else {
+        format!("`{path}`")
+    }
+}
+
+pub(super) fn join_path(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+pub(super) fn lowercase_first_sentence(text: &str) -> String {
+    let sentence = text
+        .split_once(". ")
+        .map_or(text, |(first, _)| first)
+        .trim_end_matches('.');
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
