@@ -1,7 +1,7 @@
 //! Applies a plan: runs many steps at once, and none before the steps that it waits for.
 //!
 //! The [`StepQueue`] decides which step may run and starts nothing; the loop in this file starts steps and decides nothing.
-//! [`ApplyRun`] owns all state, so that no locks are needed. Everything that a user sees of an apply is an [`ApplyEvent`].
+//! `ApplyRun` owns all state, so that no locks are needed. Everything that a user sees of an apply is an [`ApplyEvent`].
 
 use std::{
     collections::BTreeMap,

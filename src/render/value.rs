@@ -29,7 +29,7 @@ pub(super) fn sanitize(text: &str) -> String {
 }
 
 /// Escapes control characters in a complete output, except for line breaks, tabs and colour sequences. Single values
-/// went through [`sanitize`] already; this is the second line of defence. In JSON, which is recognized by its first
+/// went through `sanitize` already; this is the second line of defence. In JSON, which is recognized by its first
 /// character, the escapes are those of JSON, so that the document stays valid.
 #[must_use]
 pub fn sanitize_output(text: &str) -> Cow<'_, str> {

@@ -220,7 +220,7 @@ impl AwsWriter {
         Ok(())
     }
 
-    /// Waits until a change of a role is visible, see [`super::retry::wait_until`].
+    /// Waits until a change of a role is visible, see `retry::wait_until`.
     ///
     /// # Errors
     /// When a request fails for good.
