@@ -444,3 +444,19 @@ fn expiry_without_noncurrent_days_is_a_warning() {
         1
     );
 }
+
+#[test]
+fn a_size_is_stated_by_vm_by_the_group_or_by_machine_config() {
+    for (lines, stated) in [
+        ("", false),
+        ("swap_size_mb = 256\nmachines.app.count = 2\n", false),
+        ("vm = { cpu_kind = \"shared\" }\n", true),
+        ("vm = [{ size = \"shared-cpu-2x\", processes = [\"web\"] }]\nprocesses = { app = \"a\", web = \"w\" }\n", false),
+        ("machines.app.memory = \"1gb\"\n", true),
+        ("machine_config = '{\"guest\":{\"cpus\":2}}'\n", true),
+    ] {
+        let desired = load_desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{lines}"));
+        let workload = &desired.fly_machine["web/app/ewr/0"].workload;
+        assert_eq!(workload.guest_stated, stated, "{lines}");
+    }
+}

@@ -169,6 +169,7 @@ fn workload(group: &str, region: &str) -> Workload {
         app: ref_to("web"),
         region: Region::from_api(region),
         config,
+        guest_stated: true,
         secrets: Some(ref_to("web")),
         needs: Default::default(),
         labels: BTreeMap::from([("fly_process_group".to_owned(), group.to_owned())]),

@@ -164,6 +164,7 @@ fn workload_from_live(live: &WorkloadLive, world: &World, mark: &OwnershipMark) 
         app: live.app.clone(),
         region: live.region.clone(),
         config,
+        guest_stated: true,
         secrets: has_secrets.then(|| ResourceRef::new(live.app.name().clone())),
         needs: BTreeSet::new(),
         labels,

@@ -29,6 +29,10 @@ pub struct Workload {
     pub region: Region,
     /// The machine configuration.
     pub config: MachineConfig,
+    /// Whether the manifest says anything about CPUs and memory. Otherwise `config.guest` is Fly's
+    /// smallest machine, and a running machine's size is nobody's mistake.
+    #[serde(skip)]
+    pub guest_stated: bool,
     /// The app's secrets, if any. They must be set before the machine starts.
     pub secrets: Option<ResourceRef<Secrets>>,
     /// Other dependencies: references in values, and `depends_on`.
@@ -60,6 +64,7 @@ impl Workload {
             app: _,
             region,
             config,
+            guest_stated: _,
             secrets: _,
             needs: _,
             labels,
@@ -115,6 +120,7 @@ impl Workload {
             app,
             region: _,
             config: _,
+            guest_stated: _,
             secrets,
             needs,
             labels: _,

@@ -185,6 +185,7 @@ impl<'a> AppContext<'a> {
             app: self.app_ref(),
             region,
             config,
+            guest_stated: true,
             secrets,
             needs: self.dependencies(),
             labels: BTreeMap::from([(OwnershipMark::NAME_KEY.to_owned(), name.to_string())]),

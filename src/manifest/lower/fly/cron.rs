@@ -53,7 +53,8 @@ pub(crate) fn lower_crons(
         let config = cron_config(app, cron, env, cursor, diagnostics);
         // Without `fly_process_group`, so that `fly deploy` does not take it for one of the app's
         // own machines.
-        let workload = app.build_workload(&name, region, config, wait_secs);
+        let mut workload = app.build_workload(&name, region, config, wait_secs);
+        workload.guest_stated = GuestLayer::from_cron(cron, cursor).is_stated();
         app.record_location::<fly::Cron>(&name, cursor, lowered);
         if cron.image.is_some() {
             app.record_image_location(&name, cursor, lowered);

@@ -253,6 +253,8 @@ pub(crate) fn lower_release_command(
         ));
     }
     let mut workload = app.build_workload(&app.name, region, config, wait_secs);
+    workload.guest_stated =
+        deploy.release_command_vm.is_some() || parts.states_guest(app, groups.default_group());
     workload.labels.clear();
     app.record_location::<ReleaseCommand>(&app.name, field, lowered);
     let spec = ReleaseSpec {

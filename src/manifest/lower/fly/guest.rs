@@ -28,6 +28,26 @@ pub(crate) struct GuestLayer<'a> {
 }
 
 impl<'a> GuestLayer<'a> {
+    /// Whether it says anything about the machine. Any `[vm]` does, as in flyctl: what it leaves
+    /// out is that of the smallest machine.
+    pub(crate) fn is_stated(&self) -> bool {
+        let Self {
+            size,
+            memory,
+            memory_mb,
+            cpus,
+            cpu_kind,
+            vm,
+            cursor: _,
+        } = self;
+        size.is_some()
+            || memory.is_some()
+            || memory_mb.is_some()
+            || cpus.is_some()
+            || cpu_kind.is_some()
+            || vm.is_some()
+    }
+
     /// The layer of `[vm]`.
     pub(crate) fn from_vm(vm: &'a VmSection, cursor: Cursor<'a>) -> Self {
         let VmSection {

@@ -137,6 +137,12 @@ impl<'a> MachineParts<'a> {
         &self.base_config.metadata
     }
 
+    /// Whether the app says anything about the CPUs and memory of a group.
+    pub(crate) fn states_guest(&self, app: &AppContext<'_>, group: &str) -> bool {
+        let mut layers = guest_layers(app.app, group, app.cursor).into_iter();
+        self.base_config.guest.is_some() || layers.any(|layer| layer.is_stated())
+    }
+
     /// The configuration of a group's machines.
     pub(crate) fn group_config(
         &self,
@@ -204,16 +210,10 @@ fn scope_to_all<T>(
     })
 }
 
-/// The CPUs and memory of a group. Later layers override earlier ones: `machine_config`, then
+/// What the app says about the CPUs and memory of a group. Later layers override earlier ones:
 /// `[vm]` (of `[[vm]]` the one that names the group, or else the one for all), then
 /// `[machines.GROUP]`.
-fn group_guest(
-    app: &AppSection,
-    group: &str,
-    base: Option<&BaseGuest<'_>>,
-    cursor: Cursor<'_>,
-    diagnostics: &mut Diagnostics,
-) -> MachineGuest {
+fn guest_layers<'a>(app: &'a AppSection, group: &str, cursor: Cursor<'a>) -> Vec<GuestLayer<'a>> {
     let vms = slice_or_empty(app.vm.as_ref()).iter().enumerate();
     let vms = vms.map(|(index, vm)| (vm, cursor.key("vm").item(index)));
     let chosen = vms
@@ -230,6 +230,18 @@ fn group_guest(
             cursor.key("machines").key(group),
         ));
     }
+    layers
+}
+
+/// The CPUs and memory of a group: its layers over `machine_config`.
+fn group_guest(
+    app: &AppSection,
+    group: &str,
+    base: Option<&BaseGuest<'_>>,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) -> MachineGuest {
+    let layers = guest_layers(app, group, cursor);
     let mut guest = guest::lower_guest_over_base(base, &layers, diagnostics);
     guest.host_dedication_id = guest
         .host_dedication_id

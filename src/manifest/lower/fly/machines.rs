@@ -116,6 +116,7 @@ impl<'a> GroupMachines<'a> {
             self.config.clone(),
             self.deploy.wait_secs,
         );
+        workload.guest_stated = self.parts.states_guest(self.app, self.group);
         workload.labels.extend(self.parts.base_metadata().clone());
         workload
             .labels
