@@ -73,7 +73,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
             )
         }
     };
-    let session = Session::open(context, &target, SecretsMode::Required, &allow.adopt).await?;
+    let session = Session::open(context, &target, SecretsMode::Required, &allow).await?;
     let confirmed = args.yes || expected.is_some();
     let options = args
         .progress

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     apply::ApplyReport,
     ops::{ApplyJob, Event, Frontend},
-    plan::{Action, Plan, Refusal, Verb},
+    plan::{Action, DeferredChange, Plan, Refusal, Verb},
     render,
     status::EnvironmentStatus,
 };
@@ -105,6 +105,15 @@ impl Frontend for Console<'_> {
                 self.text(|options| render::text::report(report, options));
             }
             Event::Verified => ui.eprint("Verified: a new plan is empty."),
+            Event::HeldBack(deferred) => {
+                let held_back: String = deferred
+                    .iter()
+                    .map(|DeferredChange { address, blocker, .. }| {
+                        format!("\n  {address}: {}; {}", blocker.reason, blocker.hint)
+                    })
+                    .collect();
+                ui.eprint(&format!("Incomplete: this is held back, everything else is done:{held_back}"));
+            }
             Event::NotConverged(plan) => {
                 let headline = self.session.headline(self.command);
                 ui.eprint(&render::text::plan(plan, &[], &headline, &ui.stderr_options()));

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{Session, TargetArgs, read_env_file},
+    session::{AllowArgs, Session, TargetArgs, read_env_file},
 };
 use crate::{
     clouds::fly::{FlyWriter, MachineRequest},
@@ -156,7 +156,13 @@ async fn make_manual_changes(
         environment: ENVIRONMENT.to_owned(),
         inputs: super::session::InputArgs::default(),
     };
-    let session = Session::open(&context, &target, SecretsMode::Lenient, &[]).await?;
+    let session = Session::open(
+        &context,
+        &target,
+        SecretsMode::Lenient,
+        &AllowArgs::default(),
+    )
+    .await?;
     let world = session.observe(&context).await?;
     let fly = FlyWriter::new(session.workspace.readers.fly.clone());
     let mut deeds = Vec::new();

@@ -6,7 +6,7 @@ use super::{
     CommandContext, CommandError,
     console::{Confirmation, Console},
     exit, progress,
-    session::{Session, TargetArgs},
+    session::{AllowArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -34,7 +34,11 @@ pub(super) struct Destroy {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<u8, CommandError> {
-    let mut session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
+    let allow = AllowArgs {
+        allow_destroy: args.allow_destroy.clone(),
+        ..AllowArgs::default()
+    };
+    let mut session = Session::open(context, &args.target, SecretsMode::Lenient, &allow).await?;
     if let Some(aws) = &mut session.workspace.loaded.desired.meta.aws {
         aws.is_destroying = true;
     }

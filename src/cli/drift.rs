@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{InputArgs, Session, TargetArgs, load_manifest, resolve_environments},
+    session::{AllowArgs, InputArgs, Session, TargetArgs, load_manifest, resolve_environments},
 };
 use crate::{
     manifest::SecretsMode,
@@ -77,7 +77,8 @@ async fn check_environment(
     target: &TargetArgs,
     format: super::plan::PlanFormat,
 ) -> Result<u8, CommandError> {
-    let session = Session::open(context, target, SecretsMode::Lenient, &[]).await?;
+    let session =
+        Session::open(context, target, SecretsMode::Lenient, &AllowArgs::default()).await?;
     let result = print_drift(context, &session, format).await;
     session.close().await;
     result
@@ -101,7 +102,7 @@ async fn print_drift(
         ),
     };
     context.ui.print(&text)?;
-    Ok(if plan.is_empty() {
+    Ok(if plan.is_converged() {
         exit::OK
     } else {
         exit::CHANGES

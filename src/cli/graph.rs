@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{Session, TargetArgs, load_manifest},
+    session::{AllowArgs, Session, TargetArgs, load_manifest},
 };
 use crate::{manifest::SecretsMode, render::graph::Diagram};
 
@@ -35,7 +35,13 @@ enum GraphFormat {
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Graph) -> Result<u8, CommandError> {
     let drawing = if args.plan {
-        let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
+        let session = Session::open(
+            context,
+            &args.target,
+            SecretsMode::Lenient,
+            &AllowArgs::default(),
+        )
+        .await?;
         let drawing = plan_diagram(context, &session).await;
         session.close().await;
         drawing?

@@ -73,13 +73,7 @@ impl PlanFormat {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &PlanArgs) -> Result<u8, CommandError> {
-    let session = Session::open(
-        context,
-        &args.target,
-        SecretsMode::Required,
-        &args.allow.adopt,
-    )
-    .await?;
+    let session = Session::open(context, &args.target, SecretsMode::Required, &args.allow).await?;
     let result = print_plan(context, args, &session).await;
     session.close().await;
     result
@@ -118,7 +112,7 @@ async fn print_plan(
     Ok(match refusals.is_empty() {
         // A pull-request check must not pass for a plan that `apply` would refuse.
         false => exit::REFUSED,
-        true if args.detailed_exitcode && !plan.is_empty() => exit::CHANGES,
+        true if args.detailed_exitcode && !plan.is_converged() => exit::CHANGES,
         true => exit::OK,
     })
 }

@@ -6,7 +6,7 @@ use super::{
     CommandContext, CommandError,
     console::{Confirmation, Console},
     exit, progress,
-    session::{Session, TargetArgs},
+    session::{AllowArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -37,7 +37,13 @@ pub(super) struct Rollback {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Rollback) -> Result<u8, CommandError> {
-    let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
+    let session = Session::open(
+        context,
+        &args.target,
+        SecretsMode::Lenient,
+        &AllowArgs::default(),
+    )
+    .await?;
     let result = roll_back(context, args, &session).await;
     session.close().await;
     result

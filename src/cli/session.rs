@@ -137,11 +137,14 @@ impl Session {
         context: &CommandContext<'_>,
         target: &TargetArgs,
         secrets: SecretsMode,
-        adopt: &[Address],
+        allow: &AllowArgs,
     ) -> Result<Self, CommandError> {
         let started_at = Instant::now();
         let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets)?;
-        loaded.desired.meta.adopt.extend(adopt.iter().cloned());
+        let meta = &mut loaded.desired.meta;
+        meta.adopt.extend(allow.adopt.iter().cloned());
+        meta.allow_destroy
+            .extend(allow.allow_destroy.iter().cloned());
         let Connection { fly, aws, sandbox } = match &context.global.sandbox {
             Some(dir) => {
                 connect::connect_embedded_sandbox(&context.environment, dir, &loaded.desired.meta)

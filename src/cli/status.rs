@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{Session, TargetArgs},
+    session::{AllowArgs, Session, TargetArgs},
 };
 use crate::{manifest::SecretsMode, render, status::EnvironmentStatus};
 
@@ -29,7 +29,13 @@ enum StatusFormat {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<u8, CommandError> {
-    let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
+    let session = Session::open(
+        context,
+        &args.target,
+        SecretsMode::Lenient,
+        &AllowArgs::default(),
+    )
+    .await?;
     let world = session.observe(context).await;
     let shown = world.map(|world| {
         let fleet = EnvironmentStatus::from_world(session.desired(), &world);

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, clock, exit,
-    session::{InputArgs, Session, TargetArgs},
+    session::{AllowArgs, InputArgs, Session, TargetArgs},
 };
 use crate::{
     clouds::aws::{AwsReader, AwsWriter},
@@ -31,7 +31,13 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlock) -> Result<u
         environment: args.environment.clone(),
         inputs: args.inputs.clone(),
     };
-    let session = Session::open(context, &target, SecretsMode::Lenient, &[]).await?;
+    let session = Session::open(
+        context,
+        &target,
+        SecretsMode::Lenient,
+        &AllowArgs::default(),
+    )
+    .await?;
     let result = run_with_session(context, args, &session).await;
     session.close().await;
     result

@@ -9,18 +9,22 @@ use super::{Blocker, DataLoss, World};
 use crate::model::{Address, Name, OwnershipMark};
 
 /// A live object that trimtab does not manage.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnmanagedResource {
     /// What it is, such as `volume scratch (vol_x, ewr)`.
     pub what: String,
-    /// The app that contains it or the role that it is attached to, by its key in the manifest; the path of the role when
-    /// it has no key.
-    pub within: Name,
+    /// The app that contains it or the role that it is attached to, under its key in the manifest; under its path when the
+    /// role has no key.
+    pub within: Address,
     /// Why it is not managed.
     pub why: String,
-    /// What would be lost if its app were deleted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What is lost when the app that contains it is deleted.
     pub loss: Option<DataLoss>,
+    /// The address under which a plan lists it when the app that contains it is deleted. `None` for what is no object of its
+    /// own, such as a setting of a machine.
+    pub address: Option<Address>,
+    /// The cloud's id; empty when it has none.
+    pub identity: String,
 }
 
 /// A live object that the manifest names but that belongs to another owner.
@@ -82,6 +86,8 @@ pub struct EnvironmentMeta {
     pub aws: Option<AwsMeta>,
     /// Resources without an ownership mark that the user allowed to take over with `--adopt`.
     pub adopt: BTreeSet<Address>,
+    /// Resources whose data the user allowed to lose with `--allow-destroy`. A spare volume is deleted only when it is here.
+    pub allow_destroy: BTreeSet<Address>,
     /// Apps that are rolled back automatically when their rollout fails.
     pub rollback_on_failure: BTreeSet<Name>,
     /// Warnings about the manifest, such as of a key without effect.

@@ -52,10 +52,16 @@ pub trait Kind: KindName + Sized + 'static {
     /// A short description of a live object for one line of output: its id, size, region.
     fn describe(live: &Self::Live) -> String;
 
-    /// Why the live object can be neither compared nor changed at present, such as a host that does not answer. The plan
-    /// then warns and leaves it alone.
+    /// Why the live object cannot be changed at present, such as a host that does not answer. The plan then defers its change.
     fn unavailable(live: &Self::Live) -> Option<Blocker> {
         let _ = live;
+        None
+    }
+
+    /// A difference that trimtab leaves to the user, such as a volume that is larger than the manifest asks for. The plan reports it
+    /// and changes the rest; [`Kind::diff`] leaves it out.
+    fn manual_change(spec: &Self::Spec, live: &Self::Live) -> Option<Blocker> {
+        let _ = (spec, live);
         None
     }
 

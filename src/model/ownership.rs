@@ -57,6 +57,8 @@ impl OwnershipMark {
     /// Metadata key: present on one machine of an app until the verification of the release has
     /// succeeded.
     pub const UNVERIFIED_KEY: &str = "trimtab_unverified";
+    /// Metadata key: the settings that the manifest left open at the last apply, as they were then.
+    pub const KEPT_SETTINGS_KEY: &str = "trimtab_kept";
     /// The prefix of all metadata keys of trimtab.
     pub const METADATA_PREFIX: &str = "trimtab_";
     /// The key prefix of trimtab's own objects in a bucket.

@@ -10,7 +10,7 @@ use crate::{
     kinds::{CloudWriters, World},
     lock::LockRecord,
     model::Name,
-    plan::{Approved, Plan, Refusal},
+    plan::{Approved, DeferredChange, Plan, Refusal},
     status::EnvironmentStatus,
 };
 
@@ -43,6 +43,8 @@ pub enum Event<'a> {
     Applied(&'a ApplyReport),
     /// A new plan is empty.
     Verified,
+    /// Nothing is left to do now, and some changes wait for what cannot be reached.
+    HeldBack(&'a [DeferredChange]),
     /// Every step was done, and a new plan is still not empty.
     NotConverged(&'a Plan),
     /// The rollout of these apps failed, and the manifest asks for a rollback.

@@ -1,12 +1,12 @@
 //! After an apply whose rollout failed: the rollback, where the manifest asks for it, and what the user can do next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Event, Frontend, OperationError, run::Run};
+use super::{Event, Frontend, OperationError, rollback::states_before_failure, run::Run};
 use crate::{
     apply::{ApplyReport, Outcome, event::StepReport},
-    kinds::{KindInfo, Phase, World},
-    model::Name,
+    kinds::{KindInfo, Phase, World, fly::workload::WorkloadLive},
+    model::{Name, resources_in_app},
     plan::{Action, Limits, PreviousStates, guard, plan_rollback},
     status::EnvironmentStatus,
 };
@@ -24,9 +24,13 @@ pub(super) async fn recover<F: Frontend>(
     let apps = apps_to_roll_back(run, report);
     let mut now = run.workspace.observe().await?;
     let mut changed = changed_apps(run, before, &now);
-    let rolls_back = apps.iter().any(|app| changed.contains(app));
+    let suspects = suspect_releases(before, &now, &apps);
+    let rolls_back = apps
+        .iter()
+        .any(|app| changed.contains(app) || suspects.contains_key(app));
     if rolls_back {
-        let complete = roll_back(run, before, &now, &apps).await?;
+        let states = states_to_restore(run, before, &now, &apps, &suspects).await?;
+        let complete = roll_back(run, &now, &apps, &states).await?;
         now = run.workspace.observe().await?;
         changed = changed_apps(run, before, &now);
         // What was rolled back in full needs no further rollback, even where a version number differs.
@@ -76,16 +80,71 @@ fn changed_apps<F: Frontend>(run: &Run<'_, F>, before: &World, now: &World) -> B
     names.map(Name::root).collect()
 }
 
-/// Plans and executes the rollback of these apps, for the machines that changed. Returns whether all of it is done.
-async fn roll_back<F: Frontend>(
+/// The releases that an earlier run began and did not confirm, by app, together with those that this run has added. An interrupted run
+/// leaves machines on them, and this run found them there, so what it found is nothing to go back to.
+fn suspect_releases(
+    before: &World,
+    now: &World,
+    apps: &BTreeSet<Name>,
+) -> BTreeMap<Name, BTreeSet<String>> {
+    let releases = |world: &World, app: &Name, is_included: fn(&WorkloadLive) -> bool| {
+        let machines = resources_in_app(&world.fly_machine, app).map(|(_, live)| &live.workload);
+        let releases = machines.filter(|live| is_included(live));
+        releases
+            .filter_map(|live| live.release().map(str::to_owned))
+            .collect::<BTreeSet<String>>()
+    };
+    let is_suspect = |live: &WorkloadLive| live.is_start_unconfirmed() || live.is_unverified();
+    let mut suspects = BTreeMap::new();
+    for app in apps {
+        let found = releases(before, app, is_suspect);
+        if found.is_empty() {
+            continue;
+        }
+        let present = releases(before, app, |_| true);
+        let added = releases(now, app, |_| true);
+        let added = added.difference(&present).cloned();
+        suspects.insert(app.clone(), found.iter().cloned().chain(added).collect());
+    }
+    suspects
+}
+
+/// What the machines of these apps go back to: what they were when this run began, or the newest release before the suspects.
+async fn states_to_restore<F: Frontend>(
     run: &Run<'_, F>,
     before: &World,
     now: &World,
     apps: &BTreeSet<Name>,
+    suspects: &BTreeMap<Name, BTreeSet<String>>,
+) -> Result<PreviousStates, OperationError> {
+    let desired = run.workspace.desired();
+    let mut states = PreviousStates::from_worlds(desired, before, now, apps);
+    if suspects.is_empty() {
+        return Ok(states);
+    }
+    let earlier = states_before_failure(run.workspace, now, suspects).await?;
+    let replaced: BTreeSet<Name> = earlier.machines.keys().map(Name::root).collect();
+    states
+        .machines
+        .retain(|name, _| !replaced.contains(&name.root()));
+    states
+        .crons
+        .retain(|name, _| !replaced.contains(&name.root()));
+    states.machines.extend(earlier.machines);
+    states.crons.extend(earlier.crons);
+    states.left_out.extend(earlier.left_out);
+    Ok(states)
+}
+
+/// Plans and executes the rollback of these apps to these states. Returns whether all of it is done.
+async fn roll_back<F: Frontend>(
+    run: &Run<'_, F>,
+    now: &World,
+    apps: &BTreeSet<Name>,
+    states: &PreviousStates,
 ) -> Result<bool, OperationError> {
     let desired = run.workspace.desired();
-    let states = PreviousStates::from_worlds(desired, before, now, apps);
-    let (mut plan, world) = plan_rollback(desired, now, &states)?;
+    let (mut plan, world) = plan_rollback(desired, now, states)?;
     // What is blocked in other apps is not in the way of this rollback.
     plan.blocked
         .retain(|blocked| apps.contains(&blocked.address.name().root()));
@@ -105,7 +164,7 @@ async fn roll_back<F: Frontend>(
     let approved = guard(plan, &limits).map_err(OperationError::Refused)?;
     let report = run.execute_rollback(&approved, world).await;
     run.frontend.notify(Event::RolledBack(&report));
-    Ok(report.is_complete())
+    Ok(report.is_complete() && !approved.plan().is_incomplete())
 }
 
 /// Whether a step belongs to a rollout, or verifies it. A failed removal, cron machine or address says nothing against the

@@ -9,14 +9,16 @@ use super::{OperationError, Workspace, check_known_addresses};
 use crate::{
     clouds::{CloudError, fly::wire},
     kinds::{
-        RolloutGroup, RolloutRules as _, World,
+        Blocker, Desired, RolloutGroup, RolloutRules as _, World,
         fly::{
             Cron, Machine,
-            workload::{PreviousConfig, VersionHistory, WorkloadLive},
+            workload::{
+                PreviousConfig, ReleaseTimeline, RollbackTarget, VersionHistory, WorkloadLive,
+            },
         },
     },
-    model::{Address, Image, Name, OwnershipMark, ResourceMap},
-    plan::{PreviousState, PreviousStates, is_selected},
+    model::{Address, Image, KindName, Name, OwnershipMark, ResourceMap},
+    plan::{PreviousState, PreviousStates, is_selected, plan_rollback},
 };
 
 /// Finds what the selected machines go back to: the release `to`, or the one before the present. Returns the live state
@@ -33,7 +35,9 @@ pub async fn previous_states(
     check_known_addresses(only, workspace.desired(), &world)?;
     let mut histories = read_histories(workspace, &world).await?;
     histories.retain_selected(only);
-    let states = choose_previous_states(&histories, to, only, &world)?;
+    let targets = choose_targets(&histories, to, workspace.desired(), &world)?;
+    check_single_app(&targets, to, only)?;
+    let states = states_in_releases(&histories, &targets, &world);
     workspace.check_images_exist(states.images()).await?;
     Ok((states, world))
 }
@@ -43,9 +47,20 @@ pub async fn previous_states(
 struct MachineHistories {
     machines: ResourceMap<VersionHistory>,
     crons: ResourceMap<VersionHistory>,
+    /// Machines that can be neither read nor changed.
+    unreachable: BTreeMap<Address, Blocker>,
 }
 
 impl MachineHistories {
+    /// The histories of the machines of each app.
+    fn by_app(&self) -> BTreeMap<Name, Vec<&VersionHistory>> {
+        let mut apps: BTreeMap<Name, Vec<&VersionHistory>> = BTreeMap::new();
+        for (name, history) in self.machines.iter().chain(&self.crons) {
+            apps.entry(name.root()).or_default().push(history);
+        }
+        apps
+    }
+
     /// Keeps the selected machines; all of them when nothing is selected.
     fn retain_selected(&mut self, only: &[Address]) {
         if !only.is_empty() {
@@ -53,6 +68,8 @@ impl MachineHistories {
                 .retain(|name, _| is_selected(&Address::new::<Machine>(name), only));
             self.crons
                 .retain(|name, _| is_selected(&Address::new::<Cron>(name), only));
+            self.unreachable
+                .retain(|address, _| is_selected(address, only));
         }
     }
 }
@@ -94,7 +111,6 @@ async fn read_histories(
             Ok::<_, CloudError>((name.clone(), VersionHistory::new(all)))
         }
     };
-    // A machine whose host is unreachable can be neither read nor changed.
     let machines = world
         .fly_machine
         .iter()
@@ -109,7 +125,24 @@ async fn read_histories(
     Ok(MachineHistories {
         machines: machines.into_iter().collect(),
         crons: crons.into_iter().collect(),
+        unreachable: unreachable_machines(world),
     })
+}
+
+/// The machines whose host cannot be reached, with the reason.
+fn unreachable_machines(world: &World) -> BTreeMap<Address, Blocker> {
+    let machines = world
+        .fly_machine
+        .iter()
+        .map(|(name, live)| (Address::new::<Machine>(name), &live.workload));
+    let crons = world
+        .fly_cron
+        .iter()
+        .map(|(name, live)| (Address::new::<Cron>(name), &live.workload));
+    machines
+        .chain(crons)
+        .filter_map(|(address, live)| Some((address, live.unavailable()?)))
+        .collect()
 }
 
 /// The configurations of the machines that a machine replaced, newest first, followed through their metadata. A successor
@@ -137,79 +170,168 @@ fn predecessor_id(config: &Value) -> Option<&str> {
         .as_str()
 }
 
-/// Chooses what each machine goes back to.
-fn choose_previous_states(
+/// What the machines of these apps go back to when a rollout fails that was already under way when this run began: the newest
+/// release that is not one of `failed`, for each app that has one.
+///
+/// # Errors
+/// When the versions cannot be read, or an image is gone.
+pub(super) async fn states_before_failure(
+    workspace: &Workspace,
+    now: &World,
+    failed: &BTreeMap<Name, BTreeSet<String>>,
+) -> Result<PreviousStates, OperationError> {
+    let histories = read_histories(workspace, now).await?;
+    let targets = histories
+        .by_app()
+        .into_iter()
+        .filter_map(|(app, machines)| {
+            let target = ReleaseTimeline::new(&machines).newest_except(failed.get(&app)?)?;
+            Some((app, target))
+        })
+        .collect();
+    let states = states_in_releases(&histories, &targets, now);
+    workspace.check_images_exist(states.images()).await?;
+    Ok(states)
+}
+
+/// Chooses the release that each app goes back to.
+///
+/// # Errors
+/// When no app has such a release.
+fn choose_targets(
     histories: &MachineHistories,
     to: Option<&str>,
-    only: &[Address],
+    desired: &Desired,
     now: &World,
-) -> Result<PreviousStates, OperationError> {
-    let mut apps: BTreeMap<Name, Vec<&VersionHistory>> = BTreeMap::new();
-    for (name, history) in histories.machines.iter().chain(&histories.crons) {
-        apps.entry(name.root()).or_default().push(history);
+) -> Result<BTreeMap<Name, RollbackTarget>, OperationError> {
+    let apps = histories.by_app();
+    let choose = |app: &Name, machines: &[&VersionHistory]| {
+        let timeline = ReleaseTimeline::new(machines);
+        if let Some(to) = to {
+            return Ok(timeline.find(to));
+        }
+        let mut candidates = timeline.rollback_candidates();
+        // The app has just gone back to the first of two. That is the target as long as a machine is not there yet, so that
+        // a rollback that was interrupted is finished and not continued to the release before.
+        if candidates.len() > 1 {
+            let first = BTreeMap::from([(app.clone(), candidates[0].clone())]);
+            let states = states_in_releases(histories, &first, now);
+            let (plan, _) = plan_rollback(desired, now, &states)?;
+            let is_reached =
+                plan.blocked.is_empty() && plan.steps().all(|step| step.action.is_intermediate());
+            candidates.drain(..usize::from(is_reached));
+        }
+        Ok::<_, OperationError>(candidates.into_iter().next())
+    };
+    let mut targets = BTreeMap::new();
+    for (app, machines) in &apps {
+        targets.extend(choose(app, machines)?.map(|target| (app.clone(), target)));
     }
-    let targets: BTreeMap<&Name, String> = apps
-        .iter()
-        .filter_map(|(app, all)| Some((app, VersionHistory::rollback_target(all, to)?)))
-        .collect();
     if targets.is_empty() {
         return Err(no_release_error(&apps, to));
     }
-    if let ([first, _, ..], true, None) =
-        (&*targets.keys().collect::<Vec<_>>(), only.is_empty(), to)
-    {
-        let names: Vec<&str> = targets.keys().map(|app| app.as_str()).collect();
-        return Err(OperationError::invalid(
-            format!(
-                "each of {} would go back to a release of its own",
-                names.join(", ")
-            ),
-            format!("say which: --only fly.app/{first}; it can be said more than once"),
-        ));
-    }
-    let group = |name: &Name| Machine::rollout_group(name);
-    let mut groups: BTreeMap<Option<RolloutGroup>, PreviousConfig> = BTreeMap::new();
-    for (name, history) in &histories.machines {
-        if let Some(earlier) = targets
-            .get(&name.root())
-            .and_then(|target| history.config_in_release(target))
-        {
-            groups.entry(group(name)).or_insert(earlier);
-        }
-    }
-    let pick = |name: &Name, history: &VersionHistory| {
+    Ok(targets)
+}
+
+/// Refuses to take several apps back at once, each to a release of its own, unless the user selected them.
+fn check_single_app(
+    targets: &BTreeMap<Name, RollbackTarget>,
+    to: Option<&str>,
+    only: &[Address],
+) -> Result<(), OperationError> {
+    let mut apps = targets.keys();
+    let (Some(first), Some(_), true, None) = (apps.next(), apps.next(), only.is_empty(), to) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = targets.keys().map(Name::as_str).collect();
+    Err(OperationError::invalid(
+        format!(
+            "each of {} would go back to a release of its own",
+            names.join(", ")
+        ),
+        format!("say which: --only fly.app/{first}; it can be said more than once"),
+    ))
+}
+
+/// What each machine was in the release that its app goes back to.
+fn states_in_releases(
+    histories: &MachineHistories,
+    targets: &BTreeMap<Name, RollbackTarget>,
+    now: &World,
+) -> PreviousStates {
+    let config = |name: &Name, history: &VersionHistory| {
         history.config_in_release(targets.get(&name.root())?)
     };
+    let mut states = PreviousStates::default();
     // A machine that did not exist in that release gets the configuration that the others of its group had.
-    let pick_machine = |name: &Name, history: &VersionHistory| {
-        pick(name, history).or_else(|| groups.get(&group(name)).cloned())
-    };
-    // In a blue-green rollout that did not end the old machine is still there, cordoned. It takes over again, which is
-    // faster and safer than to change the new one.
-    let old = |name: &Name| {
-        let id = now.fly_machine.get(name)?.workload.predecessor_id()?;
-        let (old, live) = now
-            .fly_machine
-            .iter()
-            .find(|(_, live)| live.workload.id == id)?;
-        let target = targets.get(&name.root())?;
-        let same = PreviousConfig::from_live(&live.workload)
-            .metadata_value(OwnershipMark::RELEASE_KEY)
-            == Some(target);
-        (same && live.workload.health.cordoned && old != name)
-            .then(|| PreviousState::OtherMachine(id.to_owned()))
-    };
-    let was = |name: &Name, history: &VersionHistory| {
-        old(name).or_else(|| Some(PreviousState::Config(pick_machine(name, history)?)))
-    };
-    let machines = histories.machines.iter();
-    let machines = machines.filter_map(|(name, history)| Some((name.clone(), was(name, history)?)));
-    let crons = histories.crons.iter();
-    let crons = crons.filter_map(|(name, history)| Some((name.clone(), pick(name, history)?)));
-    Ok(PreviousStates {
-        machines: machines.collect(),
-        crons: crons.collect(),
-    })
+    let mut group_configs: BTreeMap<Option<RolloutGroup>, PreviousConfig> = BTreeMap::new();
+    for (name, history) in &histories.machines {
+        if let Some(config) = config(name, history) {
+            group_configs
+                .entry(Machine::rollout_group(name))
+                .or_insert(config);
+        }
+    }
+    let is_taken_back = |name: &Name| targets.contains_key(&name.root());
+    for (name, history) in histories
+        .machines
+        .iter()
+        .filter(|(name, _)| is_taken_back(name))
+    {
+        let config = config(name, history)
+            .or_else(|| group_configs.get(&Machine::rollout_group(name)).cloned());
+        let state = cordoned_predecessor(name, targets, now).or(config.map(PreviousState::Config));
+        match state {
+            Some(state) => drop(states.machines.insert(name.clone(), state)),
+            None => states.leave_out::<Machine>(name),
+        }
+    }
+    for (name, history) in histories
+        .crons
+        .iter()
+        .filter(|(name, _)| is_taken_back(name))
+    {
+        match config(name, history) {
+            Some(config) => drop(states.crons.insert(name.clone(), config)),
+            None => states.leave_out::<Cron>(name),
+        }
+    }
+    let unreachable = histories.unreachable.iter();
+    for (address, blocker) in unreachable.filter(|(address, _)| is_taken_back(address.name())) {
+        states.left_out.insert(address.clone(), blocker.clone());
+    }
+    states
+}
+
+/// The old machine of a blue-green rollout that did not end: it is still there, cordoned. It takes over again, which is faster and
+/// safer than to change the new one.
+fn cordoned_predecessor(
+    name: &Name,
+    targets: &BTreeMap<Name, RollbackTarget>,
+    now: &World,
+) -> Option<PreviousState> {
+    let id = now.fly_machine.get(name)?.workload.predecessor_id()?;
+    let (old_name, old) = now
+        .fly_machine
+        .iter()
+        .find(|(_, live)| live.workload.id == id)?;
+    let target = targets.get(&name.root())?;
+    let ran_target = PreviousConfig::from_live(&old.workload)
+        .metadata_value(OwnershipMark::RELEASE_KEY)
+        == Some(&target.release);
+    (ran_target && old.workload.health.cordoned && old_name != name)
+        .then(|| PreviousState::OtherMachine(id.to_owned()))
+}
+
+impl PreviousStates {
+    /// Records that a machine stays as it is, because nothing of its group existed in the release.
+    fn leave_out<K: KindName>(&mut self, name: &Name) {
+        let blocker = Blocker {
+            reason: "it did not exist in that release, so it stays as it is".to_owned(),
+            hint: "remove it from the manifest, or name a release that has it with --to".to_owned(),
+        };
+        self.left_out.insert(Address::new::<K>(name), blocker);
+    }
 }
 
 /// The error for a release that no machine has run, or for a first release.

@@ -13,7 +13,7 @@ use crate::{
     apply::{ApplyOptions, ApplyReport, event::StepReport},
     kinds::{World, aws::Bucket},
     model::Address,
-    plan::{Action, Approved, Limits, Plan, PlanId, guard, refusals},
+    plan::{Action, Approved, DeferredChange, Limits, Plan, PlanId, guard, refusals},
     status::EnvironmentStatus,
 };
 
@@ -101,7 +101,7 @@ pub async fn run_from<F: Frontend>(
     check_expected(&plan, options.expected.as_ref())?;
     let approved = run.guard(plan)?;
     if approved.plan().is_empty() {
-        return Ok(Completion::Complete);
+        return Ok(run.completion(approved.plan()));
     }
     frontend.confirm(approved.plan())?;
 
@@ -138,6 +138,16 @@ impl<F: Frontend> Run<'_, F> {
     fn guard(&self, plan: Plan) -> Result<Approved, F::Error> {
         let limits = self.goal.limits(&self.options.limits, &plan);
         guard(plan, &limits).map_err(|refusals| self.frontend.refused(refusals))
+    }
+
+    /// How a run ends that leaves nothing to do but what `plan` defers.
+    fn completion(&self, plan: &Plan) -> Completion {
+        if plan.is_incomplete() {
+            self.frontend.notify(Event::HeldBack(&plan.deferred));
+            Completion::Incomplete
+        } else {
+            Completion::Complete
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -208,12 +218,16 @@ impl<F: Frontend> Run<'_, F> {
         };
         if approved.plan().is_empty() {
             self.frontend.notify(Event::AlreadyDone);
-            return Ok(Completion::Complete);
+            return Ok(self.completion(approved.plan()));
         }
+        let deferred = approved.plan().deferred.clone();
         let (mut report, world) = self.execute_current(approved, world).await?;
         // The lock's bucket is a part of what was confirmed, so it belongs into the report.
         report.outcomes.splice(0..0, created);
         self.frontend.notify(Event::Applied(&report));
+        if matches!(self.goal, Goal::Previous(_)) {
+            return self.show_running(&report, &deferred).await;
+        }
         self.finish(&report, &world).await
     }
 
@@ -289,11 +303,8 @@ impl<F: Frontend> Run<'_, F> {
         run.execute(approved, world).await
     }
 
-    /// Verifies a complete run, and recovers from one that is not.
+    /// Verifies a complete apply or destroy, and recovers from one that is not complete.
     async fn finish(&self, report: &ApplyReport, before: &World) -> Result<Completion, F::Error> {
-        if matches!(self.goal, Goal::Previous(_)) {
-            return self.show_running(report).await;
-        }
         if report.is_complete() {
             return Ok(self.verify().await?);
         }
@@ -312,8 +323,10 @@ impl<F: Frontend> Run<'_, F> {
         let Planned { plan: left, .. } =
             self.goal.plan(self.workspace, world, &self.options.only)?;
         if left.is_empty() {
-            self.frontend.notify(Event::Verified);
-            return Ok(Completion::Complete);
+            if !left.is_incomplete() {
+                self.frontend.notify(Event::Verified);
+            }
+            return Ok(self.completion(&left));
         }
         self.frontend.notify(Event::NotConverged(&left));
         Err(OperationError::incomplete(
@@ -323,11 +336,18 @@ impl<F: Frontend> Run<'_, F> {
     }
 
     /// A rollback differs from the manifest, so a new plan cannot verify it. What runs is shown instead.
-    async fn show_running(&self, report: &ApplyReport) -> Result<Completion, F::Error> {
+    async fn show_running(
+        &self,
+        report: &ApplyReport,
+        deferred: &[DeferredChange],
+    ) -> Result<Completion, F::Error> {
         let world = self.observe().await?;
         let status = EnvironmentStatus::from_world(self.workspace.desired(), &world);
         self.frontend.notify(Event::Running(&status));
-        Ok(if report.is_complete() {
+        if !deferred.is_empty() {
+            self.frontend.notify(Event::HeldBack(deferred));
+        }
+        Ok(if report.is_complete() && deferred.is_empty() {
             Completion::Complete
         } else {
             Completion::Incomplete

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use petgraph::graph::NodeIndex;
 
 use super::{
-    BlockedChange, CascadeDelete, Step, differ::Differ, rollout::GroupSteps,
+    BlockedChange, CascadeDelete, DeferredChange, Step, differ::Differ, rollout::GroupSteps,
     verification::VerificationPlanner,
 };
 use crate::{
@@ -38,6 +38,7 @@ pub(super) struct PlanBuilder {
     pub(super) post_rollout: BTreeMap<Name, Vec<NodeIndex>>,
     pub(super) cascade_deletes: Vec<CascadeDelete>,
     pub(super) blocked: Vec<BlockedChange>,
+    pub(super) deferred: Vec<DeferredChange>,
     pub(super) unchanged: BTreeMap<&'static str, usize>,
     pub(super) existing_count: usize,
     pub(super) findings: Findings,
@@ -69,6 +70,7 @@ impl PlanBuilder {
                 .iter()
                 .map(blocked_by_owner)
                 .collect(),
+            deferred: Vec::new(),
             unchanged: BTreeMap::new(),
             existing_count: 0,
             findings: world.findings.clone(),
@@ -83,6 +85,7 @@ impl PlanBuilder {
         visit_kinds(desired, world, &mut differ);
         let mut planner = VerificationPlanner { differ };
         visit_kinds(desired, world, &mut planner);
+        planner.differ.add_unmanaged_cascades();
         planner.differ.builder
     }
 

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
-use super::{Action, BlockedChange, builder::PlanBuilder, rollout::GroupSteps};
+use super::{
+    Action, BlockedChange, DeferralReason, DeferredChange, builder::PlanBuilder,
+    rollout::GroupSteps,
+};
 use crate::{
     kinds::{
-        Blocker, Cause, Desired, Diff, DiffContext, KindVisitor, Phase, RegisteredKind, Releases,
-        World, desired_releases,
+        Blocker, Cause, Desired, Diff, DiffContext, KindInfo, KindVisitor, Phase, References,
+        RegisteredKind, Releases, World, desired_releases,
     },
     model::{Address, DiffLine, Name, ResourceMap},
 };
@@ -21,6 +24,8 @@ pub(super) struct Differ<'w> {
     pub(super) removed: BTreeSet<Address>,
     /// What this plan creates or changes, with the lines of the diff.
     pub(super) changed: BTreeMap<Address, Vec<DiffLine>>,
+    /// What cannot be reached.
+    pub(super) unavailable: BTreeSet<Address>,
     /// Apps in which something is rolled out by this plan.
     pub(super) rolling_out: BTreeSet<Name>,
     /// Apps whose last rollout was not verified.
@@ -44,6 +49,7 @@ impl<'w> Differ<'w> {
             world,
             removed: BTreeSet::new(),
             changed: BTreeMap::new(),
+            unavailable: BTreeSet::new(),
             rolling_out: BTreeSet::new(),
             unverified: BTreeSet::new(),
             releases: desired_releases(desired, world),
@@ -124,17 +130,33 @@ impl Differ<'_> {
             if K::PHASE == Phase::PreRollout && !self.rolling_out.contains(&name.root()) {
                 return;
             }
-            return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
+            if !self.defer_with_needed(&address, spec) {
+                self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
+            }
+            return;
         };
         // When its container is replaced, the live object disappears with the old one, and the new one needs another.
         if K::deleted_with(live).is_some_and(|container| self.removed.contains(&container)) {
             self.add_cascade_delete::<K>(&address, live);
             return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
         }
-        if let Some(blocker) = K::unavailable(live) {
-            return self.warn_unavailable(&address, &blocker);
+        if let Some(blocker) = K::manual_change(spec, live) {
+            self.defer(&address, DeferralReason::Manual, blocker);
         }
-        match K::diff(spec, live, &self.context()) {
+        let diff = K::diff(spec, live, &self.context());
+        if let Some(blocker) = K::unavailable(live) {
+            return match diff {
+                Diff::Same => self.warn_unavailable(&address, &blocker),
+                _ => self.defer(&address, DeferralReason::Unavailable, blocker),
+            };
+        }
+        // A replacement would delete the old object and then could not create the new one.
+        if matches!(diff, Diff::Replace(_) | Diff::Successor(_))
+            && self.defer_with_needed(&address, spec)
+        {
+            return;
+        }
+        match diff {
             Diff::Same => *self.builder.unchanged.entry(K::NAME).or_default() += 1,
             Diff::Blocked(blocker) => self.builder.blocked.push(BlockedChange {
                 address,
@@ -171,7 +193,7 @@ impl Differ<'_> {
             return self.add_cascade_delete::<K>(&address, live);
         }
         if let Some(blocker) = K::unavailable(live) {
-            return self.warn_unavailable(&address, &blocker);
+            return self.defer(&address, DeferralReason::Unavailable, blocker);
         }
         if let Some(blocker) = K::deletion_blocker(live) {
             return self.builder.blocked.push(BlockedChange {
@@ -186,12 +208,48 @@ impl Differ<'_> {
         }
     }
 
-    /// Leaves an object out of the plan with a warning. Everything else is planned as usual.
+    /// Warns of an object that cannot be reached and that needs no change as far as is known.
     fn warn_unavailable(&mut self, address: &Address, Blocker { reason, hint }: &Blocker) {
+        self.unavailable.insert(address.clone());
         self.builder
             .findings
             .warnings
-            .push(format!("{address} is held back: {reason}; {hint}"));
+            .push(format!("{address} cannot be changed now: {reason}; {hint}"));
+    }
+
+    /// Leaves a difference out of the plan. Everything else is planned as usual.
+    pub(super) fn defer(&mut self, address: &Address, reason: DeferralReason, blocker: Blocker) {
+        if reason == DeferralReason::Unavailable {
+            self.unavailable.insert(address.clone());
+        }
+        let Blocker { reason: why, hint } = &blocker;
+        self.builder
+            .findings
+            .warnings
+            .push(format!("{address} is held back: {why}; {hint}"));
+        self.builder.deferred.push(DeferredChange {
+            address: address.clone(),
+            reason,
+            blocker,
+        });
+    }
+
+    /// Defers the creation of what cannot exist without an unavailable object, as a machine cannot without its volume. Other
+    /// references do not matter here: a machine starts all the same when another one cannot be reached.
+    fn defer_with_needed(&mut self, address: &Address, spec: &impl References) -> bool {
+        let is_unavailable = |needed: &Address| {
+            let kind = KindInfo::lookup(needed);
+            kind.is_some_and(|kind| kind.exclusive) && self.unavailable.contains(needed)
+        };
+        let Some(needed) = spec.references().into_iter().find(is_unavailable) else {
+            return false;
+        };
+        let blocker = Blocker {
+            reason: format!("it needs {needed}, which cannot be reached"),
+            hint: "once that can be reached, run the same command again".to_owned(),
+        };
+        self.defer(address, DeferralReason::Unavailable, blocker);
+        true
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Action, CascadeDelete, Plan, Step};
 use crate::{
-    kinds::{DataLoss, KindInfo, UnmanagedResource},
+    kinds::{DataLoss, KindInfo},
     model::Address,
 };
 
@@ -96,7 +96,6 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
     for cascade in &plan.cascade_deletes {
         all.extend(check_deletion(&cascade.into(), limits));
     }
-    all.extend(check_unmanaged(plan, limits));
     all.extend(check_removed_share(plan, limits));
     all
 }
@@ -174,8 +173,10 @@ fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
                 .to_owned(),
         );
     }
-    // Whoever destroys the environment wants its apps to stop. Data in volumes and buckets must still be named.
-    let is_allowed = limits.destroy_all && *data_loss == Some(DataLoss::App);
+    // Whoever destroys the environment wants its apps to stop. Data in volumes and buckets must still be named, and so must
+    // a machine of another owner inside an app.
+    let is_app = KindInfo::lookup(address).is_some_and(KindInfo::is_container);
+    let is_allowed = limits.destroy_all && *data_loss == Some(DataLoss::App) && is_app;
     let data_loss =
         data_loss.filter(|_| !is_allowed && !limits.allow_destroy.contains(*address))?;
     let consequence = match data_loss {
@@ -190,40 +191,6 @@ fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
         format!("{address} ({description}) would be destroyed, and {consequence}"),
         format!("--allow-destroy {address}{recovery_hint}"),
     )
-}
-
-/// Refuses to delete an app that contains unmanaged objects with data, such as a volume that somebody created by hand.
-fn check_unmanaged<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Refusal> + 'p {
-    let is_container =
-        |step: &Step| KindInfo::lookup(&step.address).is_some_and(KindInfo::is_container);
-    let deleted_containers: BTreeSet<&Address> = plan
-        .steps()
-        .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete))
-        .filter(|step| is_container(step))
-        .map(|step| &step.address)
-        .collect();
-    let inside = move |item: &UnmanagedResource| {
-        deleted_containers
-            .iter()
-            .find(|app| *app.name() == item.within)
-            .map(|app| (*app).clone())
-    };
-    let items_with_data = plan
-        .findings
-        .unmanaged
-        .iter()
-        .filter(|item| item.loss.is_some());
-    items_with_data
-        .filter_map(move |item| Some((item, inside(item)?)))
-        .filter(|(_, app)| !limits.allow_destroy.contains(app))
-        .map(|(item, app)| Refusal {
-            reason: format!(
-                "{} is not managed by trimtab, and would be deleted with {app}",
-                item.what
-            ),
-            hint: format!("move it away first, or pass --allow-destroy {app}"),
-            address: Some(app),
-        })
 }
 
 /// Refuses a plan that deletes too large a share of the environment: probably the manifest is the wrong one.

@@ -190,6 +190,27 @@ pub struct BlockedChange {
     pub refused: Blocker,
 }
 
+/// A difference that this plan leaves as it is. The rest of the plan goes on without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeferredChange {
+    /// The resource.
+    pub address: Address,
+    /// Whether a later apply can make the change.
+    pub reason: DeferralReason,
+    /// Why it is left, and what to do.
+    pub blocker: Blocker,
+}
+
+/// Why a change is deferred. The serialised names are part of the plan document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeferralReason {
+    /// The resource, or one that it needs, cannot be reached now. A later apply makes the change.
+    Unavailable,
+    /// Only the user can make it, in the manifest or by hand, such as when a volume is larger than asked for.
+    Manual,
+}
+
 /// Steps in an order without cycles, and everything else that a review of them needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -201,6 +222,8 @@ pub struct Plan {
     pub cascade_deletes: Vec<CascadeDelete>,
     /// Changes that cannot be planned. The guard refuses a plan that has any.
     pub blocked: Vec<BlockedChange>,
+    /// Differences that this plan leaves as they are.
+    pub deferred: Vec<DeferredChange>,
     /// How many resources of each kind match the manifest.
     pub unchanged: BTreeMap<&'static str, usize>,
     /// How many resources of this environment exist.
@@ -257,6 +280,19 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.graph.node_count() == 0 && self.blocked.is_empty()
+    }
+
+    /// Whether some change has to wait for a later apply, because a resource cannot be reached.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        let mut deferred = self.deferred.iter();
+        deferred.any(|change| change.reason == DeferralReason::Unavailable)
+    }
+
+    /// Whether the environment matches its manifest: there is nothing to do, and no difference is left as it is.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        self.is_empty() && self.deferred.is_empty()
     }
 
     /// The plan with warnings in place of ownership conflicts: when an environment is destroyed, the resources of other

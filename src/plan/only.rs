@@ -155,6 +155,8 @@ impl Plan {
         self.cascade_deletes = with_container;
         self.blocked
             .retain(|blocked| is_selected(&blocked.address, wanted));
+        self.deferred
+            .retain(|deferred| is_selected(&deferred.address, wanted));
         let without_container: Vec<CascadeDelete> = without_container;
         self.blocked.extend(
             without_container

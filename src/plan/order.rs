@@ -12,7 +12,7 @@ use petgraph::{
     visit::EdgeRef,
 };
 
-use super::{EdgeReason, Plan, Step, builder::PlanBuilder, rollout::GroupSteps};
+use super::{Action, EdgeReason, Plan, Step, builder::PlanBuilder, rollout::GroupSteps};
 use crate::{
     kinds::KindInfo,
     model::{Address, Name},
@@ -40,6 +40,7 @@ impl PlanBuilder {
             order,
             cascade_deletes: self.cascade_deletes,
             blocked: self.blocked,
+            deferred: self.deferred,
             unchanged: self.unchanged,
             existing_count: self.existing_count,
             findings: self.findings,
@@ -121,6 +122,10 @@ impl PlanBuilder {
         for (group, steps) in self.groups.iter().filter(|(_, group)| group.is_rollout) {
             rolled.entry(group.name().root()).or_default().push(steps);
         }
+        // An app whose machines are all up to date can still lack a successful verification, and cron machines wait for it.
+        for app in self.post_rollout.keys() {
+            rolled.entry(app.clone()).or_default();
+        }
         for (app, groups) in &rolled {
             let followers = self
                 .post_rollout
@@ -182,41 +187,26 @@ impl PlanBuilder {
     }
 
     /// The deletions that must come first, each with the creations that wait for it: the deleted machine holds a volume that
-    /// a new machine mounts, and only one machine can.
+    /// a new machine mounts, and only one machine can. The deletion may be the first half of a replacement, as when a mount
+    /// moves from one process group to another.
     fn early_deletes(&self) -> BTreeMap<NodeIndex, Vec<NodeIndex>> {
-        let deletes: BTreeSet<NodeIndex> = self
-            .groups
-            .values()
-            .flat_map(|group| &group.deletes)
-            .copied()
-            .collect();
         // Which deletion releases which exclusive resource.
         let mut holders: BTreeMap<&Address, NodeIndex> = BTreeMap::new();
-        for (node, refs) in self
-            .held_references
-            .iter()
-            .filter(|(node, _)| deletes.contains(node))
-        {
-            holders.extend(
-                refs.iter()
-                    .filter(|held| is_exclusive(held))
-                    .map(|held| (held, *node)),
-            );
+        for (node, refs) in &self.held_references {
+            let exclusive = refs.iter().filter(|held| is_exclusive(held));
+            holders.extend(exclusive.map(|held| (held, *node)));
         }
-        // Only creations can need it: an updated machine has its volume already.
         let mut early: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
-        let starts: BTreeSet<NodeIndex> = self
-            .groups
-            .values()
-            .flat_map(|group| &group.starts)
-            .copied()
-            .collect();
-        for (node, refs) in self
-            .references
-            .iter()
-            .filter(|(node, _)| starts.contains(node))
-        {
-            for holder in refs.iter().filter_map(|needed| holders.get(needed)) {
+        for (node, refs) in &self.references {
+            // An updated machine has its volume already. The halves of one replacement are ordered by their name.
+            let is_creation = matches!(
+                self.graph[*node].action,
+                Action::Create | Action::ReplaceCreate
+            );
+            let holders = refs.iter().filter_map(|needed| holders.get(needed));
+            let others =
+                holders.filter(|holder| self.graph[**holder].address != self.graph[*node].address);
+            for holder in others.filter(|_| is_creation) {
                 early.entry(*holder).or_default().push(*node);
             }
         }

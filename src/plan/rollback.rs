@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, BlockedChange, CycleError, Plan,
+    Action, BlockedChange, CycleError, DeferralReason, Plan,
     builder::PlanBuilder,
     differ::Differ,
     steps::{new_live_step, new_step},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     kinds::{
-        Cause, Desired, Op, World,
+        Blocker, Cause, Desired, Op, World,
         fly::{
             Cron, Machine,
             machine::{MachineLive, MachineSpec},
@@ -48,6 +48,8 @@ pub struct PreviousStates {
     pub machines: ResourceMap<PreviousState>,
     /// Cron machines.
     pub crons: ResourceMap<PreviousConfig>,
+    /// Machines that cannot go back with the others, with the reason.
+    pub left_out: BTreeMap<Address, Blocker>,
 }
 
 impl PreviousStates {
@@ -157,8 +159,8 @@ pub fn plan_rollback(
         };
         // A machine on an unreachable host can be neither read nor changed; the others are still restored.
         if let Some(blocker) = live.workload.unavailable() {
-            let warning = format!("{name} stays as it is: {}", blocker.reason);
-            differ.builder.findings.warnings.push(warning);
+            let address = Address::new::<Machine>(name);
+            differ.defer(&address, DeferralReason::Unavailable, blocker);
             continue;
         }
         match (state, desired.fly_machine.get(name)) {
@@ -186,6 +188,9 @@ pub fn plan_rollback(
             (PreviousState::Uncordoned, _) => restore_uncordoned(&mut differ, name, live),
             (PreviousState::Config(_), None) => {}
         }
+    }
+    for (address, blocker) in &before.left_out {
+        differ.defer(address, DeferralReason::Unavailable, blocker.clone());
     }
     for (group, successors) in handed_back {
         let added = added.get(&group).map(Vec::as_slice).unwrap_or_default();
@@ -231,7 +236,12 @@ fn restore_config(
     let address = Address::new::<Machine>(name);
     let mut edits = Vec::new();
     match rollback_edit(&spec.workload, &live.workload, previous, true) {
-        Ok(edit) => edits.extend(edit),
+        Ok(Some(edit)) => edits.push(edit),
+        // An interrupted rollback has updated the machine, and did not see it start.
+        Ok(None) if live.workload.is_start_unconfirmed() => {
+            edits.push(WorkloadEdit::ConfirmStart(Box::new(spec.workload.clone())));
+        }
+        Ok(None) => {}
         Err(blocker) => {
             return differ.builder.blocked.push(BlockedChange {
                 address,

@@ -8,7 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Action, CascadeDelete, Step, differ::Differ, rollout::Member};
 use crate::{
-    kinds::{Cause, DescribeEdit, Impact, Op, Phase, References, RegisteredKind},
+    kinds::{
+        Cause, DescribeEdit, Impact, Op, Phase, References, RegisteredKind, UnmanagedResource,
+    },
     model::{Address, DiffLine, Name, ResourceMap},
 };
 
@@ -305,6 +307,33 @@ impl Differ<'_> {
         self.builder.deletes.insert(address.clone(), node);
         self.builder.held_references.push((node, live.references()));
         node
+    }
+
+    /// Lists the unmanaged objects of every container that this plan deletes. They go with it, so they are not left alone, and
+    /// data in them needs its own permission.
+    pub(super) fn add_unmanaged_cascades(&mut self) {
+        let unmanaged = std::mem::take(&mut self.builder.findings.unmanaged);
+        let (cascaded, left_alone) = unmanaged
+            .into_iter()
+            .partition(|object| self.removed.contains(&object.within));
+        self.builder.findings.unmanaged = left_alone;
+        let cascaded: Vec<UnmanagedResource> = cascaded;
+        for object in cascaded {
+            // A setting of something that is deleted needs no mention of its own.
+            let Some(address) = object.address else {
+                continue;
+            };
+            self.builder.existing_count += 1;
+            self.builder.cascade_deletes.push(CascadeDelete {
+                address,
+                with: object.within,
+                identity: object.identity,
+                what: format!("{}, not managed", object.what),
+                loss: object.loss,
+                rescue: None,
+                protected: false,
+            });
+        }
     }
 
     /// Records that a live object is deleted together with its container.

@@ -31,7 +31,7 @@ impl EnvironmentStatus {
             .map(|conflict| conflict.reason.clone());
         let unmanaged = findings.unmanaged.iter().map(|resource| UnmanagedSummary {
             what: resource.what.clone(),
-            within: resource.within.to_string(),
+            within: resource.within.name().to_string(),
             why: resource.why.clone(),
         });
         let meta = &desired.meta;

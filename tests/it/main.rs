@@ -9,6 +9,7 @@
 
 mod architecture;
 mod aws;
+mod data_loss;
 mod deploys;
 mod fuzz_corpus;
 mod health;

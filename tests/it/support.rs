@@ -46,6 +46,8 @@ pub(crate) struct TestEnv {
     readers: tokio::sync::OnceCell<CloudReaders>,
     /// Whether every app may be adopted, as with `--adopt`.
     pub(crate) adopt: bool,
+    /// What `--allow-destroy` names.
+    pub(crate) allow_destroy: Mutex<Vec<Address>>,
 }
 
 /// A sandbox with an empty app called `web` and no manifest, for tests of the client alone.
@@ -258,11 +260,19 @@ impl TestEnv {
             desired: Mutex::default(),
             readers: tokio::sync::OnceCell::new(),
             adopt: false,
+            allow_destroy: Mutex::default(),
         }
     }
 
     pub(crate) fn write_manifest(&self, manifest: &str) {
         fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
+        *self.desired.lock().unwrap() = None;
+    }
+
+    /// Allows the loss of this resource's data, as with `--allow-destroy`.
+    pub(crate) fn allow_destroy(&self, address: &str) {
+        let address = Address::parse(address).unwrap();
+        self.allow_destroy.lock().unwrap().push(address);
         *self.desired.lock().unwrap() = None;
     }
 
@@ -291,6 +301,8 @@ impl TestEnv {
                 .meta
                 .adopt
                 .extend(apps.map(Address::new::<trimtab::kinds::fly::App>));
+            let allowed = self.allow_destroy.lock().unwrap().clone();
+            desired.meta.allow_destroy.extend(allowed);
             desired
         })
         .clone()

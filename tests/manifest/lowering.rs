@@ -451,7 +451,10 @@ fn a_size_is_stated_by_vm_by_the_group_or_by_machine_config() {
         ("", false),
         ("swap_size_mb = 256\nmachines.app.count = 2\n", false),
         ("vm = { cpu_kind = \"shared\" }\n", true),
-        ("vm = [{ size = \"shared-cpu-2x\", processes = [\"web\"] }]\nprocesses = { app = \"a\", web = \"w\" }\n", false),
+        (
+            "vm = [{ size = \"shared-cpu-2x\", processes = [\"web\"] }]\nprocesses = { app = \"a\", web = \"w\" }\n",
+            false,
+        ),
         ("machines.app.memory = \"1gb\"\n", true),
         ("machine_config = '{\"guest\":{\"cpus\":2}}'\n", true),
     ] {

@@ -8,7 +8,7 @@ use trimtab::{
     kinds::{
         Desired, EnvironmentMeta, World,
         fly::{
-            Machine,
+            App, Machine,
             app::{AppLive, AppSpec},
             cron::{CronLive, CronSpec},
             ip::{IpKind, IpLive, IpSpec},
@@ -19,7 +19,8 @@ use trimtab::{
         },
     },
     model::{
-        Fingerprint, Gib, Image, Name, Ownership, OwnershipMark, Region, ResourceRef, Salt, Secret,
+        Address, Fingerprint, Gib, Image, Name, Ownership, OwnershipMark, Region, ResourceRef,
+        Salt, Secret,
     },
     plan::{Limits, Plan, Refusal, plan, refusals},
     render::{Headline, TextOptions},
@@ -70,6 +71,7 @@ pub(crate) fn desired() -> Desired {
         mark: owner_mark(),
         org: "shop-staging".to_owned(),
         adopt: Default::default(),
+        allow_destroy: Default::default(),
         warnings: Vec::new(),
     });
     let app = AppSpec {
@@ -375,8 +377,10 @@ pub(crate) fn every_kind_of_change() -> (Desired, World) {
         .push(trimtab::kinds::UnmanagedResource {
             loss: None,
             what: "volume scratch (vol_x, ewr)".to_owned(),
-            within: parse_name("web"),
+            within: Address::new::<App>(&parse_name("web")),
             why: "it bears no mark of ours".to_owned(),
+            address: None,
+            identity: "vol_x".to_owned(),
         });
     world
         .findings

@@ -99,6 +99,7 @@ pub(super) fn lower(
         org,
         aws: None,
         adopt: BTreeSet::new(),
+        allow_destroy: BTreeSet::new(),
         rollback_on_failure: BTreeSet::new(),
         warnings: Vec::new(),
     };

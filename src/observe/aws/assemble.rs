@@ -137,7 +137,7 @@ fn unmarked_role(role: &types::RoleDescription, desired: &Desired) -> Option<Unm
     let path = role.path.trim_matches('/');
     Some(UnmanagedResource {
         what: format!("role {}", role.name),
-        within: Name::parse(path).ok()?,
+        within: Address::new::<Role>(&Name::parse(path).ok()?),
         why: format!(
             "it keeps what it was granted, and bears {mark}: to let trimtab remove it, tag it with {}={project} and \
              {}={environment}; or remove it by hand",
@@ -145,6 +145,8 @@ fn unmarked_role(role: &types::RoleDescription, desired: &Desired) -> Option<Unm
             OwnershipMark::ENVIRONMENT_KEY,
         ),
         loss: None,
+        address: None,
+        identity: role.name.clone(),
     })
 }
 
@@ -251,9 +253,11 @@ fn report_attached_policies(world: &mut World, key: &Name, live: &RoleLive, desi
         .filter(|_| allows_others)
         .map(|arn| UnmanagedResource {
             what: format!("{arn} attached to role {}", live.name),
-            within: key.clone(),
+            within: Address::new::<Role>(key),
             why: "the manifest does not say it; it may grant more than is shown here".to_owned(),
             loss: None,
+            address: None,
+            identity: String::new(),
         });
     world.findings.unmanaged.extend(foreign);
 }

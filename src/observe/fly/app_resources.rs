@@ -1,23 +1,22 @@
 //! Matches what an app has besides machines (volumes, secrets, IP addresses, certificates) to the
 //! resources of the manifest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     clouds::fly::wire,
     kinds::{
         DataLoss, Desired, UnmanagedResource,
         fly::{
-            App,
+            App, Certificate, Ip, Volume,
             certificate::CertificateLive,
             ip::{IpKind, IpLive, IpSpec},
-            machine::MachineSpec,
             secrets::{SecretLive, SecretsLive, SecretsRecord},
             volume::{VolumeLive, VolumeSpec},
             workload::WorkloadLive,
         },
     },
-    model::{Name, OwnershipMark, ResourceMap, ResourceRef, resources_in_app},
+    model::{Address, Name, OwnershipMark, ResourceMap, ResourceRef, resources_in_app},
 };
 
 /// Builds a resource name inside an app from parts that come from the API. Characters that a name
@@ -33,104 +32,200 @@ pub(crate) fn name_in_app(app: &Name, parts: &[&str]) -> Name {
     app.child(&text).unwrap_or_else(|_| app.clone())
 }
 
-/// Assigns volumes to the volume slots of the manifest: first the volume that the slot's machine
-/// has attached, then unattached ones. A remaining volume is managed (and so planned for deletion)
-/// if the manifest has volumes of its name or one of our machines has it attached; otherwise it is
-/// unmanaged.
+/// Assigns volumes to the volume slots of the manifest.
+///
+/// A slot takes the volume that its own machine has attached. A slot whose machine has none takes the volume of a machine that
+/// no longer mounts one of this name, as when a process group is renamed: the data stays in use. Then come volumes that no
+/// machine has attached.
+///
+/// No remaining volume is ever deleted by itself. It is a spare: shown, and kept until the user names its address in
+/// `--allow-destroy`.
 pub(crate) fn assign_volumes(
     app: &ResourceRef<App>,
     desired: &Desired,
     live: &[wire::VolumeResponse],
     machines: &ResourceMap<WorkloadLive>,
     protected: bool,
-) -> (ResourceMap<VolumeLive>, Vec<UnmanagedResource>) {
+) -> AssignedVolumes {
     let slots: BTreeMap<&Name, &VolumeSpec> =
         resources_in_app(&desired.fly_volume, app.name()).collect();
     let mut remaining: Vec<VolumeLive> = live
         .iter()
         .map(|volume| VolumeLive::from_wire(app, volume, protected))
         .collect();
-    // Prefer volumes on reachable hosts; the id makes the order deterministic.
-    remaining.sort_by(|a, b| (!a.host_ok, &a.id).cmp(&(!b.host_ok, &b.id)));
+    // The id makes the order deterministic.
+    remaining.sort_by(|a, b| a.id.cmp(&b.id));
     let mut assigned = ResourceMap::new();
-    let slots_by_machine: BTreeMap<&str, &Name> = machines
-        .iter()
-        .map(|(name, machine)| (machine.id.as_str(), name))
-        .collect();
-    for pass in [VolumeMatch::Attached, VolumeMatch::Unattached] {
+    let holders = VolumeHolders::new(machines, desired);
+    for pass in VolumeMatch::PASSES {
         for (name, slot) in &slots {
             if assigned.contains_key(*name) {
                 continue;
             }
             let is_match = |volume: &VolumeLive| {
-                let has_same_identity =
-                    volume.volume == slot.volume && volume.region == slot.region;
-                has_same_identity && pass.accepts(volume, name, &slots_by_machine, desired)
+                is_volume_of_slot(volume, slot) && pass.accepts(volume, name, &holders)
             };
+            // The data that a new volume would lack may be on this one, so a slot waits for its host. Another volume of the
+            // name means that the slot is an additional one, which can start with a new volume.
+            let is_additional = || {
+                let all = assigned.values().chain(&remaining);
+                let others = all.filter(|volume| volume.host_ok && is_volume_of_slot(volume, slot));
+                others.count() > 0
+            };
+            if pass == VolumeMatch::Unreachable && is_additional() {
+                continue;
+            }
             if let Some(index) = remaining.iter().position(is_match) {
                 assigned.insert((*name).clone(), remaining.remove(index));
             }
         }
     }
-    let declared_names: BTreeSet<&str> = slots.values().map(|slot| slot.volume.as_str()).collect();
-    let mut unmanaged = Vec::new();
+    let mut result = AssignedVolumes {
+        warnings: slots_that_start_empty(&slots, &assigned, &remaining),
+        volumes: assigned,
+        spares: Vec::new(),
+    };
     for volume in remaining {
-        let is_attached_to_ours = volume
-            .attached_machine
-            .as_deref()
-            .is_some_and(|machine| slots_by_machine.contains_key(machine));
-        if is_attached_to_ours || declared_names.contains(volume.volume.as_str()) {
-            let name = name_in_app(
-                app.name(),
-                &[&volume.volume, volume.region.as_str(), &volume.id],
-            );
-            assigned.insert(name, volume);
+        let name = name_in_app(
+            app.name(),
+            &[&volume.volume, volume.region.as_str(), &volume.id],
+        );
+        let address = Address::new::<Volume>(&name);
+        if desired.meta.allow_destroy.contains(&address) {
+            result.volumes.insert(name, volume);
         } else {
-            unmanaged.push(UnmanagedResource {
-                what: format!(
-                    "volume {} ({}, {}, {})",
-                    volume.volume, volume.region, volume.size, volume.id
-                ),
-                within: app.name().clone(),
-                why: "the manifest has no volume of this name".to_owned(),
-                loss: Some(DataLoss::Data),
-            });
+            result.spares.push(spare_volume(&volume, address));
         }
     }
-    (assigned, unmanaged)
+    result
 }
 
-/// The two passes in which volumes are assigned to slots.
-#[derive(Clone, Copy)]
+/// The volumes of an app.
+pub(crate) struct AssignedVolumes {
+    /// By slot; those that the user allowed to delete have a name with their id.
+    pub(crate) volumes: ResourceMap<VolumeLive>,
+    /// The volumes that no slot needs.
+    pub(crate) spares: Vec<UnmanagedResource>,
+    /// What the user has to know, such as of a machine that starts with an empty volume.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Warns of slots that get a new volume while one of the same name is not used: a volume stays in its region, so a group that
+/// moves to another one would start without its data.
+fn slots_that_start_empty(
+    slots: &BTreeMap<&Name, &VolumeSpec>,
+    assigned: &ResourceMap<VolumeLive>,
+    remaining: &[VolumeLive],
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (name, slot) in slots
+        .iter()
+        .filter(|(name, _)| !assigned.contains_key(**name))
+    {
+        let mut unused = remaining.iter();
+        let Some(unused) = unused.find(|volume| volume.volume == slot.volume) else {
+            continue;
+        };
+        let VolumeLive { id, region, .. } = unused;
+        let address = Address::new::<Volume>(name);
+        warnings.push(format!(
+            "{address} will be a new, empty volume, and the data of {id} in {region} stays where it is, unused; to start with \
+             that data, first run `fly volumes fork {id} --region {}`: the fork takes the free slot",
+            slot.region
+        ));
+    }
+    warnings
+}
+
+fn is_volume_of_slot(volume: &VolumeLive, slot: &VolumeSpec) -> bool {
+    volume.volume == slot.volume && volume.region == slot.region
+}
+
+/// A volume that no slot needs.
+fn spare_volume(volume: &VolumeLive, address: Address) -> UnmanagedResource {
+    UnmanagedResource {
+        what: format!(
+            "volume {} ({}, {}, {})",
+            volume.volume, volume.region, volume.size, volume.id
+        ),
+        within: volume.app.address(),
+        why: format!("no machine of the manifest needs it; --allow-destroy {address} deletes it"),
+        loss: Some(DataLoss::Data),
+        address: Some(address),
+        identity: volume.id.clone(),
+    }
+}
+
+/// Which machine of ours has a volume attached, and what it is to mount.
+struct VolumeHolders<'a> {
+    slots_by_machine: BTreeMap<&'a str, &'a Name>,
+    desired: &'a Desired,
+}
+
+impl<'a> VolumeHolders<'a> {
+    fn new(machines: &'a ResourceMap<WorkloadLive>, desired: &'a Desired) -> Self {
+        let slots_by_machine = machines
+            .iter()
+            .map(|(name, machine)| (machine.id.as_str(), name))
+            .collect();
+        Self {
+            slots_by_machine,
+            desired,
+        }
+    }
+
+    /// The slot of the machine that has the volume attached.
+    fn holder(&self, volume: &VolumeLive) -> Option<&'a Name> {
+        let machine = volume.attached_machine.as_deref()?;
+        self.slots_by_machine.get(machine).copied()
+    }
+
+    /// The volume slot that a machine slot is to mount.
+    fn mounted_slot(&self, machine: &Name) -> Option<&'a Name> {
+        let machine = self.desired.fly_machine.get(machine)?;
+        machine.volume.as_ref().map(ResourceRef::name)
+    }
+
+    /// Whether the machine is to mount a volume of this name.
+    fn mounts_volume_named(&self, machine: &Name, volume: &str) -> bool {
+        self.mounted_slot(machine)
+            .and_then(|slot| self.desired.fly_volume.get(slot))
+            .is_some_and(|slot| slot.volume == volume)
+    }
+}
+
+/// The passes in which volumes are assigned to slots.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum VolumeMatch {
-    /// The volume is attached to the machine that the slot belongs to.
-    Attached,
-    /// The volume is not attached.
+    /// It is attached to the machine that the slot belongs to.
+    OwnMachine,
+    /// It is attached to a machine that the manifest does not name any more, or that mounts nothing of this name any more.
+    LeavingMachine,
+    /// It is not attached.
     Unattached,
+    /// It is not attached, and its host cannot be reached.
+    Unreachable,
 }
 
 impl VolumeMatch {
-    fn accepts(
-        self,
-        volume: &VolumeLive,
-        slot: &Name,
-        slots_by_machine: &BTreeMap<&str, &Name>,
-        desired: &Desired,
-    ) -> bool {
-        let attached_slot = volume
-            .attached_machine
-            .as_deref()
-            .and_then(|machine| slots_by_machine.get(machine));
-        let needs_volume = |spec: &MachineSpec| {
-            spec.volume
-                .as_ref()
-                .is_some_and(|volume| volume.name() == slot)
-        };
+    const PASSES: [Self; 4] = [
+        Self::OwnMachine,
+        Self::LeavingMachine,
+        Self::Unattached,
+        Self::Unreachable,
+    ];
+
+    fn accepts(self, volume: &VolumeLive, slot: &Name, holders: &VolumeHolders<'_>) -> bool {
         match self {
-            Self::Attached => attached_slot
-                .and_then(|name| desired.fly_machine.get(*name))
-                .is_some_and(needs_volume),
-            Self::Unattached => volume.attached_machine.is_none(),
+            Self::OwnMachine => holders
+                .holder(volume)
+                .and_then(|machine| holders.mounted_slot(machine))
+                .is_some_and(|mounted| mounted == slot),
+            Self::LeavingMachine => holders
+                .holder(volume)
+                .is_some_and(|machine| !holders.mounts_volume_named(machine, &volume.volume)),
+            Self::Unattached => volume.attached_machine.is_none() && volume.host_ok,
+            Self::Unreachable => volume.attached_machine.is_none() && !volume.host_ok,
         }
     }
 }
@@ -163,9 +258,11 @@ pub(crate) fn match_secrets(
         if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
                 what: format!("secret {name}"),
-                within: app.name().clone(),
+                within: app.address(),
                 why: "the manifest has no secret of this name".to_owned(),
                 loss: None,
+                address: None,
+                identity: String::new(),
             });
             continue;
         }
@@ -220,17 +317,17 @@ pub(crate) fn match_ips(
     }
     let mut unmanaged = Vec::new();
     for ip in remaining {
+        let name = name_in_app(app.name(), &[ip.kind.as_str(), &ip.address]);
         if is_exclusive {
-            assigned.insert(
-                name_in_app(app.name(), &[ip.kind.as_str(), &ip.address]),
-                ip,
-            );
+            assigned.insert(name, ip);
         } else {
             unmanaged.push(UnmanagedResource {
                 what: format!("IP address {} ({})", ip.address, ip.kind),
-                within: app.name().clone(),
+                within: app.address(),
                 why: "the manifest says nothing of this address".to_owned(),
                 loss: (ip.kind == IpKind::V4).then_some(DataLoss::Address),
+                address: Some(Address::new::<Ip>(&name)),
+                identity: ip.address,
             });
         }
     }
@@ -255,9 +352,11 @@ pub(crate) fn match_certificates(
         } else {
             unmanaged.push(UnmanagedResource {
                 what: format!("certificate {}", live.hostname),
-                within: app.name().clone(),
+                within: app.address(),
                 why: "the manifest does not name it".to_owned(),
                 loss: None,
+                address: Some(Address::new::<Certificate>(&name)),
+                identity: String::new(),
             });
         }
     }

@@ -2,7 +2,7 @@
 //! for it, or a generated one.
 
 use super::{
-    app_resources,
+    app_resources::{self, AssignedVolumes},
     collect::{AppExistence, AppSnapshot, FlySnapshot},
     slots,
 };
@@ -12,7 +12,7 @@ use crate::{
     kinds::{
         DataLoss, Desired, UnmanagedResource, World,
         fly::{
-            App, Volume,
+            App, Machine, Volume,
             app::AppLive,
             cron::CronLive,
             machine::MachineLive,
@@ -165,9 +165,13 @@ fn add_machines_and_volumes(
         mut successors,
         retired,
     } = slots::assign(&slots, machines);
-    let (volumes, unmanaged) =
-        app_resources::assign_volumes(app, desired, &snapshot.volumes, &machines, protected);
-    world.findings.unmanaged.extend(unmanaged);
+    let AssignedVolumes {
+        volumes,
+        spares,
+        warnings,
+    } = app_resources::assign_volumes(app, desired, &snapshot.volumes, &machines, protected);
+    world.findings.unmanaged.extend(spares);
+    world.findings.warnings.extend(warnings);
     let by_id: std::collections::BTreeMap<&str, &Name> = volumes
         .iter()
         .map(|(name, volume)| (volume.id.as_str(), name))
@@ -246,9 +250,11 @@ fn read_release(
 fn unmanaged_settings(key: &Name, machine: &WorkloadLive) -> Option<UnmanagedResource> {
     (!machine.unknown.is_empty()).then(|| UnmanagedResource {
         what: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
-        within: key.clone(),
+        within: Address::new::<App>(key),
         why: "a manifest cannot say it; it is kept".to_owned(),
         loss: None,
+        address: None,
+        identity: String::new(),
     })
 }
 
@@ -294,10 +300,19 @@ fn separate_unmanaged(
                     machine.region,
                     machine.process_group()
                 ),
-                within: key.clone(),
+                within: Address::new::<App>(key),
                 // Deleting the app would also delete this machine of another owner.
                 loss: matches!(machine.ownership, Ownership::Foreign(_)).then_some(DataLoss::App),
                 why: reason,
+                address: Some(Address::new::<Machine>(&app_resources::name_in_app(
+                    key,
+                    &[
+                        machine.process_group(),
+                        machine.region.as_str(),
+                        &machine.id,
+                    ],
+                ))),
+                identity: machine.id.clone(),
             }),
         }
     }

@@ -81,8 +81,41 @@ pub(crate) async fn collect(
         )),
     }
     snapshot.apps.extend(snapshots);
+    resolve_personal_org(reader, desired, &mut snapshot).await;
     Ok(snapshot)
 }
+
+/// Fly resolves the alias `personal` to the organization of whoever asks. Where an app reports the real slug of that
+/// organization, it gets the alias, so that it can be compared with the manifest.
+async fn resolve_personal_org(reader: &FlyReader, desired: &Desired, snapshot: &mut FlySnapshot) {
+    let organizations = || {
+        snapshot
+            .apps
+            .values()
+            .filter_map(|app| match &app.existence {
+                AppExistence::Exists(app) => Some(app.organization.slug.as_str()),
+                AppExistence::NameFree | AppExistence::NameTaken => None,
+            })
+    };
+    let is_resolved = organizations().all(|slug| slug == PERSONAL_ORG);
+    if desired.meta.org != PERSONAL_ORG || is_resolved {
+        return;
+    }
+    // A token that may not read it leaves the apps with their slug. Their comparison then fails and says which slug to write.
+    let Ok(real_slug) = reader.get_org_raw_slug(PERSONAL_ORG).await else {
+        return;
+    };
+    for app in snapshot.apps.values_mut() {
+        if let AppExistence::Exists(app) = &mut app.existence
+            && app.organization.slug == real_slug
+        {
+            PERSONAL_ORG.clone_into(&mut app.organization.slug);
+        }
+    }
+}
+
+/// The alias under which every user may address the own organization.
+const PERSONAL_ORG: &str = "personal";
 
 /// Lists the apps that this environment owns but that the manifest no longer has, as key and Fly
 /// name. `None` if the token may not list the organization's machines.

@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::{
     FORMAT_VERSION,
     enum_schemas::{
-        action_schema, cause_schema, data_loss_schema, edge_reason_schema, impact_schema,
-        strategy_schema, verb_schema,
+        action_schema, cause_schema, data_loss_schema, deferral_reason_schema, edge_reason_schema,
+        impact_schema, strategy_schema, verb_schema,
     },
 };
 use crate::{
     kinds::{Cause, DataLoss, Impact, fly::Machine},
     model::{Address, DiffLine, DisplayValue, RolloutStrategy},
-    plan::{Action, Change, EdgeReason, Plan, Refusal, Verb},
+    plan::{Action, Change, DeferralReason, DeferredChange, EdgeReason, Plan, Refusal, Verb},
     render::{
         Headline,
         change_groups::{ChangeCounts, all_refusals},
@@ -48,7 +48,7 @@ pub struct PlanDocument {
     plan_id: String,
     /// The full plan id, for `apply --expect`.
     expect: String,
-    /// Whether there is nothing to do and nothing is blocked.
+    /// Whether there is nothing to do and nothing is blocked. What is deferred may still differ.
     empty: bool,
     /// Whether `apply` would do something and not refuse.
     applyable: bool,
@@ -63,6 +63,8 @@ pub struct PlanDocument {
     estimate_secs: u64,
     /// Why `apply` would refuse this plan.
     refusals: Vec<RefusalEntry>,
+    /// Differences that this plan leaves as they are.
+    deferred: Vec<DeferredEntry>,
     /// The number of resources that match the manifest, by kind.
     unchanged: BTreeMap<String, usize>,
     /// Live objects that trimtab does not manage.
@@ -217,6 +219,18 @@ struct RefusalEntry {
     hint: String,
 }
 
+/// A difference that the plan leaves as it is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct DeferredEntry {
+    address: String,
+    /// `unavailable` when a later apply can make the change, `manual` when only the user can.
+    #[schemars(schema_with = "deferral_reason_schema")]
+    because: DeferralReason,
+    reason: String,
+    /// What to do about it.
+    hint: String,
+}
+
 /// A live object that trimtab does not manage.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct UnmanagedEntry {
@@ -274,6 +288,11 @@ impl PlanDocument {
             refusals: refusals
                 .into_iter()
                 .map(RefusalEntry::from_refusal)
+                .collect(),
+            deferred: plan
+                .deferred
+                .iter()
+                .map(DeferredEntry::from_change)
                 .collect(),
             unchanged: plan
                 .unchanged
@@ -420,11 +439,22 @@ impl RefusalEntry {
     }
 }
 
+impl DeferredEntry {
+    fn from_change(change: &DeferredChange) -> Self {
+        Self {
+            address: change.address.to_string(),
+            because: change.reason,
+            reason: change.blocker.reason.clone(),
+            hint: change.blocker.hint.clone(),
+        }
+    }
+}
+
 impl UnmanagedEntry {
     fn from_resource(unmanaged: &crate::kinds::UnmanagedResource) -> Self {
         Self {
             what: unmanaged.what.clone(),
-            within: unmanaged.within.to_string(),
+            within: unmanaged.within.name().to_string(),
             why: unmanaged.why.clone(),
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     kinds::{Cause, DataLoss, Impact},
     model::RolloutStrategy,
-    plan::{Action, EdgeReason, Verb},
+    plan::{Action, DeferralReason, EdgeReason, Verb},
 };
 
 /// A schema that allows exactly the serialized forms of these values.
@@ -35,6 +35,10 @@ pub(super) fn cause_schema(_: &mut SchemaGenerator) -> Schema {
         Cause::Follows,
         Cause::Unknown,
     ])
+}
+
+pub(super) fn deferral_reason_schema(_: &mut SchemaGenerator) -> Schema {
+    enum_schema(&[DeferralReason::Unavailable, DeferralReason::Manual])
 }
 
 pub(super) fn impact_schema(_: &mut SchemaGenerator) -> Schema {

@@ -145,8 +145,10 @@ impl PlanComment<'_> {
             escape_marker(project),
             escape_marker(environment)
         );
-        let title = if self.plan.is_empty() {
+        let title = if self.plan.is_converged() {
             "no changes".to_owned()
+        } else if self.plan.is_empty() {
+            "no changes can be made now, some are held back".to_owned()
         } else {
             self.counts.summary()
         };
@@ -228,7 +230,7 @@ impl PlanComment<'_> {
                     (escape_prose(&unmanaged.what), escape_prose(&unmanaged.why));
                 block += &format!(
                     "- {description} in {}: {why}\n",
-                    code_span(unmanaged.within.as_str())
+                    code_span(unmanaged.within.name().as_str())
                 );
             }
             block += "\n</details>\n";

@@ -112,7 +112,7 @@ impl TextWriter {
     /// The result in one sentence, and the command that repairs the drift.
     fn write_verdict(&mut self, plan: &Plan, headline: &Headline) {
         let title_style = self.theme.title;
-        if plan.is_empty() {
+        if plan.is_converged() {
             return self.write_line(paint(
                 title_style,
                 "No drift. The environment matches its manifest.",
@@ -126,7 +126,10 @@ impl TextWriter {
             .count();
         let differ_count = counts.change + counts.replace - follower_count;
         let count = |number: usize, text: &str| (number > 0).then(|| format!("{number} {text}"));
-        let blocked = count(counts.blocked, "cannot be compared or repaired");
+        let blocked = count(
+            counts.blocked + plan.deferred.len(),
+            "cannot be compared or repaired",
+        );
         let parts = [
             count(
                 differ_count,

@@ -125,7 +125,7 @@ impl TextWriter {
         for unmanaged in findings.unmanaged.iter().filter(|_| count <= MAX_LISTED) {
             let what = sanitize(&unmanaged.what);
             let why = sanitize(&unmanaged.why);
-            let line = format!("  {what} in {}: {why}", unmanaged.within);
+            let line = format!("  {what} in {}: {why}", unmanaged.within.name());
             self.write_line(paint(self.theme.dim, line));
         }
     }

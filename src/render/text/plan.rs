@@ -140,7 +140,10 @@ impl TextWriter {
                     "No changes in the part that was asked for."
                 }
                 _ if headline.command == "destroy" => "Nothing is there to destroy.",
-                _ => "No changes. The environment matches its manifest.",
+                _ if plan.is_converged() => "No changes. The environment matches its manifest.",
+                _ => {
+                    "No changes can be made now; what is held back still differs, see the warnings."
+                }
             };
             return self.write_line(paint(self.theme.title, sentence));
         }

@@ -329,7 +329,13 @@ impl ApplyEdit for ConfigUpdate {
         let mut config = serde_json::to_value(&self.spec.config).unwrap_or_default();
         normalize_config(&mut config);
         let current = values.before.get("config").cloned().unwrap_or_default();
-        for key in ["image", "restart", "mounts"] {
+        // The update sends the size and the restart policy that the manifest leaves open.
+        for key in ["guest", "restart"] {
+            if let Some(value) = self.body.get(key) {
+                config[key] = value.clone();
+            }
+        }
+        for key in ["image", "mounts"] {
             if let (None, Some(value)) = (config.get(key), current.get(key)) {
                 config[key] = value.clone();
             }

@@ -68,7 +68,7 @@ pub fn plan(plan: &Plan) -> Value {
         "relevant_attributes": [],
         "checks": [],
         "applyable": !plan.is_empty() && !blocked,
-        "complete": !blocked && plan.selection.as_ref().is_none_or(|selection| selection.left_out.is_empty()),
+        "complete": !blocked && !plan.is_incomplete() && plan.selection.as_ref().is_none_or(|selection| selection.left_out.is_empty()),
         "errored": false,
     })
 }

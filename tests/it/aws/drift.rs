@@ -480,7 +480,7 @@ async fn untagged_role_is_unmanaged_until_tagged_again() {
         panic!("{:?}", plan.findings.unmanaged)
     };
     assert_eq!(unmanaged.what, format!("role {ROLE}"));
-    assert_eq!(unmanaged.within.as_str(), "trimtab/harbor/test");
+    assert_eq!(unmanaged.within.name().as_str(), "trimtab/harbor/test");
     assert!(unmanaged.why.contains("bears no mark"), "{}", unmanaged.why);
     assert!(
         !env.summary()

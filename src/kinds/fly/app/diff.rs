@@ -49,8 +49,7 @@ impl Kind for App {
             protected,
             verify: _,
         } = spec;
-        // `personal` is an alias that Fly resolves to the real slug, so it cannot be compared.
-        if *org != live.org && org != "personal" {
+        if *org != live.org {
             return Diff::Blocked(Blocker {
                 reason: format!(
                     "app {name} is in the organization `{}`, not in `{org}`",

@@ -6,12 +6,11 @@ use crate::{
     kinds::{
         Blocker, Cause, Cost, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, LeaseTarget,
         Op, OperationRules, Phase, References, RolloutGroup, RolloutRules, fly,
-        fly::workload::{WorkloadEdit, WorkloadLive, diff_workload, with_default_image},
+        fly::workload::{
+            WorkloadEdit, WorkloadLive, diff_workload, with_default_image, with_group_guest,
+        },
     },
-    model::{
-        Address, DiffLine, DisplayValue, KindName as _, Name, OwnershipMark, RolloutPolicy,
-        RolloutStrategy,
-    },
+    model::{Address, DiffLine, DisplayValue, KindName as _, Name, RolloutPolicy, RolloutStrategy},
 };
 
 /// The volume that a machine is to mount.
@@ -127,6 +126,7 @@ impl Kind for Machine {
         context: &DiffContext<'_>,
     ) -> Result<MachineSpec, Blocker> {
         let workload = with_default_image(&spec.workload, context)?.with_release(context);
+        let workload = with_group_guest(&workload, &spec.group, context);
         Ok(MachineSpec {
             workload,
             ..spec.clone()
@@ -145,6 +145,10 @@ impl Kind for Machine {
             lines.push(DiffLine::new("mounts.volume", None, Some(volume)));
         }
         lines
+    }
+
+    fn manual_change(spec: &MachineSpec, live: &MachineLive) -> Option<Blocker> {
+        live.workload.stopped_by_hand(&spec.workload)
     }
 
     fn unavailable(live: &MachineLive) -> Option<Blocker> {
@@ -176,9 +180,7 @@ impl RolloutRules for Machine {
     }
 
     fn is_unverified(live: &MachineLive) -> bool {
-        live.workload
-            .metadata
-            .contains_key(OwnershipMark::UNVERIFIED_KEY)
+        live.workload.is_unverified()
     }
 
     fn is_retired(live: &MachineLive) -> bool {

@@ -4,7 +4,8 @@ use super::{LeftoverMachine, ReleaseCommand, ReleaseLive, ReleaseSpec};
 use crate::{
     kinds::{
         Blocker, Cost, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, Op, OperationRules,
-        Phase, References as _, RolloutNote, RolloutRules, fly, fly::workload::with_default_image,
+        Phase, References as _, RolloutNote, RolloutRules, fly,
+        fly::workload::{with_default_image, with_largest_guest},
     },
     model::{Address, DiffLine, DisplayValue, KindName as _},
 };
@@ -62,7 +63,7 @@ fn resolve_command(spec: &ReleaseSpec, context: &DiffContext<'_>) -> Result<Rele
         .get(spec.workload.app.name())
         .map(ToString::to_string);
     Ok(ReleaseSpec {
-        workload: with_default_image(&spec.workload, context)?,
+        workload: with_largest_guest(&with_default_image(&spec.workload, context)?, context),
         release,
         ..spec.clone()
     })

@@ -72,26 +72,14 @@ impl Kind for Volume {
     fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &DiffContext<'_>) -> Diff<VolumeEdit> {
         let VolumeSpec {
             app: _,
-            volume,
+            volume: _,
             region: _,
             size,
             snapshot_retention,
             scheduled_snapshots,
             encrypted,
-            grows,
+            grows: _,
         } = spec;
-        if let Some(size) = size.filter(|size| *size < live.size && !grows) {
-            return Diff::Blocked(Blocker {
-                reason: format!(
-                    "volume {volume} ({}) is {} and cannot shrink to {size}",
-                    live.id, live.size
-                ),
-                hint: format!(
-                    "set size = \"{}gb\", or create a smaller volume under another name and copy the data",
-                    live.size.0
-                ),
-            });
-        }
         if let Some(encrypted) = encrypted.filter(|wanted| *wanted != live.encrypted) {
             let line = DiffLine::change("encrypted", live.encrypted, encrypted)
                 .with_note("the encryption of a volume cannot be changed");
@@ -140,6 +128,31 @@ impl Kind for Volume {
         lines
     }
 
+    /// A volume that was extended by hand, or whose `size` in the manifest was lowered.
+    fn manual_change(spec: &VolumeSpec, live: &VolumeLive) -> Option<Blocker> {
+        let size = spec.size.filter(|size| *size < live.size && !spec.grows)?;
+        Some(Blocker {
+            reason: format!(
+                "volume {} ({}) is {} and cannot shrink to {size}",
+                spec.volume, live.id, live.size
+            ),
+            hint: format!(
+                "set size = \"{}gb\", or create a smaller volume under another name and copy the data",
+                live.size.0
+            ),
+        })
+    }
+
+    fn unavailable(live: &VolumeLive) -> Option<Blocker> {
+        (!live.host_ok).then(|| Blocker {
+            reason: format!("the host of volume {} cannot be reached", live.id),
+            hint: format!(
+                "wait until Fly has repaired it, or give its data up with `fly volumes destroy {}` and apply again",
+                live.id
+            ),
+        })
+    }
+
     fn identity(live: &VolumeLive) -> String {
         live.id.clone()
     }
@@ -166,15 +179,8 @@ impl DeletionRules for Volume {
         Some(DataLoss::Data)
     }
 
-    /// A volume cannot move, but it can be forked into another region, where the fork takes the free slot.
-    fn recovery_hint(live: &VolumeLive) -> Option<String> {
-        let VolumeLive {
-            id, volume, region, ..
-        } = live;
-        Some(format!(
-            "a volume stays in its region ({region}); to keep the data of {volume}, first fork it into the other region \
-             with `fly volumes fork {id} --region REGION`: it takes the free slot there"
-        ))
+    fn recovery_hint(_: &VolumeLive) -> Option<String> {
+        Some("copy what must be kept to another place first".to_owned())
     }
 
     fn deleted_with(live: &VolumeLive) -> Option<Address> {

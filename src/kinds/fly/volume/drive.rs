@@ -129,14 +129,14 @@ impl Drive for Volume {
             .fly
             .lock_volume_creation(app, &spec.volume, spec.region.as_str())
             .await;
-        let before = world.fly_volume.values().map(|volume| volume.id.clone());
-        let made = create_single_volume(
-            clouds,
-            app,
-            spec,
-            &before.chain(ours.iter().cloned()).collect(),
-        )
-        .await?;
+        let managed = world.fly_volume.values().map(|volume| &volume.id);
+        let spare = world
+            .findings
+            .unmanaged
+            .iter()
+            .map(|object| &object.identity);
+        let known = managed.chain(spare).chain(ours.iter()).cloned().collect();
+        let made = create_single_volume(clouds, app, spec, &known).await?;
         ours.insert(made.id.clone());
         Ok(VolumeLive::from_wire(&spec.app, &made, false))
     }

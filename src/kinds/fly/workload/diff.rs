@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{MachineConfig, Workload, WorkloadLive, display::for_display, json_tree};
+use super::{
+    MachineConfig, Workload, WorkloadLive,
+    display::for_display,
+    json_tree, standby,
+    unstated::{KeptSettings, complete_config},
+};
 use crate::{
     kinds::{DescribeEdit, Diff, DiffContext, Impact},
     model::{Address, DiffLine, DisplayValue, Ownership, OwnershipMark},
@@ -71,7 +76,7 @@ impl DescribeEdit for WorkloadEdit {
     /// Only the start of the machine is outstanding; its configuration is up to date.
     fn completes_earlier_apply(&self) -> bool {
         match self {
-            Self::Update(update) => update.lines.iter().all(|line| line.path == "state"),
+            Self::Update(update) => update.lines.iter().all(|line| line.path == "start"),
             Self::Metadata { .. } => false,
             Self::ConfirmStart(_) | Self::Uncordon | Self::DiscardSuccessor { .. } => true,
         }
@@ -114,22 +119,15 @@ pub fn diff_workload(
     launch: bool,
 ) -> Diff<WorkloadEdit> {
     let mut lines = config_lines(spec, live);
-    lines.extend(standby_line(spec, live, around));
+    lines.extend(standby::diff_line(spec, live, around));
     lines.extend(secret_lines(spec, live, around));
-    // The last start failed: apply the same configuration again. A healthy machine only needs its
-    // start confirmed, see below.
-    if live.is_start_unconfirmed() && !live.is_healthy() {
-        lines.push(
-            DiffLine::change("start", "failed", "again")
-                .with_note("its last start did not succeed"),
-        );
-    }
+    lines.extend(failed_start_line(live));
     let (labels, marks) = metadata_lines(spec, live);
     if !lines.is_empty() {
         // An update also writes the metadata, so its lines belong to the update.
         lines.extend(marks);
-        let launch = launch && (live.is_running() || live.is_start_unconfirmed());
-        let body = update_body(&spec.config, live);
+        let launch = launch && standby::starts_with_update(spec, live);
+        let body = update_body(spec, live);
         let update = ConfigUpdate {
             spec: spec.clone().with_release(around),
             body,
@@ -156,13 +154,22 @@ pub fn diff_workload(
     }
 }
 
+/// The line for a machine whose last start failed: the same configuration is applied again. A healthy machine only needs its start
+/// confirmed.
+pub(super) fn failed_start_line(live: &WorkloadLive) -> Option<DiffLine> {
+    (live.is_start_unconfirmed() && !live.is_healthy()).then(|| {
+        DiffLine::change("start", "failed", "again").with_note("its last start did not succeed")
+    })
+}
+
 /// The differences of the configuration itself.
 fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
-    let (desired, there) = (
-        comparable_config(&spec.config),
-        comparable_config(&live.config),
-    );
-    let mut there = there;
+    let mut desired = comparable_config(&complete_config(spec, live));
+    let mut there = comparable_config(&live.config);
+    if spec.standby_for.is_some() {
+        standby::remove_env(&mut desired);
+        standby::remove_env(&mut there);
+    }
     if let (Some(there), Some(running)) = (there.as_object_mut(), live.running_image()) {
         let same = spec
             .config
@@ -195,9 +202,7 @@ fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
 /// difference.
 fn is_platform_default(path: &str) -> bool {
     path == "image"
-        || path.starts_with("restart.")
         || path == "guest.persist_rootfs"
-        || path.ends_with("].autostart")
         || path.ends_with(".name") && path.starts_with("mounts[")
 }
 
@@ -212,37 +217,6 @@ pub(super) fn comparable_config(config: &MachineConfig) -> Value {
         mount.name.clear();
     }
     serde_json::to_value(&config).unwrap_or_default()
-}
-
-/// The difference in the machine that a standby replaces.
-fn standby_line(
-    spec: &Workload,
-    live: &WorkloadLive,
-    around: &DiffContext<'_>,
-) -> Option<DiffLine> {
-    let there = live.config.standbys.as_slice();
-    let shown = || (!there.is_empty()).then(|| DisplayValue::Value(there.join(", ").into()));
-    let Some(wanted) = &spec.standby_for else {
-        return shown().map(|shown| DiffLine::new("standby", Some(shown), None));
-    };
-    let known = around
-        .world
-        .fly_machine
-        .get(wanted.name())
-        .map(|machine| &machine.workload.id);
-    match known.filter(|_| !around.removed.contains(&wanted.address())) {
-        Some(id) if there == std::slice::from_ref(id) => None,
-        Some(id) => Some(DiffLine::new(
-            "standby",
-            shown(),
-            Some(DisplayValue::Value(id.as_str().into())),
-        )),
-        None => Some(DiffLine::new(
-            "standby",
-            shown(),
-            Some(DisplayValue::KnownAfterApply),
-        )),
-    }
 }
 
 /// Whether `live` contains everything in `desired`. Fly may have added fields.
@@ -360,19 +334,22 @@ fn metadata_lines(
     }
     if !lines.is_empty() {
         labels.extend(spec.base_metadata());
+        labels.extend(KeptSettings::new(spec, &live.config).metadata_change(&live.metadata));
     }
     (labels, lines)
 }
 
 /// The configuration to send in an update: the desired one, merged with the unknown fields of the
 /// live one.
-pub(super) fn update_body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
-    let mut desired = desired.clone();
+pub(super) fn update_body(spec: &Workload, live: &WorkloadLive) -> Value {
+    let mut desired = complete_config(spec, live);
     let known = &live.config;
+    // The id of the machine that a standby replaces is set when it is known. Any other machine is none.
+    if spec.standby_for.is_some() {
+        desired.standbys.clone_from(&known.standbys);
+    }
     // What the manifest does not set keeps its live value.
-    desired.standbys.clone_from(&known.standbys);
     desired.image = desired.image.or_else(|| live.running_image());
-    desired.restart = desired.restart.or_else(|| known.restart.clone());
     for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
         mount.volume.clone_from(&there.volume);
     }

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 mod from_wire;
 
-use super::{ConfigUpdate, MachineConfig, Workload, WorkloadEdit, WorkloadLive, diff::update_body};
+use super::{
+    ConfigUpdate, MachineConfig, Workload, WorkloadEdit, WorkloadLive, diff::update_body,
+    standby::set_standby, unstated::KeptSettings,
+};
 use crate::{
     clouds::{
         CloudError, ErrorKind,
@@ -48,15 +51,10 @@ pub(crate) fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
         .version
 }
 
-/// Sets the machine that a standby replaces, once its id is known.
-fn set_standby(spec: &Workload, world: &World, config: &mut Value) {
-    let other = spec
-        .standby_for
-        .as_ref()
-        .and_then(|other| world.fly_machine.get(other.name()));
-    if let Some(other) = other {
-        config["standbys"] = json!([other.workload.id]);
-    }
+/// The record of the settings that the manifest leaves open, as they are in the configuration that is sent.
+fn kept_settings(spec: &Workload, config: &Value) -> KeptSettings {
+    let config: MachineConfig = serde_json::from_value(config.clone()).unwrap_or_default();
+    KeptSettings::new(spec, &config)
 }
 
 /// The inputs of a machine's creation.
@@ -90,7 +88,7 @@ impl CreateRequest<'_> {
         } = self;
         let mut config = match instead_of {
             // A successor inherits the unknown fields of its predecessor.
-            Some(old) => update_body(&spec.config, old),
+            Some(old) => update_body(spec, old),
             None => spec.create_body(),
         };
         let mut labels = full_metadata(spec, world);
@@ -98,6 +96,7 @@ impl CreateRequest<'_> {
         labels.extend(starts.then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())));
         labels
             .extend(instead_of.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())));
+        labels.extend(kept_settings(spec, &config).metadata_change(&labels));
         config["metadata"] = json!(labels);
         set_standby(spec, world, &mut config);
         if let (Some(volume), Some(mount)) = (volume, config.pointer_mut("/mounts/0")) {
@@ -252,12 +251,17 @@ async fn wait_until_healthy(
             .wait_until_stable(app, id, spec.wait_secs, &clouds.progress)
             .await?
     };
-    if awaited {
-        let confirmed = BTreeMap::from([(OwnershipMark::STARTING_KEY.to_owned(), String::new())]);
-        clouds.fly.set_metadata(app, id, &confirmed).await?;
-    }
     let mut live = WorkloadLive::from_wire(&spec.app, &machine, &spec.mark)?;
-    live.metadata.remove(OwnershipMark::STARTING_KEY);
+    let mut metadata = BTreeMap::new();
+    if awaited {
+        metadata.insert(OwnershipMark::STARTING_KEY.to_owned(), String::new());
+    }
+    metadata.extend(KeptSettings::new(spec, &live.config).metadata_change(&live.metadata));
+    if !metadata.is_empty() {
+        clouds.fly.set_metadata(app, id, &metadata).await?;
+    }
+    live.metadata.extend(metadata);
+    live.metadata.retain(|_, value| !value.is_empty());
     Ok(live)
 }
 
@@ -319,8 +323,10 @@ async fn update_config(
         lines: _,
         restored_metadata: earlier,
     } = change;
-    // Fly's proxy may have started the machine since the plan was made. Then it must keep running.
+    // Fly's proxy may have started the machine since the plan was made. Then it must keep running. A machine that becomes a
+    // standby stops.
     let woken = spec.config.schedule.is_none()
+        && spec.standby_for.is_none()
         && clouds.fly.get_machine(app, &live.id).await?.state == "started";
     let launch = &(*launch || woken);
     let mut config = body.clone();
@@ -348,6 +354,8 @@ async fn update_config(
         }
     }
     labels.extend(launch.then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())));
+    labels.extend(kept_settings(spec, &config).metadata_change(&labels));
+    labels.retain(|_, value| !value.is_empty());
     config["metadata"] = json!(labels);
     set_standby(spec, world, &mut config);
     let request = MachineRequest {

@@ -53,42 +53,113 @@ impl VersionHistory {
             .collect()
     }
 
-    /// The last configuration that the machine had in a release.
+    /// The configuration that the machine had in a release of its app, marked with that release.
+    ///
+    /// A release changes only the machines whose configuration differs, so a machine may never have been started with it. Its
+    /// configuration in the release is then the one that it had when the app left the release.
     #[must_use]
-    pub fn config_in_release(&self, release: &str) -> Option<PreviousConfig> {
-        self.0
-            .iter()
-            .find(|entry| entry.release() == release)
-            .map(|entry| entry.config.clone())
+    pub fn config_in_release(&self, target: &RollbackTarget) -> Option<PreviousConfig> {
+        let mut entries = self.0.iter();
+        let started_with = entries.find(|entry| entry.release() == target.release);
+        let left_at = target.left_at.as_deref();
+        let kept = || {
+            let mut entries = self.0.iter();
+            entries.find(|entry| left_at.is_none_or(|left| entry.version.as_str() < left))
+        };
+        let entry = started_with.or_else(kept)?;
+        Some(entry.config.clone().with_release(&target.release))
+    }
+}
+
+/// The release that a rollback restores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackTarget {
+    /// The release.
+    pub release: String,
+    /// The first version of any machine of the app after it; `None` when no other release followed.
+    left_at: Option<String>,
+}
+
+/// The releases that an app has run, from the histories of all its machines: a rollout that stopped has reached only some of
+/// them.
+pub struct ReleaseTimeline<'a> {
+    /// Oldest first.
+    entries: Vec<&'a HistoryEntry>,
+}
+
+impl<'a> ReleaseTimeline<'a> {
+    /// The timeline of an app with these machines.
+    #[must_use]
+    pub fn new(machines: &[&'a VersionHistory]) -> Self {
+        let mut entries: Vec<&HistoryEntry> =
+            machines.iter().flat_map(|history| &history.0).collect();
+        entries.sort_by(|a, b| a.version.cmp(&b.version));
+        Self { entries }
     }
 
-    /// The release that a rollback of an app restores: the one named by `to`, or else the one
-    /// before the current release.
-    #[must_use]
-    pub fn rollback_target(all: &[&Self], to: Option<&str>) -> Option<String> {
-        let entries = || all.iter().flat_map(|history| &history.0);
-        if let Some(to) = to {
-            return entries()
-                .find(|entry| entry.matches(to))
-                .map(|entry| entry.release().to_owned());
-        }
-        // Merge the histories of all machines: a rollout that stopped has reached only some of them.
-        let mut all: Vec<&HistoryEntry> = entries().collect();
-        all.sort_by(|a, b| a.version.cmp(&b.version));
-        // Rebuild the path of releases, oldest first. A return to an earlier release undoes
-        // everything after it, so that a second rollback does not return to the release that the
-        // first one undid.
+    /// The path of releases that led to the present one, oldest first, and whether its last step was a rollback. A return to
+    /// an earlier release undoes everything after it, so that a second rollback does not return to the release that the first
+    /// one undid.
+    fn path(&self) -> (Vec<&'a str>, bool) {
         let mut path: Vec<&str> = Vec::new();
-        for entry in all {
-            match path.iter().position(|release| *release == entry.release()) {
-                Some(at) => path.truncate(at + 1),
-                None => path.push(entry.release()),
+        let mut is_rollback = false;
+        for entry in &self.entries {
+            let release = entry.release();
+            match path.iter().position(|earlier| *earlier == release) {
+                Some(at) if at + 1 == path.len() => {}
+                Some(at) => {
+                    path.truncate(at + 1);
+                    is_rollback = true;
+                }
+                None => {
+                    path.push(release);
+                    is_rollback = false;
+                }
             }
         }
-        path.iter()
-            .rev()
-            .nth(1)
-            .map(|release| (*release).to_owned())
+        (path, is_rollback)
+    }
+
+    /// The releases that a rollback may restore, in the order in which they are considered: when the app has just gone back, the
+    /// release that it went back to, in case not all of its machines are there yet; then the release before the present one.
+    #[must_use]
+    pub fn rollback_candidates(&self) -> Vec<RollbackTarget> {
+        let (path, is_rollback) = self.path();
+        let newest_first = path.iter().rev();
+        newest_first
+            .skip(usize::from(!is_rollback))
+            .take(1 + usize::from(is_rollback))
+            .map(|release| self.target(release))
+            .collect()
+    }
+
+    /// The newest release before the present one that is none of these.
+    #[must_use]
+    pub fn newest_except(&self, failed: &BTreeSet<String>) -> Option<RollbackTarget> {
+        let (path, _) = self.path();
+        let mut newest_first = path.iter().rev();
+        newest_first
+            .find(|release| !failed.contains(**release))
+            .map(|release| self.target(release))
+    }
+
+    /// The release that the user's `text` names: a release, the first characters of one, or the id of a version.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<RollbackTarget> {
+        let mut newest_first = self.entries.iter().rev();
+        newest_first
+            .find(|entry| entry.matches(text))
+            .map(|entry| self.target(entry.release()))
+    }
+
+    fn target(&self, release: &str) -> RollbackTarget {
+        let is_in_release = |entry: &&HistoryEntry| entry.release() == release;
+        let last = self.entries.iter().rposition(is_in_release);
+        let after = self.entries.iter().skip(last.map_or(0, |last| last + 1));
+        RollbackTarget {
+            release: release.to_owned(),
+            left_at: after.map(|entry| entry.version.clone()).next(),
+        }
     }
 }
 
@@ -99,63 +170,92 @@ mod tests {
     use super::*;
 
     fn entry(version: &str, release: &str) -> HistoryEntry {
-        let config = PreviousConfig::new(json!({ "metadata": { "trimtab_release": release } }));
+        let config = PreviousConfig::new(
+            json!({ "image": version, "metadata": { "trimtab_release": release } }),
+        );
         HistoryEntry {
             version: version.into(),
             config,
         }
     }
 
-    #[test]
-    fn a_release_that_was_taken_back_is_not_gone_back_to() {
-        let releases = ["aaaa", "bbbb", "cccc", "bbbb", "dddd", "bbbb"];
-        let entries = releases
+    /// A history from `VERSION RELEASE` pairs, newest first.
+    fn history(entries: &[(&str, &str)]) -> VersionHistory {
+        let entries = entries
             .iter()
-            .enumerate()
-            .map(|(at, release)| entry(&format!("0{at}"), release));
-        let mut entries: Vec<HistoryEntry> = entries.collect();
-        entries.reverse();
-        assert_eq!(
-            VersionHistory::rollback_target(&[&VersionHistory(entries.clone())], None).as_deref(),
-            Some("aaaa")
-        );
-        entries.remove(0);
-        assert_eq!(
-            VersionHistory::rollback_target(&[&VersionHistory(entries)], None).as_deref(),
-            Some("bbbb")
-        );
+            .map(|(version, release)| entry(version, release));
+        VersionHistory(entries.collect())
+    }
+
+    fn candidates(machines: &[&VersionHistory]) -> Vec<String> {
+        let targets = ReleaseTimeline::new(machines).rollback_candidates();
+        targets.into_iter().map(|target| target.release).collect()
     }
 
     #[test]
-    fn back_is_the_release_before_the_newest_for_every_machine() {
+    fn second_rollback_skips_what_the_first_undid() {
+        let all = [
+            ("5", "bbbb"),
+            ("4", "dddd"),
+            ("3", "bbbb"),
+            ("2", "cccc"),
+            ("1", "bbbb"),
+            ("0", "aaaa"),
+        ];
+        // The app has just gone back to `bbbb`; when that is complete, the next one is `aaaa`.
+        assert_eq!(candidates(&[&history(&all)]), ["bbbb", "aaaa"]);
+        // Before that rollback the present release was `dddd`.
+        assert_eq!(candidates(&[&history(&all[1..])]), ["bbbb"]);
+    }
+
+    #[test]
+    fn unfinished_rollback_is_finished_first() {
+        let back = history(&[("7", "bbbb"), ("5", "cccc"), ("3", "bbbb"), ("1", "aaaa")]);
+        let not_yet = history(&[("6", "cccc"), ("4", "bbbb"), ("2", "aaaa")]);
+        assert_eq!(candidates(&[&back, &not_yet]), ["bbbb", "aaaa"]);
+    }
+
+    #[test]
+    fn rollback_target_is_the_release_before_the_newest_of_any_machine() {
         // The rollout of `bbbb` stopped after the first machine.
-        let first = VersionHistory(vec![
-            entry("05", "bbbb"),
-            entry("02", "aaaa"),
-            entry("01", "0000"),
-        ]);
-        let second = VersionHistory(vec![entry("03", "aaaa"), entry("01", "0000")]);
+        let first = history(&[("05", "bbbb"), ("02", "aaaa"), ("01", "0000")]);
+        let second = history(&[("03", "aaaa"), ("01", "0000")]);
         let all = [&first, &second];
-        assert_eq!(
-            VersionHistory::rollback_target(&all, None).as_deref(),
-            Some("aaaa")
-        );
-        assert_eq!(
-            VersionHistory::rollback_target(&all, Some("0000")).as_deref(),
-            Some("0000")
-        );
-        assert_eq!(
-            VersionHistory::rollback_target(&all, Some("05")).as_deref(),
-            Some("bbbb")
-        );
-        assert_eq!(VersionHistory::rollback_target(&all, Some("cccc")), None);
-        assert_eq!(
-            VersionHistory::rollback_target(&[&VersionHistory(vec![entry("01", "aaaa")])], None),
-            None
-        );
-        assert!(
-            second.config_in_release("aaaa").is_some()
-                && second.config_in_release("bbbb").is_none()
-        );
+        assert_eq!(candidates(&all), ["aaaa"]);
+        let find = |text: &str| {
+            let target = ReleaseTimeline::new(&all).find(text);
+            target.map(|target| target.release)
+        };
+        assert_eq!(find("0000").as_deref(), Some("0000"));
+        assert_eq!(find("05").as_deref(), Some("bbbb"));
+        assert_eq!(find("cccc"), None);
+        assert!(candidates(&[&history(&[("01", "aaaa")])]).is_empty());
+    }
+
+    #[test]
+    fn machine_that_skipped_a_release_gets_what_it_had_then() {
+        let app = history(&[("5", "v3"), ("3", "v2"), ("1", "v1")]);
+        let jobs = history(&[("6", "v3"), ("2", "v1")]);
+        let timeline = ReleaseTimeline::new(&[&app, &jobs]);
+        let target = timeline.rollback_candidates().remove(0);
+        assert_eq!(target.release, "v2");
+        let image = |history: &VersionHistory| {
+            let config = history.config_in_release(&target).unwrap();
+            let release = config.metadata_value(OwnershipMark::RELEASE_KEY);
+            assert_eq!(release, Some("v2"), "all machines end on one release");
+            config.image().unwrap().to_string()
+        };
+        assert_eq!((image(&app).as_str(), image(&jobs).as_str()), ("3", "2"));
+        // A machine that came later had no configuration then.
+        assert!(history(&[("7", "v3")]).config_in_release(&target).is_none());
+    }
+
+    #[test]
+    fn failed_releases_are_no_target_of_a_recovery() {
+        let app = history(&[("5", "v3"), ("3", "v2"), ("1", "v1")]);
+        let failed = ["v3", "v2"].map(str::to_owned).into();
+        let timeline = ReleaseTimeline::new(&[&app]);
+        let target = timeline.newest_except(&failed).unwrap();
+        assert_eq!(target.release, "v1");
     }
 }

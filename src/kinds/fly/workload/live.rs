@@ -142,6 +142,29 @@ impl WorkloadLive {
         })
     }
 
+    /// The difference of a machine that somebody has stopped and that nothing will start: no request reaches a machine without
+    /// services. It is left to the user, because whoever stopped it had a reason. A program that ended by itself is none.
+    #[must_use]
+    pub fn stopped_by_hand(&self, spec: &Workload) -> Option<Blocker> {
+        let is_stopped = match self.state.as_str() {
+            "stopped" => self.last_run.as_ref().is_some_and(|run| run.requested_stop),
+            "suspended" => true,
+            _ => false,
+        };
+        let is_started_by_fly = spec.standby_for.is_some()
+            || !self.config.standbys.is_empty()
+            || !spec.config.services.is_empty()
+            || !self.config.services.is_empty();
+        let is_expected = is_started_by_fly || self.is_start_unconfirmed();
+        (is_stopped && !is_expected).then(|| Blocker {
+            reason: format!(
+                "machine {} is {} and was stopped by hand",
+                self.id, self.state
+            ),
+            hint: format!("start it again with `fly machine start {}`", self.id),
+        })
+    }
+
     /// The machine to lease during a change.
     #[must_use]
     pub fn lease_target(&self) -> LeaseTarget {
@@ -156,6 +179,12 @@ impl WorkloadLive {
     #[must_use]
     pub fn is_start_unconfirmed(&self) -> bool {
         self.metadata.contains_key(OwnershipMark::STARTING_KEY)
+    }
+
+    /// Whether the verification of its app has begun and has not succeeded.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.metadata.contains_key(OwnershipMark::UNVERIFIED_KEY)
     }
 
     /// Whether it is running and all its checks pass.

@@ -13,11 +13,14 @@ pub mod json_tree;
 mod live;
 mod rollback;
 mod spec;
+mod standby;
+mod unstated;
 
 pub use config::MachineConfig;
 pub use diff::{ConfigUpdate, WorkloadEdit, diff_workload};
-pub use history::VersionHistory;
+pub use history::{ReleaseTimeline, RollbackTarget, VersionHistory};
 pub use image::{default_image, running_app_image, with_default_image};
 pub use live::{Health, ProcessExit, WorkloadLive};
 pub use rollback::{PreviousConfig, rollback_edit};
 pub use spec::Workload;
+pub use unstated::{with_group_guest, with_largest_guest};

@@ -46,6 +46,19 @@ impl PreviousConfig {
         Self { config }
     }
 
+    /// The same configuration as a part of this release. A release that flyctl made stays flyctl's.
+    #[must_use]
+    pub(super) fn with_release(mut self, release: &str) -> Self {
+        if let Some(marked) = self
+            .config
+            .get_mut("metadata")
+            .and_then(|metadata| metadata.get_mut(OwnershipMark::RELEASE_KEY))
+        {
+            *marked = release.into();
+        }
+        self
+    }
+
     /// The image.
     #[must_use]
     pub fn image(&self) -> Option<Image> {
@@ -92,7 +105,10 @@ pub fn rollback_edit(
         })?;
     config.verbatim.clear();
     config.guest.get_or_insert_default();
-    let lines = diff_lines(&config, live);
+    let mut lines = diff_lines(&config, live);
+    if launch {
+        lines.extend(diff::failed_start_line(live));
+    }
     if lines.is_empty() {
         return Ok(None);
     }

@@ -195,10 +195,6 @@ impl<'a> GroupMachines<'a> {
             return;
         };
         let mut workload = self.group_workload(&name, region);
-        workload
-            .config
-            .env
-            .insert("FLY_STANDBY_FOR".to_owned(), first.to_string());
         workload.standby_for = Some(ResourceRef::new(first));
         self.insert_machine(&name, workload, None, cursor, lowered);
     }
