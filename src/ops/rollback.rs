@@ -210,18 +210,17 @@ fn choose_targets(
         if let Some(to) = to {
             return Ok(timeline.find(to));
         }
-        let mut candidates = timeline.rollback_candidates();
-        // The app has just gone back to the first of two. That is the target as long as a machine is not there yet, so that
-        // a rollback that was interrupted is finished and not continued to the release before.
-        if candidates.len() > 1 {
-            let first = BTreeMap::from([(app.clone(), candidates[0].clone())]);
-            let states = states_in_releases(histories, &first, now);
+        // The app has just gone back to a release. That is the target as long as something of it is left to do, so that a
+        // rollback that was interrupted is finished and not continued to the release before.
+        if let Some(target) = timeline.rolled_back_to() {
+            let unfinished = BTreeMap::from([(app.clone(), target.clone())]);
+            let states = states_in_releases(histories, &unfinished, now);
             let (plan, _) = plan_rollback(desired, now, &states)?;
-            let is_reached =
-                plan.blocked.is_empty() && plan.steps().all(|step| step.action.is_intermediate());
-            candidates.drain(..usize::from(is_reached));
+            if !plan.is_empty() {
+                return Ok(Some(target));
+            }
         }
-        Ok::<_, OperationError>(candidates.into_iter().next())
+        Ok::<_, OperationError>(timeline.previous())
     };
     let mut targets = BTreeMap::new();
     for (app, machines) in &apps {

@@ -223,10 +223,12 @@ impl Differ<'_> {
             self.unavailable.insert(address.clone());
         }
         let Blocker { reason: why, hint } = &blocker;
-        self.builder
-            .findings
-            .warnings
-            .push(format!("{address} is held back: {why}; {hint}"));
+        self.builder.findings.warnings.push(match reason {
+            DeferralReason::Unavailable => format!("{address} is held back: {why}; {hint}"),
+            DeferralReason::Manual => {
+                format!("{address} differs, and is left to you: {why}; {hint}")
+            }
+        });
         self.builder.deferred.push(DeferredChange {
             address: address.clone(),
             reason,

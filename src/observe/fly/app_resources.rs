@@ -123,7 +123,8 @@ fn slots_that_start_empty(
         .filter(|(name, _)| !assigned.contains_key(**name))
     {
         let mut unused = remaining.iter();
-        let Some(unused) = unused.find(|volume| volume.volume == slot.volume) else {
+        let is_usable = |volume: &&VolumeLive| volume.volume == slot.volume && volume.host_ok;
+        let Some(unused) = unused.find(is_usable) else {
             continue;
         };
         let VolumeLive { id, region, .. } = unused;
@@ -149,7 +150,12 @@ fn spare_volume(volume: &VolumeLive, address: Address) -> UnmanagedResource {
             volume.volume, volume.region, volume.size, volume.id
         ),
         within: volume.app.address(),
-        why: format!("no machine of the manifest needs it; --allow-destroy {address} deletes it"),
+        why: match volume.host_ok {
+            true => {
+                format!("no machine of the manifest needs it; --allow-destroy {address} deletes it")
+            }
+            false => "its host cannot be reached, so no machine can use it".to_owned(),
+        },
         loss: Some(DataLoss::Data),
         address: Some(address),
         identity: volume.id.clone(),

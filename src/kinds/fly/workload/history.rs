@@ -120,17 +120,20 @@ impl<'a> ReleaseTimeline<'a> {
         (path, is_rollback)
     }
 
-    /// The releases that a rollback may restore, in the order in which they are considered: when the app has just gone back, the
-    /// release that it went back to, in case not all of its machines are there yet; then the release before the present one.
+    /// The release that the app has just gone back to, when its last change was a rollback. Not all of its machines may be there yet.
     #[must_use]
-    pub fn rollback_candidates(&self) -> Vec<RollbackTarget> {
+    pub fn rolled_back_to(&self) -> Option<RollbackTarget> {
         let (path, is_rollback) = self.path();
-        let newest_first = path.iter().rev();
-        newest_first
-            .skip(usize::from(!is_rollback))
-            .take(1 + usize::from(is_rollback))
-            .map(|release| self.target(release))
-            .collect()
+        let release = path.last().filter(|_| is_rollback)?;
+        Some(self.target(release))
+    }
+
+    /// The release before the present one.
+    #[must_use]
+    pub fn previous(&self) -> Option<RollbackTarget> {
+        let (path, _) = self.path();
+        let release = path.iter().rev().nth(1)?;
+        Some(self.target(release))
     }
 
     /// The newest release before the present one that is none of these.
@@ -187,9 +190,11 @@ mod tests {
         VersionHistory(entries.collect())
     }
 
-    fn candidates(machines: &[&VersionHistory]) -> Vec<String> {
-        let targets = ReleaseTimeline::new(machines).rollback_candidates();
-        targets.into_iter().map(|target| target.release).collect()
+    /// The release that the app has just gone back to, and the one before the present.
+    fn targets(machines: &[&VersionHistory]) -> [String; 2] {
+        let timeline = ReleaseTimeline::new(machines);
+        [timeline.rolled_back_to(), timeline.previous()]
+            .map(|target| target.map_or_else(|| "none".to_owned(), |target| target.release))
     }
 
     #[test]
@@ -202,17 +207,16 @@ mod tests {
             ("1", "bbbb"),
             ("0", "aaaa"),
         ];
-        // The app has just gone back to `bbbb`; when that is complete, the next one is `aaaa`.
-        assert_eq!(candidates(&[&history(&all)]), ["bbbb", "aaaa"]);
+        assert_eq!(targets(&[&history(&all)]), ["bbbb", "aaaa"]);
         // Before that rollback the present release was `dddd`.
-        assert_eq!(candidates(&[&history(&all[1..])]), ["bbbb"]);
+        assert_eq!(targets(&[&history(&all[1..])]), ["none", "bbbb"]);
     }
 
     #[test]
-    fn unfinished_rollback_is_finished_first() {
+    fn unfinished_rollback_is_recognised() {
         let back = history(&[("7", "bbbb"), ("5", "cccc"), ("3", "bbbb"), ("1", "aaaa")]);
         let not_yet = history(&[("6", "cccc"), ("4", "bbbb"), ("2", "aaaa")]);
-        assert_eq!(candidates(&[&back, &not_yet]), ["bbbb", "aaaa"]);
+        assert_eq!(targets(&[&back, &not_yet]), ["bbbb", "aaaa"]);
     }
 
     #[test]
@@ -221,7 +225,7 @@ mod tests {
         let first = history(&[("05", "bbbb"), ("02", "aaaa"), ("01", "0000")]);
         let second = history(&[("03", "aaaa"), ("01", "0000")]);
         let all = [&first, &second];
-        assert_eq!(candidates(&all), ["aaaa"]);
+        assert_eq!(targets(&all), ["none", "aaaa"]);
         let find = |text: &str| {
             let target = ReleaseTimeline::new(&all).find(text);
             target.map(|target| target.release)
@@ -229,7 +233,7 @@ mod tests {
         assert_eq!(find("0000").as_deref(), Some("0000"));
         assert_eq!(find("05").as_deref(), Some("bbbb"));
         assert_eq!(find("cccc"), None);
-        assert!(candidates(&[&history(&[("01", "aaaa")])]).is_empty());
+        assert_eq!(targets(&[&history(&[("01", "aaaa")])]), ["none", "none"]);
     }
 
     #[test]
@@ -237,7 +241,7 @@ mod tests {
         let app = history(&[("5", "v3"), ("3", "v2"), ("1", "v1")]);
         let jobs = history(&[("6", "v3"), ("2", "v1")]);
         let timeline = ReleaseTimeline::new(&[&app, &jobs]);
-        let target = timeline.rollback_candidates().remove(0);
+        let target = timeline.previous().unwrap();
         assert_eq!(target.release, "v2");
         let image = |history: &VersionHistory| {
             let config = history.config_in_release(&target).unwrap();
