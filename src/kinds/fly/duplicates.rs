@@ -31,15 +31,15 @@ mod tests {
             ("12:01", "c"),
             ("12:02", "d"),
         ];
-        for (created, kept) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
+        for (created, expected) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
             let oldest = keep_oldest(&all[created], all.to_vec(), |one| *one);
-            assert_eq!(oldest, kept.map(|at: usize| all[at]), "{created}");
+            assert_eq!(oldest, expected.map(|index: usize| all[index]), "{created}");
         }
         let twins = [("12:00", "a"), ("12:00", "b")];
         for created in twins {
             assert!(
                 keep_oldest(&created, twins.to_vec(), |one| *one)
-                    .is_some_and(|kept| kept != created)
+                    .is_some_and(|expected| kept != created)
             );
         }
     }

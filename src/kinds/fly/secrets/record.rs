@@ -38,8 +38,8 @@ impl SecretsRecord {
 
 impl fmt::Display for SecretsRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, recorded)) in self.0.iter().enumerate() {
-            let space = if at == 0 { "" } else { " " };
+        for (index, (name, recorded)) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
             write!(
                 f,
                 "{space}{name}={}:{}",

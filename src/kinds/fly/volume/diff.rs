@@ -92,7 +92,7 @@ impl Kind for Volume {
                 ),
             });
         }
-        if let Some(encrypted) = encrypted.filter(|wanted| *wanted != live.encrypted) {
+        if let Some(encrypted) = encrypted.filter(|desired| *desired != live.encrypted) {
             let line = DiffLine::change("encrypted", live.encrypted, encrypted)
                 .with_note("the encryption of a volume cannot be changed");
             return Diff::Replace(vec![line.forcing_replacement()]);
@@ -102,8 +102,8 @@ impl Kind for Volume {
             .filter(|days| Some(*days) != live.snapshot_retention)
             .map(|days| (live.snapshot_retention, days));
         let scheduled = scheduled_snapshots
-            .filter(|wanted| Some(*wanted) != live.scheduled_snapshots)
-            .map(|wanted| (live.scheduled_snapshots, wanted));
+            .filter(|desired| Some(*desired) != live.scheduled_snapshots)
+            .map(|desired| (live.scheduled_snapshots, desired));
         let mut edits = Vec::new();
         edits.extend(extend.map(|to| VolumeEdit::Extend {
             from: live.size,
@@ -135,7 +135,7 @@ impl Kind for Volume {
         );
         lines.extend(
             spec.scheduled_snapshots
-                .map(|wanted| DiffLine::add("scheduled_snapshots", wanted)),
+                .map(|desired| DiffLine::add("scheduled_snapshots", desired)),
         );
         lines
     }

@@ -92,7 +92,7 @@ async fn create_single_volume(
     spec: &VolumeSpec,
     known: &BTreeSet<String>,
 ) -> Result<wire::VolumeResponse, CloudError> {
-    let new = CreateVolumeRequest {
+    let request = CreateVolumeRequest {
         name: spec.volume.clone(),
         region: spec.region.to_string(),
         size_gb: spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE).0,
@@ -100,18 +100,18 @@ async fn create_single_volume(
         snapshot_retention: spec.snapshot_retention,
         auto_backup_enabled: spec.scheduled_snapshots,
     };
-    let made = match clouds.fly.create_volume(app, &new).await {
+    let created = match clouds.fly.create_volume(app, &request).await {
         Err(error) if error.is_ambiguous() => {
             let found = find_new_volumes(clouds, app, spec, known).await?;
             return found.into_iter().find(is_unattached).ok_or(error);
         }
-        made => made?,
+        created => created?,
     };
     let others = find_new_volumes(clouds, app, spec, known).await?;
-    match keep_oldest(&made, others, |volume| (&volume.created_at, &volume.id)) {
-        None => Ok(made),
+    match keep_oldest(&created, others, |volume| (&volume.created_at, &volume.id)) {
+        None => Ok(created),
         Some(first) => {
-            clouds.fly.delete_volume(app, &made.id).await?;
+            clouds.fly.delete_volume(app, &created.id).await?;
             Ok(first)
         }
     }
@@ -125,20 +125,20 @@ impl Drive for Volume {
         world: &World,
     ) -> Result<VolumeLive, CloudError> {
         let app = fly_app_name(world, &spec.app)?;
-        let mut ours = clouds
+        let mut created_in_run = clouds
             .fly
             .lock_volume_creation(app, &spec.volume, spec.region.as_str())
             .await;
         let before = world.fly_volume.values().map(|volume| volume.id.clone());
-        let made = create_single_volume(
+        let created = create_single_volume(
             clouds,
             app,
             spec,
-            &before.chain(ours.iter().cloned()).collect(),
+            &before.chain(created_in_run.iter().cloned()).collect(),
         )
         .await?;
-        ours.insert(made.id.clone());
-        Ok(VolumeLive::from_wire(&spec.app, &made, false))
+        created_in_run.insert(created.id.clone());
+        Ok(VolumeLive::from_wire(&spec.app, &created, false))
     }
 
     async fn edit(
@@ -185,9 +185,9 @@ impl Drive for Volume {
                     body["snapshot_retention"] = json!(days);
                     after.snapshot_retention = Some(*days);
                 }
-                if let Some((_, wanted)) = scheduled {
-                    body["auto_backup_enabled"] = json!(wanted);
-                    after.scheduled_snapshots = Some(*wanted);
+                if let Some((_, enabled)) = scheduled {
+                    body["auto_backup_enabled"] = json!(enabled);
+                    after.scheduled_snapshots = Some(*enabled);
                 }
                 clouds.fly.update_volume(app, &live.id, body).await?;
             }

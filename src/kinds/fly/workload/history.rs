@@ -81,7 +81,7 @@ impl VersionHistory {
         let mut path: Vec<&str> = Vec::new();
         for entry in all {
             match path.iter().position(|release| *release == entry.release()) {
-                Some(at) => path.truncate(at + 1),
+                Some(index) => path.truncate(index + 1),
                 None => path.push(entry.release()),
             }
         }
@@ -112,7 +112,7 @@ mod tests {
         let entries = releases
             .iter()
             .enumerate()
-            .map(|(at, release)| entry(&format!("0{at}"), release));
+            .map(|(index, release)| entry(&format!("0{index}"), release));
         let mut entries: Vec<HistoryEntry> = entries.collect();
         entries.reverse();
         assert_eq!(
