@@ -149,7 +149,7 @@ fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String
         help,
     } in warnings
     {
-        let place = cursor.map(|cursor| {
+        let location_prefix = cursor.map(|cursor| {
             format!(
                 "{}:{}: ",
                 files.get(cursor.file).path.display(),
@@ -159,7 +159,7 @@ fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String
         let help = help.map(|help| format!("; {help}"));
         let line = format!(
             "{}{message}{}",
-            place.unwrap_or_default(),
+            location_prefix.unwrap_or_default(),
             help.unwrap_or_default()
         );
         if seen.insert(line.clone()) {

@@ -34,23 +34,23 @@ pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
 /// Finds keys with a known prefix anywhere, even in a file that is not valid TOML.
 fn find_issued_keys(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    for start in SECRET_PREFIXES {
+    for prefix in SECRET_PREFIXES {
         let mut hidden = 0;
-        for (at, _) in text.match_indices(start) {
+        for (start, _) in text.match_indices(prefix) {
             // Skip what is already masked: a line could contain a prefix at every third byte.
-            if at < hidden {
+            if start < hidden {
                 continue;
             }
-            let fresh = text[..at]
+            let fresh = text[..start]
                 .chars()
                 .next_back()
                 .is_none_or(|before| !before.is_alphanumeric() && before != '-');
             if fresh {
-                let end = text[at..]
+                let end = text[start..]
                     .find(['"', '\'', '\n'])
-                    .map_or(text.len(), |length| at + length);
+                    .map_or(text.len(), |length| start + length);
                 hidden = end;
-                spans.push(at..end);
+                spans.push(start..end);
             }
         }
     }

@@ -244,10 +244,10 @@ impl<'a> GroupMachines<'a> {
             mounted.volume_spec(self.app.app_ref(), region.clone()),
         );
         match &mounted.location {
-            Some(place) => drop(
+            Some(location) => drop(
                 lowered
                     .locations
-                    .insert(crate::model::Address::new::<Volume>(&name), place.clone()),
+                    .insert(crate::model::Address::new::<Volume>(&name), location.clone()),
             ),
             None => self.app.record_location::<Volume>(&name, cursor, lowered),
         }
@@ -261,10 +261,10 @@ fn min_machines(
     group: &str,
     services: &[GroupScoped<MachineService>],
 ) -> u32 {
-    let own = services
+    let group_services = services
         .iter()
         .filter(|service| groups.applies_to(&service.processes, group));
-    own.filter_map(|service| service.value.min_machines_running)
+    group_services.filter_map(|service| service.value.min_machines_running)
         .max()
         .unwrap_or(1)
         .max(1)
