@@ -37,7 +37,7 @@ pub struct OwnershipConflict {
     pub adoptable: bool,
 }
 
-/// What observing the clouds found besides the resources themselves.
+/// What was found besides the resources themselves. Observing the clouds fills it; planning adds warnings.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Live objects that are not managed.

@@ -126,7 +126,8 @@ impl Differ<'_> {
             }
             return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
         };
-        // When its container is replaced, the live object disappears with the old one, and the new one needs another.
+        // When the container is replaced, deleting the old container deletes the live object too, so the new container needs
+        // a new object.
         if K::deleted_with(live).is_some_and(|container| self.removed.contains(&container)) {
             self.add_cascade_delete::<K>(&address, live);
             return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);

@@ -205,7 +205,7 @@ pub struct Plan {
     pub unchanged: BTreeMap<&'static str, usize>,
     /// How many resources of this environment exist.
     pub existing_count: usize,
-    /// What observing found besides the resources: unmanaged objects, conflicts, warnings.
+    /// Unmanaged objects, ownership conflicts and warnings: those found by observing, and warnings added while planning.
     pub findings: Findings,
     /// What `--only` pulled in and left out.
     pub selection: Option<OnlySelection>,

@@ -104,7 +104,7 @@ impl Differ<'_> {
             .filter(|_| action == Action::Create)
         {
             group.policy = policy;
-            // A serial creation takes its turn like a restart; any other only adds capacity.
+            // A serial creation is ordered by the rollout policy, like a restart. Any other only adds capacity.
             if K::SERIAL_CREATE {
                 group.members.push(Member::new(address.name(), node, node));
             } else {
@@ -140,7 +140,6 @@ impl Differ<'_> {
             Action::Update
         };
         let op = Op::Edit(live.clone(), edits);
-        // Only an edit that touches the machine itself needs its lease; metadata can be written without one.
         let node = self.builder.add_step(Step {
             completes_earlier_apply,
             impact,
@@ -149,6 +148,7 @@ impl Differ<'_> {
                 (_, true) => Cause::Unknown,
                 _ => K::cause(spec, live),
             },
+            // Only an edit that changes the machine itself needs its lease. Metadata can be written without one.
             lease_target: K::lease_target(live).filter(|_| impact > Impact::Quiet),
             ..new_live_step::<K>(address, action, op, lines.clone(), live)
         });
@@ -157,7 +157,7 @@ impl Differ<'_> {
         if impact > Impact::Quiet || matches!(K::PHASE, Phase::PostRollout | Phase::PreRollout) {
             self.record_phase::<K>(address.name(), node);
         }
-        // Such as a standby machine, which refers to the machine that it stands by for.
+        // A standby machine refers to the machine that it can replace, which is of the same kind.
         let follows_member = spec.references().iter().any(|to| to.kind() == K::NAME);
         if let Some(group) = self.group_steps_with_policy::<K>(address.name(), spec) {
             if obeys_policy {
@@ -214,10 +214,10 @@ impl Differ<'_> {
         self.changed.insert(address.clone(), lines);
     }
 
-    /// Adds, for each group with successors, the step that switches traffic to them. It runs when all resources of the kind
-    /// have been compared, so that all successors are known.
+    /// Adds, for each group with successors, the step that switches traffic to them. It must be called after all resources of
+    /// the kind have been compared, because only then are all successors known.
     pub(super) fn add_hand_overs<K: RegisteredKind>(&mut self, live: &ResourceMap<K::Live>) {
-        let mut old: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
+        let mut old_objects_by_group: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
         let groups = self
             .builder
             .groups
@@ -230,9 +230,9 @@ impl Differ<'_> {
             let names = nodes.map(|node| self.builder.graph[*node].address.name());
             let old_objects =
                 names.filter_map(|name| Some((name.clone(), live.get(name)?.clone())));
-            old.insert(address.clone(), old_objects.collect());
+            old_objects_by_group.insert(address.clone(), old_objects.collect());
         }
-        for (address, old_objects) in old {
+        for (address, old_objects) in old_objects_by_group {
             let identities: Vec<String> = old_objects
                 .iter()
                 .map(|(_, live)| K::identity(live))
@@ -249,9 +249,9 @@ impl Differ<'_> {
             });
             if let Some(group) = self.builder.groups.get_mut(&address) {
                 group.hand_over = Some(node);
-                let number = group.successors.len();
+                let count = group.successors.len();
                 self.builder.graph[node].description =
-                    format!("{number} machine{}", if number == 1 { "" } else { "s" });
+                    format!("{count} machine{}", if count == 1 { "" } else { "s" });
             }
         }
     }
@@ -267,15 +267,16 @@ impl Differ<'_> {
     ) {
         self.removed.insert(address.clone());
         let cause = K::cause(spec, live);
-        let old = self.add_delete::<K>(address, live, Action::ReplaceDelete, lines, cause);
+        let deletion = self.add_delete::<K>(address, live, Action::ReplaceDelete, lines, cause);
         self.add_create::<K>(address, spec, Action::ReplaceCreate, cause);
-        let new = self.builder.producers.get(address).copied();
-        if let (Some(group), Some(new)) =
-            (self.group_steps_with_policy::<K>(address.name(), spec), new)
-        {
+        let creation = self.builder.producers.get(address).copied();
+        if let (Some(group), Some(creation)) = (
+            self.group_steps_with_policy::<K>(address.name(), spec),
+            creation,
+        ) {
             group.members.push(Member {
                 is_down: K::is_down(live),
-                ..Member::new(address.name(), old, new)
+                ..Member::new(address.name(), deletion, creation)
             });
         }
     }
