@@ -12,15 +12,17 @@ use crate::model::{Address, Name, OwnershipMark};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UnmanagedResource {
     /// What it is, such as `volume scratch (vol_x, ewr)`.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub description: String,
     /// The app that contains it or the role that it is attached to, by its key in the manifest; the path of the role when
     /// it has no key.
-    pub within: Name,
+    #[serde(rename = "within")]
+    pub container: Name,
     /// Why it is not managed.
     pub why: String,
     /// What would be lost if its app were deleted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<DataLoss>,
+    #[serde(rename = "loss", skip_serializing_if = "Option::is_none")]
+    pub data_loss: Option<DataLoss>,
 }
 
 /// A live object that the manifest names but that belongs to another owner.

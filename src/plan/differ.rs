@@ -139,7 +139,7 @@ impl Differ<'_> {
             Diff::Same => *self.builder.unchanged.entry(K::NAME).or_default() += 1,
             Diff::Blocked(blocker) => self.builder.blocked.push(BlockedChange {
                 address,
-                refused: blocker,
+                blocker,
             }),
             Diff::Edit(edits) => self.add_edit::<K>(&address, spec, live, edits),
             Diff::Replace(lines) => self.add_replacement::<K>(&address, spec, live, lines),
@@ -158,7 +158,7 @@ impl Differ<'_> {
             Err(blocker) => {
                 self.builder.blocked.push(BlockedChange {
                     address: address.clone(),
-                    refused: blocker,
+                    blocker,
                 });
                 None
             }
@@ -177,7 +177,7 @@ impl Differ<'_> {
         if let Some(blocker) = K::deletion_blocker(live) {
             return self.builder.blocked.push(BlockedChange {
                 address,
-                refused: blocker,
+                blocker,
             });
         }
         self.removed.insert(address.clone());

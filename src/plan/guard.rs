@@ -83,8 +83,8 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
         .iter()
         .map(|blocked| Refusal {
             address: Some(blocked.address.clone()),
-            reason: blocked.refused.reason.clone(),
-            hint: blocked.refused.hint.clone(),
+            reason: blocked.blocker.reason.clone(),
+            hint: blocked.blocker.hint.clone(),
         })
         .collect();
     let steps = plan
@@ -136,9 +136,9 @@ impl<'a> From<&'a CascadeDelete> for Removal<'a> {
             address,
             with: _,
             identity: _,
-            what: description,
-            loss: data_loss,
-            rescue: recovery_hint,
+            description,
+            data_loss,
+            recovery_hint,
             protected,
         } = cascade;
         Self {
@@ -205,21 +205,21 @@ fn check_unmanaged<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item
     let inside = move |item: &UnmanagedResource| {
         deleted_containers
             .iter()
-            .find(|app| *app.name() == item.within)
+            .find(|app| *app.name() == item.container)
             .map(|app| (*app).clone())
     };
     let items_with_data = plan
         .findings
         .unmanaged
         .iter()
-        .filter(|item| item.loss.is_some());
+        .filter(|item| item.data_loss.is_some());
     items_with_data
         .filter_map(move |item| Some((item, inside(item)?)))
         .filter(|(_, app)| !limits.allow_destroy.contains(app))
         .map(|(item, app)| Refusal {
             reason: format!(
                 "{} is not managed by trimtab, and would be deleted with {app}",
-                item.what
+                item.description
             ),
             hint: format!("move it away first, or pass --allow-destroy {app}"),
             address: Some(app),

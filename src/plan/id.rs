@@ -91,13 +91,13 @@ impl Plan {
             // whole spec is included, because the lines show only a part of it.
             Action::Create | Action::ReplaceCreate => (format!("make {:?}", step.spec_hash), false),
             Action::Run => ("run".to_owned(), true),
-            Action::Succeed => {
+            Action::CreateSuccessor => {
                 let text = format!("succeed {} {:?}", step.identity, step.spec_hash);
                 (text, false)
             }
             Action::HandOver => ("hand over".to_owned(), false),
             Action::Retire => (format!("retire {}", step.identity), false),
-            Action::Prove => ("prove".to_owned(), false),
+            Action::Verify => ("prove".to_owned(), false),
             Action::Update => (format!("change {}", step.identity), true),
             Action::Delete | Action::ReplaceDelete => (format!("remove {}", step.identity), false),
         };

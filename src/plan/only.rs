@@ -64,7 +64,7 @@ impl CascadeDelete {
             "pass --only {with} to delete both; to delete only this one, keep {with} in the manifest"
         );
         BlockedChange {
-            refused: Blocker {
+            blocker: Blocker {
                 reason: format!("it is deleted together with {with}, not by itself"),
                 hint,
             },

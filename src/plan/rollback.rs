@@ -203,7 +203,7 @@ pub fn plan_rollback(
                 Ok(None) => {}
                 Err(blocker) => differ.builder.blocked.push(BlockedChange {
                     address,
-                    refused: blocker,
+                    blocker,
                 }),
             }
         }
@@ -239,7 +239,7 @@ fn restore_config(
         Err(blocker) => {
             return differ.builder.blocked.push(BlockedChange {
                 address,
-                refused: blocker,
+                blocker,
             });
         }
     }

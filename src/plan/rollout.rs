@@ -198,7 +198,7 @@ impl GroupSteps {
             .collect();
         let any = !members.is_empty() || successors + asleep > 0;
         (self.is_rollout && any).then_some(GroupRollout {
-            turns: self.policy,
+            policy: self.policy,
             members,
             successors,
             asleep,
@@ -230,7 +230,7 @@ impl Plan {
         let left = |(group, rollout): (&Name, &GroupRollout)| {
             let mut rollout = rollout.clone();
             rollout.members.retain(|name| names.contains(name));
-            rollout.successors = count(group, &|step| step.action == Action::Succeed);
+            rollout.successors = count(group, &|step| step.action == Action::CreateSuccessor);
             rollout.asleep = count(group, &|step| step.impact == Impact::Asleep);
             let any = !rollout.members.is_empty() || rollout.successors + rollout.asleep > 0;
             any.then(|| (group.clone(), rollout))

@@ -194,7 +194,7 @@ impl Differ<'_> {
         let node = self.builder.add_step(Step {
             spec_hash,
             cause: K::cause(spec, live),
-            ..new_live_step::<K>(address, Action::Succeed, op, lines.clone(), live)
+            ..new_live_step::<K>(address, Action::CreateSuccessor, op, lines.clone(), live)
         });
         self.builder.producers.insert(address.clone(), node);
         self.builder.references.push((node, refs));
@@ -322,9 +322,9 @@ impl Differ<'_> {
             address: address.clone(),
             with,
             identity: K::identity(live),
-            what: K::describe(live),
-            loss: K::data_loss(live),
-            rescue: K::recovery_hint(live),
+            description: K::describe(live),
+            data_loss: K::data_loss(live),
+            recovery_hint: K::recovery_hint(live),
             protected: K::is_protected(live),
         });
     }

@@ -87,13 +87,13 @@ pub(crate) fn assign_volumes(
             assigned.insert(name, volume);
         } else {
             unmanaged.push(UnmanagedResource {
-                what: format!(
+                description: format!(
                     "volume {} ({}, {}, {})",
                     volume.volume, volume.region, volume.size, volume.id
                 ),
-                within: app.name().clone(),
+                container: app.name().clone(),
                 why: "the manifest has no volume of this name".to_owned(),
-                loss: Some(DataLoss::Data),
+                data_loss: Some(DataLoss::Data),
             });
         }
     }
@@ -159,13 +159,13 @@ pub(crate) fn match_secrets(
         let matching = recorded.iter().find(|recorded| recorded.digest == *digest);
         let is_known = !recorded.is_empty();
         let is_declared = spec
-            .is_some_and(|spec| spec.values.contains_key(name) || spec.left_alone.contains(name));
+            .is_some_and(|spec| spec.values.contains_key(name) || spec.optional_without_value.contains(name));
         if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
-                what: format!("secret {name}"),
-                within: app.name().clone(),
+                description: format!("secret {name}"),
+                container: app.name().clone(),
                 why: "the manifest has no secret of this name".to_owned(),
-                loss: None,
+                data_loss: None,
             });
             continue;
         }
@@ -203,7 +203,7 @@ pub(crate) fn match_ips(
     let specs: Vec<(&Name, &IpSpec)> = resources_in_app(&desired.fly_ip, app.name()).collect();
     // When the manifest lists addresses, or the app is to be deleted, all addresses are managed.
     let is_exclusive =
-        specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
+        specs.iter().any(|(_, spec)| spec.declared) || !desired.fly_app.contains_key(app.name());
     // Prefer the older of two matching addresses, since DNS records may point to it. Lists are
     // unordered.
     let mut live: Vec<&wire::IpAssignment> = live.iter().filter(|ip| !ip.egress).collect();
@@ -227,10 +227,10 @@ pub(crate) fn match_ips(
             );
         } else {
             unmanaged.push(UnmanagedResource {
-                what: format!("IP address {} ({})", ip.address, ip.kind),
-                within: app.name().clone(),
+                description: format!("IP address {} ({})", ip.address, ip.kind),
+                container: app.name().clone(),
                 why: "the manifest says nothing of this address".to_owned(),
-                loss: (ip.kind == IpKind::V4).then_some(DataLoss::Address),
+                data_loss: (ip.kind == IpKind::V4).then_some(DataLoss::Address),
             });
         }
     }
@@ -254,10 +254,10 @@ pub(crate) fn match_certificates(
             assigned.insert(name, live);
         } else {
             unmanaged.push(UnmanagedResource {
-                what: format!("certificate {}", live.hostname),
-                within: app.name().clone(),
+                description: format!("certificate {}", live.hostname),
+                container: app.name().clone(),
                 why: "the manifest does not name it".to_owned(),
-                loss: None,
+                data_loss: None,
             });
         }
     }

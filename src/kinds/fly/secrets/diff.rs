@@ -108,9 +108,9 @@ impl Kind for Secrets {
         let SecretsSpec {
             app: _,
             values,
-            left_alone,
+            optional_without_value,
             salt: _,
-            used,
+            has_machines,
         } = spec;
         let mut edit = SecretsEdit {
             set: BTreeMap::new(),
@@ -118,7 +118,7 @@ impl Kind for Secrets {
         };
         for (name, desired) in values {
             if let Some(why) =
-                set_reason(desired, live.present.get(name), live.has_machines || *used)
+                set_reason(desired, live.present.get(name), live.has_machines || *has_machines)
             {
                 let value = desired.value.clone().zip(desired.fingerprint.clone());
                 edit.set
@@ -129,7 +129,7 @@ impl Kind for Secrets {
             live.present
                 .iter()
                 .filter(|(name, live)| {
-                    live.known && !values.contains_key(*name) && !left_alone.contains(*name)
+                    live.known && !values.contains_key(*name) && !optional_without_value.contains(*name)
                 })
                 .map(|(name, _)| name.clone()),
         );

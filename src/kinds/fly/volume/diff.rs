@@ -78,9 +78,9 @@ impl Kind for Volume {
             snapshot_retention,
             scheduled_snapshots,
             encrypted,
-            grows,
+            auto_extends,
         } = spec;
-        if let Some(size) = size.filter(|size| *size < live.size && !grows) {
+        if let Some(size) = size.filter(|size| *size < live.size && !auto_extends) {
             return Diff::Blocked(Blocker {
                 reason: format!(
                     "volume {volume} ({}) is {} and cannot shrink to {size}",
