@@ -1,6 +1,6 @@
 //! The API calls of a volume.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
@@ -58,8 +58,8 @@ impl VolumeLive {
     }
 }
 
-/// The volumes that match a slot, did not exist when the run began, and were not created by this
-/// run.
+/// The volumes with the name and region of a spec, except those with the ids in `known`: the ones
+/// that existed when the run began, and the ones that this run has created.
 async fn find_new_volumes(
     clouds: &CloudWriters,
     app: &str,
@@ -67,12 +67,12 @@ async fn find_new_volumes(
     known: &BTreeSet<String>,
 ) -> Result<Vec<wire::VolumeResponse>, CloudError> {
     let all = clouds.fly.list_volumes(app).await?;
-    let fits = |volume: &wire::VolumeResponse| {
+    let is_new = |volume: &wire::VolumeResponse| {
         volume.name == spec.volume
             && volume.region == spec.region.as_str()
             && !known.contains(&volume.id)
     };
-    Ok(all.into_iter().filter(fits).collect())
+    Ok(all.into_iter().filter(is_new).collect())
 }
 
 fn is_unattached(volume: &wire::VolumeResponse) -> bool {
@@ -195,21 +195,19 @@ impl Drive for Volume {
         Ok(after)
     }
 
-    /// A volume is detached when its machine is gone, which may take a moment.
+    /// Fly refuses to delete a volume that is still attached, see [`DETACH_TIMEOUT`].
     async fn delete(
         clouds: &CloudWriters,
         live: &VolumeLive,
         world: &World,
     ) -> Result<(), CloudError> {
         let app = fly_app_name(world, &live.app)?;
-        for _ in 0..DELETE_ATTEMPTS {
+        let retries = DETACH_TIMEOUT.as_secs() / DETACH_POLL_INTERVAL.as_secs();
+        for _ in 0..retries {
             match clouds.fly.delete_volume(app, &live.id).await {
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.kind == ErrorKind::Conflict => {
-                    clouds
-                        .fly
-                        .sleep_scaled(std::time::Duration::from_secs(2))
-                        .await;
+                    clouds.fly.sleep_scaled(DETACH_POLL_INTERVAL).await;
                 }
                 other => return other,
             }
@@ -218,6 +216,8 @@ impl Drive for Volume {
     }
 }
 
-/// How many times to retry deleting a volume that is still attached, two seconds apart. A machine
-/// stops within its kill timeout, 5 s by default and at most 300 s.
-const DELETE_ATTEMPTS: u32 = 30;
+/// How long to wait until a volume is detached. trimtab destroys the machine first and waits until
+/// it is gone, so this only has to cover Fly's delay in detaching the volume.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often to try the deletion while the volume is attached.
+const DETACH_POLL_INTERVAL: Duration = Duration::from_secs(2);
