@@ -75,8 +75,8 @@ impl std::fmt::Display for SkipPattern {
 
 impl Commit {
     /// Finds the commit that this run is for: from the event of GitHub Actions, or else the commit that is checked out.
-    pub(super) fn find(environment: &EnvVars) -> Result<Self, CommandError> {
-        let from_event = match environment.get(GITHUB_EVENT) {
+    pub(super) fn find(env_vars: &EnvVars) -> Result<Self, CommandError> {
+        let from_event = match env_vars.get(GITHUB_EVENT) {
             Some(file) => read_github_event(Path::new(file))?,
             None => None,
         };

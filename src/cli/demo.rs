@@ -145,11 +145,11 @@ async fn make_manual_changes(
     let mut global = context.global.clone();
     global.environments = dir.join("environments");
     global.sandbox = Some(dir.join(".trimtab/sandbox"));
-    let mut environment = context.environment.clone();
-    environment.add_defaults(read_env_file(&dir.join("example.env"))?);
+    let mut env_vars = context.env_vars.clone();
+    env_vars.add_defaults(read_env_file(&dir.join("example.env"))?);
     let context = CommandContext {
         global,
-        environment,
+        env_vars,
         ui: context.ui,
     };
     let target = TargetArgs {

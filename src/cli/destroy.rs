@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
-    console::{Confirmation, Console},
+    confirm::Confirmation,
+    console::Console,
     exit, progress,
     session::{Session, TargetArgs},
 };
@@ -54,10 +55,11 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<
         session: &session,
         progress: &args.progress,
         command: "destroy",
-        confirmation: Confirmation::ByName {
+        confirmation: Confirmation {
             question: format!("This destroys the environment {name}."),
-            name,
-            given: args.yes,
+            name_to_type: Some(name),
+            is_confirmed: args.yes,
+            has_expect_option: false,
         },
     };
     let result = ops::run(&session.workspace, &goal, &options, &frontend).await;

@@ -31,7 +31,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
     let mut worst = exit::OK;
     for environment in names {
         let inputs = InputArgs {
-            shared: args.names.is_empty(),
+            multiple_environments: args.names.is_empty(),
             ..args.inputs.clone()
         };
         if let Some(missing) = missing_template_variable(context, args, &environment, &inputs) {

@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
-    console::{Confirmation, Console},
+    confirm::Confirmation,
+    console::Console,
     exit, progress,
     session::{Session, TargetArgs},
 };
@@ -61,9 +62,11 @@ async fn roll_back(
         session,
         progress: &args.progress,
         command: "rollback",
-        confirmation: Confirmation::Yes {
-            question: "Go back to this?",
-            given: args.yes,
+        confirmation: Confirmation {
+            question: "Go back to this?".to_owned(),
+            name_to_type: None,
+            is_confirmed: args.yes,
+            has_expect_option: false,
         },
     };
     let goal = Goal::Previous(states);
