@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oldest_is_kept_and_own_one_yields_at_equal_time() {
+    fn keeps_the_oldest_and_gives_up_its_own_at_equal_time() {
         let all = [
             ("12:00", "b"),
             ("12:01", "a"),

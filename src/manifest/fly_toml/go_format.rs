@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_gos() {
+    fn durations_use_go_syntax() {
         for (text, expected) in [
             ("15s", Some(15.0)),
             ("1m30s", Some(90.0)),

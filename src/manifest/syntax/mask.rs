@@ -178,13 +178,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_may_be_called_secrets() {
+    fn app_named_secrets_is_not_masked() {
         assert!(is_secrets_path("apps.web.secrets") && is_secrets_path("apps.secrets.secrets.X"));
         assert!(!is_secrets_path("apps.secrets") && !is_secrets_path("apps.secrets.env"));
     }
 
     #[test]
-    fn a_source_stays_in_sight_and_a_value_does_not() {
+    fn tells_secret_sources_from_values() {
         for source in [
             " { env = \"NAME\" }",
             "{ dotenv = \".env\", key = 'K'",

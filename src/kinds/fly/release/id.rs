@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_is_recognised_with_and_without_values() {
+    fn release_matches_with_and_without_secret_values() {
         let known = Release {
             config: "3f2a91c0".into(),
             secrets: Some("77aa".into()),

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_reads_back() {
+    fn record_round_trips() {
         let text = "DATABASE_URL=abc123:F1ng SECRET_KEY=0f:pr1nt";
         let record = SecretsRecord::parse(text);
         assert_eq!(record.to_string(), text);

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_was_taken_back_is_not_gone_back_to() {
+    fn rollback_skips_releases_that_were_rolled_back() {
         let releases = ["aaaa", "bbbb", "cccc", "bbbb", "dddd", "bbbb"];
         let entries = releases
             .iter()
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn back_is_the_release_before_the_newest_for_every_machine() {
+    fn rollback_target_is_the_same_for_all_machines() {
         // The rollout of `bbbb` stopped after the first machine.
         let first = VersionHistory(vec![
             entry("05", "bbbb"),

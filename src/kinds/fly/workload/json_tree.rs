@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_found_by_its_number() {
+    fn ports_are_matched_by_number() {
         let desired = json!({"services": [{"internal_port": 8080, "protocol": "tcp",
             "ports": [{"port": 443, "handlers": ["http", "tls"]}, {"port": 80, "handlers": ["http"]}]}]});
         let live = json!({"services": [{"internal_port": 8080, "protocol": "tcp",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_appears_reads_key_by_key() {
+    fn added_table_has_one_line_per_key() {
         let lines = diff(&json!({"env": {"A": "1", "B": "2"}}), &json!({}));
         assert_eq!(
             lines
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_graft_keeps_what_is_unknown_and_drops_what_is_known() {
+    fn merge_keeps_unknown_fields_and_drops_known_ones() {
         let raw = json!({"env": {"OLD": "1"}, "dns": {"skip_registration": true},
             "services": [{"internal_port": 80, "protocol": "tcp", "future": 7, "autostart": true}]});
         let known = json!({"env": {"OLD": "1"},
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_named() {
+    fn unknown_paths_are_listed() {
         let raw = json!({"image": "x", "dns": {}, "rootfs": {"size_gb": 4}, "init": {}});
         assert_eq!(
             unknown_paths(&raw, &json!({"image": "x"})),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_not_unknown() {
+    fn default_values_are_not_unknown() {
         let raw = json!({"services": [{"internal_port": 80, "protocol": "tcp", "autostop": false, "future": true}],
             "statics": [{"guest_path": "/public", "url_prefix": "/", "tigris_bucket": ""}]});
         let known = json!({"services": [{"internal_port": 80, "protocol": "tcp"}],
