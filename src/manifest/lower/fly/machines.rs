@@ -117,6 +117,8 @@ impl<'a> GroupMachines<'a> {
             self.deploy.wait_secs,
         );
         workload.labels.extend(self.parts.base_metadata().clone());
+        // flyctl ignores machines without this version (`IsFlyAppsPlatform`), and `fly deploy` and
+        // `fly scale` work by process group.
         workload
             .labels
             .insert("fly_platform_version".to_owned(), "v2".to_owned());
@@ -194,6 +196,8 @@ impl<'a> GroupMachines<'a> {
             return;
         };
         let mut workload = self.group_workload(&name, region);
+        // flyctl sets this variable on its standby machines, to the id of the other machine. The id
+        // is not known before the apply, so this is its name.
         workload
             .config
             .env
