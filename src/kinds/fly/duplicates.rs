@@ -39,7 +39,7 @@ mod tests {
         for created in twins {
             assert!(
                 keep_oldest(&created, twins.to_vec(), |one| *one)
-                    .is_some_and(|expected| kept != created)
+                    .is_some_and(|oldest| oldest != created)
             );
         }
     }

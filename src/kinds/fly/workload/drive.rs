@@ -85,10 +85,10 @@ impl CreateRequest<'_> {
             spec,
             name: _,
             machine_name: _,
-            volume_id: volume,
-            predecessor: instead_of,
+            volume_id,
+            predecessor,
         } = self;
-        let mut config = match instead_of {
+        let mut config = match predecessor {
             // A successor inherits the unknown fields of its predecessor.
             Some(old) => update_body(&spec.config, old),
             None => spec.create_body(),
@@ -97,11 +97,11 @@ impl CreateRequest<'_> {
         let starts = self.launches() && spec.config.schedule.is_none();
         labels.extend(starts.then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())));
         labels
-            .extend(instead_of.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())));
+            .extend(predecessor.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())));
         config["metadata"] = json!(labels);
         set_standby(spec, world, &mut config);
-        if let (Some(volume), Some(mount)) = (volume, config.pointer_mut("/mounts/0")) {
-            mount["volume"] = volume.as_str().into();
+        if let (Some(volume_id), Some(mount)) = (volume_id, config.pointer_mut("/mounts/0")) {
+            mount["volume"] = volume_id.as_str().into();
         }
         config
     }
