@@ -10,7 +10,7 @@ use super::{
     confirm::Confirmation,
     console::Console,
     exit, plan_file, progress,
-    session::{PlanningArgs, InputArgs, Session, TargetArgs},
+    session::{InputArgs, PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -76,9 +76,9 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
     };
     let session = Session::open(context, &target, SecretsMode::Required, &planning.adopt).await?;
     let is_confirmed = args.yes || expected.is_some();
-    let options = args
-        .progress
-        .run_options("apply", planning.only.clone(), planning.limits(), expected);
+    let options =
+        args.progress
+            .run_options("apply", planning.only.clone(), planning.limits(), expected);
     let frontend = Console {
         context,
         session: &session,

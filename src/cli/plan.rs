@@ -109,7 +109,14 @@ async fn print_plan(
         &context.ui.stdout_options(),
     ))?;
     if let Some(file) = &args.out {
-        plan_file::write(file, &args.target, &args.planning, &plan, &refusals, &headline)?;
+        plan_file::write(
+            file,
+            &args.target,
+            &args.planning,
+            &plan,
+            &refusals,
+            &headline,
+        )?;
         context.ui.eprint(&format!(
             "The plan is in {0}. Apply it with: trimtab apply --plan {0}",
             file.display()

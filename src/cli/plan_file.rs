@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     CommandError,
-    session::{PlanningArgs, InputArgs, TargetArgs},
+    session::{InputArgs, PlanningArgs, TargetArgs},
 };
 use crate::{
     manifest::syntax::bounded_read,

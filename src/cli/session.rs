@@ -36,9 +36,8 @@ impl TargetArgs {
     fn to_command_args(&self, context: &CommandContext<'_>, loaded: &LoadedEnvironment) -> String {
         let mut words = vec![self.environment.clone()];
         // With several environments, a variable may be for another one.
-        let applies = |name: &str| {
-            !self.inputs.multiple_environments || loaded.files.mentions_variable(name)
-        };
+        let applies =
+            |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| applies(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
         words.extend(
@@ -160,7 +159,7 @@ impl Session {
         };
         let target_args = target.to_command_args(context, &loaded);
         let options = WorkspaceOptions {
-            allow_missing_images: secrets != SecretsMode::Required,
+            allow_missing_images: secrets_mode != SecretsMode::Required,
             started_at,
             speed,
             identity: run_identity::from_environment(&context.env_vars),

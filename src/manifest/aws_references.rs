@@ -60,13 +60,18 @@ impl AwsReferences {
             let address = Address::new::<Bucket>(&name);
             let name = string_value(Some(node), "name")
                 .unwrap_or_else(|| default_bucket_name(mark, key, &account));
-            let bucket_region = string_value(Some(node), "region").unwrap_or_else(|| region.clone());
+            let bucket_region =
+                string_value(Some(node), "region").unwrap_or_else(|| region.clone());
             add(
                 format!("buckets.{key}.arn"),
                 format!("arn:aws:s3:::{name}"),
                 Some(&address),
             );
-            add(format!("buckets.{key}.region"), bucket_region, Some(&address));
+            add(
+                format!("buckets.{key}.region"),
+                bucket_region,
+                Some(&address),
+            );
             add(format!("buckets.{key}.name"), name, Some(&address));
         }
         for table in ["identities", "roles"] {

@@ -294,17 +294,13 @@ fn rename_key(table: &mut TomlTable, from: &str, to: &str) {
 
 /// Merges two values: tables merge recursively, anything else is replaced.
 pub(super) fn merge(base: TomlNode, overlay: TomlNode) -> TomlNode {
-    let TomlNode {
-        location, value, } = overlay;
+    let TomlNode { location, value } = overlay;
     match (base.value, value) {
         (TomlValue::Table(base), TomlValue::Table(overlay)) => TomlNode {
             location,
             value: TomlValue::Table(merge_tables(base, overlay)),
         },
-        (_, value) => TomlNode {
-            location,
-            value,
-        },
+        (_, value) => TomlNode { location, value },
     }
 }
 
@@ -324,7 +320,9 @@ fn merge_tables(base: TomlTable, overlay: TomlTable) -> TomlTable {
         node,
     } in overlay.0
     {
-        let base_entry = keys.get(&key).and_then(|index| under.get_mut(*index)?.take());
+        let base_entry = keys
+            .get(&key)
+            .and_then(|index| under.get_mut(*index)?.take());
         let node = match base_entry {
             Some(base_entry) => merge(base_entry.node, node),
             None => node,

@@ -137,10 +137,10 @@ impl Differ<'_> {
         }
         match K::diff(spec, live, &self.context()) {
             Diff::Same => *self.builder.unchanged.entry(K::NAME).or_default() += 1,
-            Diff::Blocked(blocker) => self.builder.blocked.push(BlockedChange {
-                address,
-                blocker,
-            }),
+            Diff::Blocked(blocker) => self
+                .builder
+                .blocked
+                .push(BlockedChange { address, blocker }),
             Diff::Edit(edits) => self.add_edit::<K>(&address, spec, live, edits),
             Diff::Replace(lines) => self.add_replacement::<K>(&address, spec, live, lines),
             Diff::Successor(lines) => self.add_successor::<K>(&address, spec, live, lines),
@@ -175,10 +175,10 @@ impl Differ<'_> {
             return self.warn_unavailable(&address, &blocker);
         }
         if let Some(blocker) = K::deletion_blocker(live) {
-            return self.builder.blocked.push(BlockedChange {
-                address,
-                blocker,
-            });
+            return self
+                .builder
+                .blocked
+                .push(BlockedChange { address, blocker });
         }
         self.removed.insert(address.clone());
         let node = self.add_delete::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);

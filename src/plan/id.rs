@@ -177,7 +177,8 @@ impl FromStr for PlanId {
             return Err(invalid());
         }
         for (index, byte) in plan_hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&head[index * 2..index * 2 + 2], 16).map_err(|_| invalid())?;
+            *byte =
+                u8::from_str_radix(&head[index * 2..index * 2 + 2], 16).map_err(|_| invalid())?;
         }
         let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| invalid())?;
         let (chunks, rest) = bytes.as_chunks::<STEP_HASH_LEN>();

@@ -22,11 +22,7 @@ pub struct OnlySelection {
 
 /// The addresses given to `--only` that match no resource of the manifest or the world. They are probably typing errors.
 #[must_use]
-pub fn unknown_addresses(
-    selectors: &[Address],
-    desired: &Desired,
-    world: &World,
-) -> Vec<Address> {
+pub fn unknown_addresses(selectors: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
     let mut all = KnownAddresses::default();
     visit_kinds(desired, world, &mut all);
     let is_known = |selector: &Address| {

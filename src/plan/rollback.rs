@@ -201,10 +201,10 @@ pub fn plan_rollback(
             match rollback_edit(&spec.workload, &live.workload, previous, false) {
                 Ok(Some(edit)) => differ.add_edit::<Cron>(&address, spec, live, vec![edit]),
                 Ok(None) => {}
-                Err(blocker) => differ.builder.blocked.push(BlockedChange {
-                    address,
-                    blocker,
-                }),
+                Err(blocker) => differ
+                    .builder
+                    .blocked
+                    .push(BlockedChange { address, blocker }),
             }
         }
     }
@@ -237,10 +237,10 @@ fn restore_config(
     match rollback_edit(&spec.workload, &live.workload, previous, true) {
         Ok(edit) => edits.extend(edit),
         Err(blocker) => {
-            return differ.builder.blocked.push(BlockedChange {
-                address,
-                blocker,
-            });
+            return differ
+                .builder
+                .blocked
+                .push(BlockedChange { address, blocker });
         }
     }
     edits.extend(

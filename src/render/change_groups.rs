@@ -49,7 +49,8 @@ pub(super) fn group_changes(plan: &Plan) -> Vec<ChangeGroup> {
 fn group_key(change: &Change) -> Option<String> {
     let segments: Vec<&str> = change.address.name().segments().collect();
     // A data loss must be visible with its own address.
-    let shown_alone = change.data_loss.is_some() || change.protected || !change.takes_along.is_empty();
+    let shown_alone =
+        change.data_loss.is_some() || change.protected || !change.takes_along.is_empty();
     if shown_alone || segments.len() < 4 {
         return None;
     }
@@ -225,7 +226,9 @@ impl ChangeCounts {
             cascaded: plan.cascade_deletes.len(),
             blocked: plan.blocked.len(),
             unchanged: plan.unchanged.values().sum(),
-            is_rollback: !plan.steps().any(|step| step.action == Action::CreateSuccessor),
+            is_rollback: !plan
+                .steps()
+                .any(|step| step.action == Action::CreateSuccessor),
             ..Self::default()
         };
         for change in plan.changes() {

@@ -167,11 +167,11 @@ impl AwsWriter {
         let tagging = tagging.map_err(|error| invalid(error.to_string()))?;
         let client = self.account.s3(bucket.region);
         self.write_settings(&operation, || {
-                let request = client
-                    .put_bucket_tagging()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request.tagging(tagging.clone()).send()
+            let request = client
+                .put_bucket_tagging()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request.tagging(tagging.clone()).send()
         })
         .await?;
         self.wait_until_visible(&operation, without_aws_tags(to), async || {
@@ -194,13 +194,13 @@ impl AwsWriter {
         let operation = format!("set the public access block of bucket {}", bucket.name);
         let client = self.account.s3(bucket.region);
         self.write_settings(&operation, || {
-                let request = client
-                    .put_public_access_block()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request
-                    .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
-                    .send()
+            let request = client
+                .put_public_access_block()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request
+                .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
+                .send()
         })
         .await?;
         self.wait_until_visible(&operation, Some(to), || {
@@ -233,11 +233,11 @@ impl AwsWriter {
             .map_err(invalid)?;
         let client = self.account.s3(bucket.region);
         self.write_settings(&operation, || {
-                let request = client.put_bucket_ownership_controls().bucket(bucket.name);
-                request
-                    .expected_bucket_owner(self.expected_bucket_owner())
-                    .ownership_controls(controls.clone())
-                    .send()
+            let request = client.put_bucket_ownership_controls().bucket(bucket.name);
+            request
+                .expected_bucket_owner(self.expected_bucket_owner())
+                .ownership_controls(controls.clone())
+                .send()
         })
         .await?;
         self.wait_until_visible(&operation, Some(to.to_owned()), || {
@@ -261,13 +261,13 @@ impl AwsWriter {
             .map_err(|why| CloudError::new_aws(&operation, ErrorKind::Rejected, why))?;
         let client = self.account.s3(bucket.region);
         self.write_settings(&operation, || {
-                let request = client
-                    .put_bucket_encryption()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request
-                    .server_side_encryption_configuration(config.clone())
-                    .send()
+            let request = client
+                .put_bucket_encryption()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request
+                .server_side_encryption_configuration(config.clone())
+                .send()
         })
         .await?;
         let expected = Some(to.clone());
@@ -300,11 +300,11 @@ impl AwsWriter {
             .build();
         let client = self.account.s3(bucket.region);
         self.write_settings(&operation, || {
-                let request = client
-                    .put_bucket_versioning()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request.versioning_configuration(config.clone()).send()
+            let request = client
+                .put_bucket_versioning()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request.versioning_configuration(config.clone()).send()
         })
         .await?;
         let expected = Some(status.as_str().to_owned());
@@ -356,17 +356,17 @@ impl AwsWriter {
                 .read_transition_minimum_size(bucket.name, bucket.region)
                 .await?;
             self.write_settings(&operation, || {
-                    let request = client
-                        .put_bucket_lifecycle_configuration()
-                        .bucket(bucket.name);
-                    let request =
-                        request.set_transition_default_minimum_object_size(minimum_size.clone());
-                    request
-                        .expected_bucket_owner(self.expected_bucket_owner())
-                        .lifecycle_configuration(config.clone())
-                        .send()
-        })
-        .await?;
+                let request = client
+                    .put_bucket_lifecycle_configuration()
+                    .bucket(bucket.name);
+                let request =
+                    request.set_transition_default_minimum_object_size(minimum_size.clone());
+                request
+                    .expected_bucket_owner(self.expected_bucket_owner())
+                    .lifecycle_configuration(config.clone())
+                    .send()
+            })
+            .await?;
         }
         let sorted = |mut rules: Vec<LifecycleRule>| {
             rules.sort_by(|a, b| a.id.cmp(&b.id));

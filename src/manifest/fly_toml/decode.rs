@@ -50,7 +50,7 @@ pub(super) fn decode_section(
             }
         }
     }
-    TomlTable(kept)
+    TomlTable(entries)
 }
 
 /// Finds the schema of an entry's key. Unknown keys get a warning, because flyctl ignores them

@@ -158,8 +158,9 @@ pub(crate) fn match_secrets(
         // Only a fingerprint that was recorded with the current digest belongs to the current value.
         let matching = recorded.iter().find(|recorded| recorded.digest == *digest);
         let is_known = !recorded.is_empty();
-        let is_declared = spec
-            .is_some_and(|spec| spec.values.contains_key(name) || spec.optional_without_value.contains(name));
+        let is_declared = spec.is_some_and(|spec| {
+            spec.values.contains_key(name) || spec.optional_without_value.contains(name)
+        });
         if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
                 description: format!("secret {name}"),

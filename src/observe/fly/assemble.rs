@@ -296,7 +296,8 @@ fn separate_unmanaged(
                 ),
                 container: key.clone(),
                 // Deleting the app would also delete this machine of another owner.
-                data_loss: matches!(machine.ownership, Ownership::Foreign(_)).then_some(DataLoss::App),
+                data_loss: matches!(machine.ownership, Ownership::Foreign(_))
+                    .then_some(DataLoss::App),
                 why: reason,
             }),
         }

@@ -224,8 +224,10 @@ impl PlanComment<'_> {
             );
             block += &format!("\n<details><summary>{}</summary>\n\n", escape_html(&title));
             for unmanaged in unmanaged {
-                let (description, why) =
-                    (escape_prose(&unmanaged.description), escape_prose(&unmanaged.why));
+                let (description, why) = (
+                    escape_prose(&unmanaged.description),
+                    escape_prose(&unmanaged.why),
+                );
                 block += &format!(
                     "- {description} in {}: {why}\n",
                     code_span(unmanaged.container.as_str())

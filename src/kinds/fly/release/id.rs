@@ -28,7 +28,9 @@ impl Release {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         match (&self.secrets, text.split_once('-')) {
-            (Some(secrets), Some((config, recorded))) => *config == self.config && recorded == secrets,
+            (Some(secrets), Some((config, recorded))) => {
+                *config == self.config && recorded == secrets
+            }
             (_, split) => split.map_or(text, |(config, _)| config) == self.config,
         }
     }

@@ -246,8 +246,7 @@ fn standby_line(
 fn contains_json(live: &Value, desired: &Value) -> bool {
     match (live, desired) {
         (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, desired)| {
-            live
-                .get(key)
+            live.get(key)
                 .is_some_and(|live| contains_json(live, desired))
         }),
         (Value::Array(live), Value::Array(desired)) => {

@@ -96,8 +96,9 @@ impl CreateRequest<'_> {
         let mut labels = full_metadata(spec, world);
         let starts = self.launches() && spec.config.schedule.is_none();
         labels.extend(starts.then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())));
-        labels
-            .extend(predecessor.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())));
+        labels.extend(
+            predecessor.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())),
+        );
         config["metadata"] = json!(labels);
         set_standby(spec, world, &mut config);
         if let (Some(volume_id), Some(mount)) = (volume_id, config.pointer_mut("/mounts/0")) {
@@ -149,7 +150,8 @@ pub(crate) async fn create(
         Err(error) if error.is_ambiguous() || error.kind == ErrorKind::Conflict => {
             // A conflict, too: Fly rejects a second machine of the same name, which may be ours.
             let mut all = clouds.fly.list_machines(app).await?.into_iter();
-            all.find(|machine| request.is_result(machine)).ok_or(error)?
+            all.find(|machine| request.is_result(machine))
+                .ok_or(error)?
         }
         other => other?,
     };

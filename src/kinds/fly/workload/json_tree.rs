@@ -161,7 +161,8 @@ pub fn prune(value: &Value) -> Value {
             let pruned = map.iter().map(|(key, value)| (key.clone(), prune(value)));
             let empty = Value::Object(Map::new());
             Value::Object(
-                pruned.filter(|(_, value)| full(value) && *value != empty)
+                pruned
+                    .filter(|(_, value)| full(value) && *value != empty)
                     .collect(),
             )
         }
@@ -178,7 +179,8 @@ fn without_defaults(value: &Value) -> Value {
                 .iter()
                 .filter(|(_, value)| **value != Value::Bool(false) && *value != "");
             Value::Object(
-                stated.map(|(key, value)| (key.clone(), without_defaults(value)))
+                stated
+                    .map(|(key, value)| (key.clone(), without_defaults(value)))
                     .collect(),
             )
         }

@@ -185,9 +185,7 @@ impl WorkloadLive {
             return false;
         };
         match desired.digest() {
-            Some(digest) => {
-                live.digest() == Some(digest) || self.digest.as_deref() == Some(digest)
-            }
+            Some(digest) => live.digest() == Some(digest) || self.digest.as_deref() == Some(digest),
             None => live == desired || live.has_same_tag(desired),
         }
     }

@@ -90,7 +90,7 @@ impl AwsContext<'_> {
                 cursor.key("lifecycle"),
                 diagnostics,
             ),
-            policy: self.bucket_policy(&own, bucket, cursor, diagnostics),
+            policy: self.bucket_policy(&bucket_name, bucket, cursor, diagnostics),
             tags: desired_tags(
                 &self.mark,
                 name,
@@ -98,7 +98,7 @@ impl AwsContext<'_> {
                 bucket.protected.unwrap_or_default(),
             ),
             needs,
-            name: own,
+            name: bucket_name,
             region,
         }
     }

@@ -167,7 +167,9 @@ impl<'a> AppContext<'a> {
         lowered: &mut Lowered,
     ) {
         if let Some(location) = cursor.key("image").location() {
-            lowered.image_locations.insert(name.clone(), location.clone());
+            lowered
+                .image_locations
+                .insert(name.clone(), location.clone());
         }
     }
 

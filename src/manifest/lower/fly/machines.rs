@@ -59,7 +59,13 @@ pub(crate) fn lower_machines(
         for (region, number) in &regions {
             let first_disk = slots.count_volumes(region, lowered);
             for index in 0..*number {
-                slots.add_machine(region, (index, first_disk + index), field, lowered, diagnostics);
+                slots.add_machine(
+                    region,
+                    (index, first_disk + index),
+                    field,
+                    lowered,
+                    diagnostics,
+                );
             }
             if standby && *number > 0 {
                 slots.add_standby(region, field, lowered, diagnostics);
@@ -249,11 +255,10 @@ impl<'a> GroupMachines<'a> {
             mounted.volume_spec(self.app.app_ref(), region.clone()),
         );
         match &mounted.location {
-            Some(location) => drop(
-                lowered
-                    .locations
-                    .insert(crate::model::Address::new::<Volume>(&name), location.clone()),
-            ),
+            Some(location) => drop(lowered.locations.insert(
+                crate::model::Address::new::<Volume>(&name),
+                location.clone(),
+            )),
             None => self.app.record_location::<Volume>(&name, cursor, lowered),
         }
         Some(ResourceRef::new(name))
@@ -269,7 +274,8 @@ fn min_machines(
     let group_services = services
         .iter()
         .filter(|service| groups.applies_to(&service.processes, group));
-    group_services.filter_map(|service| service.value.min_machines_running)
+    group_services
+        .filter_map(|service| service.value.min_machines_running)
         .max()
         .unwrap_or(1)
         .max(1)
