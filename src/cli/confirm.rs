@@ -31,7 +31,7 @@ impl Confirmation {
                     .with_exit_code(exit::REFUSED),
             );
         }
-        let Self { question, .. } = self;
+        let question = &self.question;
         let is_yes = match &self.name_to_type {
             Some(name) => {
                 let question = format!("{question} Type `{name}` to confirm:");
