@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink},
     kinds::{CloudWriters, Phase, StepResult, World},
-    lock::LockLease,
+    lock::{LockLease, LockTimings},
     model::{Address, Name},
     plan::{Action, Approved, Plan, Step},
 };
@@ -50,8 +50,6 @@ impl ApplyOptions {
     /// Enough for a whole environment of a small team. Fly's rate limits are per machine and app, and the HTTP client keeps
     /// to them.
     pub const DEFAULT_CONCURRENCY: usize = 32;
-    /// One and a half times as long as the lock of a killed process can last.
-    pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(160);
 
     /// Whether a step that takes `secs` seconds on Fly would end before the deadline if it started now.
     fn has_time(&self, secs: u64) -> bool {
@@ -69,7 +67,7 @@ impl Default for ApplyOptions {
             abort: CancellationToken::new(),
             deadline: None,
             speed: 1.0,
-            lock_timeout: Self::DEFAULT_LOCK_TIMEOUT,
+            lock_timeout: LockTimings::DEFAULT_ACQUIRE_TIMEOUT,
         }
     }
 }

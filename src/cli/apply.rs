@@ -7,9 +7,10 @@ use clap::Args;
 use super::{
     CommandContext, CommandError,
     commit::{Commit, SkipPattern},
-    console::{Confirmation, Console},
+    confirm::Confirmation,
+    console::Console,
     exit, plan_file, progress,
-    session::{AllowArgs, InputArgs, Session, TargetArgs},
+    session::{InputArgs, PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -30,7 +31,7 @@ pub(super) struct Apply {
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
-    allow: AllowArgs,
+    planning: PlanningArgs,
     /// Apply a plan that `plan --out` wrote; a stale plan is refused
     #[arg(long, value_name = "FILE", conflicts_with_all = ["vars", "images", "only", "adopt", "allow_destroy", "max_destroy"])]
     plan: Option<PathBuf>,
@@ -56,10 +57,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
     if is_skipped(context, args)? {
         return Ok(exit::OK);
     }
-    let (target, allow, expected) = match &args.plan {
+    let (target, planning, expected) = match &args.plan {
         Some(file) => {
-            let (target, allow, expect) = plan_file::read(file)?;
-            (target, allow, Some(expect))
+            let (target, planning, expect) = plan_file::read(file)?;
+            (target, planning, Some(expect))
         }
         None => {
             let environment = args.environment.clone().unwrap_or_default();
@@ -68,24 +69,26 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
                     environment,
                     inputs: args.inputs.clone(),
                 },
-                args.allow.clone(),
+                args.planning.clone(),
                 args.expect.clone(),
             )
         }
     };
-    let session = Session::open(context, &target, SecretsMode::Required, &allow).await?;
-    let confirmed = args.yes || expected.is_some();
-    let options = args
-        .progress
-        .run_options("apply", allow.only.clone(), allow.limits(), expected);
+    let session = Session::open(context, &target, SecretsMode::Required, &planning).await?;
+    let is_confirmed = args.yes || expected.is_some();
+    let options =
+        args.progress
+            .run_options("apply", planning.only.clone(), planning.limits(), expected);
     let frontend = Console {
         context,
         session: &session,
         progress: &args.progress,
         command: "apply",
-        confirmation: Confirmation::Yes {
-            question: "Apply this plan?",
-            given: confirmed,
+        confirmation: Confirmation {
+            question: "Apply this plan?".to_owned(),
+            name_to_type: None,
+            is_confirmed,
+            has_expect_option: true,
         },
     };
     let result = ops::run(&session.workspace, &Goal::Manifest, &options, &frontend).await;
@@ -98,7 +101,7 @@ fn is_skipped(context: &CommandContext<'_>, args: &Apply) -> Result<bool, Comman
     if args.skip_if_message.is_empty() {
         return Ok(false);
     }
-    let commit = Commit::find(&context.environment)?;
+    let commit = Commit::find(&context.env_vars)?;
     let Some(pattern) = commit.find_match(&args.skip_if_message) else {
         return Ok(false);
     };

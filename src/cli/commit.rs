@@ -75,8 +75,8 @@ impl std::fmt::Display for SkipPattern {
 
 impl Commit {
     /// Finds the commit that this run is for: from the event of GitHub Actions, or else the commit that is checked out.
-    pub(super) fn find(environment: &EnvVars) -> Result<Self, CommandError> {
-        let from_event = match environment.get(GITHUB_EVENT) {
+    pub(super) fn find(env_vars: &EnvVars) -> Result<Self, CommandError> {
+        let from_event = match env_vars.get(GITHUB_EVENT) {
             Some(file) => read_github_event(Path::new(file))?,
             None => None,
         };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_found_anywhere_whatever_its_case() {
+    fn pattern_matches_anywhere_and_ignores_case() {
         assert!(fits("[skip deploy]", "Fix a typo\n\n[Skip Deploy]\n"));
         assert!(fits("create persona:", "Create persona: Anna"));
         assert!(
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_star_it_is_the_whole_first_line() {
+    fn pattern_with_star_matches_the_whole_first_line() {
         assert!(fits(
             "Create persona:*",
             "create persona: Anna\n\nby the bot"
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_fits_everything_is_a_mistake() {
+    fn rejects_patterns_that_match_everything() {
         for text in ["", " ", "*", "**", " * "] {
             assert!(SkipPattern::parse(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn github_says_it_in_the_event() {
+    fn reads_the_commit_message_from_the_github_event() {
         let of = |text: &str| parse_github_event(&serde_json::from_str(text).unwrap());
         let commit = |what: &str, message: &str| {
             Some(Commit {

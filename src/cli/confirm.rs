@@ -2,52 +2,51 @@
 
 use super::{CommandContext, CommandError, exit};
 
-/// Asks a yes-or-no question.
-pub(super) fn confirm(
-    context: &CommandContext<'_>,
-    yes: bool,
-    question: &str,
-) -> Result<(), CommandError> {
-    confirm_answer(context, yes, &format!("{question} [y/N]"), |answer| {
-        matches!(answer.to_lowercase().as_str(), "y" | "yes")
-    })
+/// The question before an operation, and how it is answered.
+pub(super) struct Confirmation {
+    pub(super) question: String,
+    /// The name that the user has to type, for what cannot be undone. Without one, a yes is enough.
+    pub(super) name_to_type: Option<String>,
+    /// Whether the command line has answered it already, with `--yes` or `--expect`.
+    pub(super) is_confirmed: bool,
+    /// Whether the command takes `--expect`, so that a hint can name it.
+    pub(super) has_expect_option: bool,
 }
 
-/// Asks the user to type a word, for what cannot be undone.
-pub(super) fn confirm_by_name(
-    context: &CommandContext<'_>,
-    yes: bool,
-    question: &str,
-    word: &str,
-) -> Result<(), CommandError> {
-    confirm_answer(
-        context,
-        yes,
-        &format!("{question} Type `{word}` to confirm:"),
-        |answer| answer == word,
-    )
-}
-
-fn confirm_answer(
-    context: &CommandContext<'_>,
-    yes: bool,
-    question: &str,
-    agrees: impl Fn(&str) -> bool,
-) -> Result<(), CommandError> {
-    if yes {
-        return Ok(());
-    }
-    if !context.ui.is_interactive() {
-        return Err(
-            CommandError::new("nobody can be asked here; nothing was changed")
-                .with_hint("say --yes, or --expect with the id of the plan that was reviewed")
-                .with_exit_code(exit::REFUSED),
-        );
-    }
-    let answer = context.ui.prompt(question)?;
-    if agrees(&answer) {
-        Ok(())
-    } else {
-        Err(CommandError::new("not confirmed; nothing was changed").with_exit_code(exit::REFUSED))
+impl Confirmation {
+    /// Asks the user, unless the command line has answered.
+    pub(super) fn ask(&self, context: &CommandContext<'_>) -> Result<(), CommandError> {
+        if self.is_confirmed {
+            return Ok(());
+        }
+        if !context.ui.is_interactive() {
+            let hint = if self.has_expect_option {
+                "say --yes, or --expect with the id of the plan that was reviewed"
+            } else {
+                "say --yes"
+            };
+            return Err(
+                CommandError::new("nobody can be asked here; nothing was changed")
+                    .with_hint(hint)
+                    .with_exit_code(exit::REFUSED),
+            );
+        }
+        let question = &self.question;
+        let is_yes = match &self.name_to_type {
+            Some(name) => {
+                let question = format!("{question} Type `{name}` to confirm:");
+                context.ui.prompt(&question)? == *name
+            }
+            None => {
+                let answer = context.ui.prompt(&format!("{question} [y/N]"))?;
+                matches!(answer.to_lowercase().as_str(), "y" | "yes")
+            }
+        };
+        if is_yes {
+            Ok(())
+        } else {
+            Err(CommandError::new("not confirmed; nothing was changed")
+                .with_exit_code(exit::REFUSED))
+        }
     }
 }

@@ -41,29 +41,29 @@ pub(super) struct Connection {
 /// Settings for the real clouds: Fly with the token from the variable that the manifest names, AWS with the SDK's
 /// default credentials chain.
 pub(super) fn connect_clouds(
-    environment: &EnvVars,
+    env_vars: &EnvVars,
     loaded: &LoadedEnvironment,
 ) -> Result<Connection, CommandError> {
     let variable = loaded
         .token_source
         .as_ref()
         .map_or(names::TOKEN, |token| &token.env);
-    let token = environment.get(variable).ok_or_else(|| {
+    let token = env_vars.get(variable).ok_or_else(|| {
         let org = &loaded.desired.meta.org;
         CommandError::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).with_hint(format!(
             "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
         ))
     })?;
-    let base = environment
+    let base = env_vars
         .get(names::MACHINES_API)
         .unwrap_or(MACHINES_API)
         .to_owned();
-    let api = |name| Some(environment.get(name).unwrap_or(FLY_API).to_owned());
+    let api = |name| Some(env_vars.get(name).unwrap_or(FLY_API).to_owned());
     let (logs, uiex) = (api(names::API), api(names::UIEX));
-    let registries = environment.get(names::REGISTRIES).map(str::to_owned);
+    let registries = env_vars.get(names::REGISTRIES).map(str::to_owned);
     let (token, public) = (Secret::new(token), None);
     // A sandbox of another process may run faster than Fly. Leases and locks expire by its clock.
-    let faster = parse_positive_number(environment, names::SANDBOX_SPEED)?
+    let faster = parse_positive_number(env_vars, names::SANDBOX_SPEED)?
         .filter(|_| base.starts_with("http://"));
     let speed = faster.unwrap_or(1.0);
     let fly = ClientConfig {
@@ -81,7 +81,7 @@ pub(super) fn connect_clouds(
         .meta
         .aws
         .as_ref()
-        .map(|meta| aws_settings(environment, meta, speed));
+        .map(|meta| aws_settings(env_vars, meta, speed));
     Ok(Connection {
         fly,
         aws,
@@ -90,9 +90,9 @@ pub(super) fn connect_clouds(
 }
 
 /// Settings for AWS. Access keys and endpoints are read here, so that an `--env-file` counts; the rest is left to the SDK.
-fn aws_settings(environment: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSettings {
-    let get = |name| environment.get(name).map(str::to_owned);
-    let secret = |name| environment.get(name).map(Secret::new);
+fn aws_settings(env_vars: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSettings {
+    let get = |name| env_vars.get(name).map(str::to_owned);
+    let secret = |name| env_vars.get(name).map(Secret::new);
     let keys = get("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
     let keys = keys.map(|(id, secret_key)| StaticCredentials {
         access_key_id: id,
@@ -112,7 +112,7 @@ fn aws_settings(environment: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSe
         endpoint,
         endpoints,
         force_path_style: by_path,
-        github_job: github_job(environment).filter(|_| keys.is_none()),
+        github_job: github_job(env_vars).filter(|_| keys.is_none()),
         credentials: keys,
         speed,
     }
@@ -120,16 +120,16 @@ fn aws_settings(environment: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSe
 
 /// The GitHub job whose identity can be exchanged for credentials, where it names a role and no other step has done the
 /// exchange already.
-fn github_job(environment: &EnvVars) -> Option<GitHubJob> {
-    if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
+fn github_job(env_vars: &EnvVars) -> Option<GitHubJob> {
+    if env_vars.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
         return None;
     }
-    let run = environment.get("GITHUB_RUN_ID").unwrap_or("0");
+    let run = env_vars.get("GITHUB_RUN_ID").unwrap_or("0");
     Some(GitHubJob {
-        request_url: environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")?.to_owned(),
-        request_token: Secret::new(environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?),
-        role_arn: environment.get("AWS_ROLE_ARN")?.to_owned(),
-        session_name: environment
+        request_url: env_vars.get("ACTIONS_ID_TOKEN_REQUEST_URL")?.to_owned(),
+        request_token: Secret::new(env_vars.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?),
+        role_arn: env_vars.get("AWS_ROLE_ARN")?.to_owned(),
+        session_name: env_vars
             .get("AWS_ROLE_SESSION_NAME")
             .map_or_else(|| format!("trimtab-{run}"), str::to_owned),
     })
@@ -138,19 +138,19 @@ fn github_job(environment: &EnvVars) -> Option<GitHubJob> {
 /// Starts the embedded sandbox, with a token for the manifest's organization and keys for its account. Where another
 /// process serves the folder already, connects to that.
 pub(super) async fn connect_embedded_sandbox(
-    environment: &EnvVars,
+    env_vars: &EnvVars,
     dir: &Path,
     meta: &EnvironmentMeta,
 ) -> Result<Connection, CommandError> {
     let mut options = sandbox::SandboxOptions::new(dir);
     options.speed =
-        parse_positive_number(environment, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
-    let (faults, fuse) = parse_faults(environment)?;
+        parse_positive_number(env_vars, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
+    let (faults, fuse) = parse_faults(env_vars)?;
     options.faults = faults;
-    if let Some(text) = environment.get(names::SANDBOX_LATENCY) {
+    if let Some(text) = env_vars.get(names::SANDBOX_LATENCY) {
         options.latency = parse_latency(text).map_err(CommandError::new)?;
     }
-    options.record = environment.get(names::SANDBOX_RECORD).map(PathBuf::from);
+    options.record = env_vars.get(names::SANDBOX_RECORD).map(PathBuf::from);
     let speed = options.speed;
     let running = match sandbox::start(options).await {
         Err(StartError::InUse { url }) => {
@@ -255,8 +255,8 @@ async fn connect_running_sandbox(
     })
 }
 
-fn parse_positive_number(environment: &EnvVars, name: &str) -> Result<Option<f64>, CommandError> {
-    let Some(text) = environment.get(name) else {
+fn parse_positive_number(env_vars: &EnvVars, name: &str) -> Result<Option<f64>, CommandError> {
+    let Some(text) = env_vars.get(name) else {
         return Ok(None);
     };
     let parsed = text
@@ -276,8 +276,8 @@ pub(super) fn parse_latency(text: &str) -> Result<Duration, String> {
 
 /// Parses the faults of the embedded sandbox. `die-before:N` and `die-after:N` are faults of the client: this process dies
 /// before or after its Nth request, or with `wN` its Nth write, as if by `kill -9`.
-fn parse_faults(environment: &EnvVars) -> Result<(Vec<Fault>, Option<CrashPoint>), CommandError> {
-    let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
+fn parse_faults(env_vars: &EnvVars) -> Result<(Vec<Fault>, Option<CrashPoint>), CommandError> {
+    let text = env_vars.get(names::SANDBOX_FAULT).unwrap_or_default();
     let (mut faults, mut fuse) = (Vec::new(), None);
     for part in text
         .split(',')

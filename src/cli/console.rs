@@ -1,7 +1,9 @@
 //! The frontend of operations on the command line: what each event prints, and how the user confirms.
 
 use super::{
-    CommandContext, CommandError, confirm, exit,
+    CommandContext, CommandError,
+    confirm::Confirmation,
+    exit,
     progress::{self, ProgressArgs},
     session::Session,
     ui::Spinner,
@@ -21,26 +23,6 @@ const NOT_ROLLED_BACK_NOTE: &str =
 /// Printed after a rollback.
 const MANIFEST_UNCHANGED_NOTE: &str =
     "The manifest still asks for the newer version: change it before the next apply.";
-
-/// How a plan is confirmed.
-pub(super) enum Confirmation {
-    /// By a yes.
-    Yes {
-        /// The question.
-        question: &'static str,
-        /// Whether `--yes` or a reviewed plan id has answered it.
-        given: bool,
-    },
-    /// By typing a name.
-    ByName {
-        /// The question.
-        question: String,
-        /// The name to type.
-        name: String,
-        /// Whether `--yes` has answered it.
-        given: bool,
-    },
-}
 
 /// The command line as the frontend of an operation.
 pub(super) struct Console<'a> {
@@ -147,16 +129,7 @@ impl Frontend for Console<'_> {
     }
 
     fn confirm(&self, _plan: &Plan) -> Result<(), CommandError> {
-        match &self.confirmation {
-            Confirmation::Yes { question, given } => {
-                confirm::confirm(self.context, *given, question)
-            }
-            Confirmation::ByName {
-                question,
-                name,
-                given,
-            } => confirm::confirm_by_name(self.context, *given, question, name),
-        }
+        self.confirmation.ask(self.context)
     }
 
     /// The plan that was printed says what is blocked. Where none was printed, the error does.

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{AllowArgs, Session, TargetArgs, read_env_file},
+    session::{PlanningArgs, Session, TargetArgs, read_env_file},
 };
 use crate::{
     clouds::fly::{FlyWriter, MachineRequest},
@@ -145,11 +145,11 @@ async fn make_manual_changes(
     let mut global = context.global.clone();
     global.environments = dir.join("environments");
     global.sandbox = Some(dir.join(".trimtab/sandbox"));
-    let mut environment = context.environment.clone();
-    environment.add_defaults(read_env_file(&dir.join("example.env"))?);
+    let mut env_vars = context.env_vars.clone();
+    env_vars.add_defaults(read_env_file(&dir.join("example.env"))?);
     let context = CommandContext {
         global,
-        environment,
+        env_vars,
         ui: context.ui,
     };
     let target = TargetArgs {
@@ -160,7 +160,7 @@ async fn make_manual_changes(
         &context,
         &target,
         SecretsMode::Lenient,
-        &AllowArgs::default(),
+        &PlanningArgs::default(),
     )
     .await?;
     let world = session.observe(&context).await?;

@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
-    console::{Confirmation, Console},
+    confirm::Confirmation,
+    console::Console,
     exit, progress,
-    session::{AllowArgs, Session, TargetArgs},
+    session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -34,9 +35,9 @@ pub(super) struct Destroy {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<u8, CommandError> {
-    let allow = AllowArgs {
+    let allow = PlanningArgs {
         allow_destroy: args.allow_destroy.clone(),
-        ..AllowArgs::default()
+        ..PlanningArgs::default()
     };
     let mut session = Session::open(context, &args.target, SecretsMode::Lenient, &allow).await?;
     if let Some(aws) = &mut session.workspace.loaded.desired.meta.aws {
@@ -58,10 +59,11 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<
         session: &session,
         progress: &args.progress,
         command: "destroy",
-        confirmation: Confirmation::ByName {
+        confirmation: Confirmation {
             question: format!("This destroys the environment {name}."),
-            name,
-            given: args.yes,
+            name_to_type: Some(name),
+            is_confirmed: args.yes,
+            has_expect_option: false,
         },
     };
     let result = ops::run(&session.workspace, &goal, &options, &frontend).await;

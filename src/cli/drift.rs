@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{AllowArgs, InputArgs, Session, TargetArgs, load_manifest, resolve_environments},
+    session::{InputArgs, PlanningArgs, Session, TargetArgs, load_manifest, resolve_environments},
 };
 use crate::{
     manifest::SecretsMode,
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
     let mut worst = exit::OK;
     for environment in names {
         let inputs = InputArgs {
-            shared: args.names.is_empty(),
+            multiple_environments: args.names.is_empty(),
             ..args.inputs.clone()
         };
         if let Some(missing) = missing_template_variable(context, args, &environment, &inputs) {
@@ -77,8 +77,13 @@ async fn check_environment(
     target: &TargetArgs,
     format: super::plan::PlanFormat,
 ) -> Result<u8, CommandError> {
-    let session =
-        Session::open(context, target, SecretsMode::Lenient, &AllowArgs::default()).await?;
+    let session = Session::open(
+        context,
+        target,
+        SecretsMode::Lenient,
+        &PlanningArgs::default(),
+    )
+    .await?;
     let result = print_drift(context, &session, format).await;
     session.close().await;
     result

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{AllowArgs, Session, TargetArgs, load_manifest},
+    session::{PlanningArgs, Session, TargetArgs, load_manifest},
 };
 use crate::{manifest::SecretsMode, render::graph::Diagram};
 
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Graph) -> Result<u8
             context,
             &args.target,
             SecretsMode::Lenient,
-            &AllowArgs::default(),
+            &PlanningArgs::default(),
         )
         .await?;
         let drawing = plan_diagram(context, &session).await;

@@ -131,11 +131,11 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(shown) => return print_usage(&shown),
     };
-    let environment = EnvVars::from_process();
-    let github = environment.get(env_vars::names::GITHUB) == Some("true");
+    let env_vars = EnvVars::from_process();
+    let github = env_vars.get(env_vars::names::GITHUB) == Some("true");
     let ui = Terminal::new(
         cli.global.color,
-        environment.get(env_vars::names::CI).is_some(),
+        env_vars.get(env_vars::names::CI).is_some(),
         github,
     );
     log::init_logging(
@@ -148,7 +148,7 @@ pub fn run() -> ExitCode {
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
+        Ok(runtime) => runtime.block_on(dispatch(cli, env_vars, &ui)),
         Err(error) => Err(CommandError::new(format!(
             "cannot start the runtime: {error}"
         ))),
@@ -167,13 +167,13 @@ fn print_usage(shown: &clap::Error) -> ExitCode {
     })
 }
 
-async fn dispatch(cli: Cli, mut environment: EnvVars, ui: &Terminal) -> Result<u8, CommandError> {
+async fn dispatch(cli: Cli, mut env_vars: EnvVars, ui: &Terminal) -> Result<u8, CommandError> {
     for file in &cli.global.env_file {
-        environment.add_defaults(session::read_env_file(file)?);
+        env_vars.add_defaults(session::read_env_file(file)?);
     }
     let context = CommandContext {
         global: cli.global,
-        environment,
+        env_vars,
         ui,
     };
     match cli.command {
@@ -198,6 +198,6 @@ async fn dispatch(cli: Cli, mut environment: EnvVars, ui: &Terminal) -> Result<u
 /// What every command gets.
 struct CommandContext<'a> {
     global: GlobalArgs,
-    environment: EnvVars,
+    env_vars: EnvVars,
     ui: &'a Terminal,
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit, plan_file,
-    session::{AllowArgs, Session, TargetArgs},
+    session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -22,7 +22,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
-    allow: AllowArgs,
+    planning: PlanningArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: PlanFormat,
@@ -73,7 +73,8 @@ impl PlanFormat {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &PlanArgs) -> Result<u8, CommandError> {
-    let session = Session::open(context, &args.target, SecretsMode::Required, &args.allow).await?;
+    let session =
+        Session::open(context, &args.target, SecretsMode::Required, &args.planning).await?;
     let result = print_plan(context, args, &session).await;
     session.close().await;
     result
@@ -84,7 +85,7 @@ async fn print_plan(
     args: &PlanArgs,
     session: &Session,
 ) -> Result<u8, CommandError> {
-    let (plan, world) = session.plan(context, &args.allow.only).await?;
+    let (plan, world) = session.plan(context, &args.planning.only).await?;
     if let Some(address) = &args.why {
         check_known_addresses(std::slice::from_ref(address), session.desired(), &world)?;
         context.ui.print(&render::text::why(
@@ -94,7 +95,7 @@ async fn print_plan(
         ))?;
         return Ok(exit::OK);
     }
-    let refusals = refusals(&plan, &args.allow.limits());
+    let refusals = refusals(&plan, &args.planning.limits());
     let headline = session.headline("plan");
     context.ui.print(&args.format.render(
         &plan,
@@ -103,7 +104,14 @@ async fn print_plan(
         &context.ui.stdout_options(),
     ))?;
     if let Some(file) = &args.out {
-        plan_file::write(file, &args.target, &args.allow, &plan, &refusals, &headline)?;
+        plan_file::write(
+            file,
+            &args.target,
+            &args.planning,
+            &plan,
+            &refusals,
+            &headline,
+        )?;
         context.ui.eprint(&format!(
             "The plan is in {0}. Apply it with: trimtab apply --plan {0}",
             file.display()

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     CommandError,
-    session::{AllowArgs, InputArgs, TargetArgs},
+    session::{InputArgs, PlanningArgs, TargetArgs},
 };
 use crate::{
     manifest::syntax::bounded_read,
@@ -42,7 +42,7 @@ struct PlanFile {
 pub(super) fn write(
     file: &Path,
     target: &TargetArgs,
-    allow: &AllowArgs,
+    planning: &PlanningArgs,
     plan: &Plan,
     refusals: &[Refusal],
     headline: &Headline,
@@ -53,10 +53,10 @@ pub(super) fn write(
         environment: target.environment.clone(),
         vars: target.inputs.vars.clone(),
         images: target.inputs.images.clone(),
-        only: texts(&allow.only),
-        adopt: texts(&allow.adopt),
-        allow_destroy: texts(&allow.allow_destroy),
-        max_destroy: allow.max_destroy,
+        only: texts(&planning.only),
+        adopt: texts(&planning.adopt),
+        allow_destroy: texts(&planning.allow_destroy),
+        max_destroy: planning.max_destroy,
         expect: plan.id().to_string(),
         plan: render::json::plan(plan, refusals, headline),
     };
@@ -66,7 +66,7 @@ pub(super) fn write(
 }
 
 /// Reads a saved plan: what to plan again, and the id that must come out.
-pub(super) fn read(file: &Path) -> Result<(TargetArgs, AllowArgs, PlanId), CommandError> {
+pub(super) fn read(file: &Path) -> Result<(TargetArgs, PlanningArgs, PlanId), CommandError> {
     let wrong = |why: String| {
         CommandError::new(format!("cannot read the plan in {}: {why}", file.display()))
     };
@@ -83,7 +83,7 @@ pub fn validate(text: &str) -> Result<(), String> {
     parse(text).map(drop)
 }
 
-fn parse(text: &str) -> Result<(TargetArgs, AllowArgs, PlanId), String> {
+fn parse(text: &str) -> Result<(TargetArgs, PlanningArgs, PlanId), String> {
     let saved: PlanFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if saved.format != FORMAT_ID {
         return Err(format!(
@@ -96,7 +96,7 @@ fn parse(text: &str) -> Result<(TargetArgs, AllowArgs, PlanId), String> {
             .map(|text| Address::parse(text).map_err(|error| error.to_string()))
             .collect()
     };
-    let allow = AllowArgs {
+    let planning = PlanningArgs {
         only: addresses(&saved.only)?,
         adopt: addresses(&saved.adopt)?,
         allow_destroy: addresses(&saved.allow_destroy)?,
@@ -105,7 +105,7 @@ fn parse(text: &str) -> Result<(TargetArgs, AllowArgs, PlanId), String> {
     let inputs = InputArgs {
         vars: saved.vars,
         images: saved.images,
-        shared: false,
+        multiple_environments: false,
     };
     let expect = saved
         .expect
@@ -116,7 +116,7 @@ fn parse(text: &str) -> Result<(TargetArgs, AllowArgs, PlanId), String> {
             environment: saved.environment,
             inputs,
         },
-        allow,
+        planning,
         expect,
     ))
 }

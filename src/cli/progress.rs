@@ -12,6 +12,7 @@ use tokio::{
 use super::{CommandContext, clock, exit, session::Session};
 use crate::{
     apply::{ApplyEvent, ApplyOptions, ApplyReport},
+    lock::LockTimings,
     model::{Address, GoDuration},
     ops::{ApplyJob, RunOptions},
     plan::{Limits, PlanId},
@@ -20,6 +21,9 @@ use crate::{
 
 mod lines;
 mod live;
+
+const DEFAULT_LEASE_TIMEOUT: GoDuration =
+    GoDuration::from_secs(LockTimings::DEFAULT_ACQUIRE_TIMEOUT.as_secs());
 
 /// How an apply runs, and how its progress is shown.
 #[derive(Clone, Debug, Args)]
@@ -34,7 +38,7 @@ pub(super) struct ProgressArgs {
     #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse)]
     deadline: Option<GoDuration>,
     /// How long to wait for another run: for the environment lock, or for the lease of a machine
-    #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse, default_value = "160s")]
+    #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse, default_value_t = DEFAULT_LEASE_TIMEOUT)]
     lease_timeout: GoDuration,
 }
 

@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
-    console::{Confirmation, Console},
+    confirm::Confirmation,
+    console::Console,
     exit, progress,
-    session::{AllowArgs, Session, TargetArgs},
+    session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -41,7 +42,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Rollback) -> Result
         context,
         &args.target,
         SecretsMode::Lenient,
-        &AllowArgs::default(),
+        &PlanningArgs::default(),
     )
     .await?;
     let result = roll_back(context, args, &session).await;
@@ -67,9 +68,11 @@ async fn roll_back(
         session,
         progress: &args.progress,
         command: "rollback",
-        confirmation: Confirmation::Yes {
-            question: "Go back to this?",
-            given: args.yes,
+        confirmation: Confirmation {
+            question: "Go back to this?".to_owned(),
+            name_to_type: None,
+            is_confirmed: args.yes,
+            has_expect_option: false,
         },
     };
     let goal = Goal::Previous(states);

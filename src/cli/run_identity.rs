@@ -4,30 +4,30 @@ use super::env_vars::{EnvVars, names};
 use crate::ops::RunIdentity;
 
 /// Reads who runs this process from the environment variables of shells and pipelines.
-pub(super) fn from_environment(environment: &EnvVars) -> RunIdentity {
+pub(super) fn from_environment(env_vars: &EnvVars) -> RunIdentity {
     RunIdentity {
-        user: user_name(environment).to_owned(),
-        host: host_name(environment),
-        run_url: pipeline_run_url(environment),
+        user: user_name(env_vars).to_owned(),
+        host: host_name(env_vars),
+        run_url: pipeline_run_url(env_vars),
     }
 }
 
 /// The URL of the pipeline run, where the pipeline names one.
-fn pipeline_run_url(environment: &EnvVars) -> Option<String> {
-    let [server, repository, id] = names::GITHUB_RUN_PARTS.map(|name| environment.get(name));
+fn pipeline_run_url(env_vars: &EnvVars) -> Option<String> {
+    let [server, repository, id] = names::GITHUB_RUN_PARTS.map(|name| env_vars.get(name));
     Some(format!("{}/{}/actions/runs/{}", server?, repository?, id?))
 }
 
-fn user_name(environment: &EnvVars) -> &str {
+fn user_name(env_vars: &EnvVars) -> &str {
     names::USER_NAMES
         .iter()
-        .find_map(|name| environment.get(name))
+        .find_map(|name| env_vars.get(name))
         .unwrap_or("somebody")
 }
 
 /// The host name. A shell knows `HOSTNAME` and rarely exports it, so the system's own file is read as well.
-fn host_name(environment: &EnvVars) -> Option<String> {
-    environment
+fn host_name(env_vars: &EnvVars) -> Option<String> {
+    env_vars
         .get(names::HOST)
         .map(str::to_owned)
         .or_else(read_etc_hostname)

@@ -36,8 +36,9 @@ impl TargetArgs {
     fn to_command_args(&self, context: &CommandContext<'_>, loaded: &LoadedEnvironment) -> String {
         let mut words = vec![self.environment.clone()];
         // With several environments, a variable may be for another one.
-        let meant = |name: &str| !self.inputs.shared || loaded.files.mentions_variable(name);
-        let vars = self.inputs.vars.iter().filter(|(name, _)| meant(name));
+        let applies =
+            |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
+        let vars = self.inputs.vars.iter().filter(|(name, _)| applies(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
         words.extend(
             self.inputs
@@ -73,14 +74,14 @@ pub(super) struct InputArgs {
     /// Use this image for an app; repeatable
     #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = parse_name_value)]
     pub(super) images: Vec<(String, String)>,
-    /// Whether the inputs are for all environments.
+    /// See [`Inputs::multiple_environments`].
     #[arg(skip)]
-    pub(super) shared: bool,
+    pub(super) multiple_environments: bool,
 }
 
-/// What the guard allows.
+/// What to plan, and what the guard allows.
 #[derive(Clone, Debug, Default, Args)]
-pub(super) struct AllowArgs {
+pub(super) struct PlanningArgs {
     /// Only these resources, and what they need; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) only: Vec<Address>,
@@ -95,7 +96,7 @@ pub(super) struct AllowArgs {
     pub(super) max_destroy: u32,
 }
 
-impl AllowArgs {
+impl PlanningArgs {
     pub(super) fn limits(&self) -> plan::Limits {
         plan::Limits {
             allow_destroy: self.allow_destroy.iter().cloned().collect(),
@@ -136,21 +137,21 @@ impl Session {
     pub(super) async fn open(
         context: &CommandContext<'_>,
         target: &TargetArgs,
-        secrets: SecretsMode,
-        allow: &AllowArgs,
+        secrets_mode: SecretsMode,
+        planning: &PlanningArgs,
     ) -> Result<Self, CommandError> {
         let started_at = Instant::now();
-        let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets)?;
+        let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets_mode)?;
         let meta = &mut loaded.desired.meta;
-        meta.adopt.extend(allow.adopt.iter().cloned());
+        meta.adopt.extend(planning.adopt.iter().cloned());
         meta.allow_destroy
-            .extend(allow.allow_destroy.iter().cloned());
+            .extend(planning.allow_destroy.iter().cloned());
         let Connection { fly, aws, sandbox } = match &context.global.sandbox {
             Some(dir) => {
-                connect::connect_embedded_sandbox(&context.environment, dir, &loaded.desired.meta)
+                connect::connect_embedded_sandbox(&context.env_vars, dir, &loaded.desired.meta)
                     .await?
             }
-            None => connect::connect_clouds(&context.environment, &loaded)?,
+            None => connect::connect_clouds(&context.env_vars, &loaded)?,
         };
         let speed = fly.speed;
         let registry = RegistryClient::new(&fly)?;
@@ -161,10 +162,10 @@ impl Session {
         };
         let target_args = target.to_command_args(context, &loaded);
         let options = WorkspaceOptions {
-            allow_missing_images: secrets != SecretsMode::Required,
+            allow_missing_images: secrets_mode != SecretsMode::Required,
             started_at,
             speed,
-            identity: run_identity::from_environment(&context.environment),
+            identity: run_identity::from_environment(&context.env_vars),
             wall_clock: clock::current_time,
         };
         Ok(Self {
@@ -283,7 +284,7 @@ pub(super) fn load_manifest(
     context: &CommandContext<'_>,
     environment: &str,
     inputs: &InputArgs,
-    secrets: SecretsMode,
+    secrets_mode: SecretsMode,
 ) -> Result<LoadedEnvironment, CommandError> {
     let dir = &context.global.environments;
     if !dir.is_dir() {
@@ -295,9 +296,9 @@ pub(super) fn load_manifest(
     let inputs = Inputs {
         vars: inputs.vars.iter().cloned().collect(),
         images: inputs.images.iter().cloned().collect(),
-        process_environment: context.environment.as_map().clone(),
-        secrets_mode: secrets,
-        multiple_environments: inputs.shared,
+        process_environment: context.env_vars.as_map().clone(),
+        secrets_mode,
+        multiple_environments: inputs.multiple_environments,
     };
     Ok(manifest::load(dir, environment, &inputs)?)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{AllowArgs, Session, TargetArgs},
+    session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{manifest::SecretsMode, render, status::EnvironmentStatus};
 
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<u
         context,
         &args.target,
         SecretsMode::Lenient,
-        &AllowArgs::default(),
+        &PlanningArgs::default(),
     )
     .await?;
     let world = session.observe(context).await;

@@ -1,10 +1,10 @@
-//! `trimtab unlock`: shows who holds the environment lock, and releases it for a run that hangs or has died.
+//! `trimtab unlock`: shows who holds the environment lock, and ends the lock of a run that hangs or has died.
 
 use clap::Args;
 
 use super::{
     CommandContext, CommandError, clock, exit,
-    session::{AllowArgs, InputArgs, Session, TargetArgs},
+    session::{InputArgs, PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     clouds::aws::{AwsReader, AwsWriter},
@@ -13,7 +13,10 @@ use crate::{
     ops::lock_location,
 };
 
-/// Show who holds the lock of an environment, or release it for a run that hangs or has died.
+/// Show who holds the lock of an environment, or end the lock of a run that hangs or has died.
+///
+/// An ended lock is not renewed any more. It is free when it expires, plus a margin for clocks that differ, or earlier if its
+/// run notices and stops.
 #[derive(Debug, Args)]
 pub(super) struct Unlock {
     /// The environment: the stem of its manifest's file name
@@ -21,7 +24,7 @@ pub(super) struct Unlock {
     environment: String,
     #[command(flatten)]
     inputs: InputArgs,
-    /// Release the lock with this id; the id makes sure that it is still the lock you saw
+    /// End the lock with this id; the id makes sure that it is still the lock you saw
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 }
@@ -35,7 +38,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlock) -> Result<u
         context,
         &target,
         SecretsMode::Lenient,
-        &AllowArgs::default(),
+        &PlanningArgs::default(),
     )
     .await?;
     let result = run_with_session(context, args, &session).await;
@@ -48,8 +51,8 @@ async fn run_with_session(
     args: &Unlock,
     session: &Session,
 ) -> Result<u8, CommandError> {
-    let place = lock_location(&session.desired().meta);
-    let (Some(place), Some(reader)) = (place, &session.workspace.readers.aws) else {
+    let location = lock_location(&session.desired().meta);
+    let (Some(location), Some(reader)) = (location, &session.workspace.readers.aws) else {
         return Err(CommandError::new(format!(
             "the environment {} has no lock: it has no bucket",
             args.environment
@@ -58,10 +61,10 @@ async fn run_with_session(
             "what keeps two runs apart are leases on machines, which run out by themselves within a minute",
         ));
     };
-    let terms = LockTimings::at_speed(session.workspace.speed());
+    let timings = LockTimings::at_speed(session.workspace.speed());
     match &args.id {
-        Some(id) => end_lock(context, reader, &place, id, terms).await,
-        None => print_holder(context, args, reader, &place, terms).await,
+        Some(id) => end_lock(context, reader, &location, id, timings).await,
+        None => print_holder(context, args, reader, &location, timings).await,
     }
 }
 
@@ -69,14 +72,14 @@ async fn print_holder(
     context: &CommandContext<'_>,
     args: &Unlock,
     reader: &AwsReader,
-    place: &LockLocation,
-    terms: LockTimings,
+    location: &LockLocation,
+    timings: LockTimings,
 ) -> Result<u8, CommandError> {
     reader.check_account().await?;
-    match lock::find_holder(reader, place).await? {
+    match lock::find_holder(reader, location).await? {
         None => context.ui.print("Nobody holds the lock.")?,
         Some(record) => {
-            let (ends, free) = (record.expires_at, terms.available_at(&record));
+            let (ends, free) = (record.expires_at, timings.available_at(&record));
             if record.unlocked {
                 context.ui.print(&format!(
                     "The lock of {record} was ended; it is free after {free:.0}."
@@ -99,14 +102,14 @@ async fn print_holder(
 async fn end_lock(
     context: &CommandContext<'_>,
     reader: &AwsReader,
-    place: &LockLocation,
+    location: &LockLocation,
     id: &str,
-    terms: LockTimings,
+    timings: LockTimings,
 ) -> Result<u8, CommandError> {
     reader.check_account().await?;
     let record = lock::unlock(
         &AwsWriter::new(reader.clone()),
-        place,
+        location,
         id,
         clock::current_time,
     )
@@ -115,7 +118,7 @@ async fn end_lock(
     if !record.released {
         context.ui.eprint(&format!(
             "It is free after {:.0}, or as soon as that run has noticed: nobody can tell from here that it is dead.",
-            terms.available_at(&record)
+            timings.available_at(&record)
         ));
     }
     Ok(exit::OK)

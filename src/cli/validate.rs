@@ -23,7 +23,7 @@ pub(super) struct Validate {
 pub(super) fn run(context: &CommandContext<'_>, args: &Validate) -> Result<u8, CommandError> {
     let names = resolve_environments(context, &args.names)?;
     let inputs = InputArgs {
-        shared: args.names.is_empty(),
+        multiple_environments: args.names.is_empty(),
         ..args.inputs.clone()
     };
     let mut code = exit::OK;

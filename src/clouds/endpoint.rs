@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_goes_over_tls_or_stays_on_this_machine() {
+    fn token_url_needs_tls_or_loopback() {
         for allowed in [
             "https://api.machines.dev",
             "https://api.machines.dev:8443/base/",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_known_however_it_is_written() {
+    fn plain_http_is_recognised_in_every_spelling() {
         for address in [
             "http://127.0.0.1:1",
             "HTTP://127.0.0.1:1",
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_is_one_line() {
+    fn server_messages_become_one_line() {
         assert_eq!(
             to_single_line("a\r\n::error::b\u{1b}[31m\u{9b}c\u{0}"),
             "a ::error::b [31m c"

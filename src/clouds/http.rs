@@ -470,7 +470,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_follows_the_token() {
+    fn auth_scheme_depends_on_the_token() {
         assert_eq!(authorization_value("fo1_abc"), "Bearer fo1_abc");
         assert_eq!(
             authorization_value("fm2_abc,fm2_def"),

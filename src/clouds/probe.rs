@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_leads_to_a_page() {
+    fn redirect_target_must_be_http() {
         assert_eq!(redirect_to("/b").unwrap(), "https://web.fly.dev/b");
         assert_eq!(
             redirect_to("https://other.example/c").unwrap(),

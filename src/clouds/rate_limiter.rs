@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_free_and_the_rest_waits_its_turn() {
+    fn requests_beyond_the_burst_wait() {
         let (limiter, now) = (RateLimiter::new(1.0), Instant::now());
         let take = |id| {
             limiter
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_fills_up_again() {
+    fn bucket_refills_over_time() {
         let (limiter, now) = (RateLimiter::new(2.0), Instant::now());
         for _ in 0..4 {
             limiter.take_token(RateLimitedAction::Other("update"), "m1", now);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_request_that_was_long_on_its_way_is_counted_from_its_answer() {
+    fn slow_first_request_is_counted_from_its_response() {
         let (limiter, now) = (RateLimiter::new(1.0), Instant::now());
         let action = RateLimitedAction::Other("update");
         let take = || limiter.take_token(action, "m1", now).0.as_secs_f64();

@@ -12,14 +12,14 @@ use crate::model::{Address, Name, OwnershipMark};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnmanagedResource {
     /// What it is, such as `volume scratch (vol_x, ewr)`.
-    pub what: String,
+    pub description: String,
     /// The app that contains it or the role that it is attached to, under its key in the manifest; under its path when the
     /// role has no key.
-    pub within: Address,
+    pub container: Address,
     /// Why it is not managed.
     pub why: String,
     /// What is lost when the app that contains it is deleted.
-    pub loss: Option<DataLoss>,
+    pub data_loss: Option<DataLoss>,
     /// The address under which a plan lists it when the app that contains it is deleted. `None` for what is no object of its
     /// own, such as a setting of a machine.
     pub address: Option<Address>,
@@ -41,7 +41,7 @@ pub struct OwnershipConflict {
     pub adoptable: bool,
 }
 
-/// What observing the clouds found besides the resources themselves.
+/// What was found besides the resources themselves. Observing the clouds fills it; planning adds warnings.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Live objects that are not managed.

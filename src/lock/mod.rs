@@ -42,8 +42,13 @@ use self::{
     clock::{ServerClock, SystemTimeSource},
     store::S3LockStore,
 };
-use super::clouds::aws::{AwsReader, AwsWriter};
-use crate::{clouds::http::clamp_speed, model::OwnershipMark};
+use crate::{
+    clouds::{
+        aws::{AwsReader, AwsWriter},
+        http::clamp_speed,
+    },
+    model::OwnershipMark,
+};
 
 /// A lock that this run holds on an environment, see [`acquire`]. If it is dropped without
 /// [`Self::release`], it expires by itself.
@@ -162,14 +167,17 @@ pub struct LockTimings {
 }
 
 impl LockTimings {
-    /// The values against AWS. Two renewals in a row may fail before a lock is lost. After a run
-    /// was killed, the next one waits at most 105 seconds (`ttl` + `margin`), which
-    /// `acquire_timeout` allows for.
+    /// How long a run waits by default for the lock, or the lease of a machine, that another run
+    /// holds: one and a half times as long as the lock of a killed run can last (`ttl` + `margin`,
+    /// 105 seconds).
+    pub const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(160);
+
+    /// The values against AWS. Two renewals in a row may fail before a lock is lost.
     pub const AWS: Self = Self {
         ttl: Duration::from_secs(90),
         margin: Duration::from_secs(15),
         poll_interval: Duration::from_secs(5),
-        acquire_timeout: Duration::from_secs(160),
+        acquire_timeout: Self::DEFAULT_ACQUIRE_TIMEOUT,
     };
 
     /// When another run may acquire this lock if it is not renewed any more.

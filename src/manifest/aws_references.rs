@@ -60,13 +60,18 @@ impl AwsReferences {
             let address = Address::new::<Bucket>(&name);
             let name = string_value(Some(node), "name")
                 .unwrap_or_else(|| default_bucket_name(mark, key, &account));
-            let place = string_value(Some(node), "region").unwrap_or_else(|| region.clone());
+            let bucket_region =
+                string_value(Some(node), "region").unwrap_or_else(|| region.clone());
             add(
                 format!("buckets.{key}.arn"),
                 format!("arn:aws:s3:::{name}"),
                 Some(&address),
             );
-            add(format!("buckets.{key}.region"), place, Some(&address));
+            add(
+                format!("buckets.{key}.region"),
+                bucket_region,
+                Some(&address),
+            );
             add(format!("buckets.{key}.name"), name, Some(&address));
         }
         for table in ["identities", "roles"] {
@@ -96,7 +101,7 @@ impl AwsReferences {
     /// The value of a reference; empty when it does not exist.
     pub(super) fn value_or_empty(&self, reference: &str) -> String {
         self.get(reference)
-            .map(|there| there.value.clone())
+            .map(|reference| reference.value.clone())
             .unwrap_or_default()
     }
 }

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_brace_makes_a_reference() {
+    fn dollar_without_brace_is_no_reference() {
         for (text, out) in [
             ("$HOME and $$", "$HOME and $$"),
             ("$${HOME}", "${HOME}"),
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn undefined_references_are_reported() {
         assert_eq!(resolve("${var.rp}").1, ["there is no variable `rp`"]);
         assert_eq!(resolve("${var.tag}").1, ["variable `tag` has no value"]);
         assert_eq!(resolve("${apps.ap.name}").1, ["there is no app `ap`"]);

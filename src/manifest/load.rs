@@ -87,11 +87,12 @@ fn drop_known_locations(diagnostics: Vec<Diagnostic>, before: &[Diagnostic]) -> 
         diagnostic
             .location
             .as_ref()
-            .map(|at| (at.file, at.span.start, at.span.end))
+            .map(|location| (location.file, location.span.start, location.span.end))
     };
     let before: BTreeSet<_> = before.iter().filter_map(key).collect();
-    let is_reported =
-        |diagnostic: &Diagnostic| key(diagnostic).is_some_and(|at| before.contains(&at));
+    let is_reported = |diagnostic: &Diagnostic| {
+        key(diagnostic).is_some_and(|location| before.contains(&location))
+    };
     diagnostics
         .into_iter()
         .filter(|diagnostic| !is_reported(diagnostic))

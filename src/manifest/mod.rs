@@ -51,16 +51,16 @@ impl std::fmt::Debug for Inputs {
         let Self {
             vars,
             images,
-            process_environment: environment,
-            secrets_mode: secrets,
-            multiple_environments: shared,
+            process_environment,
+            secrets_mode,
+            multiple_environments,
         } = self;
         f.debug_struct("Inputs")
             .field("vars", vars)
             .field("images", images)
-            .field("environment", &environment.keys())
-            .field("secrets", secrets)
-            .field("shared", shared)
+            .field("process_environment", &process_environment.keys())
+            .field("secrets_mode", secrets_mode)
+            .field("multiple_environments", multiple_environments)
             .finish()
     }
 }

@@ -58,8 +58,8 @@ impl ManifestReader {
         from: Option<&SourceLocation>,
         stack: &mut Vec<PathBuf>,
     ) -> Option<TomlNode> {
-        if let Some(at) = stack.iter().position(|open| open == path) {
-            let cycle: Vec<String> = stack[at..]
+        if let Some(index) = stack.iter().position(|open| open == path) {
+            let cycle: Vec<String> = stack[index..]
                 .iter()
                 .map(|path| file_name(path))
                 .chain([file_name(path)])
@@ -92,9 +92,9 @@ impl ManifestReader {
         stack.push(path.to_owned());
         let mut base: Option<TomlNode> = None;
         // A later parent overrides an earlier one, and the file itself overrides all of them.
-        for (parent, at) in extends.iter().flat_map(|entry| string_values(&entry.node)) {
+        for (parent, location) in extends.iter().flat_map(|entry| string_values(&entry.node)) {
             let parent = resolve_relative_path(path, parent);
-            let parent = self.read_with_parents(&parent, Some(at), stack);
+            let parent = self.read_with_parents(&parent, Some(location), stack);
             base = match (base, parent) {
                 (Some(base), Some(parent)) => Some(merge(base, parent)),
                 (base, parent) => base.or(parent),
@@ -182,10 +182,10 @@ impl ManifestReader {
             } in tables.into_iter().filter_map(|table| table.remove(key))
             {
                 if !why.is_empty() {
-                    let (at, message) = (Some(key_location), why.to_owned());
+                    let (location, message) = (Some(key_location), why.to_owned());
                     self.warnings.push(Diagnostic {
                         message,
-                        location: at,
+                        location,
                         label: String::new(),
                         help: None,
                     });
@@ -251,10 +251,10 @@ impl ManifestReader {
         Some(node)
     }
 
-    fn push_error(&mut self, at: Option<&SourceLocation>, message: String, help: &str) {
+    fn push_error(&mut self, location: Option<&SourceLocation>, message: String, help: &str) {
         self.errors.push(Diagnostic {
             message,
-            location: at.cloned(),
+            location: location.cloned(),
             label: String::new(),
             help: Some(help.to_owned()),
         });
@@ -294,19 +294,13 @@ fn rename_key(table: &mut TomlTable, from: &str, to: &str) {
 
 /// Merges two values: tables merge recursively, anything else is replaced.
 pub(super) fn merge(base: TomlNode, overlay: TomlNode) -> TomlNode {
-    let TomlNode {
-        location: at,
-        value,
-    } = overlay;
+    let TomlNode { location, value } = overlay;
     match (base.value, value) {
         (TomlValue::Table(base), TomlValue::Table(overlay)) => TomlNode {
-            location: at,
+            location,
             value: TomlValue::Table(merge_tables(base, overlay)),
         },
-        (_, value) => TomlNode {
-            location: at,
-            value,
-        },
+        (_, value) => TomlNode { location, value },
     }
 }
 
@@ -315,7 +309,7 @@ fn merge_tables(base: TomlTable, overlay: TomlTable) -> TomlTable {
         .0
         .iter()
         .enumerate()
-        .map(|(at, entry)| (entry.key.clone(), at))
+        .map(|(index, entry)| (entry.key.clone(), index))
         .collect();
     let mut under: Vec<Option<TomlEntry>> = base.0.into_iter().map(Some).collect();
     // Base entries that are overridden are taken out, so that each key remains once.
@@ -326,7 +320,9 @@ fn merge_tables(base: TomlTable, overlay: TomlTable) -> TomlTable {
         node,
     } in overlay.0
     {
-        let base_entry = keys.get(&key).and_then(|at| under.get_mut(*at)?.take());
+        let base_entry = keys
+            .get(&key)
+            .and_then(|index| under.get_mut(*index)?.take());
         let node = match base_entry {
             Some(base_entry) => merge(base_entry.node, node),
             None => node,

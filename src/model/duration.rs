@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_writes_like_go() {
+    fn parses_and_formats_like_go() {
         for (text, canonical) in [
             ("15s", "15s"),
             ("1m", "1m0s"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_on_the_wire_is_nanoseconds() {
+    fn integer_is_nanoseconds() {
         assert_eq!(
             serde_json::from_str::<GoDuration>("15000000000").unwrap(),
             GoDuration::from_secs(15)

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_taken_apart_as_docker_does_it() {
+    fn parses_references_like_docker() {
         let by_digest = format!("web@{}", digest());
         let by_both = format!("registry.fly.io/web:v1@{}", digest());
         let table = [
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_registry_has_is_refused() {
+    fn rejects_invalid_references() {
         use ParseImageError::{InvalidCharacters, InvalidDigest, InvalidRepository, InvalidTag};
         let long = format!("web:{}", "v".repeat(129));
         for (text, expected) in [
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_was_looked_up_keeps_the_tag_and_is_no_part_of_what_was_asked() {
+    fn pinned_keeps_the_tag_and_unpinned_undoes_it() {
         let digest = digest();
         for (unpinned, pinned) in [
             ("web:v1", "web:v1@"),

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_checked_segment_by_segment() {
+    fn validates_each_segment() {
         assert!(Name::parse("web/data_1/ewr/0").is_ok());
         assert!(Name::parse("web/*.example.com").is_ok());
         for bad in ["", "/", "web/", "we b", "ü"] {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_is_the_app() {
+    fn root_is_the_first_segment() {
         assert_eq!(Name::parse("web/app/ewr/0").unwrap().root().as_str(), "web");
     }
 }

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_secret_is_found_however_it_is_written() {
+    fn redacts_known_secrets_in_every_encoding() {
         let value = "veil \"test\"/v\\1&<é>+\nsecond-line-of-it";
         register_secret(value);
         let written = [
@@ -166,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_a_token_is_one() {
+    fn redacts_each_part_of_a_token() {
         register_secret("FlyV1 fm2_veiltestveiltest1,fm2_veiltestveiltest2");
         assert_eq!(redact("got fm2_veiltestveiltest2"), "got ‹secret›");
         assert_eq!(redact("got FlyV1 x"), "got FlyV1 x");
     }
 
     #[test]
-    fn words_stay() {
+    fn short_secrets_are_not_redacted() {
         register_secret("iad");
         register_secret("");
         assert_eq!(redact("no machine in iad"), "no machine in iad");

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_a_count_or_a_share() {
+    fn limit_is_a_count_or_a_percentage() {
         let at_once =
             |limit, size| RolloutPolicy::new(RolloutStrategy::Rolling, limit, size).at_once;
         let cases = [

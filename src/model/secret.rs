@@ -114,14 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_never_prints() {
+    fn secret_is_never_printed() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "‹secret›");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(sensitive)\"");
     }
 
     #[test]
-    fn a_fingerprint_depends_on_value_name_and_salt() {
+    fn fingerprint_depends_on_value_name_and_salt() {
         let (salt, other) = (
             Salt::for_app("p", "staging", "web"),
             Salt::for_app("p", "production", "web"),

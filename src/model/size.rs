@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_reads_like_fly_toml() {
+    fn parses_memory_like_fly_toml() {
         let ok = [
             ("512mb", 512),
             ("1gb", 1024),

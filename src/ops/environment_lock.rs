@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::{Event, Frontend, OperationError, Workspace};
 use crate::{
-    apply::ApplyOptions,
     clouds::aws::AwsWriter,
     kinds::{EnvironmentMeta, World},
     lock::{self, LockLocation, LockRecord, LockTimings},
@@ -90,7 +89,7 @@ fn is_usable(workspace: &Workspace, world: &World, location: &LockLocation) -> b
 /// that was killed. Nobody waits beyond the deadline.
 fn timings(speed: f64, wait_timeout: Duration, deadline: Option<Instant>) -> LockTimings {
     let defaults = LockTimings::at_speed(speed);
-    let timeout = if wait_timeout == ApplyOptions::DEFAULT_LOCK_TIMEOUT {
+    let timeout = if wait_timeout == LockTimings::DEFAULT_ACQUIRE_TIMEOUT {
         defaults.acquire_timeout
     } else {
         wait_timeout

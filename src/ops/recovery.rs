@@ -173,5 +173,5 @@ fn is_rollout_step(step: &StepReport) -> bool {
     let removes = matches!(step.action, Action::Retire | Action::Delete);
     let kind = KindInfo::lookup(&step.address);
     let is_rolled_out = kind.is_some_and(|kind| kind.phase == Phase::Rollout);
-    step.action == Action::Prove || is_rolled_out && !removes
+    step.action == Action::Verify || is_rolled_out && !removes
 }

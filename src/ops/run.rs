@@ -99,7 +99,7 @@ pub async fn run_from<F: Frontend>(
     let limits = goal.limits(&options.limits, &plan);
     frontend.show_plan(&plan, &refusals(&plan, &limits))?;
     check_expected(&plan, options.expected.as_ref())?;
-    let approved = run.guard(plan)?;
+    let approved = guard(plan, &limits).map_err(|refusals| frontend.refused(refusals))?;
     if approved.plan().is_empty() {
         return Ok(run.completion(approved.plan()));
     }
@@ -196,6 +196,7 @@ impl<F: Frontend> Run<'_, F> {
         let address = Address::new::<Bucket>(key);
         let mut steps = plan.steps();
         let creates = steps.any(|step| step.address == address && step.action == Action::Create);
+        // When the bucket is the only step, there is nothing that the lock could protect afterwards.
         (creates && plan.steps().count() > 1).then_some(address)
     }
 

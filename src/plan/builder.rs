@@ -101,6 +101,6 @@ fn blocked_by_owner(conflict: &crate::kinds::OwnershipConflict) -> BlockedChange
     };
     BlockedChange {
         address: conflict.address.clone(),
-        refused: blocker,
+        blocker,
     }
 }

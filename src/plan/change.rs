@@ -67,7 +67,8 @@ pub struct Change {
     /// The resource.
     pub address: Address,
     /// A short description of the live object; empty for a creation.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub description: String,
     /// The attributes that differ.
     pub lines: Vec<DiffLine>,
     /// What caused the difference.
@@ -78,7 +79,8 @@ pub struct Change {
     /// What it does to running machines.
     pub impact: Impact,
     /// What is lost for good.
-    pub loss: Option<DataLoss>,
+    #[serde(rename = "loss")]
+    pub data_loss: Option<DataLoss>,
     /// Whether the live object is marked as protected from deletion.
     pub protected: bool,
     /// What is deleted together with it.
@@ -116,8 +118,8 @@ impl Plan {
 fn change_from_step(step: &Step) -> Change {
     let verb = match (step.action, step.impact) {
         (Action::Create, _) => Verb::Create,
-        (Action::Run | Action::Prove, _) => Verb::Run,
-        (Action::Succeed | Action::HandOver | Action::Retire, _) => Verb::Succeed,
+        (Action::Run | Action::Verify, _) => Verb::Run,
+        (Action::CreateSuccessor | Action::HandOver | Action::Retire, _) => Verb::Succeed,
         (Action::Update, Impact::Restart) => Verb::Restart,
         (Action::Update, _) => Verb::Update,
         (Action::ReplaceDelete | Action::ReplaceCreate, _) => Verb::Replace,
@@ -126,12 +128,12 @@ fn change_from_step(step: &Step) -> Change {
     Change {
         verb,
         address: step.address.clone(),
-        what: step.description.clone(),
+        description: step.description.clone(),
         lines: step.lines.clone(),
         cause: step.cause,
         phase: step.phase,
         impact: step.impact,
-        loss: step.data_loss,
+        data_loss: step.data_loss,
         protected: step.protected,
         takes_along: Vec::new(),
     }
@@ -142,9 +144,9 @@ impl Change {
     fn merge_step(&mut self, step: &Step) {
         if step.action == Action::ReplaceDelete {
             self.lines.clone_from(&step.lines);
-            self.what.clone_from(&step.description);
+            self.description.clone_from(&step.description);
         }
-        self.loss = self.loss.or(step.data_loss);
+        self.data_loss = self.data_loss.or(step.data_loss);
         self.protected |= step.protected;
     }
 }

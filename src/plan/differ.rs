@@ -135,7 +135,8 @@ impl Differ<'_> {
             }
             return;
         };
-        // When its container is replaced, the live object disappears with the old one, and the new one needs another.
+        // When the container is replaced, deleting the old container deletes the live object too, so the new container needs
+        // a new object.
         if K::deleted_with(live).is_some_and(|container| self.removed.contains(&container)) {
             self.add_cascade_delete::<K>(&address, live);
             return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
@@ -158,10 +159,10 @@ impl Differ<'_> {
         }
         match diff {
             Diff::Same => *self.builder.unchanged.entry(K::NAME).or_default() += 1,
-            Diff::Blocked(blocker) => self.builder.blocked.push(BlockedChange {
-                address,
-                refused: blocker,
-            }),
+            Diff::Blocked(blocker) => self
+                .builder
+                .blocked
+                .push(BlockedChange { address, blocker }),
             Diff::Edit(edits) => self.add_edit::<K>(&address, spec, live, edits),
             Diff::Replace(lines) => self.add_replacement::<K>(&address, spec, live, lines),
             Diff::Successor(lines) => self.add_successor::<K>(&address, spec, live, lines),
@@ -179,7 +180,7 @@ impl Differ<'_> {
             Err(blocker) => {
                 self.builder.blocked.push(BlockedChange {
                     address: address.clone(),
-                    refused: blocker,
+                    blocker,
                 });
                 None
             }
@@ -196,10 +197,10 @@ impl Differ<'_> {
             return self.defer(&address, DeferralReason::Unavailable, blocker);
         }
         if let Some(blocker) = K::deletion_blocker(live) {
-            return self.builder.blocked.push(BlockedChange {
-                address,
-                refused: blocker,
-            });
+            return self
+                .builder
+                .blocked
+                .push(BlockedChange { address, blocker });
         }
         self.removed.insert(address.clone());
         let node = self.add_delete::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);

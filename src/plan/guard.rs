@@ -83,8 +83,8 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
         .iter()
         .map(|blocked| Refusal {
             address: Some(blocked.address.clone()),
-            reason: blocked.refused.reason.clone(),
-            hint: blocked.refused.hint.clone(),
+            reason: blocked.blocker.reason.clone(),
+            hint: blocked.blocker.hint.clone(),
         })
         .collect();
     let steps = plan
@@ -135,9 +135,9 @@ impl<'a> From<&'a CascadeDelete> for Removal<'a> {
             address,
             with: _,
             identity: _,
-            what: description,
-            loss: data_loss,
-            rescue: recovery_hint,
+            description,
+            data_loss,
+            recovery_hint,
             protected,
         } = cascade;
         Self {

@@ -33,14 +33,15 @@ pub struct PlanId {
 pub struct InvalidPlanId(String);
 
 impl Plan {
-    /// The id of this plan, computed from the address, action, lines and live object of every step.
+    /// The id of this plan, computed from the address, action, lines and live object of its steps. Steps that only complete an
+    /// earlier apply are left out.
     #[must_use]
     pub fn id(&self) -> PlanId {
         let mut plan_hash = Sha256::new();
         plan_hash.update(format!("{}/{}", self.mark.project, self.mark.environment));
         let mut steps: BTreeSet<[u8; STEP_HASH_LEN]> = BTreeSet::new();
-        // A step that completes an earlier apply was covered by the review of that apply. Without it, an interrupted apply
-        // can continue under the same id.
+        // A step that completes an earlier apply was covered by the review of that apply. It is left out, so that an
+        // interrupted apply can continue under the same id.
         for step in self.steps().filter(|step| !step.completes_earlier_apply) {
             steps.insert(self.step_hash(step));
         }
@@ -90,13 +91,13 @@ impl Plan {
             // whole spec is included, because the lines show only a part of it.
             Action::Create | Action::ReplaceCreate => (format!("make {:?}", step.spec_hash), false),
             Action::Run => ("run".to_owned(), true),
-            Action::Succeed => {
+            Action::CreateSuccessor => {
                 let text = format!("succeed {} {:?}", step.identity, step.spec_hash);
                 (text, false)
             }
             Action::HandOver => ("hand over".to_owned(), false),
             Action::Retire => (format!("retire {}", step.identity), false),
-            Action::Prove => ("prove".to_owned(), false),
+            Action::Verify => ("prove".to_owned(), false),
             Action::Update => (format!("change {}", step.identity), true),
             Action::Delete | Action::ReplaceDelete => (format!("remove {}", step.identity), false),
         };
@@ -175,8 +176,9 @@ impl FromStr for PlanId {
         if head.len() != PLAN_HASH_LEN * 2 || !head.is_ascii() {
             return Err(invalid());
         }
-        for (at, byte) in plan_hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&head[at * 2..at * 2 + 2], 16).map_err(|_| invalid())?;
+        for (index, byte) in plan_hash.iter_mut().enumerate() {
+            *byte =
+                u8::from_str_radix(&head[index * 2..index * 2 + 2], 16).map_err(|_| invalid())?;
         }
         let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| invalid())?;
         let (chunks, rest) = bytes.as_chunks::<STEP_HASH_LEN>();

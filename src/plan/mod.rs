@@ -107,7 +107,8 @@ pub enum Action {
     /// Deletes the resource.
     Delete,
     /// Blue-green: creates a successor beside the old machine.
-    Succeed,
+    #[serde(rename = "succeed")]
+    CreateSuccessor,
     /// Blue-green: switches traffic from the old machines of a group to their successors.
     HandOver,
     /// Blue-green: deletes an old machine whose successor has taken over.
@@ -115,14 +116,15 @@ pub enum Action {
     /// Runs a release command.
     Run,
     /// Verifies that an app works.
-    Prove,
+    #[serde(rename = "prove")]
+    Verify,
 }
 
 impl Action {
     /// Whether the step only serves a change that another step stands for. It is not listed as a change of its own.
     #[must_use]
     pub fn is_intermediate(self) -> bool {
-        matches!(self, Self::HandOver | Self::Retire | Self::Prove)
+        matches!(self, Self::HandOver | Self::Retire | Self::Verify)
     }
 }
 
@@ -170,12 +172,14 @@ pub struct CascadeDelete {
     #[serde(skip)]
     pub identity: String,
     /// A short description of the live object.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub description: String,
     /// What is lost for good.
-    pub loss: Option<DataLoss>,
+    #[serde(rename = "loss")]
+    pub data_loss: Option<DataLoss>,
     /// How to keep what would be lost.
     #[serde(skip)]
-    pub rescue: Option<String>,
+    pub recovery_hint: Option<String>,
     /// Whether it is marked as protected from deletion.
     pub protected: bool,
 }
@@ -187,7 +191,7 @@ pub struct BlockedChange {
     pub address: Address,
     /// Why, and what to do.
     #[serde(flatten)]
-    pub refused: Blocker,
+    pub blocker: Blocker,
 }
 
 /// A difference that this plan leaves as it is. The rest of the plan goes on without it.
@@ -228,7 +232,7 @@ pub struct Plan {
     pub unchanged: BTreeMap<&'static str, usize>,
     /// How many resources of this environment exist.
     pub existing_count: usize,
-    /// What observing found besides the resources: unmanaged objects, conflicts, warnings.
+    /// Unmanaged objects, ownership conflicts and warnings: those found by observing, and warnings added while planning.
     pub findings: Findings,
     /// What `--only` pulled in and left out.
     pub selection: Option<OnlySelection>,
@@ -241,7 +245,7 @@ pub struct Plan {
 pub struct GroupRollout {
     /// In which order, and how many at once, its members change.
     #[serde(flatten)]
-    pub turns: RolloutPolicy,
+    pub policy: RolloutPolicy,
     /// The members that are unavailable while they change, in the order of the rollout.
     pub members: Vec<Name>,
     /// How many new machines take over from as many old ones.

@@ -20,19 +20,19 @@ pub struct OnlySelection {
     pub left_out: Vec<Address>,
 }
 
-/// The addresses that match no resource of the manifest or the world. They are probably typing errors.
+/// The addresses given to `--only` that match no resource of the manifest or the world. They are probably typing errors.
 #[must_use]
-pub fn unknown_addresses(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
+pub fn unknown_addresses(selectors: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
     let mut all = KnownAddresses::default();
     visit_kinds(desired, world, &mut all);
-    let known = |wanted: &Address| {
+    let is_known = |selector: &Address| {
         all.0
             .iter()
-            .any(|address| is_selected(address, std::slice::from_ref(wanted)))
+            .any(|address| is_selected(address, std::slice::from_ref(selector)))
     };
-    wanted
+    selectors
         .iter()
-        .filter(|wanted| !known(wanted))
+        .filter(|selector| !is_known(selector))
         .cloned()
         .collect()
 }
@@ -60,7 +60,7 @@ impl CascadeDelete {
             "pass --only {with} to delete both; to delete only this one, keep {with} in the manifest"
         );
         BlockedChange {
-            refused: Blocker {
+            blocker: Blocker {
                 reason: format!("it is deleted together with {with}, not by itself"),
                 hint,
             },
@@ -72,11 +72,11 @@ impl CascadeDelete {
 impl Plan {
     /// Reduces the plan to the steps at or below these addresses, and every step that they need.
     #[must_use]
-    pub fn only(self, wanted: &[Address]) -> Self {
+    pub fn only(self, selectors: &[Address]) -> Self {
         let selected: BTreeSet<NodeIndex> = self
             .graph
             .node_indices()
-            .filter(|&node| is_selected(&self.graph[node].address, wanted))
+            .filter(|&node| is_selected(&self.graph[node].address, selectors))
             .collect();
         let mut by_address: BTreeMap<&Address, Vec<NodeIndex>> = BTreeMap::new();
         for node in self.graph.node_indices() {
@@ -87,12 +87,12 @@ impl Plan {
         }
         // Walk from the selected steps to everything that they wait for.
         let mut keep = selected.clone();
-        let mut edge: Vec<NodeIndex> = selected.iter().copied().collect();
-        while let Some(node) = edge.pop() {
-            let before = self.graph.edges_directed(node, Direction::Incoming);
+        let mut to_visit: Vec<NodeIndex> = selected.iter().copied().collect();
+        while let Some(node) = to_visit.pop() {
+            let incoming = self.graph.edges_directed(node, Direction::Incoming);
             // An edge of a rollout policy orders steps, but the later one works without the earlier one. The two halves of
             // a replacement always belong together, although the deletion does not wait for the creation.
-            let needed = before
+            let needed = incoming
                 .filter(|edge| *edge.weight() != EdgeReason::InTurn)
                 .map(|edge| edge.source());
             let halves = by_address
@@ -100,9 +100,9 @@ impl Plan {
                 .into_iter()
                 .flatten()
                 .copied();
-            edge.extend(needed.chain(halves).filter(|node| keep.insert(*node)));
+            to_visit.extend(needed.chain(halves).filter(|node| keep.insert(*node)));
         }
-        self.retain_steps(&keep, &selected, wanted)
+        self.retain_steps(&keep, &selected, selectors)
     }
 
     /// Rebuilds the plan from the steps in `keep`. `selected` are those that were selected and not only needed.
@@ -110,7 +110,7 @@ impl Plan {
         mut self,
         keep: &BTreeSet<NodeIndex>,
         selected: &BTreeSet<NodeIndex>,
-        wanted: &[Address],
+        selectors: &[Address],
     ) -> Self {
         let addresses = |nodes: &mut dyn Iterator<Item = NodeIndex>| -> Vec<Address> {
             let set: BTreeSet<Address> =
@@ -127,14 +127,14 @@ impl Plan {
                 .filter(|node| !keep.contains(node)),
         );
         // Node indices change in the new graph, so the old ones are mapped.
-        let mut new = vec![None; self.graph.node_count()];
+        let mut new_nodes = vec![None; self.graph.node_count()];
         let mut graph = petgraph::graph::DiGraph::new();
         for &node in keep {
-            new[node.index()] = Some(graph.add_node(self.graph[node].clone()));
+            new_nodes[node.index()] = Some(graph.add_node(self.graph[node].clone()));
         }
         for &node in keep {
             for (from, because) in self.kept_predecessors(node, keep) {
-                if let (Some(from), Some(to)) = (new[from.index()], new[node.index()]) {
+                if let (Some(from), Some(to)) = (new_nodes[from.index()], new_nodes[node.index()]) {
                     graph.update_edge(from, to, because);
                 }
             }
@@ -142,26 +142,29 @@ impl Plan {
         self.order = self
             .order
             .iter()
-            .filter_map(|node| new[node.index()])
+            .filter_map(|node| new_nodes[node.index()])
             .collect();
         self.graph = graph;
         self.rollouts = self.remaining_rollouts();
         let addresses_left: BTreeSet<Address> =
             self.steps().map(|step| step.address.clone()).collect();
         // A cascade delete stays with its container. One that was selected without it is refused with an explanation.
-        let (with_container, without_container) = std::mem::take(&mut self.cascade_deletes)
-            .into_iter()
-            .partition(|one| addresses_left.contains(&one.with));
+        let (with_container, without_container): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.cascade_deletes)
+                .into_iter()
+                .partition(|cascade| addresses_left.contains(&cascade.with));
         self.cascade_deletes = with_container;
+        // Blocked changes are reduced to the selection. The warnings in `findings` are all kept: they are plain text, with no
+        // address to select them by.
         self.blocked
-            .retain(|blocked| is_selected(&blocked.address, wanted));
+            .retain(|blocked| is_selected(&blocked.address, selectors));
         self.deferred
-            .retain(|deferred| is_selected(&deferred.address, wanted));
+            .retain(|deferred| is_selected(&deferred.address, selectors));
         let without_container: Vec<CascadeDelete> = without_container;
         self.blocked.extend(
             without_container
                 .into_iter()
-                .filter(|one| is_selected(&one.address, wanted))
+                .filter(|cascade| is_selected(&cascade.address, selectors))
                 .map(CascadeDelete::into_blocked_change),
         );
         self.selection = Some(OnlySelection {
@@ -181,13 +184,17 @@ impl Plan {
         keep: &BTreeSet<NodeIndex>,
     ) -> Vec<(NodeIndex, EdgeReason)> {
         let mut found = Vec::new();
-        let (mut open, mut seen) = (vec![node], BTreeSet::from([node]));
-        while let Some(at) = open.pop() {
-            for edge in self.graph.edges_directed(at, Direction::Incoming) {
+        let (mut to_visit, mut seen) = (vec![node], BTreeSet::from([node]));
+        while let Some(current) = to_visit.pop() {
+            for edge in self.graph.edges_directed(current, Direction::Incoming) {
                 let is_in_turn = *edge.weight() == EdgeReason::InTurn;
                 match keep.contains(&edge.source()) {
-                    true if at == node || is_in_turn => found.push((edge.source(), *edge.weight())),
-                    false if is_in_turn && seen.insert(edge.source()) => open.push(edge.source()),
+                    true if current == node || is_in_turn => {
+                        found.push((edge.source(), *edge.weight()));
+                    }
+                    false if is_in_turn && seen.insert(edge.source()) => {
+                        to_visit.push(edge.source());
+                    }
                     _ => {}
                 }
             }
@@ -199,15 +206,15 @@ impl Plan {
 /// Whether an address equals one of these or lies below one: `fly.machine/web` selects `fly.machine/web/app/ewr/0`, and
 /// `fly.app/web` selects everything in the app.
 #[must_use]
-pub fn is_selected(address: &Address, wanted: &[Address]) -> bool {
-    let below = |wanted: &Address| {
-        let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
+pub fn is_selected(address: &Address, selectors: &[Address]) -> bool {
+    let matches = |selector: &Address| {
+        let (name, prefix) = (address.name().as_str(), selector.name().as_str());
         let inside = name
             .strip_prefix(prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let is_container =
-            KindInfo::lookup(address).is_some_and(|kind| kind.container == Some(wanted.kind()));
-        inside && (address.kind() == wanted.kind() || is_container)
+            KindInfo::lookup(address).is_some_and(|kind| kind.container == Some(selector.kind()));
+        inside && (address.kind() == selector.kind() || is_container)
     };
-    wanted.iter().any(below)
+    selectors.iter().any(matches)
 }

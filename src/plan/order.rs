@@ -62,7 +62,8 @@ impl PlanBuilder {
     fn edges(&self) -> BTreeMap<(NodeIndex, NodeIndex), EdgeReason> {
         let mut edges = BTreeMap::new();
         let mut add = |from: NodeIndex, to: NodeIndex, because| {
-            // A cordoned machine that restarts is both a member of its group and a machine that starts serving.
+            // One step can be on both sides of a rule, and must not wait for itself. A cordoned machine that restarts is both a
+            // member of its group and a machine that starts serving.
             if from != to {
                 edges.entry((from, to)).or_insert(because);
             }
@@ -134,7 +135,7 @@ impl PlanBuilder {
                 .unwrap_or_default();
             let deletes = groups.iter().flat_map(|group| &group.deletes).copied();
             let deletes: Vec<NodeIndex> = deletes.filter(|end| !early.contains(end)).collect();
-            let outcome: Vec<NodeIndex> = groups
+            let final_steps: Vec<NodeIndex> = groups
                 .iter()
                 .flat_map(|group| group.final_steps())
                 .collect();
@@ -149,18 +150,18 @@ impl PlanBuilder {
             match self.verifications.get(app) {
                 // With a verification, everything after the rollout waits for it alone, which saves edges: it waits for
                 // all groups itself.
-                Some(&proof) => {
-                    outcome
+                Some(&verification) => {
+                    final_steps
                         .iter()
-                        .for_each(|before| add(*before, proof, EdgeReason::Healthy));
+                        .for_each(|before| add(*before, verification, EdgeReason::Healthy));
                     let retired = groups.iter().flat_map(|group| &group.retired);
                     let after = followers.iter().chain(retired).chain(&deletes);
-                    after.for_each(|after| add(proof, *after, EdgeReason::Healthy));
+                    after.for_each(|after| add(verification, *after, EdgeReason::Healthy));
                 }
-                // Without one, healthy machines are all the proof that there is.
+                // Without one, it is enough that the machines are healthy.
                 None => {
-                    add_barrier(&outcome, followers, EdgeReason::Healthy, add);
-                    add_barrier(&outcome, &deletes, EdgeReason::Healthy, add);
+                    add_barrier(&final_steps, followers, EdgeReason::Healthy, add);
+                    add_barrier(&final_steps, &deletes, EdgeReason::Healthy, add);
                 }
             }
         }
@@ -259,22 +260,22 @@ fn describe_cycle(graph: &DiGraph<Step, EdgeReason>) -> String {
     let Some(&start) = component.iter().min() else {
         return String::new();
     };
-    let mut words = graph[start].address.to_string();
-    let (mut at, mut seen) = (start, BTreeSet::<NodeIndex>::new());
-    while seen.insert(at) {
+    let mut path = graph[start].address.to_string();
+    let (mut current, mut seen) = (start, BTreeSet::<NodeIndex>::new());
+    while seen.insert(current) {
         let Some(edge) = graph
-            .edges(at)
+            .edges(current)
             .filter(|edge| component.contains(&edge.target()))
             .min_by_key(EdgeRef::target)
         else {
             break;
         };
-        words = format!(
-            "{words} {} {}",
+        path = format!(
+            "{path} {} {}",
             edge.weight().phrase(),
             graph[edge.target()].address
         );
-        at = edge.target();
+        current = edge.target();
     }
-    words
+    path
 }

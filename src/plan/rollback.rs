@@ -33,7 +33,7 @@ use crate::{
 pub enum PreviousState {
     /// It had this configuration.
     Config(PreviousConfig),
-    /// Blue-green: its place was held by another machine, which still exists. This is Fly's id of that machine.
+    /// Blue-green: another machine had its name, and still exists. This is Fly's id of that machine.
     OtherMachine(String),
     /// It did not exist.
     Absent,
@@ -75,19 +75,19 @@ impl PreviousStates {
             let state = match then.fly_machine.get(name) {
                 // Another id under the same name: a successor, or a replacement. When the old machine still exists, it
                 // only has to take over again; otherwise the new one gets its configuration.
-                Some(old) if old.workload.id != live.workload.id => {
-                    let id = old.workload.id.clone();
+                Some(previous) if previous.workload.id != live.workload.id => {
+                    let id = previous.workload.id.clone();
                     if live_by_id.contains_key(id.as_str()) {
                         PreviousState::OtherMachine(id)
                     } else {
-                        PreviousState::Config(PreviousConfig::from_live(&old.workload))
+                        PreviousState::Config(PreviousConfig::from_live(&previous.workload))
                     }
                 }
-                Some(old)
-                    if old.workload.version != live.workload.version
+                Some(previous)
+                    if previous.workload.version != live.workload.version
                         || live.successor.is_some() =>
                 {
-                    PreviousState::Config(PreviousConfig::from_live(&old.workload))
+                    PreviousState::Config(PreviousConfig::from_live(&previous.workload))
                 }
                 Some(_) => continue,
                 // A group that is new has no earlier version, so its machines stay.
@@ -102,8 +102,9 @@ impl PreviousStates {
             .filter(|(name, _)| apps.contains(&name.root()))
         {
             let (current, cordoned) = (&live.workload, live.workload.health.cordoned);
-            let then = then.fly_machine.get(name).map(|old| &old.workload);
-            let was_serving = then.is_some_and(|old| old.id == current.id && !old.health.cordoned);
+            let previous = then.fly_machine.get(name).map(|machine| &machine.workload);
+            let was_serving = previous
+                .is_some_and(|previous| previous.id == current.id && !previous.health.cordoned);
             if cordoned && was_serving && !desired.fly_machine.contains_key(name) {
                 before
                     .machines
@@ -115,13 +116,14 @@ impl PreviousStates {
             .iter()
             .filter(|(name, _)| apps.contains(&name.root()))
         {
-            let changed = |old: &&crate::kinds::fly::cron::CronLive| {
-                old.workload.id == live.workload.id && old.workload.version != live.workload.version
+            let changed = |previous: &&crate::kinds::fly::cron::CronLive| {
+                previous.workload.id == live.workload.id
+                    && previous.workload.version != live.workload.version
             };
-            if let Some(old) = then.fly_cron.get(name).filter(changed) {
+            if let Some(previous) = then.fly_cron.get(name).filter(changed) {
                 before
                     .crons
-                    .insert(name.clone(), PreviousConfig::from_live(&old.workload));
+                    .insert(name.clone(), PreviousConfig::from_live(&previous.workload));
             }
         }
         before
@@ -135,7 +137,7 @@ impl PreviousStates {
 }
 
 /// Plans the rollback to earlier states. Returns the plan with the world to apply it to, in which old machines that take
-/// over again stand in the place of their successors.
+/// over again replace their successors.
 ///
 /// # Errors
 /// When the steps form a cycle.
@@ -148,7 +150,7 @@ pub fn plan_rollback(
     let mut differ = Differ::new(desired, now, PlanBuilder::new(desired, now));
     let mut handed_back: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
     let mut added: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
-    let old: BTreeMap<&str, &MachineLive> = now
+    let machines_by_id: BTreeMap<&str, &MachineLive> = now
         .fly_machine
         .values()
         .map(|live| (live.workload.id.as_str(), live))
@@ -168,8 +170,10 @@ pub fn plan_rollback(
                 restore_config(&mut differ, name, spec, live, previous);
             }
             (PreviousState::OtherMachine(id), _) => {
-                if let Some(old) = old.get(id.as_str()) {
-                    world.fly_machine.insert(name.clone(), (*old).clone());
+                if let Some(old_machine) = machines_by_id.get(id.as_str()) {
+                    world
+                        .fly_machine
+                        .insert(name.clone(), (*old_machine).clone());
                     let group = Address::new::<Machine>(&rollout_group(name));
                     handed_back
                         .entry(group)
@@ -202,10 +206,10 @@ pub fn plan_rollback(
             match rollback_edit(&spec.workload, &live.workload, previous, false) {
                 Ok(Some(edit)) => differ.add_edit::<Cron>(&address, spec, live, vec![edit]),
                 Ok(None) => {}
-                Err(blocker) => differ.builder.blocked.push(BlockedChange {
-                    address,
-                    refused: blocker,
-                }),
+                Err(blocker) => differ
+                    .builder
+                    .blocked
+                    .push(BlockedChange { address, blocker }),
             }
         }
     }
@@ -243,10 +247,10 @@ fn restore_config(
         }
         Ok(None) => {}
         Err(blocker) => {
-            return differ.builder.blocked.push(BlockedChange {
-                address,
-                refused: blocker,
-            });
+            return differ
+                .builder
+                .blocked
+                .push(BlockedChange { address, blocker });
         }
     }
     edits.extend(
@@ -303,7 +307,7 @@ fn hand_back_to_old_machines(
     successors: &[(Name, MachineLive)],
     added: &[(Name, MachineLive)],
 ) {
-    let what = format!(
+    let description = format!(
         "{} machine{}",
         successors.len(),
         if successors.len() == 1 { "" } else { "s" }
@@ -311,7 +315,7 @@ fn hand_back_to_old_machines(
     let cordoned = successors.iter().chain(added).cloned().collect();
     let step = new_step::<Machine>(group, Action::HandOver, Op::HandOver(cordoned), Vec::new());
     let node = differ.builder.add_step(super::Step {
-        description: what,
+        description,
         ..step
     });
     let mut retired = Vec::new();

@@ -74,22 +74,24 @@ impl GroupSteps {
     /// that machines that change at the same time are not all in one region.
     pub(super) fn members_in_order(&self) -> Vec<&Member> {
         let mut members: Vec<&Member> = self.members.iter().collect();
-        // `web/app/ewr/10` is in place `web/app/ewr` with number 10; by number, 10 comes after 9.
+        // `web/app/ewr/10` has the prefix `web/app/ewr` and the number 10; by number, 10 comes after 9.
         let split = |member: &Member| {
             let name = member.name.as_str();
-            let (place, number) = name.rsplit_once('/').unwrap_or((name, ""));
-            (place.to_owned(), number.parse::<u32>().unwrap_or(u32::MAX))
+            let (prefix, number) = name.rsplit_once('/').unwrap_or((name, ""));
+            (prefix.to_owned(), number.parse::<u32>().unwrap_or(u32::MAX))
         };
         members.sort_by_cached_key(|member| (split(member), member.name.clone()));
         // Members that refer to others come after all others, even when they are down.
         let class = |member: &Member| (member.follows_member, !member.is_down);
         // Each member gets its rank within its region: all first machines come before all second ones.
-        let mut rank: BTreeMap<((bool, bool), String), usize> = BTreeMap::new();
+        let mut next_ranks: BTreeMap<((bool, bool), String), usize> = BTreeMap::new();
         let mut keyed: Vec<((bool, bool), usize, &Member)> = Vec::with_capacity(members.len());
         for member in members {
-            let place = rank.entry((class(member), split(member).0)).or_default();
-            keyed.push((class(member), *place, member));
-            *place += 1;
+            let rank = next_ranks
+                .entry((class(member), split(member).0))
+                .or_default();
+            keyed.push((class(member), *rank, member));
+            *rank += 1;
         }
         // The sort is stable: members of one rank stay in order of region.
         keyed.sort_by_key(|(class, rank, _)| (*class, *rank));
@@ -129,8 +131,12 @@ impl GroupSteps {
         };
         // A sliding window: member i waits for member i − m, so that at most m are unavailable at any time, and a fast
         // machine does not wait for a slow one of the same batch.
-        for (at, member) in rolling.iter().enumerate().skip(at_once) {
-            add(rolling[at - at_once].last, member.first, EdgeReason::InTurn);
+        for (index, member) in rolling.iter().enumerate().skip(at_once) {
+            add(
+                rolling[index - at_once].last,
+                member.first,
+                EdgeReason::InTurn,
+            );
         }
         if self.policy.strategy != RolloutStrategy::Immediate {
             // A stopped machine is updated without being started, and so without a check. The proxy may start it at any
@@ -192,7 +198,7 @@ impl GroupSteps {
             .collect();
         let any = !members.is_empty() || successors + asleep > 0;
         (self.is_rollout && any).then_some(GroupRollout {
-            turns: self.policy,
+            policy: self.policy,
             members,
             successors,
             asleep,
@@ -224,7 +230,7 @@ impl Plan {
         let left = |(group, rollout): (&Name, &GroupRollout)| {
             let mut rollout = rollout.clone();
             rollout.members.retain(|name| names.contains(name));
-            rollout.successors = count(group, &|step| step.action == Action::Succeed);
+            rollout.successors = count(group, &|step| step.action == Action::CreateSuccessor);
             rollout.asleep = count(group, &|step| step.impact == Impact::Asleep);
             let any = !rollout.members.is_empty() || rollout.successors + rollout.asleep > 0;
             any.then(|| (group.clone(), rollout))

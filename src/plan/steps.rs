@@ -106,7 +106,7 @@ impl Differ<'_> {
             .filter(|_| action == Action::Create)
         {
             group.policy = policy;
-            // A serial creation takes its turn like a restart; any other only adds capacity.
+            // A serial creation is ordered by the rollout policy, like a restart. Any other only adds capacity.
             if K::SERIAL_CREATE {
                 group.members.push(Member::new(address.name(), node, node));
             } else {
@@ -142,7 +142,6 @@ impl Differ<'_> {
             Action::Update
         };
         let op = Op::Edit(live.clone(), edits);
-        // Only an edit that touches the machine itself needs its lease; metadata can be written without one.
         let node = self.builder.add_step(Step {
             completes_earlier_apply,
             impact,
@@ -151,6 +150,7 @@ impl Differ<'_> {
                 (_, true) => Cause::Unknown,
                 _ => K::cause(spec, live),
             },
+            // Only an edit that changes the machine itself needs its lease. Metadata can be written without one.
             lease_target: K::lease_target(live).filter(|_| impact > Impact::Quiet),
             ..new_live_step::<K>(address, action, op, lines.clone(), live)
         });
@@ -159,7 +159,7 @@ impl Differ<'_> {
         if impact > Impact::Quiet || matches!(K::PHASE, Phase::PostRollout | Phase::PreRollout) {
             self.record_phase::<K>(address.name(), node);
         }
-        // Such as a standby machine, which refers to the machine that it stands by for.
+        // A standby machine refers to the machine that it can replace, which is of the same kind.
         let follows_member = spec.references().iter().any(|to| to.kind() == K::NAME);
         if let Some(group) = self.group_steps_with_policy::<K>(address.name(), spec) {
             if obeys_policy {
@@ -196,7 +196,7 @@ impl Differ<'_> {
         let node = self.builder.add_step(Step {
             spec_hash,
             cause: K::cause(spec, live),
-            ..new_live_step::<K>(address, Action::Succeed, op, lines.clone(), live)
+            ..new_live_step::<K>(address, Action::CreateSuccessor, op, lines.clone(), live)
         });
         self.builder.producers.insert(address.clone(), node);
         self.builder.references.push((node, refs));
@@ -216,10 +216,10 @@ impl Differ<'_> {
         self.changed.insert(address.clone(), lines);
     }
 
-    /// Adds, for each group with successors, the step that switches traffic to them. It runs when all resources of the kind
-    /// have been compared, so that all successors are known.
+    /// Adds, for each group with successors, the step that switches traffic to them. It must be called after all resources of
+    /// the kind have been compared, because only then are all successors known.
     pub(super) fn add_hand_overs<K: RegisteredKind>(&mut self, live: &ResourceMap<K::Live>) {
-        let mut old: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
+        let mut old_objects_by_group: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
         let groups = self
             .builder
             .groups
@@ -232,9 +232,9 @@ impl Differ<'_> {
             let names = nodes.map(|node| self.builder.graph[*node].address.name());
             let old_objects =
                 names.filter_map(|name| Some((name.clone(), live.get(name)?.clone())));
-            old.insert(address.clone(), old_objects.collect());
+            old_objects_by_group.insert(address.clone(), old_objects.collect());
         }
-        for (address, old_objects) in old {
+        for (address, old_objects) in old_objects_by_group {
             let identities: Vec<String> = old_objects
                 .iter()
                 .map(|(_, live)| K::identity(live))
@@ -251,9 +251,9 @@ impl Differ<'_> {
             });
             if let Some(group) = self.builder.groups.get_mut(&address) {
                 group.hand_over = Some(node);
-                let number = group.successors.len();
+                let count = group.successors.len();
                 self.builder.graph[node].description =
-                    format!("{number} machine{}", if number == 1 { "" } else { "s" });
+                    format!("{count} machine{}", if count == 1 { "" } else { "s" });
             }
         }
     }
@@ -269,15 +269,16 @@ impl Differ<'_> {
     ) {
         self.removed.insert(address.clone());
         let cause = K::cause(spec, live);
-        let old = self.add_delete::<K>(address, live, Action::ReplaceDelete, lines, cause);
+        let deletion = self.add_delete::<K>(address, live, Action::ReplaceDelete, lines, cause);
         self.add_create::<K>(address, spec, Action::ReplaceCreate, cause);
-        let new = self.builder.producers.get(address).copied();
-        if let (Some(group), Some(new)) =
-            (self.group_steps_with_policy::<K>(address.name(), spec), new)
-        {
+        let creation = self.builder.producers.get(address).copied();
+        if let (Some(group), Some(creation)) = (
+            self.group_steps_with_policy::<K>(address.name(), spec),
+            creation,
+        ) {
             group.members.push(Member {
                 is_down: K::is_down(live),
-                ..Member::new(address.name(), old, new)
+                ..Member::new(address.name(), deletion, creation)
             });
         }
     }
@@ -315,7 +316,7 @@ impl Differ<'_> {
         let unmanaged = std::mem::take(&mut self.builder.findings.unmanaged);
         let (cascaded, left_alone) = unmanaged
             .into_iter()
-            .partition(|object| self.removed.contains(&object.within));
+            .partition(|object| self.removed.contains(&object.container));
         self.builder.findings.unmanaged = left_alone;
         let cascaded: Vec<UnmanagedResource> = cascaded;
         for object in cascaded {
@@ -326,11 +327,11 @@ impl Differ<'_> {
             self.builder.existing_count += 1;
             self.builder.cascade_deletes.push(CascadeDelete {
                 address,
-                with: object.within,
+                with: object.container,
                 identity: object.identity,
-                what: format!("{}, not managed", object.what),
-                loss: object.loss,
-                rescue: None,
+                description: format!("{}, not managed", object.description),
+                data_loss: object.data_loss,
+                recovery_hint: None,
                 protected: false,
             });
         }
@@ -350,9 +351,9 @@ impl Differ<'_> {
             address: address.clone(),
             with,
             identity: K::identity(live),
-            what: K::describe(live),
-            loss: K::data_loss(live),
-            rescue: K::recovery_hint(live),
+            description: K::describe(live),
+            data_loss: K::data_loss(live),
+            recovery_hint: K::recovery_hint(live),
             protected: K::is_protected(live),
         });
     }

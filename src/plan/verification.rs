@@ -36,7 +36,7 @@ impl KindVisitor for VerificationPlanner<'_> {
             .collect();
         for (name, spec) in due {
             let (address, op) = (Address::new::<K>(name), Op::Verify(spec.clone()));
-            let node = builder.add_step(new_step::<K>(&address, Action::Prove, op, Vec::new()));
+            let node = builder.add_step(new_step::<K>(&address, Action::Verify, op, Vec::new()));
             builder.verifications.insert(name.clone(), node);
             if unverified.contains(name) {
                 let warning = format!(

@@ -49,7 +49,8 @@ pub(super) fn group_changes(plan: &Plan) -> Vec<ChangeGroup> {
 fn group_key(change: &Change) -> Option<String> {
     let segments: Vec<&str> = change.address.name().segments().collect();
     // A data loss must be visible with its own address.
-    let shown_alone = change.loss.is_some() || change.protected || !change.takes_along.is_empty();
+    let shown_alone =
+        change.data_loss.is_some() || change.protected || !change.takes_along.is_empty();
     if shown_alone || segments.len() < 4 {
         return None;
     }
@@ -131,7 +132,7 @@ impl ChangeGroup {
     /// A short description of the live object, or the slots of several members: `ewr/0, ewr/1`.
     pub(super) fn description(&self) -> String {
         match self.members.as_slice() {
-            [change] => change.what.clone(),
+            [change] => change.description.clone(),
             many => {
                 let slot = |change: &Change| {
                     let parts: Vec<&str> = change.address.name().segments().skip(2).collect();
@@ -156,7 +157,7 @@ impl ChangeGroup {
 
     /// What deleting the object itself loses irrecoverably.
     pub(super) fn data_loss(&self) -> Option<DataLoss> {
-        self.members.iter().find_map(|change| change.loss)
+        self.members.iter().find_map(|change| change.data_loss)
     }
 
     /// Whether deleting the object, or something that is deleted with it, loses anything irrecoverably.
@@ -165,7 +166,7 @@ impl ChangeGroup {
             change
                 .takes_along
                 .iter()
-                .any(|deletion| deletion.loss.is_some())
+                .any(|deletion| deletion.data_loss.is_some())
         };
         self.data_loss().is_some() || self.members.iter().any(cascade_loses)
     }
@@ -225,7 +226,9 @@ impl ChangeCounts {
             cascaded: plan.cascade_deletes.len(),
             blocked: plan.blocked.len(),
             unchanged: plan.unchanged.values().sum(),
-            is_rollback: !plan.steps().any(|step| step.action == Action::Succeed),
+            is_rollback: !plan
+                .steps()
+                .any(|step| step.action == Action::CreateSuccessor),
             ..Self::default()
         };
         for change in plan.changes() {
@@ -305,8 +308,8 @@ pub(super) fn all_refusals(plan: &Plan, refusals: &[Refusal]) -> Vec<Refusal> {
     for blocked in &plan.blocked {
         let refusal = Refusal {
             address: Some(blocked.address.clone()),
-            reason: blocked.refused.reason.clone(),
-            hint: blocked.refused.hint.clone(),
+            reason: blocked.blocker.reason.clone(),
+            hint: blocked.blocker.hint.clone(),
         };
         if !merged.contains(&refusal) {
             merged.push(refusal);

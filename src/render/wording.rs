@@ -99,7 +99,7 @@ pub(super) fn action_participles(action: Action) -> (&'static str, &'static str)
         Action::ReplaceDelete => ("removing the old", "removed the old"),
         Action::ReplaceCreate => ("creating the new", "created the new"),
         Action::Delete => ("destroying", "destroyed"),
-        Action::Succeed => (
+        Action::CreateSuccessor => (
             "starting the new one beside the old",
             "started the new one beside the old",
         ),
@@ -109,7 +109,7 @@ pub(super) fn action_participles(action: Action) -> (&'static str, &'static str)
             "removed the one that gave way",
         ),
         Action::Run => ("running", "ran"),
-        Action::Prove => ("verifying", "verified"),
+        Action::Verify => ("verifying", "verified"),
     }
 }
 
@@ -131,11 +131,11 @@ pub(super) fn action_imperative(action: Action) -> &'static str {
         Action::ReplaceDelete => "remove the old",
         Action::ReplaceCreate => "create the new",
         Action::Delete => "destroy",
-        Action::Succeed => "start the successor of",
+        Action::CreateSuccessor => "start the successor of",
         Action::HandOver => "hand over",
         Action::Retire => "remove the one that gave way in",
         Action::Run => "run",
-        Action::Prove => "verify",
+        Action::Verify => "verify",
     }
 }
 

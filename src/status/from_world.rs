@@ -30,8 +30,8 @@ impl EnvironmentStatus {
             .iter()
             .map(|conflict| conflict.reason.clone());
         let unmanaged = findings.unmanaged.iter().map(|resource| UnmanagedSummary {
-            what: resource.what.clone(),
-            within: resource.within.name().to_string(),
+            what: resource.description.clone(),
+            within: resource.container.name().to_string(),
             why: resource.why.clone(),
         });
         let meta = &desired.meta;

@@ -40,7 +40,8 @@ const CLOUD_MODULES: [&str; 2] = ["clouds", "lock"];
 
 /// Size limits, in lines, of code without unit tests.
 const FILE_LIMIT: usize = 500;
-const FILE_MEDIAN: usize = 150;
+/// 150 lines of code that is written by hand are about 165 as rustfmt breaks them by default.
+const FILE_MEDIAN: usize = 165;
 const FUNCTION_LIMIT: usize = 80;
 const FUNCTION_MEDIAN: usize = 10;
 
@@ -95,41 +96,90 @@ fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or_default()
 }
 
-/// The top-level modules that `use crate::…` and `crate::…` paths of a file name.
-fn imported_modules(code: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    for rest in code
+/// The top-level modules that the paths of a file name: `crate::…`, and `super::…` where it leaves
+/// the top-level module. `depth` is the depth of the file's own module: 1 for `lock`, 2 for
+/// `lock::lease`.
+fn imported_modules(code: &str, depth: usize) -> Vec<String> {
+    let code = code
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()
-        .join("\n")
-        .split("crate::")
-        .skip(1)
-    {
-        match rest.strip_prefix('{') {
-            None => out.push(identifier(rest)),
-            // `crate::{a::b, c}`: the identifiers after the brace and after each comma of the
-            // outermost level.
-            Some(group) => {
-                let mut depth = 0;
-                let mut at_start = true;
-                for (at, c) in group.char_indices() {
-                    if at_start && depth == 0 && (c.is_alphabetic() || c == '_') {
-                        out.push(identifier(&group[at..]));
-                        at_start = false;
-                    }
-                    match c {
-                        '{' => depth += 1,
-                        '}' if depth == 0 => break,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => at_start = true,
-                        _ => {}
-                    }
-                }
-            }
+        .join("\n");
+    let mut out = Vec::new();
+    for path in code.split("crate::").skip(1) {
+        add_top_level_names(path, 0, &mut out);
+    }
+    for (start, keyword) in code.match_indices("super::") {
+        // The later keywords of `super::super::` belong to the first one.
+        if !code[..start].ends_with("super::") {
+            add_top_level_names(&code[start + keyword.len()..], depth - 1, &mut out);
         }
     }
     out
+}
+
+/// Adds the names of top-level modules that a path begins with. `levels` says how many more
+/// `super::` lead from where the path starts to the root of the crate.
+fn add_top_level_names(path: &str, levels: usize, out: &mut Vec<String>) {
+    if let Some(rest) = path.strip_prefix("super::")
+        && levels > 0
+    {
+        add_top_level_names(rest, levels - 1, out);
+    } else if let Some(group) = path.strip_prefix('{') {
+        for element in group_elements(group) {
+            add_top_level_names(element, levels, out);
+        }
+    } else if levels == 0 {
+        out.push(identifier(path));
+    }
+}
+
+/// The elements of a group such as `a::b, c::{d, e}}`, whose opening brace has been removed.
+fn group_elements(group: &str) -> Vec<&str> {
+    let (mut elements, mut start, mut open_braces) = (Vec::new(), 0, 0);
+    for (index, c) in group.char_indices() {
+        match c {
+            '{' => open_braces += 1,
+            ',' | '}' if open_braces == 0 => {
+                elements.push(group[start..index].trim());
+                start = index + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            '}' => open_braces -= 1,
+            _ => {}
+        }
+    }
+    elements.retain(|element| !element.is_empty());
+    elements
+}
+
+#[test]
+fn imports_are_recognised_in_every_form() {
+    let imports = |code: &str, depth| imported_modules(code, depth).join(" ");
+    assert_eq!(
+        imports("use crate::{\n    lock,\n    model::{Name, Region},\n};", 2),
+        "lock model"
+    );
+    assert_eq!(imports("fn f(name: crate::model::Name) {}", 3), "model");
+    assert_eq!(imports("// use crate::cli;", 1), "");
+    // From `lock`, one `super` leaves the module; from `lock::lease`, two do.
+    assert_eq!(imports("use super::clouds::aws;", 1), "clouds");
+    assert_eq!(imports("use super::record::LockRecord;", 2), "");
+    assert_eq!(
+        imports("use super::super::{clouds::aws, model};", 2),
+        "clouds model"
+    );
+    assert_eq!(
+        imports("use super::{record, super::clouds::aws};", 2),
+        "clouds"
+    );
+}
+
+/// How deep the module of a file is nested, from its path below `src`: 1 for `lock/mod.rs`.
+fn module_depth(path: &Path) -> usize {
+    path.components().count() - usize::from(path.ends_with("mod.rs"))
 }
 
 #[test]
@@ -148,7 +198,7 @@ fn modules_import_only_lower_layers() {
             .is_some_and(|folder| folder.ends_with("drive"));
         let may_call_clouds =
             module == "kinds" && (CLOUD_CALLERS.contains(&file) || in_drive_folder);
-        for import in imported_modules(without_tests(&text)) {
+        for import in imported_modules(without_tests(&text), module_depth(&path)) {
             let is_exempt = may_call_clouds && CLOUD_MODULES.contains(&import.as_str());
             if import != module && !allowed.contains(&import.as_str()) && !is_exempt {
                 violations.push(format!("{} imports {import}", path.display()));

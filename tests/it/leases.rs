@@ -200,7 +200,7 @@ async fn writes_send_nonce_and_others_are_rejected() {
     assert!(writes().count() >= 8);
     for request in writes() {
         assert_eq!(
-            request.nonce,
+            request.has_lease_nonce,
             !request.path.ends_with("/metadata"),
             "{request:?}"
         );

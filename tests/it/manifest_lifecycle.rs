@@ -87,7 +87,8 @@ enum DriftChange {
 
 /// Whether a new machine replaces this one instead of it being updated.
 fn is_blue_green(spec: &MachineSpec) -> bool {
-    spec.turns.strategy == RolloutStrategy::BlueGreen && !spec.workload.config.services.is_empty()
+    spec.rollout_policy.strategy == RolloutStrategy::BlueGreen
+        && !spec.workload.config.services.is_empty()
 }
 
 fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {

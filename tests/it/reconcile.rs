@@ -212,7 +212,7 @@ async fn foreign_app_needs_adopt() {
     .await;
     let plan = env.plan().await;
     assert_eq!(plan.steps().count(), 0, "nothing in it is touched");
-    assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
+    assert!(plan.blocked[0].blocker.hint.contains("--adopt fly.app/web"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -487,7 +487,7 @@ async fn empty_unlabelled_app_is_foreign() {
     .await;
     let plan = env.plan().await;
     assert_eq!(plan.steps().count(), 0);
-    assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
+    assert!(plan.blocked[0].blocker.hint.contains("--adopt fly.app/web"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -529,6 +529,6 @@ pub(crate) fn plan_summary(plan: &Plan) -> Vec<String> {
     let blocked = plan
         .blocked
         .iter()
-        .map(|blocked| format!("blocked {}: {}", blocked.address, blocked.refused.reason));
+        .map(|blocked| format!("blocked {}: {}", blocked.address, blocked.blocker.reason));
     plan.changes().iter().map(line).chain(blocked).collect()
 }

@@ -112,7 +112,7 @@ fn secrets_are_read_by_mode() {
     );
     assert!(secrets.values["KEY"].fingerprint.is_some());
     assert_eq!(secrets.values["KEY"].source, "env MY_KEY");
-    assert!(secrets.left_alone.contains("MAYBE"));
+    assert!(secrets.optional_without_value.contains("MAYBE"));
     assert!(
         desired.fly_machine["web/app/ewr/0"]
             .workload

@@ -114,7 +114,7 @@ auto_extend_size_increment = "1gb"
     assert_eq!(volumes, ["db/data/ewr/0", "db/data/ewr/1", "db/data/fra/0"]);
     let volume = &desired.fly_volume["db/data/ewr/0"];
     assert_eq!(
-        (volume.size, volume.snapshot_retention, volume.grows),
+        (volume.size, volume.snapshot_retention, volume.auto_extends),
         (Some(Gib(10)), Some(14), true)
     );
 }
@@ -158,7 +158,7 @@ fn default_addresses_match_flyctl() {
         load_desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{sections}"))
             .fly_ip
             .values()
-            .map(|ip| (ip.kind, ip.stated))
+            .map(|ip| (ip.kind, ip.declared))
             .collect()
     };
     assert_eq!(kinds(""), []);

@@ -88,7 +88,7 @@ pub(crate) fn desired() -> Desired {
             app: ref_to("web"),
             kind,
             region: None,
-            stated: true,
+            declared: true,
         };
         desired
             .fly_ip
@@ -122,13 +122,13 @@ pub(crate) fn secrets_spec() -> SecretsSpec {
         source: format!("env {variable}"),
     };
     SecretsSpec {
-        used: true,
+        has_machines: true,
         app: ref_to("web"),
         values: ["DATABASE_URL", "SECRET_KEY"]
             .into_iter()
             .map(|name| (name.to_owned(), secret(name)))
             .collect(),
-        left_alone: Default::default(),
+        optional_without_value: Default::default(),
         salt: Salt::for_app("shop", "staging", "web"),
     }
 }
@@ -142,7 +142,7 @@ fn volume_spec(region: &str) -> VolumeSpec {
         snapshot_retention: Some(5),
         scheduled_snapshots: Some(true),
         encrypted: Some(true),
-        grows: false,
+        auto_extends: false,
     }
 }
 
@@ -152,8 +152,8 @@ pub(crate) fn machine_spec(group: &str, slot: &str) -> MachineSpec {
         group: group.to_owned(),
         workload: workload(group, region),
         volume: None,
-        turns: trimtab::model::RolloutPolicy::SERIAL,
-        after: None,
+        rollout_policy: trimtab::model::RolloutPolicy::SERIAL,
+        release_command: None,
     }
 }
 
@@ -375,9 +375,9 @@ pub(crate) fn every_kind_of_change() -> (Desired, World) {
         .findings
         .unmanaged
         .push(trimtab::kinds::UnmanagedResource {
-            loss: None,
-            what: "volume scratch (vol_x, ewr)".to_owned(),
-            within: Address::new::<App>(&parse_name("web")),
+            data_loss: None,
+            description: "volume scratch (vol_x, ewr)".to_owned(),
+            container: Address::new::<App>(&parse_name("web")),
             why: "it bears no mark of ours".to_owned(),
             address: None,
             identity: "vol_x".to_owned(),
@@ -505,7 +505,7 @@ pub(crate) fn dependent_apps() -> Desired {
             app: ref_to("web"),
             kind,
             region: None,
-            stated: true,
+            declared: true,
         };
         desired
             .fly_ip

@@ -38,7 +38,7 @@ fn add_group(desired: &mut Desired, app: &str, group: &str, each: usize, turns: 
         for at in 0..each {
             let slot = format!("{region}/{at}");
             let mut spec = machine_spec(group, &slot);
-            spec.turns = turns;
+            spec.rollout_policy = turns;
             spec.workload.app = ref_to(app);
             spec.workload.secrets = desired.fly_secrets.contains_key(app).then(|| ref_to(app));
             desired
@@ -180,7 +180,7 @@ fn add_release_command(all: &mut Desired, world: &mut World) {
         .values_mut()
         .filter(|spec| spec.workload.app == ref_to("web"))
     {
-        spec.after = Some(ref_to("web"));
+        spec.release_command = Some(ref_to("web"));
     }
     let live = ReleaseLive {
         app: ref_to("web"),

@@ -1,5 +1,5 @@
-//! How a request is processed: count it, inject a fault, authenticate, rate limit, apply due
-//! transitions, run the endpoint, store the changes, respond.
+//! How a request to an API is processed: count it, inject a fault, apply due transitions,
+//! authenticate, rate limit, run the endpoint, store the changes, respond.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -243,7 +243,7 @@ impl Server {
         let write = route.map_or(incoming.method != "GET", |route| route.is_write);
         let path = incoming.uri.path().to_owned();
         let query = incoming.uri.query().unwrap_or_default().to_owned();
-        let nonce = incoming.headers.contains_key("fly-machine-lease-nonce");
+        let has_lease_nonce = incoming.headers.contains_key("fly-machine-lease-nonce");
         // The Fly API has no bucket configuration or conditional writes, so two kinds suffice.
         let kind = if write {
             RequestKind::Write
@@ -252,7 +252,7 @@ impl Server {
         };
         let (n, injected) =
             self.lock_state()
-                .begin_request(&incoming.method, path, query, nonce, kind);
+                .begin_request(&incoming.method, path, query, has_lease_nonce, kind);
         incoming.number = n;
         injected
     }

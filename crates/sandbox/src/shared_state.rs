@@ -28,7 +28,8 @@ pub struct RequestRecord {
     /// Whether it was rejected by a rate limit.
     pub rate_limited: bool,
     /// Whether it carried a lease nonce (`fly-machine-lease-nonce`).
-    pub nonce: bool,
+    #[serde(rename = "nonce")]
+    pub has_lease_nonce: bool,
     /// When it arrived, in milliseconds since 1970 on the sandbox's clock.
     pub at_ms: i64,
 }
@@ -58,7 +59,7 @@ impl SharedState {
         method: &str,
         path: String,
         query: String,
-        nonce: bool,
+        has_lease_nonce: bool,
         kind: RequestKind,
     ) -> (u64, Option<Injected>) {
         // A request that a fault drops advances the clock as well.
@@ -73,7 +74,7 @@ impl SharedState {
             // Filled in by `Server::finish_request`; stays 0 when the connection is closed.
             status: 0,
             rate_limited: false,
-            nonce,
+            has_lease_nonce,
             at_ms: self.clock.now_ms(),
         });
         (n, injected)

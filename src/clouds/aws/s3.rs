@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_s3::types as sdk;
+use aws_sdk_s3::{config::http::HttpResponse, error::SdkError, types as sdk};
 
 use super::{
     AwsWriter, convert,
@@ -33,6 +33,21 @@ pub struct BucketRef<'a> {
 impl AwsWriter {
     pub(super) fn speed(&self) -> f64 {
         self.settings().speed
+    }
+
+    /// Writes settings of a bucket, and retries while S3 cannot take them yet.
+    async fn write_settings<
+        T,
+        E: retry::SdkServiceError,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    >(
+        &self,
+        operation: &str,
+        call: impl Fn() -> F,
+    ) -> Result<(), CloudError> {
+        retry(self.speed(), operation, RETRYABLE_ON_BUCKET_SETTINGS, call)
+            .await
+            .map(drop)
     }
 
     /// Waits until reading returns what was written, see [`retry::wait_until`].
@@ -151,18 +166,13 @@ impl AwsWriter {
         let tagging = sdk::Tagging::builder().set_tag_set(Some(list)).build();
         let tagging = tagging.map_err(|error| invalid(error.to_string()))?;
         let client = self.account.s3(bucket.region);
-        retry(
-            self.speed(),
-            &operation,
-            RETRYABLE_ON_BUCKET_SETTINGS,
-            || {
-                let request = client
-                    .put_bucket_tagging()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request.tagging(tagging.clone()).send()
-            },
-        )
+        self.write_settings(&operation, || {
+            let request = client
+                .put_bucket_tagging()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request.tagging(tagging.clone()).send()
+        })
         .await?;
         self.wait_until_visible(&operation, without_aws_tags(to), async || {
             Ok(without_aws_tags(
@@ -183,20 +193,15 @@ impl AwsWriter {
     ) -> Result<(), CloudError> {
         let operation = format!("set the public access block of bucket {}", bucket.name);
         let client = self.account.s3(bucket.region);
-        retry(
-            self.speed(),
-            &operation,
-            RETRYABLE_ON_BUCKET_SETTINGS,
-            || {
-                let request = client
-                    .put_public_access_block()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request
-                    .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
-                    .send()
-            },
-        )
+        self.write_settings(&operation, || {
+            let request = client
+                .put_public_access_block()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request
+                .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
+                .send()
+        })
         .await?;
         self.wait_until_visible(&operation, Some(to), || {
             self.read_public_access_block(bucket.name, bucket.region)
@@ -227,18 +232,13 @@ impl AwsWriter {
             .build()
             .map_err(invalid)?;
         let client = self.account.s3(bucket.region);
-        retry(
-            self.speed(),
-            &operation,
-            RETRYABLE_ON_BUCKET_SETTINGS,
-            || {
-                let request = client.put_bucket_ownership_controls().bucket(bucket.name);
-                request
-                    .expected_bucket_owner(self.expected_bucket_owner())
-                    .ownership_controls(controls.clone())
-                    .send()
-            },
-        )
+        self.write_settings(&operation, || {
+            let request = client.put_bucket_ownership_controls().bucket(bucket.name);
+            request
+                .expected_bucket_owner(self.expected_bucket_owner())
+                .ownership_controls(controls.clone())
+                .send()
+        })
         .await?;
         self.wait_until_visible(&operation, Some(to.to_owned()), || {
             self.read_bucket_ownership(bucket.name, bucket.region)
@@ -260,20 +260,15 @@ impl AwsWriter {
         let config = convert::encryption_to_sdk(to, blocked)
             .map_err(|why| CloudError::new_aws(&operation, ErrorKind::Rejected, why))?;
         let client = self.account.s3(bucket.region);
-        retry(
-            self.speed(),
-            &operation,
-            RETRYABLE_ON_BUCKET_SETTINGS,
-            || {
-                let request = client
-                    .put_bucket_encryption()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request
-                    .server_side_encryption_configuration(config.clone())
-                    .send()
-            },
-        )
+        self.write_settings(&operation, || {
+            let request = client
+                .put_bucket_encryption()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request
+                .server_side_encryption_configuration(config.clone())
+                .send()
+        })
         .await?;
         let expected = Some(to.clone());
         self.wait_until_visible(&operation, expected, async || {
@@ -304,18 +299,13 @@ impl AwsWriter {
             .status(status.clone())
             .build();
         let client = self.account.s3(bucket.region);
-        retry(
-            self.speed(),
-            &operation,
-            RETRYABLE_ON_BUCKET_SETTINGS,
-            || {
-                let request = client
-                    .put_bucket_versioning()
-                    .bucket(bucket.name)
-                    .expected_bucket_owner(self.expected_bucket_owner());
-                request.versioning_configuration(config.clone()).send()
-            },
-        )
+        self.write_settings(&operation, || {
+            let request = client
+                .put_bucket_versioning()
+                .bucket(bucket.name)
+                .expected_bucket_owner(self.expected_bucket_owner());
+            request.versioning_configuration(config.clone()).send()
+        })
         .await?;
         let expected = Some(status.as_str().to_owned());
         self.wait_until_visible(&operation, expected, || {
@@ -365,22 +355,17 @@ impl AwsWriter {
             let minimum_size = self
                 .read_transition_minimum_size(bucket.name, bucket.region)
                 .await?;
-            retry(
-                self.speed(),
-                &operation,
-                RETRYABLE_ON_BUCKET_SETTINGS,
-                || {
-                    let request = client
-                        .put_bucket_lifecycle_configuration()
-                        .bucket(bucket.name);
-                    let request =
-                        request.set_transition_default_minimum_object_size(minimum_size.clone());
-                    request
-                        .expected_bucket_owner(self.expected_bucket_owner())
-                        .lifecycle_configuration(config.clone())
-                        .send()
-                },
-            )
+            self.write_settings(&operation, || {
+                let request = client
+                    .put_bucket_lifecycle_configuration()
+                    .bucket(bucket.name);
+                let request =
+                    request.set_transition_default_minimum_object_size(minimum_size.clone());
+                request
+                    .expected_bucket_owner(self.expected_bucket_owner())
+                    .lifecycle_configuration(config.clone())
+                    .send()
+            })
             .await?;
         }
         let sorted = |mut rules: Vec<LifecycleRule>| {
@@ -444,8 +429,8 @@ impl AwsWriter {
             }
         }
         self.wait_until_visible(&operation, true, async || {
-            let there = self.read_bucket_policy(bucket.name, bucket.region).await?;
-            Ok(there.as_deref().map_or(to.is_none(), &is_equivalent))
+            let live_policy = self.read_bucket_policy(bucket.name, bucket.region).await?;
+            Ok(live_policy.as_deref().map_or(to.is_none(), &is_equivalent))
         })
         .await
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{FlyReader, exit_diagnosis, wire};
-use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink, RateLimitedAction};
+use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink};
 
 /// How often a running command is checked. Fly allows five reads per second, but the end of a
 /// migration need not be noticed that quickly.
@@ -47,15 +47,8 @@ impl FlyReader {
     ) -> Result<Vec<wire::MachineResponse>, CloudError> {
         let operation = format!("list the machines of {app}");
         let path = format!("/v1/apps/{app}/machines?include_deleted=true");
-        let machines: Option<Vec<wire::MachineResponse>> = self
-            .get(
-                RateLimitedAction::Other("machine list"),
-                app,
-                path,
-                operation,
-            )
-            .await?;
-        let mut machines = machines.unwrap_or_default();
+        let mut machines: Vec<wire::MachineResponse> =
+            self.get_list("machine list", app, path, operation).await?;
         machines.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
         Ok(machines)
     }

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_restart_after_a_failure_is_a_crash_loop() {
+    fn second_restart_after_a_failure_is_a_crash_loop() {
         assert!(!is_crash_looping(&machine(&json!([exit(2, 1, 1)]))));
         assert!(is_crash_looping(&machine(&json!([
             exit(3, 1, 2),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_did_does_not_count() {
+    fn events_of_earlier_versions_are_ignored() {
         let update = json!({ "type": "update", "timestamp": 5, "source": "user" });
         let start = json!({ "type": "start", "timestamp": 5, "source": "user" });
         let host_restart = json!({ "type": "start", "timestamp": 5, "source": "flyd" });
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn one_more_end_is_seen_however_many_there_were() {
+    fn new_exit_is_detected_when_the_event_list_is_full() {
         let machine_with =
             |newest: i64| machine(&(0..20).map(|at| exit(newest - at, 1, 1)).collect());
         assert_ne!(
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_with_the_signal_s_name() {
+    fn exit_by_signal_names_the_signal() {
         let description = |code| describe_outcome(&machine(&json!([exit(2, code, 3)])));
         let text = "its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
         assert_eq!(description(139), text);

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_crash_loop_one_run_is_shown() {
+    fn shows_one_run_of_a_crash_loop() {
         let run = [
             "INFO Starting init (commit: 1)...",
             "panic",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_cannot_reach_the_terminal_s_controls() {
+    fn log_lines_lose_control_sequences() {
         assert_eq!(sanitize_line("\u{1b}[31;1mred\u{1b}[0m\u{7}\r"), "red");
         assert_eq!(sanitize_line("\u{1b}]0;title\u{7}a\tb"), "]0;title a b");
         assert_eq!(sanitize_line("\u{1b}["), "");

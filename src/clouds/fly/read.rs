@@ -116,6 +116,62 @@ impl FlyReader {
         .await
     }
 
+    /// Reads a list that comes in one piece. Fly serialises an empty one as `null`.
+    pub(super) async fn get_list<T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        identifier: &str,
+        path: String,
+        operation: String,
+    ) -> Result<Vec<T>, CloudError> {
+        let action = RateLimitedAction::Other(action);
+        let list: Option<Vec<T>> = self.get(action, identifier, path, operation).await?;
+        Ok(list.unwrap_or_default())
+    }
+
+    /// Reads all pages of a list. `path` ends in a query to which the cursor can be added, and
+    /// `split_page` returns the items of a page and the cursor of the next one, which is empty on
+    /// the last page.
+    async fn get_pages<P: DeserializeOwned, T>(
+        &self,
+        action: &'static str,
+        identifier: &str,
+        path: &str,
+        operation: &str,
+        split_page: impl Fn(P) -> Result<(Vec<T>, String), CloudError>,
+    ) -> Result<Vec<T>, CloudError> {
+        let (mut list, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page_path = if cursor.is_empty() {
+                path.to_owned()
+            } else {
+                format!("{path}&cursor={}", percent_encode(&cursor))
+            };
+            let page: P = self
+                .get(
+                    RateLimitedAction::Other(action),
+                    identifier,
+                    page_path,
+                    operation.to_owned(),
+                )
+                .await?;
+            let (items, next_cursor) = split_page(page)?;
+            list.extend(items);
+            if next_cursor.is_empty() {
+                return Ok(list);
+            }
+            // The same cursor again would make this loop endless.
+            if next_cursor == cursor {
+                return Err(CloudError::new(
+                    operation,
+                    ErrorKind::InvalidResponse,
+                    "the server answered the same page twice",
+                ));
+            }
+            cursor = next_cursor;
+        }
+    }
+
     /// Reads an app. The error is [`ErrorKind::PermissionDenied`] if another organization owns the
     /// name, and [`ErrorKind::NotFound`] if the name is free.
     ///
@@ -167,22 +223,10 @@ impl FlyReader {
     pub async fn list_machines(&self, app: &str) -> Result<Vec<wire::MachineResponse>, CloudError> {
         let operation = format!("list the machines of {app}");
         let path = format!("/v1/apps/{app}/machines");
-        let list: Option<Vec<wire::MachineResponse>> = self
-            .get(
-                RateLimitedAction::Other("machine list"),
-                app,
-                path,
-                operation,
-            )
-            .await?;
-        let is_not_destroyed = |machine: &wire::MachineResponse| {
-            !matches!(machine.state.as_str(), "destroyed" | "destroying")
-        };
-        Ok(list
-            .unwrap_or_default()
-            .into_iter()
-            .filter(is_not_destroyed)
-            .collect())
+        let mut list: Vec<wire::MachineResponse> =
+            self.get_list("machine list", app, path, operation).await?;
+        list.retain(|machine| !machine.is_destroyed());
+        Ok(list)
     }
 
     /// Reads a machine.
@@ -215,15 +259,9 @@ impl FlyReader {
     ) -> Result<Vec<wire::MachineVersion>, CloudError> {
         let operation = format!("list the versions of machine {id} of {app}");
         let path = format!("/v1/apps/{app}/machines/{id}/versions");
-        let list: Option<Vec<wire::MachineVersion>> = self
-            .get(
-                RateLimitedAction::Other("machine versions"),
-                id,
-                path,
-                operation,
-            )
+        let mut list: Vec<wire::MachineVersion> = self
+            .get_list("machine versions", id, path, operation)
             .await?;
-        let mut list = list.unwrap_or_default();
         // The documentation promises no order. A version is a ULID, whose first ten characters are
         // its timestamp.
         list.sort_by(|a, b| b.version.get(..10).cmp(&a.version.get(..10)));
@@ -237,14 +275,8 @@ impl FlyReader {
     pub async fn list_volumes(&self, app: &str) -> Result<Vec<wire::VolumeResponse>, CloudError> {
         let operation = format!("list the volumes of {app}");
         let path = format!("/v1/apps/{app}/volumes");
-        let list: Option<Vec<wire::VolumeResponse>> = self
-            .get(
-                RateLimitedAction::Other("volume list"),
-                app,
-                path,
-                operation,
-            )
-            .await?;
+        let mut list: Vec<wire::VolumeResponse> =
+            self.get_list("volume list", app, path, operation).await?;
         let destroy_states = [
             "scheduling_destroy",
             "pending_destroy",
@@ -253,11 +285,8 @@ impl FlyReader {
             "fork_cleanup",
             "waiting_for_detach",
         ];
-        Ok(list
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|volume| !destroy_states.contains(&volume.state.as_str()))
-            .collect())
+        list.retain(|volume| !destroy_states.contains(&volume.state.as_str()));
+        Ok(list)
     }
 
     /// Lists the names and digests of an app's secrets.
@@ -297,32 +326,12 @@ impl FlyReader {
         &self,
         app: &str,
     ) -> Result<Vec<wire::CertificateSummary>, CloudError> {
-        let mut list = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let operation = format!("list the certificates of {app}");
-            let cursor_param = if cursor.is_empty() {
-                String::new()
-            } else {
-                format!("&cursor={}", percent_encode(&cursor))
-            };
-            let path =
-                format!("/v1/apps/{app}/certificates?limit={CERTIFICATES_PAGE_SIZE}{cursor_param}");
-            let page: wire::CertificatesResponse = self
-                .get(
-                    RateLimitedAction::Other("certificate list"),
-                    app,
-                    path,
-                    operation.clone(),
-                )
-                .await?;
-            list.extend(page.certificates);
-            match page.next_cursor {
-                end if end.is_empty() => return Ok(list),
-                repeated if repeated == cursor => return Err(repeated_page_error(&operation)),
-                next => cursor = next,
-            }
-        }
+        let operation = format!("list the certificates of {app}");
+        let path = format!("/v1/apps/{app}/certificates?limit={CERTIFICATES_PAGE_SIZE}");
+        let split_page =
+            |page: wire::CertificatesResponse| Ok((page.certificates, page.next_cursor));
+        self.get_pages("certificate list", app, &path, &operation, split_page)
+            .await
     }
 
     /// Lists all machines of an organization with their metadata, all pages.
@@ -330,48 +339,21 @@ impl FlyReader {
     /// # Errors
     /// When a request fails, or a region did not respond, which would make the list incomplete.
     pub async fn list_org_machines(&self, org: &str) -> Result<Vec<wire::OrgMachine>, CloudError> {
-        let mut list = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let operation = format!("list the machines of the organization {org}");
-            let cursor_param = if cursor.is_empty() {
-                String::new()
-            } else {
-                format!("&cursor={}", percent_encode(&cursor))
-            };
-            let path =
-                format!("/v1/orgs/{org}/machines?limit={ORG_MACHINES_PAGE_SIZE}{cursor_param}");
-            let page: wire::OrgMachinesResponse = self
-                .get(
-                    RateLimitedAction::Other("org machine list"),
-                    org,
-                    path,
-                    operation.clone(),
-                )
-                .await?;
-            if !page.error_regions.is_empty() {
-                let message = format!(
-                    "these regions did not answer: {}",
-                    page.error_regions.join(", ")
-                );
-                return Err(CloudError::new(operation, ErrorKind::Ambiguous, message));
+        let operation = format!("list the machines of the organization {org}");
+        let path = format!("/v1/orgs/{org}/machines?limit={ORG_MACHINES_PAGE_SIZE}");
+        let split_page = |page: wire::OrgMachinesResponse| {
+            if page.error_regions.is_empty() {
+                return Ok((page.machines, page.next_cursor));
             }
-            list.extend(page.machines);
-            match page.next_cursor {
-                end if end.is_empty() => return Ok(list),
-                repeated if repeated == cursor => return Err(repeated_page_error(&operation)),
-                next => cursor = next,
-            }
-        }
+            let message = format!(
+                "these regions did not answer: {}",
+                page.error_regions.join(", ")
+            );
+            Err(CloudError::new(&operation, ErrorKind::Ambiguous, message))
+        };
+        self.get_pages("org machine list", org, &path, &operation, split_page)
+            .await
     }
-}
-
-fn repeated_page_error(operation: &str) -> CloudError {
-    CloudError::new(
-        operation,
-        ErrorKind::InvalidResponse,
-        "the server answered the same page twice",
-    )
 }
 
 /// Percent-encodes a value for a query string.

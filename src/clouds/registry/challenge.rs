@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_challenge_is_read_whatever_stands_beside_it() {
+    fn parses_a_bearer_challenge_among_others() {
         let read = |header| BearerChallenge::parse(header).map(|c| (c.realm, c.service, c.scope));
         let some = |text: &str| Some(text.to_owned());
         let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#;

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_registry_has_its_address_and_an_imitation_has_them_all() {
+    fn sandbox_url_replaces_every_registry() {
         let url_of = |base, image: &str| {
             registry(base)
                 .manifest_url(&Image::new(image))
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_sent_as_flyctl_sends_it() {
+    fn sends_the_token_as_flyctl_does() {
         assert_eq!(registry(None).0.authorization, "Basic eDpmbTJfYWJj");
         assert!(registry(None).0.authorization.is_sensitive());
     }

@@ -24,22 +24,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oldest_is_kept_and_own_one_yields_at_equal_time() {
+    fn keeps_the_oldest_and_gives_up_its_own_at_equal_time() {
         let all = [
             ("12:00", "b"),
             ("12:01", "a"),
             ("12:01", "c"),
             ("12:02", "d"),
         ];
-        for (created, kept) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
+        for (created, expected) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
             let oldest = keep_oldest(&all[created], all.to_vec(), |one| *one);
-            assert_eq!(oldest, kept.map(|at: usize| all[at]), "{created}");
+            assert_eq!(oldest, expected.map(|index: usize| all[index]), "{created}");
         }
         let twins = [("12:00", "a"), ("12:00", "b")];
         for created in twins {
             assert!(
                 keep_oldest(&created, twins.to_vec(), |one| *one)
-                    .is_some_and(|kept| kept != created)
+                    .is_some_and(|oldest| oldest != created)
             );
         }
     }

@@ -198,7 +198,7 @@ async fn acquires_a_lock_that_was_deleted_after_the_read() {
 }
 
 #[tokio::test]
-async fn a_waiting_run_is_told_the_holder_once_and_acquires_it_after_release() {
+async fn waiter_is_notified_once_then_acquires() {
     let simulation = Simulation::default();
     let (a, b) = (simulation.new_client(), simulation.new_client());
     let lease = acquire_or_panic(&a, "ann").await;

@@ -18,7 +18,7 @@ pub(super) fn decode_section(
     diagnostics: &mut FlyTomlDiagnostics,
 ) -> TomlTable {
     let written: BTreeSet<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
-    let mut kept = Vec::new();
+    let mut entries = Vec::new();
     for entry in table.0 {
         let Some(key) = find_key(section, &entry, &written, diagnostics) else {
             continue;
@@ -35,7 +35,7 @@ pub(super) fn decode_section(
             continue;
         };
         match key.handling {
-            KeyHandling::Keep => kept.push(TomlEntry {
+            KeyHandling::Keep => entries.push(TomlEntry {
                 key: key.name.to_owned(),
                 key_location,
                 node,
@@ -50,7 +50,7 @@ pub(super) fn decode_section(
             }
         }
     }
-    TomlTable(kept)
+    TomlTable(entries)
 }
 
 /// Finds the schema of an entry's key. Unknown keys get a warning, because flyctl ignores them
@@ -98,12 +98,12 @@ fn warn_unknown_key(
     let help = key_hints::key_hint(section.name, &entry.key)
         .map(str::to_owned)
         .or_else(nearest);
-    let place = if section.name.is_empty() {
+    let section_text = if section.name.is_empty() {
         "at the top of a fly.toml".to_owned()
     } else {
         format!("in `{}`", section.name)
     };
-    let message = format!("there is no key `{}` {place}", entry.key);
+    let message = format!("there is no key `{}` {section_text}", entry.key);
     diagnostics.warn(&entry.key_location, message, "flyctl ignores it", help);
 }
 

@@ -17,9 +17,9 @@ pub(super) fn describe_type(value: &TomlValue) -> &'static str {
 }
 
 /// A string node at the location of the value it replaces.
-pub(super) fn string_node(at: &SourceLocation, text: impl Into<String>) -> TomlNode {
+pub(super) fn string_node(location: &SourceLocation, text: impl Into<String>) -> TomlNode {
     TomlNode {
-        location: at.clone(),
+        location: location.clone(),
         value: TomlValue::String(text.into()),
     }
 }
@@ -126,7 +126,7 @@ pub(super) fn parse_gigabytes(text: &str) -> Option<i64> {
     }
     let end = text
         .rfind(|c: char| c.is_ascii_digit() || c == '.')
-        .map_or(0, |at| at + 1);
+        .map_or(0, |index| index + 1);
     let (number, unit) = text.split_at(end);
     let number: f64 = number.parse().ok().filter(|number: &f64| *number >= 0.0)?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_gos() {
+    fn durations_use_go_syntax() {
         for (text, expected) in [
             ("15s", Some(15.0)),
             ("1m30s", Some(90.0)),

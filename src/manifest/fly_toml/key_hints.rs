@@ -90,6 +90,6 @@ const KEY_HINTS: [(&str, &str, &str); 24] = [
 pub(super) fn key_hint(section: &str, key: &str) -> Option<&'static str> {
     let actual = KEY_HINTS
         .iter()
-        .find(|(place, wrong, _)| *place == section && *wrong == key);
+        .find(|(hint_section, hint_key, _)| *hint_section == section && *hint_key == key);
     actual.map(|(_, _, help)| *help)
 }

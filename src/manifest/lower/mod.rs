@@ -110,7 +110,7 @@ pub(super) fn lower(
         errors: Vec::new(),
     };
     names::check_app_names(manifest, context, cursor, &mut diagnostics);
-    let for_apps = aws::lower(manifest, context, cursor, &mut lowered, &mut diagnostics);
+    let aws_bindings = aws::lower(manifest, context, cursor, &mut lowered, &mut diagnostics);
     let mut secret_reader = fly::secret_sources::SecretReader::new(
         context,
         manifest.dotenv.as_deref(),
@@ -124,7 +124,7 @@ pub(super) fn lower(
                 app,
                 cursor.key("apps").key(key),
                 &lowered.desired.meta,
-                &for_apps,
+                &aws_bindings,
                 &mut diagnostics,
             );
             if let Some(app) = app {
@@ -132,7 +132,8 @@ pub(super) fn lower(
             }
         }
     }
-    fly::secrets::mark_used_secrets(&mut lowered.desired);
+    // These look at all apps, so they run when every app has been lowered.
+    fly::secrets::mark_secrets_with_machines(&mut lowered.desired);
     fly::secrets::compute_fingerprints(&mut lowered.desired);
     fly::depends_on::lower_depends_on(manifest, cursor, &mut lowered.desired, &mut diagnostics);
     lowered.desired.meta.warnings = format_warnings(context.files, diagnostics.warnings);
@@ -145,22 +146,22 @@ fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String
     let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
     for Diagnostic {
         message,
-        location: cursor,
+        location,
         label: _,
         help,
     } in warnings
     {
-        let place = cursor.map(|cursor| {
+        let location_prefix = location.map(|location| {
             format!(
                 "{}:{}: ",
-                files.get(cursor.file).path.display(),
-                files.line_column(&cursor).0
+                files.get(location.file).path.display(),
+                files.line_column(&location).0
             )
         });
         let help = help.map(|help| format!("; {help}"));
         let line = format!(
             "{}{message}{}",
-            place.unwrap_or_default(),
+            location_prefix.unwrap_or_default(),
             help.unwrap_or_default()
         );
         if seen.insert(line.clone()) {

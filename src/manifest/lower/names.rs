@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_default_name_says_whose_it_is() {
+    fn default_name_contains_project_and_environment() {
         assert_eq!(
             default_app_name("harbor", "web", "review-42"),
             "harbor-web-review-42"

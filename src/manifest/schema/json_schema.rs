@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_environment_must_be_whole_but_a_file_need_not() {
+    fn keys_are_required_in_environments_but_not_in_single_files() {
         let required = |schema: &Value| schema.get("required").cloned();
         assert_eq!(required(strict_schema()), Some(json!(["project", "fly"])));
         assert_eq!(required(&editor_schema()), None);

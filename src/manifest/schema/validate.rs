@@ -312,7 +312,7 @@ impl<'s> Validator<'s> {
         });
         let required = schema.get("required").and_then(Json::as_array);
         for key in required.into_iter().flatten().filter_map(Json::as_str) {
-            if !before.iter().any(|there| there == key) {
+            if !before.iter().any(|present| present == key) {
                 let property = properties.and_then(|known| known.get(key));
                 self.report_missing_key(key, property, context);
             }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_arrive_as_they_were_written() {
+    fn parses_quoted_and_unquoted_values() {
         let text = "A=pa$word1\nB = a$ # comment\nexport C='it $HOME'\nD=\"two\\nlines \\$x $y\"\nE=\"-----\nkey\n\"\nF=a#b\n\n# no\nG=";
         let values = parse(text).unwrap();
         let expected = [
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_line_number() {
+    fn error_is_the_line_number() {
         assert_eq!(parse("A=1\nsecret without a name"), Err(2));
         assert_eq!(parse("A='open"), Err(1));
     }

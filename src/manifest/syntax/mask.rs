@@ -34,23 +34,23 @@ pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
 /// Finds keys with a known prefix anywhere, even in a file that is not valid TOML.
 fn find_issued_keys(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    for start in SECRET_PREFIXES {
+    for prefix in SECRET_PREFIXES {
         let mut hidden = 0;
-        for (at, _) in text.match_indices(start) {
+        for (start, _) in text.match_indices(prefix) {
             // Skip what is already masked: a line could contain a prefix at every third byte.
-            if at < hidden {
+            if start < hidden {
                 continue;
             }
-            let fresh = text[..at]
+            let fresh = text[..start]
                 .chars()
                 .next_back()
                 .is_none_or(|before| !before.is_alphanumeric() && before != '-');
             if fresh {
-                let end = text[at..]
+                let end = text[start..]
                     .find(['"', '\'', '\n'])
-                    .map_or(text.len(), |length| at + length);
+                    .map_or(text.len(), |length| start + length);
                 hidden = end;
-                spans.push(at..end);
+                spans.push(start..end);
             }
         }
     }
@@ -178,13 +178,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_may_be_called_secrets() {
+    fn app_named_secrets_is_not_masked() {
         assert!(is_secrets_path("apps.web.secrets") && is_secrets_path("apps.secrets.secrets.X"));
         assert!(!is_secrets_path("apps.secrets") && !is_secrets_path("apps.secrets.env"));
     }
 
     #[test]
-    fn a_source_stays_in_sight_and_a_value_does_not() {
+    fn tells_secret_sources_from_values() {
         for source in [
             " { env = \"NAME\" }",
             "{ dotenv = \".env\", key = 'K'",

@@ -95,7 +95,7 @@ impl SourceFiles {
     pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
         let lines = [0]
             .into_iter()
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .chain(text.match_indices('\n').map(|(newline, _)| newline + 1))
             .collect();
         self.0.push(SourceFile {
             path,
@@ -120,13 +120,13 @@ impl SourceFiles {
 
     /// The line and column of a location, both counted from one; columns count characters.
     #[must_use]
-    pub fn line_column(&self, at: &SourceLocation) -> (usize, usize) {
+    pub fn line_column(&self, location: &SourceLocation) -> (usize, usize) {
         let SourceFile {
             text,
             line_starts: lines,
             ..
-        } = self.get(at.file);
-        let mut start = at.span.start.min(text.len());
+        } = self.get(location.file);
+        let mut start = location.span.start.min(text.len());
         while !text.is_char_boundary(start) {
             start -= 1;
         }
@@ -136,14 +136,14 @@ impl SourceFiles {
     }
 
     /// The text of the line that a location begins in, and its offset in the file.
-    pub(crate) fn line_at(&self, at: &SourceLocation) -> (&str, usize) {
+    pub(crate) fn line_at(&self, location: &SourceLocation) -> (&str, usize) {
         let SourceFile {
             text,
             line_starts: lines,
             ..
-        } = self.get(at.file);
+        } = self.get(location.file);
         let line = lines
-            .partition_point(|begin| *begin <= at.span.start)
+            .partition_point(|begin| *begin <= location.span.start)
             .max(1);
         let begin = lines.get(line - 1).copied().unwrap_or_default();
         let end = lines.get(line).map_or(text.len(), |next| next - 1);
@@ -246,13 +246,13 @@ impl TomlTable {
         self.0
             .binary_search_by(|entry| entry.key.as_str().cmp(key))
             .ok()
-            .and_then(|at| self.0.get(at))
+            .and_then(|index| self.0.get(index))
     }
 
     /// Removes a key.
     pub fn remove(&mut self, key: &str) -> Option<TomlEntry> {
-        let at = self.0.iter().position(|entry| entry.key == key)?;
-        Some(self.0.remove(at))
+        let index = self.0.iter().position(|entry| entry.key == key)?;
+        Some(self.0.remove(index))
     }
 }
 

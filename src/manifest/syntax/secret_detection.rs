@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_in_the_open_are_noticed() {
+    fn detects_plain_text_secrets() {
         for (key, value) in [
             ("DATABASE_URL", "postgres://app:hunter2@db/app"),
             ("OPENAI", "sk-abc"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_variables() {
+    fn recognises_variable_names() {
         assert!(
             is_variable_name("LOG_LEVEL")
                 && is_variable_name("_X1")

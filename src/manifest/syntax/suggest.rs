@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typing_error_finds_its_word() {
+    fn suggests_the_closest_word() {
         assert_eq!(
             nearest("internl_port", ["internal_port", "force_https"]),
             Some("internal_port")
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn few_words_are_listed() {
+    fn joins_quoted_words() {
         assert_eq!(join_quoted(["a", "b", "c"]).unwrap(), "`a`, `b` and `c`");
         assert_eq!(join_quoted([]), None);
     }

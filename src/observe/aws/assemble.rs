@@ -136,15 +136,15 @@ fn unmarked_role(role: &types::RoleDescription, desired: &Desired) -> Option<Unm
     };
     let path = role.path.trim_matches('/');
     Some(UnmanagedResource {
-        what: format!("role {}", role.name),
-        within: Address::new::<Role>(&Name::parse(path).ok()?),
+        description: format!("role {}", role.name),
+        container: Address::new::<Role>(&Name::parse(path).ok()?),
         why: format!(
             "it keeps what it was granted, and bears {mark}: to let trimtab remove it, tag it with {}={project} and \
              {}={environment}; or remove it by hand",
             OwnershipMark::PROJECT_KEY,
             OwnershipMark::ENVIRONMENT_KEY,
         ),
-        loss: None,
+        data_loss: None,
         address: None,
         identity: role.name.clone(),
     })
@@ -252,10 +252,10 @@ fn report_attached_policies(world: &mut World, key: &Name, live: &RoleLive, desi
         .iter()
         .filter(|_| allows_others)
         .map(|arn| UnmanagedResource {
-            what: format!("{arn} attached to role {}", live.name),
-            within: Address::new::<Role>(key),
+            description: format!("{arn} attached to role {}", live.name),
+            container: Address::new::<Role>(key),
             why: "the manifest does not say it; it may grant more than is shown here".to_owned(),
-            loss: None,
+            data_loss: None,
             address: None,
             identity: String::new(),
         });

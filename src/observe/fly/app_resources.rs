@@ -145,18 +145,18 @@ fn is_volume_of_slot(volume: &VolumeLive, slot: &VolumeSpec) -> bool {
 /// A volume that no slot needs.
 fn spare_volume(volume: &VolumeLive, address: Address) -> UnmanagedResource {
     UnmanagedResource {
-        what: format!(
+        description: format!(
             "volume {} ({}, {}, {})",
             volume.volume, volume.region, volume.size, volume.id
         ),
-        within: volume.app.address(),
+        container: volume.app.address(),
         why: match volume.host_ok {
             true => {
                 format!("no machine of the manifest needs it; --allow-destroy {address} deletes it")
             }
             false => "its host cannot be reached, so no machine can use it".to_owned(),
         },
-        loss: Some(DataLoss::Data),
+        data_loss: Some(DataLoss::Data),
         address: Some(address),
         identity: volume.id.clone(),
     }
@@ -259,14 +259,15 @@ pub(crate) fn match_secrets(
         // Only a fingerprint that was recorded with the current digest belongs to the current value.
         let matching = recorded.iter().find(|recorded| recorded.digest == *digest);
         let is_known = !recorded.is_empty();
-        let is_declared = spec
-            .is_some_and(|spec| spec.values.contains_key(name) || spec.left_alone.contains(name));
+        let is_declared = spec.is_some_and(|spec| {
+            spec.values.contains_key(name) || spec.optional_without_value.contains(name)
+        });
         if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
-                what: format!("secret {name}"),
-                within: app.address(),
+                description: format!("secret {name}"),
+                container: app.address(),
                 why: "the manifest has no secret of this name".to_owned(),
-                loss: None,
+                data_loss: None,
                 address: None,
                 identity: String::new(),
             });
@@ -306,7 +307,7 @@ pub(crate) fn match_ips(
     let specs: Vec<(&Name, &IpSpec)> = resources_in_app(&desired.fly_ip, app.name()).collect();
     // When the manifest lists addresses, or the app is to be deleted, all addresses are managed.
     let is_exclusive =
-        specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
+        specs.iter().any(|(_, spec)| spec.declared) || !desired.fly_app.contains_key(app.name());
     // Prefer the older of two matching addresses, since DNS records may point to it. Lists are
     // unordered.
     let mut live: Vec<&wire::IpAssignment> = live.iter().filter(|ip| !ip.egress).collect();
@@ -328,10 +329,10 @@ pub(crate) fn match_ips(
             assigned.insert(name, ip);
         } else {
             unmanaged.push(UnmanagedResource {
-                what: format!("IP address {} ({})", ip.address, ip.kind),
-                within: app.address(),
+                description: format!("IP address {} ({})", ip.address, ip.kind),
+                container: app.address(),
                 why: "the manifest says nothing of this address".to_owned(),
-                loss: (ip.kind == IpKind::V4).then_some(DataLoss::Address),
+                data_loss: (ip.kind == IpKind::V4).then_some(DataLoss::Address),
                 address: Some(Address::new::<Ip>(&name)),
                 identity: ip.address,
             });
@@ -357,10 +358,10 @@ pub(crate) fn match_certificates(
             assigned.insert(name, live);
         } else {
             unmanaged.push(UnmanagedResource {
-                what: format!("certificate {}", live.hostname),
-                within: app.address(),
+                description: format!("certificate {}", live.hostname),
+                container: app.address(),
                 why: "the manifest does not name it".to_owned(),
-                loss: None,
+                data_loss: None,
                 address: Some(Address::new::<Certificate>(&name)),
                 identity: String::new(),
             });

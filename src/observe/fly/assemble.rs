@@ -249,10 +249,10 @@ fn read_release(
 /// Reports the settings of a machine that a manifest cannot express.
 fn unmanaged_settings(key: &Name, machine: &WorkloadLive) -> Option<UnmanagedResource> {
     (!machine.unknown.is_empty()).then(|| UnmanagedResource {
-        what: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
-        within: Address::new::<App>(key),
+        description: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
+        container: Address::new::<App>(key),
         why: "a manifest cannot say it; it is kept".to_owned(),
-        loss: None,
+        data_loss: None,
         address: None,
         identity: String::new(),
     })
@@ -294,15 +294,16 @@ fn separate_unmanaged(
             None if machine.process_group() == release::RELEASE_COMMAND_GROUP => {}
             None => managed.push(machine),
             Some(reason) => unmanaged.push(UnmanagedResource {
-                what: format!(
+                description: format!(
                     "machine {} ({}, {})",
                     machine.id,
                     machine.region,
                     machine.process_group()
                 ),
-                within: Address::new::<App>(key),
+                container: Address::new::<App>(key),
                 // Deleting the app would also delete this machine of another owner.
-                loss: matches!(machine.ownership, Ownership::Foreign(_)).then_some(DataLoss::App),
+                data_loss: matches!(machine.ownership, Ownership::Foreign(_))
+                    .then_some(DataLoss::App),
                 why: reason,
                 address: Some(Address::new::<Machine>(&app_resources::name_in_app(
                     key,

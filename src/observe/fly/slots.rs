@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn one_generation_has_the_slot_wherever_a_hand_over_was_cut_off() {
+    fn interrupted_hand_over_leaves_one_machine_per_slot() {
         type Machines = &'static [(&'static str, bool, &'static str)];
         let cases: [(Machines, &str); 9] = [
             (&[("a", false, "")], "a |  | "),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_in_a_circle_lose_no_machine() {
+    fn cyclic_predecessor_marks_lose_no_machine() {
         assert_eq!(
             classify(&[("a", false, "b"), ("b", false, "a")]),
             "b a |  | "

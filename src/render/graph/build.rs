@@ -109,7 +109,7 @@ fn intermediate_action(step: &Step) -> Option<NodeAction> {
     match step.action {
         Action::HandOver => Some(NodeAction::HandOver),
         Action::Retire => Some(NodeAction::Retire),
-        Action::Prove => Some(NodeAction::Verify),
+        Action::Verify => Some(NodeAction::Verify),
         _ => None,
     }
 }
@@ -130,7 +130,7 @@ impl DiagramNode {
     fn from_change(change: &Change, concurrency: &BTreeMap<&Name, String>) -> Self {
         let machine = Some(change.address.name()).filter(|_| change.phase == Phase::Rollout);
         Self {
-            detail: change.what.clone(),
+            detail: change.description.clone(),
             action: Some(NodeAction::Change(change.verb)),
             concurrency: machine
                 .and_then(|name| concurrency.get(name))

@@ -181,14 +181,14 @@ struct RolloutEntry {
 impl RolloutEntry {
     fn from_plan(rollout: &crate::plan::GroupRollout) -> Self {
         let crate::plan::GroupRollout {
-            turns,
+            policy,
             members,
             successors,
             asleep,
         } = rollout;
         Self {
-            strategy: turns.strategy,
-            at_once: turns.at_once,
+            strategy: policy.strategy,
+            at_once: policy.at_once,
             members: members
                 .iter()
                 .map(|name| Address::new::<Machine>(name).to_string())
@@ -381,10 +381,10 @@ impl ResourceChange {
             kind: change.address.kind().to_owned(),
             name: change.address.name().to_string(),
             verb: change.verb,
-            what: change.what,
+            what: change.description,
             cause: change.cause,
             impact: change.impact,
-            loss: change.loss,
+            loss: change.data_loss,
             protected: change.protected,
             attributes: change
                 .lines
@@ -397,8 +397,8 @@ impl ResourceChange {
                 .into_iter()
                 .map(|deletion| CascadeEntry {
                     address: deletion.address.to_string(),
-                    what: deletion.what,
-                    loss: deletion.loss,
+                    what: deletion.description,
+                    loss: deletion.data_loss,
                     protected: deletion.protected,
                 })
                 .collect(),
@@ -453,8 +453,8 @@ impl DeferredEntry {
 impl UnmanagedEntry {
     fn from_resource(unmanaged: &crate::kinds::UnmanagedResource) -> Self {
         Self {
-            what: unmanaged.what.clone(),
-            within: unmanaged.within.name().to_string(),
+            what: unmanaged.description.clone(),
+            within: unmanaged.container.name().to_string(),
             why: unmanaged.why.clone(),
         }
     }

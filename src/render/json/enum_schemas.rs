@@ -61,11 +61,11 @@ pub(super) fn action_schema(_: &mut SchemaGenerator) -> Schema {
         Action::ReplaceDelete,
         Action::ReplaceCreate,
         Action::Delete,
-        Action::Succeed,
+        Action::CreateSuccessor,
         Action::HandOver,
         Action::Retire,
         Action::Run,
-        Action::Prove,
+        Action::Verify,
     ])
 }
 

@@ -208,10 +208,10 @@ fn resource_object(address: &Address) -> Value {
 /// The Terraform action that is closest to a step.
 fn terraform_action(action: Action) -> &'static str {
     match action {
-        Action::Create | Action::ReplaceCreate | Action::Succeed => "create",
+        Action::Create | Action::ReplaceCreate | Action::CreateSuccessor => "create",
         Action::Update | Action::Run | Action::HandOver => "update",
         Action::Delete | Action::ReplaceDelete | Action::Retire => "delete",
-        Action::Prove => "read",
+        Action::Verify => "read",
     }
 }
 

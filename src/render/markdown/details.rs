@@ -73,9 +73,9 @@ fn change_block(group: &ChangeGroup, refusals: &[Refusal]) -> String {
         .flat_map(|change| &change.takes_along)
     {
         let data_loss = deletion
-            .loss
+            .data_loss
             .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
-        let contained = sanitize(&deletion.what);
+        let contained = sanitize(&deletion.description);
         block += &format!(
             "-   takes along {} ({contained}){}\n",
             deletion.address,

@@ -226,11 +226,13 @@ impl PlanComment<'_> {
             );
             block += &format!("\n<details><summary>{}</summary>\n\n", escape_html(&title));
             for unmanaged in unmanaged {
-                let (description, why) =
-                    (escape_prose(&unmanaged.what), escape_prose(&unmanaged.why));
+                let (description, why) = (
+                    escape_prose(&unmanaged.description),
+                    escape_prose(&unmanaged.why),
+                );
                 block += &format!(
                     "- {description} in {}: {why}\n",
-                    code_span(unmanaged.within.name().as_str())
+                    code_span(unmanaged.container.name().as_str())
                 );
             }
             block += "\n</details>\n";

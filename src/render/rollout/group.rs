@@ -59,7 +59,7 @@ impl GroupChanges<'_> {
             .iter()
             .map(|name| slot_name(name, 2))
             .collect();
-        let phrase = match (rollout.turns.strategy, slots.as_slice()) {
+        let phrase = match (rollout.policy.strategy, slots.as_slice()) {
             (_, []) => return None,
             (_, [slot]) if self.replaces_in_place => Phrase::Text(format!("{slot} is replaced")),
             (_, [slot]) => Phrase::Text(format!("{slot} restarts")),
@@ -119,7 +119,7 @@ fn successor_phrase(rollout: &GroupRollout) -> Option<Phrase> {
 fn asleep_phrase(rollout: &GroupRollout) -> Option<Phrase> {
     // Sleeping machines come after the running ones; only `immediate` has no order.
     let is_after_others =
-        !rollout.members.is_empty() && rollout.turns.strategy != RolloutStrategy::Immediate;
+        !rollout.members.is_empty() && rollout.policy.strategy != RolloutStrategy::Immediate;
     let prefix = if is_after_others { "then " } else { "" };
     let text = format!(
         "{prefix}{} asleep, updated without being started",
@@ -130,9 +130,9 @@ fn asleep_phrase(rollout: &GroupRollout) -> Option<Phrase> {
 
 /// How many of `count` machines change at the same time; empty for fewer than two.
 fn concurrency_text(rollout: &GroupRollout, count: usize) -> String {
-    let at_once = match rollout.turns.strategy {
+    let at_once = match rollout.policy.strategy {
         RolloutStrategy::Immediate => usize::MAX,
-        _ => usize::try_from(rollout.turns.at_once).unwrap_or(usize::MAX),
+        _ => usize::try_from(rollout.policy.at_once).unwrap_or(usize::MAX),
     };
     match at_once {
         _ if count < 2 => String::new(),
@@ -145,7 +145,7 @@ fn concurrency_text(rollout: &GroupRollout, count: usize) -> String {
 /// How many machines restart at the same time, as a label for many machines that a diagram draws as one box. `index` is
 /// the turn of the machine. The canary has no label: it always restarts alone.
 pub(in crate::render) fn concurrency_label(rollout: &GroupRollout, index: usize) -> String {
-    let count = match rollout.turns.strategy {
+    let count = match rollout.policy.strategy {
         RolloutStrategy::Canary if index == 0 => 0,
         RolloutStrategy::Canary => rollout.members.len() - 1,
         _ => rollout.members.len(),

@@ -104,7 +104,7 @@ impl TextWriter {
             .iter()
             .flat_map(|change| &change.takes_along)
         {
-            let contained = sanitize(&deletion.what);
+            let contained = sanitize(&deletion.description);
             self.write_line(format!("       with {} ({contained})", deletion.address));
         }
     }

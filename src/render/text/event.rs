@@ -59,7 +59,7 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
         } => {
             let label = paint(theme.error, "FAILED");
             let action = match action {
-                Action::Succeed => "start the new one beside the old",
+                Action::CreateSuccessor => "start the new one beside the old",
                 other => wording::action_imperative(*other),
             };
             format!(

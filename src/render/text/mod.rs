@@ -123,9 +123,9 @@ impl TextWriter {
         let punctuation = if count <= MAX_LISTED { ":" } else { "." };
         self.write_line(format!("Not managed: {counted} left alone{punctuation}"));
         for unmanaged in findings.unmanaged.iter().filter(|_| count <= MAX_LISTED) {
-            let what = sanitize(&unmanaged.what);
+            let what = sanitize(&unmanaged.description);
             let why = sanitize(&unmanaged.why);
-            let line = format!("  {what} in {}: {why}", unmanaged.within.name());
+            let line = format!("  {what} in {}: {why}", unmanaged.container.name());
             self.write_line(paint(self.theme.dim, line));
         }
     }

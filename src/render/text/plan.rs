@@ -119,9 +119,9 @@ impl TextWriter {
             .flat_map(|change| &change.takes_along);
         for deletion in deletions {
             let data_loss = deletion
-                .loss
+                .data_loss
                 .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
-            let contained = sanitize(&deletion.what);
+            let contained = sanitize(&deletion.description);
             let label = paint(self.theme.destroy, "takes along");
             let data_loss = data_loss.unwrap_or_default();
             self.write_line(format!(

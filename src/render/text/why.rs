@@ -70,13 +70,13 @@ fn dependency_text(from: Action, reason: EdgeReason, to: Action) -> (&'static st
         EdgeReason::Needs if from == Action::Run => {
             ("it must have run first", "changes once it has run")
         }
-        EdgeReason::Healthy if from == Action::Prove => {
+        EdgeReason::Healthy if from == Action::Verify => {
             ("it must be verified first", "waits until it is verified")
         }
         EdgeReason::Healthy if from == Action::HandOver => {
             ("it must have taken over first", "is verified after that")
         }
-        EdgeReason::Healthy if to == Action::Prove => {
+        EdgeReason::Healthy if to == Action::Verify => {
             ("it must be healthy first", "is verified when it is healthy")
         }
         EdgeReason::Needs => ("it refers to it", "refers to it"),
@@ -96,7 +96,7 @@ impl TextWriter {
             change.address,
             change_reason(change)
         ));
-        if let Some(loss) = change.loss {
+        if let Some(loss) = change.data_loss {
             self.write_line(format!(
                 "       {}",
                 paint(self.theme.error, wording::data_loss_remark(loss))
@@ -115,9 +115,9 @@ impl TextWriter {
         {
             self.write_line(format!(
                 "{address} is blocked: {}",
-                sanitize(&blocked.refused.reason)
+                sanitize(&blocked.blocker.reason)
             ));
-            return self.write_line(format!("    hint: {}", sanitize(&blocked.refused.hint)));
+            return self.write_line(format!("    hint: {}", sanitize(&blocked.blocker.hint)));
         }
         if let Some(deletion) = plan
             .cascade_deletes
@@ -148,7 +148,7 @@ impl TextWriter {
                         "{word} {address}: {machines} give way to their successors, all at once"
                     ));
                 }
-                Action::Prove => {
+                Action::Verify => {
                     let word = paint(style, "verify");
                     let expectation =
                         verification(step).map(|(url, text)| format!(": {url}{text}"));
@@ -169,7 +169,7 @@ impl TextWriter {
         for part in &parts {
             let subject = match part {
                 Some(Action::Retire) => "the old one ",
-                Some(Action::Prove) if parts.len() > 1 => "its proof ",
+                Some(Action::Verify) if parts.len() > 1 => "its proof ",
                 _ => "",
             };
             self.write_part_order(plan, address, *part, subject);

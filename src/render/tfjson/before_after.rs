@@ -85,7 +85,7 @@ impl BeforeAfter {
 
     /// Records the deletion of a resource together with the one that contains it. The plan knows only its description.
     pub(super) fn set_cascade_delete(&mut self, deletion: &CascadeDelete) {
-        self.before = json!({ "description": deletion.what, "deleted_with": deletion.with });
+        self.before = json!({ "description": deletion.description, "deleted_with": deletion.with });
     }
 
     /// Adds trimtab's own address to both values.

@@ -240,7 +240,12 @@ fn terraform_actions(values: &BeforeAfter, steps: &[&Step]) -> &'static [&'stati
         {
             &["update"]
         }
-        _ if steps.iter().any(|step| step.action == Action::Succeed) => &["create", "delete"],
+        _ if steps
+            .iter()
+            .any(|step| step.action == Action::CreateSuccessor) =>
+        {
+            &["create", "delete"]
+        }
         _ => &["delete", "create"],
     }
 }

@@ -479,8 +479,8 @@ async fn untagged_role_is_unmanaged_until_tagged_again() {
     let [unmanaged] = plan.findings.unmanaged.as_slice() else {
         panic!("{:?}", plan.findings.unmanaged)
     };
-    assert_eq!(unmanaged.what, format!("role {ROLE}"));
-    assert_eq!(unmanaged.within.name().as_str(), "trimtab/harbor/test");
+    assert_eq!(unmanaged.description, format!("role {ROLE}"));
+    assert_eq!(unmanaged.container.name().as_str(), "trimtab/harbor/test");
     assert!(unmanaged.why.contains("bears no mark"), "{}", unmanaged.why);
     assert!(
         !env.summary()

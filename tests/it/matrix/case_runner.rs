@@ -8,6 +8,7 @@ use trimtab::{
     apply::ApplyOptions,
     clouds::{CloudError, CloudReaders, CrashPoint, RegistryClient},
     kinds::Desired,
+    lock::LockTimings,
     observe::{observe, resolve_images},
     plan::{guard, plan},
     render::{TextOptions, text},
@@ -60,7 +61,7 @@ impl<'s> CaseSandbox<'s> {
 
     /// Plans and applies with everything allowed.
     pub(super) async fn run(&self) -> RunOutcome {
-        self.run_with(self.readers.clone(), ApplyOptions::DEFAULT_LOCK_TIMEOUT)
+        self.run_with(self.readers.clone(), LockTimings::DEFAULT_ACQUIRE_TIMEOUT)
             .await
     }
 
@@ -70,7 +71,7 @@ impl<'s> CaseSandbox<'s> {
         let readers =
             clients::sandbox_readers(&self.sandbox, self.desired, SPEED, Some(crash)).await;
         let run = self
-            .run_with(readers.clone(), ApplyOptions::DEFAULT_LOCK_TIMEOUT)
+            .run_with(readers.clone(), LockTimings::DEFAULT_ACQUIRE_TIMEOUT)
             .await;
         self.expire_leases();
         readers.fly.has_crashed().then_some(run)

@@ -49,7 +49,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
             app: live.app.clone(),
             kind: live.kind,
             region,
-            stated: true,
+            declared: true,
         };
         desired.fly_ip.insert(name.clone(), spec);
     }
@@ -69,7 +69,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
             snapshot_retention: live.snapshot_retention,
             scheduled_snapshots: live.scheduled_snapshots,
             encrypted: Some(live.encrypted),
-            grows: false,
+            auto_extends: false,
         };
         desired.fly_volume.insert(name.clone(), spec);
     }
@@ -94,8 +94,8 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
         let spec = SecretsSpec {
             app: live.app.clone(),
             values,
-            left_alone: BTreeSet::new(),
-            used: false,
+            optional_without_value: BTreeSet::new(),
+            has_machines: false,
             salt,
         };
         desired.fly_secrets.insert(name.clone(), spec);
@@ -107,8 +107,8 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
             group,
             workload: workload_from_live(&live.workload, world, mark),
             volume,
-            turns: RolloutPolicy::SERIAL,
-            after: None,
+            rollout_policy: RolloutPolicy::SERIAL,
+            release_command: None,
         };
         desired.fly_machine.insert(name.clone(), spec);
     }

@@ -208,7 +208,7 @@ impl QueueRun<'_> {
         match step.action {
             Action::HandOver => {
                 assert!(
-                    self.are_done(group, |step| step.action == Action::Succeed),
+                    self.are_done(group, |step| step.action == Action::CreateSuccessor),
                     "{}",
                     describe()
                 );

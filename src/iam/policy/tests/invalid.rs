@@ -112,7 +112,7 @@ const INVALID_DOCUMENTS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn invalid_documents_are_rejected_with_the_place() {
+fn invalid_documents_are_rejected_with_their_location() {
     for (text, why) in INVALID_DOCUMENTS {
         let error = PolicyDocument::parse(text).expect_err(text).to_string();
         assert!(

@@ -216,8 +216,8 @@ impl DriveRollout for App {
                 return Ok(());
             };
             if left == 0 {
-                let doing = format!("verify https://{host}{}", verify.path);
-                return Err(CloudError::new(doing, ErrorKind::Failed, why));
+                let operation = format!("verify https://{host}{}", verify.path);
+                return Err(CloudError::new(operation, ErrorKind::Failed, why));
             }
             left -= 1;
             clouds

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_and_body_decide() {
+    fn checks_status_and_body() {
         let verify = Verification {
             host: None,
             path: "/".into(),

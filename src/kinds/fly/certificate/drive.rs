@@ -38,14 +38,14 @@ impl Drive for Certificate {
         let CertificateSpec { app, hostname } = spec;
         let name = fly_app_name(world, app)?;
         match clouds.fly.create_certificate(name, hostname).await {
-            Ok(made) => Ok(CertificateLive::from_wire(app, &made)),
+            Ok(created) => Ok(CertificateLive::from_wire(app, &created)),
             Err(error) => {
                 let all = clouds.fly.list_certificates(name).await?;
-                let there = all
+                let existing = all
                     .iter()
                     .find(|certificate| certificate.hostname == *hostname);
-                there
-                    .map(|there| CertificateLive::from_wire(app, there))
+                existing
+                    .map(|existing| CertificateLive::from_wire(app, existing))
                     .ok_or(error)
             }
         }

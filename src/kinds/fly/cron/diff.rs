@@ -30,11 +30,11 @@ impl Kind for Cron {
             return Diff::Replace(vec![line]);
         }
         // Without an image of its own, it is compared with the image that its app runs, so it is updated when that changes.
-        let mut wanted = spec.workload.clone();
-        if wanted.config.image.is_none() {
-            wanted.config.image = default_image(&wanted, context);
+        let mut desired = spec.workload.clone();
+        if desired.config.image.is_none() {
+            desired.config.image = default_image(&desired, context);
         }
-        diff_workload(&wanted, workload, context, false)
+        diff_workload(&desired, workload, context, false)
     }
 
     /// A cron machine without an image of its own runs the image of its app.

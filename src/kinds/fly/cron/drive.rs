@@ -40,11 +40,11 @@ async fn wait_for_job(
         .await;
     ended.map(|_| true).map_err(|error| match error.kind {
         ErrorKind::Failed => {
-            let doing = format!("change machine {id} of {app}");
+            let operation = format!("change machine {id} of {app}");
             let why = format!(
                 "its job runs, did not end within {JOB_TIMEOUT_SECS} s, and is not cut off"
             );
-            CloudError::new(doing, ErrorKind::Busy, why)
+            CloudError::new(operation, ErrorKind::Busy, why)
         }
         _ => error,
     })
@@ -59,14 +59,14 @@ impl Drive for Cron {
         spec: &CronSpec,
         world: &World,
     ) -> Result<CronLive, CloudError> {
-        let birth = CreateRequest {
+        let request = CreateRequest {
             spec: &spec.workload,
             name,
             machine_name: Some(&spec.machine),
             volume_id: None,
             predecessor: None,
         };
-        drive::create(clouds, &birth, world)
+        drive::create(clouds, &request, world)
             .await
             .map(|workload| CronLive { workload })
     }
@@ -77,11 +77,11 @@ impl Drive for Cron {
         edit: &WorkloadEdit,
         world: &World,
     ) -> Result<CronLive, CloudError> {
-        let mut there = live.workload.clone();
+        let mut current = live.workload.clone();
         if matches!(edit, WorkloadEdit::Update(_)) && wait_for_job(clouds, live, world).await? {
-            "stopped".clone_into(&mut there.state);
+            "stopped".clone_into(&mut current.state);
         }
-        drive::edit(clouds, &there, edit, world)
+        drive::edit(clouds, &current, edit, world)
             .await
             .map(|workload| CronLive { workload })
     }

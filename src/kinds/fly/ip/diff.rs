@@ -23,7 +23,7 @@ impl Kind for Ip {
             app: _,
             kind,
             region,
-            stated: _,
+            declared: _,
         } = spec;
         let mut lines = vec![DiffLine::add("type", kind.as_str())];
         lines.extend(

@@ -31,7 +31,7 @@ impl IpLive {
     #[must_use]
     pub fn satisfies(&self, spec: &IpSpec) -> bool {
         let kind = self.kind == spec.kind
-            || (!spec.stated && spec.kind == IpKind::SharedV4 && self.kind == IpKind::V4);
+            || (!spec.declared && spec.kind == IpKind::SharedV4 && self.kind == IpKind::V4);
         let region = spec.region.as_ref().map_or("global", Region::as_str);
         kind && (spec.region.is_none() && self.kind == IpKind::PrivateV6 || self.region == region)
     }

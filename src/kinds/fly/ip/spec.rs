@@ -68,7 +68,8 @@ pub struct IpSpec {
     pub region: Option<Region>,
     /// Whether the manifest declares the address. If it is only the default of an app with
     /// services, a dedicated IPv4 address satisfies it as well as a shared one.
-    pub stated: bool,
+    #[serde(rename = "stated")]
+    pub declared: bool,
 }
 
 /// The live state, as reported by Fly.
@@ -90,7 +91,7 @@ impl References for IpSpec {
             app,
             kind: _,
             region: _,
-            stated: _,
+            declared: _,
         } = self;
         vec![app.address()]
     }

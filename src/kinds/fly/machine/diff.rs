@@ -59,7 +59,7 @@ fn mount_line(
 /// Whether a new version gets a successor beside the old machine. Only services have traffic to switch, and two machines cannot
 /// mount one volume.
 fn uses_blue_green(spec: &MachineSpec, live: &MachineLive) -> bool {
-    let blue_green = spec.turns.strategy == RolloutStrategy::BlueGreen;
+    let blue_green = spec.rollout_policy.strategy == RolloutStrategy::BlueGreen;
     blue_green
         && !spec.workload.config.services.is_empty()
         && spec.volume.is_none()
@@ -193,7 +193,7 @@ impl RolloutRules for Machine {
     }
 
     fn rollout_policy(spec: &MachineSpec) -> RolloutPolicy {
-        spec.turns
+        spec.rollout_policy
     }
 }
 

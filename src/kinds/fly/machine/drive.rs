@@ -173,13 +173,13 @@ impl DriveRollout for Machine {
         let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
         // Machines that were already cordoned belong to an earlier generation, so undoing the
         // hand-over does not uncordon them.
-        let served: Vec<&MachineLive> = blue
+        let was_in_service: Vec<&MachineLive> = blue
             .iter()
             .copied()
             .filter(|live| was_serving(live))
             .collect();
         if let Err(error) = for_all(&blue, |live| cordon(clouds, live, world)).await {
-            for_all(&served, |live| uncordon(clouds, live, world))
+            for_all(&was_in_service, |live| uncordon(clouds, live, world))
                 .await
                 .unwrap_or_else(|undo| log_undo_error(&undo));
             return Err(error);
@@ -190,7 +190,7 @@ impl DriveRollout for Machine {
             match for_all(&green, |live| cordon(clouds, live, world)).await {
                 Err(undo) => log_undo_error(&undo),
                 Ok(()) => {
-                    for_all(&served, |live| uncordon(clouds, live, world))
+                    for_all(&was_in_service, |live| uncordon(clouds, live, world))
                         .await
                         .unwrap_or_else(|undo| log_undo_error(&undo));
                 }

@@ -24,10 +24,10 @@ pub struct MachineSpec {
     pub volume: Option<ResourceRef<Volume>>,
     /// The rollout policy of the group.
     #[serde(skip)]
-    pub turns: RolloutPolicy,
+    pub rollout_policy: RolloutPolicy,
     /// The release command that must succeed before the machine changes.
     #[serde(skip)]
-    pub after: Option<ResourceRef<ReleaseCommand>>,
+    pub release_command: Option<ResourceRef<ReleaseCommand>>,
 }
 
 /// The live state, as reported by Fly.
@@ -51,16 +51,16 @@ impl References for MachineSpec {
             group: _,
             workload,
             volume,
-            turns: _,
-            after,
+            rollout_policy: _,
+            release_command,
         } = self;
-        let after = after.iter().map(ResourceRef::address);
+        let release_command = release_command.iter().map(ResourceRef::address);
         let volume = volume.iter().map(ResourceRef::address);
         workload
             .references()
             .into_iter()
             .chain(volume)
-            .chain(after)
+            .chain(release_command)
             .collect()
     }
 }

@@ -83,7 +83,7 @@ async fn run_command(
     let release = spec.release.as_deref().unwrap_or_default();
     // Only the latest earlier command counts: another release may have run in between.
     let mut ran = false;
-    for (at, earlier) in find_release_machines(clouds, app, &spec.workload.mark)
+    for (index, earlier) in find_release_machines(clouds, app, &spec.workload.mark)
         .await?
         .into_iter()
         .enumerate()
@@ -94,7 +94,7 @@ async fn run_command(
         } else {
             wait_or_remove(clouds, app, &id, spec.limit_secs).await?
         };
-        ran |= at == 0 && is_for_release(&ended, release) && ended.exit_code() == Some(0);
+        ran |= index == 0 && is_for_release(&ended, release) && ended.exit_code() == Some(0);
         if !ended.is_destroyed() {
             destroy_machine(clouds, app, &id).await?;
         }
@@ -114,8 +114,8 @@ async fn run_command(
             .await;
         return Ok(());
     }
-    let doing = format!("run the release command of {app} (machine {id})");
-    Err(clouds.fly.command_error(doing, app, &ended).await)
+    let operation = format!("run the release command of {app} (machine {id})");
+    Err(clouds.fly.command_error(operation, app, &ended).await)
 }
 
 /// Creates the machine. After an ambiguous error it is looked up, since it may already be running.

@@ -28,7 +28,9 @@ impl Release {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         match (&self.secrets, text.split_once('-')) {
-            (Some(secrets), Some((config, there))) => *config == self.config && there == secrets,
+            (Some(secrets), Some((config, recorded))) => {
+                *config == self.config && recorded == secrets
+            }
             (_, split) => split.map_or(text, |(config, _)| config) == self.config,
         }
     }
@@ -60,15 +62,15 @@ pub fn desired_releases(desired: &Desired, world: &World) -> BTreeMap<Name, Rele
     }
     let release = |app: &Name, groups: &BTreeMap<&str, &MachineConfig>| {
         let running = running_app_image(world, app);
-        let of = |config: &MachineConfig| with_resolved_image(config, running.as_ref());
+        let resolved = |config: &MachineConfig| with_resolved_image(config, running.as_ref());
         let groups: BTreeMap<&str, MachineConfig> = groups
             .iter()
-            .map(|(group, config)| (*group, of(config)))
+            .map(|(group, config)| (*group, resolved(config)))
             .collect();
         let command = desired
             .fly_release
             .get(app)
-            .map(|command| of(&command.workload.config));
+            .map(|command| resolved(&command.workload.config));
         Release {
             config: hex_hash(&(groups, command), 4),
             secrets: hash_secrets(desired, app),
@@ -95,10 +97,10 @@ fn with_resolved_image(config: &MachineConfig, running: Option<&Image>) -> Machi
 fn hash_secrets(desired: &Desired, app: &Name) -> Option<String> {
     let spec = desired.fly_secrets.get(app);
     let values = spec.into_iter().flat_map(|spec| &spec.values);
-    let prints: Option<BTreeMap<&str, &str>> = values
+    let fingerprints: Option<BTreeMap<&str, &str>> = values
         .map(|(name, value)| Some((name.as_str(), value.fingerprint.as_ref()?.as_str())))
         .collect();
-    prints.map(|prints| hex_hash(&prints, 2))
+    fingerprints.map(|fingerprints| hex_hash(&fingerprints, 2))
 }
 
 fn hex_hash(value: &impl Serialize, bytes: usize) -> String {
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_is_recognised_with_and_without_values() {
+    fn release_matches_with_and_without_secret_values() {
         let known = Release {
             config: "3f2a91c0".into(),
             secrets: Some("77aa".into()),

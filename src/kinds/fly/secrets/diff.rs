@@ -108,18 +108,20 @@ impl Kind for Secrets {
         let SecretsSpec {
             app: _,
             values,
-            left_alone,
+            optional_without_value,
             salt: _,
-            used,
+            has_machines,
         } = spec;
         let mut edit = SecretsEdit {
             set: BTreeMap::new(),
             unset: BTreeSet::new(),
         };
         for (name, desired) in values {
-            if let Some(why) =
-                set_reason(desired, live.present.get(name), live.has_machines || *used)
-            {
+            if let Some(why) = set_reason(
+                desired,
+                live.present.get(name),
+                live.has_machines || *has_machines,
+            ) {
                 let value = desired.value.clone().zip(desired.fingerprint.clone());
                 edit.set
                     .insert(name.clone(), SetSecret { value, reason: why });
@@ -129,7 +131,9 @@ impl Kind for Secrets {
             live.present
                 .iter()
                 .filter(|(name, live)| {
-                    live.known && !values.contains_key(*name) && !left_alone.contains(*name)
+                    live.known
+                        && !values.contains_key(*name)
+                        && !optional_without_value.contains(*name)
                 })
                 .map(|(name, _)| name.clone()),
         );

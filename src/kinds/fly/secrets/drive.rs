@@ -48,9 +48,9 @@ async fn send_batch(
             None => drop(after.present.remove(name)),
             Some((_, fingerprint)) => {
                 let digest = digests.get(name).cloned().ok_or_else(|| {
-                    let doing = format!("set secrets of {app}");
+                    let operation = format!("set secrets of {app}");
                     CloudError::new(
-                        doing,
+                        operation,
                         ErrorKind::InvalidResponse,
                         format!("{name} was accepted and is not listed"),
                     )
@@ -109,9 +109,9 @@ impl Drive for Secrets {
     ) -> Result<SecretsLive, CloudError> {
         let SecretsEdit { set, unset } = edit;
         if let Some((name, _)) = set.iter().find(|(_, secret)| secret.value.is_none()) {
-            let doing = format!("set secrets of {}", live.app.name());
+            let operation = format!("set secrets of {}", live.app.name());
             return Err(CloudError::new(
-                doing,
+                operation,
                 ErrorKind::Rejected,
                 format!("this run has no value for {name}"),
             ));

@@ -38,8 +38,8 @@ impl SecretsRecord {
 
 impl fmt::Display for SecretsRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, recorded)) in self.0.iter().enumerate() {
-            let space = if at == 0 { "" } else { " " };
+        for (index, (name, recorded)) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
             write!(
                 f,
                 "{space}{name}={}:{}",
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_reads_back() {
+    fn record_round_trips() {
         let text = "DATABASE_URL=abc123:F1ng SECRET_KEY=0f:pr1nt";
         let record = SecretsRecord::parse(text);
         assert_eq!(record.to_string(), text);

@@ -18,9 +18,11 @@ pub struct SecretsSpec {
     /// The secrets, by name.
     pub values: BTreeMap<String, SecretSpec>,
     /// Optional secrets without a value in this environment; their live values are kept.
-    pub left_alone: BTreeSet<String>,
+    #[serde(rename = "left_alone")]
+    pub optional_without_value: BTreeSet<String>,
     /// Whether the manifest has a machine on which fingerprints can be recorded.
-    pub used: bool,
+    #[serde(rename = "used")]
+    pub has_machines: bool,
     /// The salt of the fingerprints.
     #[serde(skip)]
     pub salt: Salt,
@@ -94,7 +96,9 @@ impl PartialEq for SecretsSpec {
                 .map(|(name, value)| (name.clone(), value.fingerprint.clone()))
                 .collect()
         };
-        self.app == other.app && self.left_alone == other.left_alone && key(self) == key(other)
+        self.app == other.app
+            && self.optional_without_value == other.optional_without_value
+            && key(self) == key(other)
     }
 }
 
@@ -103,9 +107,9 @@ impl References for SecretsSpec {
         let Self {
             app,
             values: _,
-            left_alone: _,
+            optional_without_value: _,
             salt: _,
-            used: _,
+            has_machines: _,
         } = self;
         vec![app.address()]
     }

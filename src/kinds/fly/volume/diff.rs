@@ -78,9 +78,9 @@ impl Kind for Volume {
             snapshot_retention,
             scheduled_snapshots,
             encrypted,
-            grows: _,
+            auto_extends: _,
         } = spec;
-        if let Some(encrypted) = encrypted.filter(|wanted| *wanted != live.encrypted) {
+        if let Some(encrypted) = encrypted.filter(|desired| *desired != live.encrypted) {
             let line = DiffLine::change("encrypted", live.encrypted, encrypted)
                 .with_note("the encryption of a volume cannot be changed");
             return Diff::Replace(vec![line.forcing_replacement()]);
@@ -90,8 +90,8 @@ impl Kind for Volume {
             .filter(|days| Some(*days) != live.snapshot_retention)
             .map(|days| (live.snapshot_retention, days));
         let scheduled = scheduled_snapshots
-            .filter(|wanted| Some(*wanted) != live.scheduled_snapshots)
-            .map(|wanted| (live.scheduled_snapshots, wanted));
+            .filter(|desired| Some(*desired) != live.scheduled_snapshots)
+            .map(|desired| (live.scheduled_snapshots, desired));
         let mut edits = Vec::new();
         edits.extend(extend.map(|to| VolumeEdit::Extend {
             from: live.size,
@@ -123,14 +123,16 @@ impl Kind for Volume {
         );
         lines.extend(
             spec.scheduled_snapshots
-                .map(|wanted| DiffLine::add("scheduled_snapshots", wanted)),
+                .map(|desired| DiffLine::add("scheduled_snapshots", desired)),
         );
         lines
     }
 
     /// A volume that was extended by hand, or whose `size` in the manifest was lowered.
     fn manual_change(spec: &VolumeSpec, live: &VolumeLive) -> Option<Blocker> {
-        let size = spec.size.filter(|size| *size < live.size && !spec.grows)?;
+        let size = spec
+            .size
+            .filter(|size| *size < live.size && !spec.auto_extends)?;
         Some(Blocker {
             reason: format!(
                 "volume {} ({}) is {} and cannot shrink to {size}",

@@ -1,6 +1,6 @@
 //! The API calls of a volume.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
@@ -58,8 +58,8 @@ impl VolumeLive {
     }
 }
 
-/// The volumes that match a slot, did not exist when the run began, and were not created by this
-/// run.
+/// The volumes with the name and region of a spec, except those with the ids in `known`: the ones
+/// that existed when the run began, and the ones that this run has created.
 async fn find_new_volumes(
     clouds: &CloudWriters,
     app: &str,
@@ -67,12 +67,12 @@ async fn find_new_volumes(
     known: &BTreeSet<String>,
 ) -> Result<Vec<wire::VolumeResponse>, CloudError> {
     let all = clouds.fly.list_volumes(app).await?;
-    let fits = |volume: &wire::VolumeResponse| {
+    let is_new = |volume: &wire::VolumeResponse| {
         volume.name == spec.volume
             && volume.region == spec.region.as_str()
             && !known.contains(&volume.id)
     };
-    Ok(all.into_iter().filter(fits).collect())
+    Ok(all.into_iter().filter(is_new).collect())
 }
 
 fn is_unattached(volume: &wire::VolumeResponse) -> bool {
@@ -92,7 +92,7 @@ async fn create_single_volume(
     spec: &VolumeSpec,
     known: &BTreeSet<String>,
 ) -> Result<wire::VolumeResponse, CloudError> {
-    let new = CreateVolumeRequest {
+    let request = CreateVolumeRequest {
         name: spec.volume.clone(),
         region: spec.region.to_string(),
         size_gb: spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE).0,
@@ -100,18 +100,18 @@ async fn create_single_volume(
         snapshot_retention: spec.snapshot_retention,
         auto_backup_enabled: spec.scheduled_snapshots,
     };
-    let made = match clouds.fly.create_volume(app, &new).await {
+    let created = match clouds.fly.create_volume(app, &request).await {
         Err(error) if error.is_ambiguous() => {
             let found = find_new_volumes(clouds, app, spec, known).await?;
             return found.into_iter().find(is_unattached).ok_or(error);
         }
-        made => made?,
+        created => created?,
     };
     let others = find_new_volumes(clouds, app, spec, known).await?;
-    match keep_oldest(&made, others, |volume| (&volume.created_at, &volume.id)) {
-        None => Ok(made),
+    match keep_oldest(&created, others, |volume| (&volume.created_at, &volume.id)) {
+        None => Ok(created),
         Some(first) => {
-            clouds.fly.delete_volume(app, &made.id).await?;
+            clouds.fly.delete_volume(app, &created.id).await?;
             Ok(first)
         }
     }
@@ -125,7 +125,7 @@ impl Drive for Volume {
         world: &World,
     ) -> Result<VolumeLive, CloudError> {
         let app = fly_app_name(world, &spec.app)?;
-        let mut ours = clouds
+        let mut created_in_run = clouds
             .fly
             .lock_volume_creation(app, &spec.volume, spec.region.as_str())
             .await;
@@ -135,10 +135,14 @@ impl Drive for Volume {
             .unmanaged
             .iter()
             .map(|object| &object.identity);
-        let known = managed.chain(spare).chain(ours.iter()).cloned().collect();
-        let made = create_single_volume(clouds, app, spec, &known).await?;
-        ours.insert(made.id.clone());
-        Ok(VolumeLive::from_wire(&spec.app, &made, false))
+        let known = managed
+            .chain(spare)
+            .chain(created_in_run.iter())
+            .cloned()
+            .collect();
+        let created = create_single_volume(clouds, app, spec, &known).await?;
+        created_in_run.insert(created.id.clone());
+        Ok(VolumeLive::from_wire(&spec.app, &created, false))
     }
 
     async fn edit(
@@ -185,9 +189,9 @@ impl Drive for Volume {
                     body["snapshot_retention"] = json!(days);
                     after.snapshot_retention = Some(*days);
                 }
-                if let Some((_, wanted)) = scheduled {
-                    body["auto_backup_enabled"] = json!(wanted);
-                    after.scheduled_snapshots = Some(*wanted);
+                if let Some((_, enabled)) = scheduled {
+                    body["auto_backup_enabled"] = json!(enabled);
+                    after.scheduled_snapshots = Some(*enabled);
                 }
                 clouds.fly.update_volume(app, &live.id, body).await?;
             }
@@ -195,21 +199,19 @@ impl Drive for Volume {
         Ok(after)
     }
 
-    /// A volume is detached when its machine is gone, which may take a moment.
+    /// Fly refuses to delete a volume that is still attached, see [`DETACH_TIMEOUT`].
     async fn delete(
         clouds: &CloudWriters,
         live: &VolumeLive,
         world: &World,
     ) -> Result<(), CloudError> {
         let app = fly_app_name(world, &live.app)?;
-        for _ in 0..DELETE_ATTEMPTS {
+        let retries = DETACH_TIMEOUT.as_secs() / DETACH_POLL_INTERVAL.as_secs();
+        for _ in 0..retries {
             match clouds.fly.delete_volume(app, &live.id).await {
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.kind == ErrorKind::Conflict => {
-                    clouds
-                        .fly
-                        .sleep_scaled(std::time::Duration::from_secs(2))
-                        .await;
+                    clouds.fly.sleep_scaled(DETACH_POLL_INTERVAL).await;
                 }
                 other => return other,
             }
@@ -218,6 +220,8 @@ impl Drive for Volume {
     }
 }
 
-/// How many times to retry deleting a volume that is still attached, two seconds apart. A machine
-/// stops within its kill timeout, 5 s by default and at most 300 s.
-const DELETE_ATTEMPTS: u32 = 30;
+/// How long to wait until a volume is detached. trimtab destroys the machine first and waits until
+/// it is gone, so this only has to cover Fly's delay in detaching the volume.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often to try the deletion while the volume is attached.
+const DETACH_POLL_INTERVAL: Duration = Duration::from_secs(2);

@@ -16,8 +16,8 @@ pub struct VolumeSpec {
     pub volume: String,
     /// The region.
     pub region: Region,
-    /// The minimum size. `None` keeps the size of an existing volume; a new one gets
-    /// [`VolumeSpec::DEFAULT_SIZE`].
+    /// The size, or only the initial size if [`auto_extends`](Self::auto_extends). `None` keeps the size of an existing
+    /// volume; a new one gets [`VolumeSpec::DEFAULT_SIZE`].
     pub size: Option<Gib>,
     /// How many days daily snapshots are kept, 1 to 60.
     pub snapshot_retention: Option<u32>,
@@ -25,8 +25,10 @@ pub struct VolumeSpec {
     pub scheduled_snapshots: Option<bool>,
     /// Whether it is encrypted at rest; it cannot be changed after creation.
     pub encrypted: Option<bool>,
-    /// Whether the volume extends automatically, so that a larger live size is not a difference.
-    pub grows: bool,
+    /// Whether Fly extends the volume automatically. A live size above `size` is then no difference; otherwise it blocks
+    /// the plan, because a volume cannot shrink.
+    #[serde(rename = "grows")]
+    pub auto_extends: bool,
 }
 
 impl VolumeSpec {
@@ -76,7 +78,7 @@ impl References for VolumeSpec {
             snapshot_retention: _,
             scheduled_snapshots: _,
             encrypted: _,
-            grows: _,
+            auto_extends: _,
         } = self;
         vec![app.address()]
     }

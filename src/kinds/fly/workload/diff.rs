@@ -115,21 +115,21 @@ impl DescribeEdit for WorkloadEdit {
 pub fn diff_workload(
     spec: &Workload,
     live: &WorkloadLive,
-    around: &DiffContext<'_>,
+    context: &DiffContext<'_>,
     launch: bool,
 ) -> Diff<WorkloadEdit> {
     let mut lines = config_lines(spec, live);
-    lines.extend(standby::diff_line(spec, live, around));
-    lines.extend(secret_lines(spec, live, around));
+    lines.extend(standby::diff_line(spec, live, context));
+    lines.extend(secret_lines(spec, live, context));
     lines.extend(failed_start_line(live));
-    let (labels, marks) = metadata_lines(spec, live);
+    let (labels, metadata_diff) = metadata_lines(spec, live);
     if !lines.is_empty() {
         // An update also writes the metadata, so its lines belong to the update.
-        lines.extend(marks);
+        lines.extend(metadata_diff);
         let launch = launch && standby::starts_with_update(spec, live);
         let body = update_body(spec, live);
         let update = ConfigUpdate {
-            spec: spec.clone().with_release(around),
+            spec: spec.clone().with_release(context),
             body,
             launch,
             lines,
@@ -138,10 +138,10 @@ pub fn diff_workload(
         return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
     }
     let mut edits = Vec::new();
-    if !marks.is_empty() {
+    if !metadata_diff.is_empty() {
         edits.push(WorkloadEdit::Metadata {
             labels,
-            lines: marks,
+            lines: metadata_diff,
         });
     }
     if live.is_start_unconfirmed() {
@@ -165,20 +165,20 @@ pub(super) fn failed_start_line(live: &WorkloadLive) -> Option<DiffLine> {
 /// The differences of the configuration itself.
 fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
     let mut desired = comparable_config(&complete_config(spec, live));
-    let mut there = comparable_config(&live.config);
+    let mut current = comparable_config(&live.config);
     if spec.standby_for.is_some() {
         standby::remove_env(&mut desired);
-        standby::remove_env(&mut there);
+        standby::remove_env(&mut current);
     }
-    if let (Some(there), Some(running)) = (there.as_object_mut(), live.running_image()) {
+    if let (Some(current), Some(running)) = (current.as_object_mut(), live.running_image()) {
         let same = spec
             .config
             .image
             .clone()
-            .filter(|wanted| live.runs_image(wanted));
-        there.insert("image".to_owned(), json!(same.unwrap_or(running)));
+            .filter(|desired| live.runs_image(desired));
+        current.insert("image".to_owned(), json!(same.unwrap_or(running)));
     }
-    let mut lines = json_tree::diff(&desired, &there);
+    let mut lines = json_tree::diff(&desired, &current);
     for line in lines
         .iter_mut()
         .filter(|line| line.path == "image" && live.has_tag_moved(spec))
@@ -189,10 +189,10 @@ fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
         .into_iter()
         .filter(|line| line.to.is_some() || !is_platform_default(&line.path));
     let mut lines: Vec<DiffLine> = stated.map(for_display).collect();
-    for (key, wanted) in &spec.config.verbatim {
-        let there = live.raw.get(key).cloned().unwrap_or_default();
-        if !contains_json(&there, wanted) {
-            lines.push(DiffLine::change(key.clone(), there, wanted.clone()));
+    for (key, desired) in &spec.config.verbatim {
+        let live_value = live.raw.get(key).cloned().unwrap_or_default();
+        if !contains_json(&live_value, desired) {
+            lines.push(DiffLine::change(key.clone(), live_value, desired.clone()));
         }
     }
     lines
@@ -220,26 +220,25 @@ pub(super) fn comparable_config(config: &MachineConfig) -> Value {
 }
 
 /// Whether `live` contains everything in `desired`. Fly may have added fields.
-fn contains_json(there: &Value, wanted: &Value) -> bool {
-    match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
-            there
-                .get(key)
-                .is_some_and(|there| contains_json(there, wanted))
+fn contains_json(live: &Value, desired: &Value) -> bool {
+    match (live, desired) {
+        (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, desired)| {
+            live.get(key)
+                .is_some_and(|live| contains_json(live, desired))
         }),
-        (Value::Array(there), Value::Array(wanted)) => {
-            there.len() == wanted.len()
-                && there
+        (Value::Array(live), Value::Array(desired)) => {
+            live.len() == desired.len()
+                && live
                     .iter()
-                    .zip(wanted)
-                    .all(|(there, wanted)| contains_json(there, wanted))
+                    .zip(desired)
+                    .all(|(live, desired)| contains_json(live, desired))
         }
-        _ => there == wanted,
+        _ => live == desired,
     }
 }
 
 /// Secrets that the machine was not started with, or in another version.
-fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &DiffContext<'_>) -> Vec<DiffLine> {
+fn secret_lines(spec: &Workload, live: &WorkloadLive, context: &DiffContext<'_>) -> Vec<DiffLine> {
     let Some(secrets) = &spec.secrets else {
         return removed_secret_lines(live);
     };
@@ -248,10 +247,10 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &DiffContext<'_>) 
         line.path = format!("secrets.{}", line.path);
         line
     };
-    if let Some(lines) = around.changed.get(&secrets.address()) {
+    if let Some(lines) = context.changed.get(&secrets.address()) {
         return lines.iter().map(inside).collect();
     }
-    let Some(now) = around.world.fly_secrets.get(secrets.name()) else {
+    let Some(now) = context.world.fly_secrets.get(secrets.name()) else {
         return Vec::new();
     };
     let (started_with, record) = (live.secrets_record(), now.record());
@@ -313,11 +312,11 @@ fn metadata_lines(
         ));
     }
     for (key, value) in &spec.labels {
-        let there = live.metadata.get(key);
-        if there != Some(value) && !key.starts_with(OwnershipMark::METADATA_PREFIX) {
+        let live_value = live.metadata.get(key);
+        if live_value != Some(value) && !key.starts_with(OwnershipMark::METADATA_PREFIX) {
             lines.push(DiffLine::change(
                 format!("metadata.{key}"),
-                json!(there),
+                json!(live_value),
                 value.clone(),
             ));
         }
@@ -350,8 +349,8 @@ pub(super) fn update_body(spec: &Workload, live: &WorkloadLive) -> Value {
     }
     // What the manifest does not set keeps its live value.
     desired.image = desired.image.or_else(|| live.running_image());
-    for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
-        mount.volume.clone_from(&there.volume);
+    for (mount, known_mount) in desired.mounts.iter_mut().zip(&known.mounts) {
+        mount.volume.clone_from(&known_mount.volume);
     }
     let verbatim = std::mem::take(&mut desired.verbatim);
     let to_value = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
@@ -370,25 +369,25 @@ impl Workload {
     /// The machine's metadata without the record of its secrets.
     #[must_use]
     pub fn base_metadata(&self) -> BTreeMap<String, String> {
-        let mut marks = self.labels.clone();
-        marks.insert(
+        let mut metadata = self.labels.clone();
+        metadata.insert(
             OwnershipMark::PROJECT_KEY.to_owned(),
             self.mark.project.clone(),
         );
-        marks.insert(
+        metadata.insert(
             OwnershipMark::ENVIRONMENT_KEY.to_owned(),
             self.mark.environment.clone(),
         );
-        marks.insert(
+        metadata.insert(
             OwnershipMark::APPLIED_HASH_KEY.to_owned(),
             self.applied_hash(),
         );
-        marks.extend(
+        metadata.extend(
             self.release
                 .clone()
                 .map(|release| (OwnershipMark::RELEASE_KEY.to_owned(), release)),
         );
-        marks
+        metadata
     }
 
     /// The configuration of a new machine, without its volume id.

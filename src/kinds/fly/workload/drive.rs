@@ -74,8 +74,8 @@ impl CreateRequest<'_> {
     /// Whether to start the machine. A standby stays stopped until Fly needs it, and the successor
     /// of a stopped machine is also stopped.
     fn launches(&self) -> bool {
-        let woken = |old: &WorkloadLive| old.is_running() || old.is_start_unconfirmed();
-        self.spec.standby_for.is_none() && self.predecessor.is_none_or(woken)
+        let was_started = |old: &WorkloadLive| old.is_running() || old.is_start_unconfirmed();
+        self.spec.standby_for.is_none() && self.predecessor.is_none_or(was_started)
     }
 
     fn config(&self, world: &World) -> Value {
@@ -83,10 +83,10 @@ impl CreateRequest<'_> {
             spec,
             name: _,
             machine_name: _,
-            volume_id: volume,
-            predecessor: instead_of,
+            volume_id,
+            predecessor,
         } = self;
-        let mut config = match instead_of {
+        let mut config = match predecessor {
             // A successor inherits the unknown fields of its predecessor.
             Some(old) => update_body(spec, old),
             None => spec.create_body(),
@@ -94,13 +94,14 @@ impl CreateRequest<'_> {
         let mut labels = full_metadata(spec, world);
         let starts = self.launches() && spec.config.schedule.is_none();
         labels.extend(starts.then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())));
-        labels
-            .extend(instead_of.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())));
+        labels.extend(
+            predecessor.map(|old| (OwnershipMark::SUCCEEDS_KEY.to_owned(), old.id.clone())),
+        );
         labels.extend(kept_settings(spec, &config).metadata_change(&labels));
         config["metadata"] = json!(labels);
         set_standby(spec, world, &mut config);
-        if let (Some(volume), Some(mount)) = (volume, config.pointer_mut("/mounts/0")) {
-            mount["volume"] = volume.as_str().into();
+        if let (Some(volume_id), Some(mount)) = (volume_id, config.pointer_mut("/mounts/0")) {
+            mount["volume"] = volume_id.as_str().into();
         }
         config
     }
@@ -130,43 +131,44 @@ impl CreateRequest<'_> {
 /// twice.
 pub(crate) async fn create(
     clouds: &CloudWriters,
-    birth: &CreateRequest<'_>,
+    request: &CreateRequest<'_>,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let spec = birth.spec;
+    let spec = request.spec;
     let app = fly_app_name(world, &spec.app)?;
-    let new = MachineRequest {
-        name: birth.machine_name.map(str::to_owned),
+    let body = MachineRequest {
+        name: request.machine_name.map(str::to_owned),
         region: spec.region.to_string(),
-        config: birth.config(world),
+        config: request.config(world),
         min_secrets_version: secrets_version(spec, world),
-        skip_launch: !birth.launches(),
-        skip_service_registration: birth.predecessor.is_some(),
+        skip_launch: !request.launches(),
+        skip_service_registration: request.predecessor.is_some(),
         ..MachineRequest::default()
     };
-    let made = match clouds.fly.create_machine(app, &new).await {
+    let created = match clouds.fly.create_machine(app, &body).await {
         Err(error) if error.is_ambiguous() || error.kind == ErrorKind::Conflict => {
             // A conflict, too: Fly rejects a second machine of the same name, which may be ours.
             let mut all = clouds.fly.list_machines(app).await?.into_iter();
-            all.find(|machine| birth.is_result(machine)).ok_or(error)?
+            all.find(|machine| request.is_result(machine))
+                .ok_or(error)?
         }
         other => other?,
     };
-    if !birth.launches() {
+    if !request.launches() {
         // Wait for `stopped`: a machine that is still being prepared cannot be started.
-        let (limit, voice) = (spec.wait_secs, &clouds.progress);
+        let (limit, progress) = (spec.wait_secs, &clouds.progress);
         clouds
             .fly
-            .wait_for_state(app, &made.id, None, "stopped", limit, voice)
+            .wait_for_state(app, &created.id, None, "stopped", limit, progress)
             .await?;
     }
     wait_until_healthy(
         clouds,
         app,
         spec,
-        &made.id,
-        &made.instance_id,
-        birth.launches(),
+        &created.id,
+        &created.instance_id,
+        request.launches(),
     )
     .await
 }
@@ -175,21 +177,21 @@ pub(crate) async fn create(
 /// until it is healthy.
 pub(crate) async fn create_successor(
     clouds: &CloudWriters,
-    birth: &CreateRequest<'_>,
-    there: Option<&WorkloadLive>,
+    request: &CreateRequest<'_>,
+    existing: Option<&WorkloadLive>,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let spec = birth.spec;
+    let spec = request.spec;
     let app = fly_app_name(world, &spec.app)?;
-    let wanted = full_metadata(spec, world);
+    let metadata = full_metadata(spec, world);
     // The existing successor has the desired configuration if it has all the metadata that we would
     // write, which includes the hash of the configuration.
     let same = |green: &&WorkloadLive| {
-        wanted
+        metadata
             .iter()
             .all(|(key, value)| green.metadata.get(key) == Some(value))
     };
-    match there {
+    match existing {
         // Reuse it unless its start failed: waiting would not start it.
         Some(green) if same(&green) && (green.is_running() || !green.is_start_unconfirmed()) => {
             wait_until_healthy(
@@ -198,15 +200,15 @@ pub(crate) async fn create_successor(
                 spec,
                 &green.id,
                 &green.version,
-                birth.launches(),
+                request.launches(),
             )
             .await
         }
         Some(green) => {
             discard_successor(clouds, app, &green.id).await?;
-            create(clouds, birth, world).await
+            create(clouds, request, world).await
         }
-        None => create(clouds, birth, world).await,
+        None => create(clouds, request, world).await,
     }
 }
 
@@ -234,8 +236,8 @@ async fn wait_until_healthy(
             )
             .await?;
         if matches!(waited, WaitOutcome::Gone) {
-            let doing = format!("wait until machine {id} of {app} is started");
-            return Err(CloudError::new(doing, ErrorKind::Failed, "it is gone"));
+            let operation = format!("wait until machine {id} of {app} is started");
+            return Err(CloudError::new(operation, ErrorKind::Failed, "it is gone"));
         }
     }
     let machine = if !awaited {
@@ -325,10 +327,10 @@ async fn update_config(
     } = change;
     // Fly's proxy may have started the machine since the plan was made. Then it must keep running. A machine that becomes a
     // standby stops.
-    let woken = spec.config.schedule.is_none()
+    let was_started = spec.config.schedule.is_none()
         && spec.standby_for.is_none()
         && clouds.fly.get_machine(app, &live.id).await?.state == "started";
-    let launch = &(*launch || woken);
+    let launch = &(*launch || was_started);
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
     // Remove the metadata of the previous version. What still applies is written again below.
@@ -408,9 +410,9 @@ pub(crate) async fn discard_successor(
             destroy_machine(clouds, app, id).await
         }
         Ok(_) => {
-            let doing = format!("discard the successor {id} of {app}");
+            let operation = format!("discard the successor {id} of {app}");
             Err(CloudError::new(
-                doing,
+                operation,
                 ErrorKind::Conflict,
                 "it has taken over since the plan was made",
             ))

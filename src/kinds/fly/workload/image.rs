@@ -8,8 +8,8 @@ use crate::{
 
 /// The image of the app's first machine by name, pinned to its digest.
 #[must_use]
-pub fn default_image(spec: &Workload, around: &DiffContext<'_>) -> Option<Image> {
-    running_app_image(around.world, spec.app.name())
+pub fn default_image(spec: &Workload, context: &DiffContext<'_>) -> Option<Image> {
+    running_app_image(context.world, spec.app.name())
 }
 
 /// The image of the app's first machine by name that has one, pinned to its digest.
@@ -23,10 +23,10 @@ pub fn running_app_image(world: &World, app: &Name) -> Option<Image> {
 ///
 /// # Errors
 /// When neither the manifest nor a machine of the app has an image.
-pub fn with_default_image(spec: &Workload, around: &DiffContext<'_>) -> Result<Workload, Blocker> {
+pub fn with_default_image(spec: &Workload, context: &DiffContext<'_>) -> Result<Workload, Blocker> {
     let mut spec = spec.clone();
     if spec.config.image.is_none() {
-        spec.config.image = default_image(&spec, around);
+        spec.config.image = default_image(&spec, context);
     }
     let app = spec.app.name();
     if spec.config.image.is_some() || spec.config.verbatim.contains_key("containers") {

@@ -99,32 +99,32 @@ pub fn merge_unknown(desired: &Value, raw: &Value, known: &Value) -> Value {
 
 fn merge_unknown_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
     match (desired, raw) {
-        (Value::Object(wanted), Value::Object(there)) => {
+        (Value::Object(desired), Value::Object(live)) => {
             let nothing = Map::new();
             let known = known.as_object().unwrap_or(&nothing);
-            let mut out = wanted.clone();
-            for (key, value) in there {
+            let mut out = desired.clone();
+            for (key, value) in live {
                 let inner = if path.is_empty() {
                     key.clone()
                 } else {
                     format!("{path}.{key}")
                 };
-                match (wanted.get(key), known.get(key)) {
+                match (desired.get(key), known.get(key)) {
                     (None, None) => drop(out.insert(key.clone(), value.clone())),
-                    (Some(wanted), Some(known)) => {
-                        out.insert(key.clone(), merge_unknown_at(&inner, wanted, value, known));
+                    (Some(desired), Some(known)) => {
+                        out.insert(key.clone(), merge_unknown_at(&inner, desired, value, known));
                     }
                     _ => {}
                 }
             }
             Value::Object(out)
         }
-        (Value::Array(wanted), Value::Array(there))
-            if has_unique_keys(path, wanted) && has_unique_keys(path, there) =>
+        (Value::Array(desired), Value::Array(live))
+            if has_unique_keys(path, desired) && has_unique_keys(path, live) =>
         {
             let nothing = Vec::new();
             let (raw, known) = (
-                index_by_key(path, there),
+                index_by_key(path, live),
                 index_by_key(path, known.as_array().unwrap_or(&nothing)),
             );
             let one = |element: &Value| {
@@ -136,7 +136,7 @@ fn merge_unknown_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> 
                     _ => element.clone(),
                 }
             };
-            Value::Array(wanted.iter().map(one).collect())
+            Value::Array(desired.iter().map(one).collect())
         }
         _ => desired.clone(),
     }
@@ -158,10 +158,11 @@ pub fn prune(value: &Value) -> Value {
     let full = |value: &Value| !matches!(value, Value::Null) && value != &Value::Array(vec![]);
     match value {
         Value::Object(map) => {
-            let kept = map.iter().map(|(key, value)| (key.clone(), prune(value)));
+            let pruned = map.iter().map(|(key, value)| (key.clone(), prune(value)));
             let empty = Value::Object(Map::new());
             Value::Object(
-                kept.filter(|(_, value)| full(value) && *value != empty)
+                pruned
+                    .filter(|(_, value)| full(value) && *value != empty)
                     .collect(),
             )
         }
@@ -174,11 +175,12 @@ pub fn prune(value: &Value) -> Value {
 fn without_defaults(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let said = map
+            let stated = map
                 .iter()
                 .filter(|(_, value)| **value != Value::Bool(false) && *value != "");
             Value::Object(
-                said.map(|(key, value)| (key.clone(), without_defaults(value)))
+                stated
+                    .map(|(key, value)| (key.clone(), without_defaults(value)))
                     .collect(),
             )
         }
@@ -204,8 +206,8 @@ fn element_key(path: &str, element: &Value) -> Option<String> {
             text("port").or_else(|| Some(format!("{}-{}", text("start_port")?, text("end_port")?)))
         }
         "checks" => {
-            let place = text("path").or_else(|| text("port")).unwrap_or_default();
-            Some(format!("{} {place}", text("type")?).trim_end().to_owned())
+            let target = text("path").or_else(|| text("port")).unwrap_or_default();
+            Some(format!("{} {target}", text("type")?).trim_end().to_owned())
         }
         "files" => text("guest_path"),
         "statics" => text("url_prefix"),
@@ -237,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_found_by_its_number() {
+    fn ports_are_matched_by_number() {
         let desired = json!({"services": [{"internal_port": 8080, "protocol": "tcp",
             "ports": [{"port": 443, "handlers": ["http", "tls"]}, {"port": 80, "handlers": ["http"]}]}]});
         let live = json!({"services": [{"internal_port": 8080, "protocol": "tcp",
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_appears_reads_key_by_key() {
+    fn added_table_has_one_line_per_key() {
         let lines = diff(&json!({"env": {"A": "1", "B": "2"}}), &json!({}));
         assert_eq!(
             lines
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_graft_keeps_what_is_unknown_and_drops_what_is_known() {
+    fn merge_keeps_unknown_fields_and_drops_known_ones() {
         let raw = json!({"env": {"OLD": "1"}, "dns": {"skip_registration": true},
             "services": [{"internal_port": 80, "protocol": "tcp", "future": 7, "autostart": true}]});
         let known = json!({"env": {"OLD": "1"},
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_named() {
+    fn unknown_paths_are_listed() {
         let raw = json!({"image": "x", "dns": {}, "rootfs": {"size_gb": 4}, "init": {}});
         assert_eq!(
             unknown_paths(&raw, &json!({"image": "x"})),
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_not_unknown() {
+    fn default_values_are_not_unknown() {
         let raw = json!({"services": [{"internal_port": 80, "protocol": "tcp", "autostop": false, "future": true}],
             "statics": [{"guest_path": "/public", "url_prefix": "/", "tigris_bucket": ""}]});
         let known = json!({"services": [{"internal_port": 80, "protocol": "tcp"}],

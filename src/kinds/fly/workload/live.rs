@@ -209,15 +209,13 @@ impl WorkloadLive {
     /// Whether it runs the desired image. Digests decide if there are any: the live reference may
     /// be a tag, and Fly may report the digest of the image for one platform.
     #[must_use]
-    pub fn runs_image(&self, wanted: &Image) -> bool {
-        let Some(there) = &self.config.image else {
+    pub fn runs_image(&self, desired: &Image) -> bool {
+        let Some(live) = &self.config.image else {
             return false;
         };
-        match wanted.digest() {
-            Some(digest) => {
-                there.digest() == Some(digest) || self.digest.as_deref() == Some(digest)
-            }
-            None => there == wanted || there.has_same_tag(wanted),
+        match desired.digest() {
+            Some(digest) => live.digest() == Some(digest) || self.digest.as_deref() == Some(digest),
+            None => live == desired || live.has_same_tag(desired),
         }
     }
 
@@ -225,8 +223,8 @@ impl WorkloadLive {
     #[must_use]
     pub fn has_tag_moved(&self, spec: &Workload) -> bool {
         let moved =
-            |wanted: &Image, there: &Image| wanted.has_same_tag(there) && !self.runs_image(wanted);
-        matches!((&spec.config.image, &self.config.image), (Some(wanted), Some(there)) if moved(wanted, there))
+            |desired: &Image, live: &Image| desired.has_same_tag(live) && !self.runs_image(desired);
+        matches!((&spec.config.image, &self.config.image), (Some(desired), Some(live)) if moved(desired, live))
     }
 
     /// Who caused the difference to `spec`, judging by the hash of the last applied configuration

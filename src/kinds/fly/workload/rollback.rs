@@ -117,10 +117,10 @@ pub fn rollback_edit(
         body.remove("metadata");
         // Keep the current volume and standby assignment: a volume cannot be detached, and the
         // standby refers to another machine.
-        for kept in ["mounts", "standbys"] {
-            match live.raw.get(kept) {
-                Some(there) => drop(body.insert(kept.to_owned(), there.clone())),
-                None => drop(body.remove(kept)),
+        for key in ["mounts", "standbys"] {
+            match live.raw.get(key) {
+                Some(live) => drop(body.insert(key.to_owned(), live.clone())),
+                None => drop(body.remove(key)),
             }
         }
     }
@@ -141,17 +141,17 @@ pub fn rollback_edit(
 
 /// The differences between an earlier configuration and the current one.
 fn diff_lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<DiffLine> {
-    let (mut wanted, mut there) = (earlier.clone(), live.config.clone());
-    wanted.mounts.clear();
-    there.mounts.clear();
-    there.image = wanted
+    let (mut desired, mut current) = (earlier.clone(), live.config.clone());
+    desired.mounts.clear();
+    current.mounts.clear();
+    current.image = desired
         .image
         .clone()
         .filter(|image| live.runs_image(image))
         .or_else(|| live.running_image());
     let lines = json_tree::diff(
-        &diff::comparable_config(&wanted),
-        &diff::comparable_config(&there),
+        &diff::comparable_config(&desired),
+        &diff::comparable_config(&current),
     );
     lines.into_iter().map(super::display::for_display).collect()
 }

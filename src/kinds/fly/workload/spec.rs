@@ -106,8 +106,8 @@ impl Workload {
 
     /// The same workload, marked with its app's release.
     #[must_use]
-    pub fn with_release(mut self, around: &DiffContext<'_>) -> Self {
-        self.release = around
+    pub fn with_release(mut self, context: &DiffContext<'_>) -> Self {
+        self.release = context
             .releases
             .get(self.app.name())
             .map(ToString::to_string);

@@ -50,11 +50,11 @@ impl AwsContext<'_> {
         diagnostics: &mut Diagnostics,
     ) -> BucketSpec {
         let cursor = self.cursor.key("buckets").key(key);
-        let own = self
+        let bucket_name = self
             .context
             .aws_references
             .value_or_empty(&format!("buckets.{key}.name"));
-        check_bucket_name(&own, cursor.key("name"), diagnostics);
+        check_bucket_name(&bucket_name, cursor.key("name"), diagnostics);
         let region = self
             .context
             .aws_references
@@ -90,7 +90,7 @@ impl AwsContext<'_> {
                 cursor.key("lifecycle"),
                 diagnostics,
             ),
-            policy: self.bucket_policy(&own, bucket, cursor, diagnostics),
+            policy: self.bucket_policy(&bucket_name, bucket, cursor, diagnostics),
             tags: desired_tags(
                 &self.mark,
                 name,
@@ -98,7 +98,7 @@ impl AwsContext<'_> {
                 bucket.protected.unwrap_or_default(),
             ),
             needs,
-            name: own,
+            name: bucket_name,
             region,
         }
     }
@@ -131,9 +131,9 @@ impl AwsContext<'_> {
             .tls_only
             .unwrap_or(true)
             .then(|| deny_insecure_transport_statement(name));
-        let ours = tls.iter().len();
-        let own = bucket.statements.iter().map(|words| json!(words));
-        let statements: Vec<Value> = tls.into_iter().chain(own).collect();
+        let generated_count = tls.iter().len();
+        let stated = bucket.statements.iter().map(|words| json!(words));
+        let statements: Vec<Value> = tls.into_iter().chain(stated).collect();
         if statements.is_empty() {
             return None;
         }
@@ -147,7 +147,7 @@ impl AwsContext<'_> {
             blocks_public: bucket.public_access_block.unwrap_or(true),
         };
         for (index, reason) in policy.validate(used) {
-            let index = index.and_then(|index| index.checked_sub(ours));
+            let index = index.and_then(|index| index.checked_sub(generated_count));
             let field = index.map_or(cursor, |index| cursor.item(index));
             diagnostics.error(field.diagnostic(reason));
         }
@@ -168,15 +168,15 @@ fn check_bucket_name(name: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnosti
         && name.chars().all(is_allowed)
         && !name.starts_with('-')
         && !name.ends_with('-');
-    let kept = RESERVED_PREFIXES
+    let reserved = RESERVED_PREFIXES
         .iter()
         .find(|begin| name.starts_with(**begin));
-    let kept = kept.or_else(|| RESERVED_SUFFIXES.iter().find(|end| name.ends_with(**end)));
-    if good && kept.is_none() {
+    let reserved = reserved.or_else(|| RESERVED_SUFFIXES.iter().find(|end| name.ends_with(**end)));
+    if good && reserved.is_none() {
         return;
     }
-    let rule = match kept {
-        Some(kept) => format!("S3 reserves names with `{kept}`"),
+    let rule = match reserved {
+        Some(reserved) => format!("S3 reserves names with `{reserved}`"),
         None => "names have 3 to 63 characters: lower-case letters, digits and dashes".to_owned(),
     };
     let diagnostic = cursor.diagnostic(format!("`{name}` cannot be a bucket's name"));

@@ -89,10 +89,10 @@ fn normalize_prefix(grant: &BucketGrant) -> String {
 /// unless they are told the region (Litestream, for one). That request has no `s3:prefix`, so a
 /// condition on the prefix would always fail.
 fn list_statements(arn: &str, prefix: &str, sid: impl Fn(&str) -> String) -> Vec<Value> {
-    let (list, place) = ("s3:ListBucket", "s3:GetBucketLocation");
+    let (list, get_location) = ("s3:ListBucket", "s3:GetBucketLocation");
     if prefix.is_empty() {
         return vec![
-            json!({ "Sid": sid("List"), "Effect": "Allow", "Action": [list, place], "Resource": arn }),
+            json!({ "Sid": sid("List"), "Effect": "Allow", "Action": [list, get_location], "Resource": arn }),
         ];
     }
     vec![
@@ -100,7 +100,7 @@ fn list_statements(arn: &str, prefix: &str, sid: impl Fn(&str) -> String) -> Vec
             "Sid": sid("List"), "Effect": "Allow", "Action": list, "Resource": arn,
             "Condition": { "StringLike": { "s3:prefix": format!("{prefix}*") } },
         }),
-        json!({ "Sid": sid("Region"), "Effect": "Allow", "Action": place, "Resource": arn }),
+        json!({ "Sid": sid("Region"), "Effect": "Allow", "Action": get_location, "Resource": arn }),
     ]
 }
 

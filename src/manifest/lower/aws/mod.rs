@@ -185,10 +185,10 @@ impl<'a> AwsContext<'a> {
         name: &Name,
         lowered: &mut Lowered,
     ) {
-        if let Some(place) = self.cursor.key(table).key(name.as_str()).location() {
+        if let Some(location) = self.cursor.key(table).key(name.as_str()).location() {
             lowered
                 .locations
-                .insert(Address::new::<K>(name), place.clone());
+                .insert(Address::new::<K>(name), location.clone());
         }
     }
 

@@ -152,10 +152,10 @@ impl<'a> AppContext<'a> {
         cursor: Cursor<'_>,
         lowered: &mut Lowered,
     ) {
-        if let Some(place) = cursor.location() {
+        if let Some(location) = cursor.location() {
             lowered
                 .locations
-                .insert(Address::new::<K>(name), place.clone());
+                .insert(Address::new::<K>(name), location.clone());
         }
     }
 
@@ -166,8 +166,10 @@ impl<'a> AppContext<'a> {
         cursor: Cursor<'_>,
         lowered: &mut Lowered,
     ) {
-        if let Some(place) = cursor.key("image").location() {
-            lowered.image_locations.insert(name.clone(), place.clone());
+        if let Some(location) = cursor.key("image").location() {
+            lowered
+                .image_locations
+                .insert(name.clone(), location.clone());
         }
     }
 

@@ -85,31 +85,31 @@ pub(crate) fn lower_machine_checks(
                     .with_help("set `type = \"http\"` or `type = \"tcp\"`"),
             );
         }
-        let mut made = lower_check(
+        let mut lowered = lower_check(
             check,
             kind.unwrap_or(if check.path.is_some() { "http" } else { "tcp" }),
             field,
             diagnostics,
         );
-        made.role = check.role.map(|role| check_kind_name(role).to_owned());
-        made.port = check.port.or(app
+        lowered.role = check.role.map(|role| check_kind_name(role).to_owned());
+        lowered.port = check.port.or(app
             .http_service
             .as_ref()
             .and_then(|service| service.internal_port));
-        if made.port.is_none() && app.http_service.is_none() {
+        if lowered.port.is_none() && app.http_service.is_none() {
             diagnostics.error(
                 field
                     .diagnostic(format!("check `{name}` lacks `port`"))
                     .with_help("there is no http_service to take the port from"),
             );
         }
-        made.method = made.method.map(|method| method.to_uppercase());
-        check_machine_check_limits(&made, field, diagnostics);
+        lowered.method = lowered.method.map(|method| method.to_uppercase());
+        check_machine_check_limits(&lowered, field, diagnostics);
         out.insert(
             name.clone(),
             GroupScoped {
                 processes: check.processes.clone(),
-                value: made,
+                value: lowered,
             },
         );
     }

@@ -77,7 +77,7 @@ impl ContainerContext<'_> {
         names: &[String],
         diagnostics: &mut Diagnostics,
     ) -> Option<usize> {
-        let find = |wanted: &str| names.iter().position(|name| name == wanted);
+        let find = |wanted_name: &str| names.iter().position(|name| name == wanted_name);
         let Some(stated) = &self.app.container else {
             return find("app").or((!names.is_empty()).then_some(0));
         };
@@ -180,7 +180,7 @@ impl ContainerContext<'_> {
             .flatten()
             .filter_map(Value::as_object_mut)
         {
-            let there = |file: &Map<String, Value>, key: &str| {
+            let has_value = |file: &Map<String, Value>, key: &str| {
                 file.get(key).is_some_and(|value| !value.is_null())
             };
             if let (Some(Value::String(image)), Some(app)) =
@@ -193,7 +193,7 @@ impl ContainerContext<'_> {
             let Some(local) = local.as_ref().and_then(Value::as_str) else {
                 continue;
             };
-            if there(file, "raw_value") || there(file, "secret_name") {
+            if has_value(file, "raw_value") || has_value(file, "secret_name") {
                 continue;
             }
             if let Some(content) = files::read_local_file(

@@ -23,7 +23,7 @@ use crate::{
 /// Checks every `depends_on`, and adds the dependencies to the machines.
 pub(crate) fn lower_depends_on(
     manifest: &Manifest,
-    at: Cursor<'_>,
+    cursor: Cursor<'_>,
     desired: &mut Desired,
     diagnostics: &mut Diagnostics,
 ) {
@@ -36,7 +36,7 @@ pub(crate) fn lower_depends_on(
         .filter(|(_, app)| !app.depends_on.is_empty())
     {
         for (index, other) in app.depends_on.iter().enumerate() {
-            let field = at.key("apps").key(key).key("depends_on").item(index);
+            let field = cursor.key("apps").key(key).key("depends_on").item(index);
             if !manifest.apps.contains_key(other) {
                 let diagnostic = field.diagnostic(format!("there is no app `{other}`"));
                 diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(
@@ -121,8 +121,8 @@ impl<'a> DependencyCycles<'a> {
         let groups = kosaraju_scc(&graph).into_iter().enumerate();
         Self(
             groups
-                .flat_map(|(at, group)| group.into_iter().map(move |node| (node, at)))
-                .map(|(node, at)| (graph[node], at))
+                .flat_map(|(component, group)| group.into_iter().map(move |node| (node, component)))
+                .map(|(node, component)| (graph[node], component))
                 .collect(),
         )
     }
@@ -151,10 +151,10 @@ impl<'a> DependencyCycles<'a> {
         }
         // Follow the predecessors back from `start`, and reverse the path.
         let mut path = vec![start];
-        let mut at = *from.get(start)?;
-        while at != start {
-            path.push(at);
-            at = *from.get(at)?;
+        let mut app = *from.get(start)?;
+        while app != start {
+            path.push(app);
+            app = *from.get(app)?;
         }
         path.push(start);
         path.reverse();

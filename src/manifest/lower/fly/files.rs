@@ -88,7 +88,7 @@ fn file_content(
         file.secret_name.is_some(),
     ];
     let hint = "set one of `raw_value`, `local_path` and `secret_name`";
-    match sources.iter().filter(|there| **there).count() {
+    match sources.iter().filter(|is_set| **is_set).count() {
         0 => diagnostics.error(
             cursor
                 .diagnostic("this file has no content")

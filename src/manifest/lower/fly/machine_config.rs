@@ -79,10 +79,10 @@ pub(crate) fn lower_machine_config<'a>(
 ) -> BaseConfig<'a> {
     let field = cursor.key("machine_config");
     let document = app.machine_config.as_ref().zip(field.value_location());
-    let document = document.and_then(|(source, place)| {
+    let document = document.and_then(|(source, location)| {
         read_document(
             source,
-            &context.files.get(place.file).path,
+            &context.files.get(location.file).path,
             field,
             diagnostics,
         )

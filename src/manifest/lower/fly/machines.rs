@@ -57,10 +57,15 @@ pub(crate) fn lower_machines(
         };
         let standby = slots.has_standby(field, diagnostics);
         for (region, number) in &regions {
-            // Volumes of earlier groups with the same name come first in the numbering.
-            let disks = slots.count_volumes(region, lowered);
+            let first_disk = slots.count_volumes(region, lowered);
             for index in 0..*number {
-                slots.add_machine(region, (index, disks + index), field, lowered, diagnostics);
+                slots.add_machine(
+                    region,
+                    (index, first_disk + index),
+                    field,
+                    lowered,
+                    diagnostics,
+                );
             }
             if standby && *number > 0 {
                 slots.add_standby(region, field, lowered, diagnostics);
@@ -83,7 +88,8 @@ struct GroupMachines<'a> {
 }
 
 impl<'a> GroupMachines<'a> {
-    /// Adds the machine of a slot, and its volume, each with its own number.
+    /// Adds the machine of a slot, and its volume. Each has its own number, because groups that share
+    /// a volume name share its numbering, see [`Self::count_volumes`].
     fn add_machine(
         &self,
         region: &Region,
@@ -118,6 +124,8 @@ impl<'a> GroupMachines<'a> {
         );
         workload.guest_stated = self.parts.states_guest(self.app, self.group);
         workload.labels.extend(self.parts.base_metadata().clone());
+        // flyctl ignores machines without this version (`IsFlyAppsPlatform`), and `fly deploy` and
+        // `fly scale` work by process group.
         workload
             .labels
             .insert("fly_platform_version".to_owned(), "v2".to_owned());
@@ -136,7 +144,7 @@ impl<'a> GroupMachines<'a> {
         lowered: &mut Lowered,
     ) {
         self.app.record_location::<Machine>(name, cursor, lowered);
-        let (group, after) = (
+        let (group, release_command) = (
             self.group.to_owned(),
             self.deploy.release_command_ref(self.app),
         );
@@ -144,8 +152,8 @@ impl<'a> GroupMachines<'a> {
             group,
             workload,
             volume,
-            turns: self.rollout_policy,
-            after,
+            rollout_policy: self.rollout_policy,
+            release_command,
         };
         lowered.desired.fly_machine.insert(name.clone(), spec);
     }
@@ -207,8 +215,9 @@ impl<'a> GroupMachines<'a> {
             .map(|mount| &mount.value)
     }
 
-    /// How many volumes of this name earlier groups have in a region. Groups may share a volume
-    /// name but never a volume, so numbering continues there.
+    /// How many volumes of the group's volume name exist in a region already, from groups that were
+    /// lowered earlier. Groups may share a volume name but never a volume, so the numbers of this
+    /// group's volumes continue after them.
     fn count_volumes(&self, region: &Region, lowered: &Lowered) -> u32 {
         let Some(mounted) = self.group_mount() else {
             return 0;
@@ -241,11 +250,10 @@ impl<'a> GroupMachines<'a> {
             mounted.volume_spec(self.app.app_ref(), region.clone()),
         );
         match &mounted.location {
-            Some(place) => drop(
-                lowered
-                    .locations
-                    .insert(crate::model::Address::new::<Volume>(&name), place.clone()),
-            ),
+            Some(location) => drop(lowered.locations.insert(
+                crate::model::Address::new::<Volume>(&name),
+                location.clone(),
+            )),
             None => self.app.record_location::<Volume>(&name, cursor, lowered),
         }
         Some(ResourceRef::new(name))
@@ -258,10 +266,11 @@ fn min_machines(
     group: &str,
     services: &[GroupScoped<MachineService>],
 ) -> u32 {
-    let own = services
+    let group_services = services
         .iter()
         .filter(|service| groups.applies_to(&service.processes, group));
-    own.filter_map(|service| service.value.min_machines_running)
+    group_services
+        .filter_map(|service| service.value.min_machines_running)
         .max()
         .unwrap_or(1)
         .max(1)
@@ -302,7 +311,8 @@ fn machine_counts(
     BTreeMap::from([(scalars::to_region(primary), number)])
 }
 
-/// Warns of machines that Fly cannot suspend.
+/// Warns if `auto_stop_machines` is `suspend` for a machine that Fly cannot suspend, because of its
+/// memory or swap.
 fn check_suspend(config: &MachineConfig, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     if !config
         .services
@@ -311,6 +321,8 @@ fn check_suspend(config: &MachineConfig, cursor: Cursor<'_>, diagnostics: &mut D
     {
         return;
     }
+    // The lowered services no longer say where they came from, so the warning points at the first
+    // section that can hold the setting.
     let field = match cursor.key("http_service").key("auto_stop_machines") {
         field if field.is_present() && cursor.key("http_service").is_present() => field,
         _ => cursor.key("services"),
@@ -334,8 +346,8 @@ fn check_suspend(config: &MachineConfig, cursor: Cursor<'_>, diagnostics: &mut D
     }
 }
 
-/// Checks `min_machines_running`, which counts machines of the primary region, so there must be
-/// that many.
+/// Refuses a `min_machines_running` above the number of machines in the primary region, because Fly
+/// counts only those. Also warns of services without any machine.
 fn check_min_machines_running(
     app: &AppContext<'_>,
     groups: &ProcessGroups,
@@ -346,6 +358,7 @@ fn check_min_machines_running(
     let Some(primary) = app.app.primary_region.as_ref().map(scalars::to_region) else {
         return;
     };
+    // `services` begins with the `http_service`, if there is one.
     let http = usize::from(app.app.http_service.is_some());
     for (index, service) in services.iter().enumerate() {
         let cursor = match index.checked_sub(http) {
@@ -364,13 +377,13 @@ fn check_min_machines_running(
                     .with_help("raise `count`, or leave the service out"),
             );
         }
-        let there: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
+        let in_primary: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
         let min = service.value.min_machines_running.unwrap_or_default();
-        if min > there && total > 0 {
-            let machines = if there == 1 {
+        if min > in_primary && total > 0 {
+            let machines = if in_primary == 1 {
                 "is 1 machine"
             } else {
-                &format!("are {there} machines")
+                &format!("are {in_primary} machines")
             };
             let diagnostic = cursor.key("min_machines_running").diagnostic(format!(
                 "{min} machines should keep running in {primary}, but there {machines}"

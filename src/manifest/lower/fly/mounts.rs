@@ -39,7 +39,7 @@ impl LoweredMount {
             snapshot_retention: self.snapshot_retention,
             scheduled_snapshots: self.scheduled_snapshots,
             encrypted: self.encrypted,
-            grows: self.mount.extend_threshold_percent.is_some(),
+            auto_extends: self.mount.extend_threshold_percent.is_some(),
         }
     }
 }

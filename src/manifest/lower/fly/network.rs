@@ -53,7 +53,7 @@ pub(crate) fn lower_ips(
 
 fn add_ip(
     app: &AppContext<'_>,
-    (kind, region, stated): (IpKind, Option<Region>, bool),
+    (kind, region, declared): (IpKind, Option<Region>, bool),
     cursor: Cursor<'_>,
     lowered: &mut Lowered,
     diagnostics: &mut Diagnostics,
@@ -77,7 +77,7 @@ fn add_ip(
             app: app.app_ref(),
             kind,
             region,
-            stated,
+            declared,
         },
     );
 }

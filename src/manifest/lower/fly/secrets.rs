@@ -32,49 +32,49 @@ pub(crate) fn lower_secrets(
     if app.app.secrets.is_empty() {
         return;
     }
-    let (mut values, mut left_alone) = (BTreeMap::new(), BTreeSet::new());
+    let (mut values, mut optional_without_value) = (BTreeMap::new(), BTreeSet::new());
     for (name, source) in &app.app.secrets {
         let cursor = app.cursor.key("secrets").key(name);
         check_secret_name(app, name, cursor, diagnostics);
-        let Some(from) = SecretOrigin::from_source(app, name, source, cursor, diagnostics) else {
+        let Some(origin) = SecretOrigin::from_source(app, name, source, cursor, diagnostics) else {
             continue;
         };
         let mode = app.context.inputs.secrets_mode;
         let value = if mode == SecretsMode::Unchecked {
             None
         } else {
-            from.read_value(secret_reader, cursor, diagnostics)
+            origin.read_value(secret_reader, cursor, diagnostics)
         };
         let optional = source.optional.unwrap_or_default();
         if value.is_none() && optional {
-            left_alone.insert(name.clone());
+            optional_without_value.insert(name.clone());
             continue;
         }
         if value.is_none() && mode == SecretsMode::Required {
             diagnostics.error(
                 cursor
                     .diagnostic(format!("secret `{name}` has no value"))
-                    .with_label(from.missing_value_label())
-                    .with_help(from.missing_value_help()),
+                    .with_label(origin.missing_value_label())
+                    .with_help(origin.missing_value_help()),
             );
         }
         let spec = SecretSpec {
             value: value.map(Secret::new),
             fingerprint: None,
-            source: from.describe(),
+            source: origin.describe(),
         };
         values.insert(name.clone(), spec);
     }
-    let meta = &lowered.desired.meta.mark;
-    let salt = Salt::for_app(&meta.project, &meta.environment, app.key);
+    let mark = &lowered.desired.meta.mark;
+    let salt = Salt::for_app(&mark.project, &mark.environment, app.key);
     app.record_location::<Secrets>(&app.name, app.cursor.key("secrets"), lowered);
-    // `mark_used_secrets` sets `used` once all machines are lowered.
+    // `mark_secrets_with_machines` sets `has_machines` once all machines are lowered.
     let spec = SecretsSpec {
         app: app.app_ref(),
         values,
-        left_alone,
+        optional_without_value,
         salt,
-        used: false,
+        has_machines: false,
     };
     lowered.desired.fly_secrets.insert(app.name.clone(), spec);
 }
@@ -134,10 +134,11 @@ impl SecretOrigin {
                     .with_help("set `dotenv = \".env\"`, or leave it out"),
             );
         }
-        let path = |key: &str, path: &str| {
-            let from = cursor.key(key).value_location()?;
+        // A path is relative to the file that states it.
+        let resolve = |key: &str, path: &str| {
+            let location = cursor.key(key).value_location()?;
             Some(resolve_relative_path(
-                &app.context.files.get(from.file).path,
+                &app.context.files.get(location.file).path,
                 path,
             ))
         };
@@ -158,9 +159,9 @@ impl SecretOrigin {
                 diagnostics.error(diagnostic.with_help(help));
                 None
             }
-            (None, Some(file), None) => Some(Self::File(path("file", file)?)),
+            (None, Some(file), None) => Some(Self::File(resolve("file", file)?)),
             (None, None, Some(dotenv)) => Some(Self::Dotenv(
-                path("dotenv", dotenv)?,
+                resolve("dotenv", dotenv)?,
                 key.clone().unwrap_or_else(|| name.to_owned()),
             )),
             (None, None, None) => {
@@ -227,11 +228,11 @@ impl SecretOrigin {
 }
 
 /// Marks the secrets of apps that have a machine, because the fingerprints are stored on machines.
-pub(crate) fn mark_used_secrets(desired: &mut Desired) {
+pub(crate) fn mark_secrets_with_machines(desired: &mut Desired) {
     let machines = desired.fly_machine.keys().chain(desired.fly_cron.keys());
-    let roots: BTreeSet<_> = machines.map(crate::model::Name::root).collect();
+    let apps_with_machines: BTreeSet<_> = machines.map(crate::model::Name::root).collect();
     for (name, spec) in &mut desired.fly_secrets {
-        spec.used = roots.contains(name);
+        spec.has_machines = apps_with_machines.contains(name);
     }
 }
 
@@ -242,9 +243,9 @@ pub(crate) fn compute_fingerprints(desired: &mut Desired) {
         let SecretsSpec {
             app: _,
             values,
-            left_alone: _,
+            optional_without_value: _,
             salt,
-            used: _,
+            has_machines: _,
         } = spec;
         jobs.extend(
             values
@@ -257,11 +258,11 @@ pub(crate) fn compute_fingerprints(desired: &mut Desired) {
         return;
     }
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = jobs.len().div_ceil(workers);
+    let chunk_size = jobs.len().div_ceil(workers);
     std::thread::scope(|scope| {
-        for share in jobs.chunks_mut(share) {
+        for chunk in jobs.chunks_mut(chunk_size) {
             scope.spawn(move || {
-                for (salt, name, spec) in share {
+                for (salt, name, spec) in chunk {
                     spec.fingerprint = spec
                         .value
                         .as_ref()

@@ -127,13 +127,13 @@ fn lower_service(
     let ports = ports
         .map(|(i, port)| ports::lower_port(port, cursor.key("ports").item(i), diagnostics))
         .collect();
-    let mut made = Vec::new();
+    let mut service_checks = Vec::new();
     for (key, kind, list) in [
         ("tcp_checks", "tcp", &service.tcp_checks),
         ("http_checks", "http", &service.http_checks),
     ] {
         for (index, check) in list.iter().enumerate() {
-            made.push(checks::lower_service_check(
+            service_checks.push(checks::lower_service_check(
                 check,
                 kind,
                 cursor.key(key).item(index),
@@ -172,7 +172,7 @@ fn lower_service(
             cursor.key("concurrency"),
             diagnostics,
         ),
-        checks: made,
+        checks: service_checks,
     }
 }
 
@@ -261,11 +261,11 @@ fn check_port_collisions(
             Some(index) => cursor.key("services").item(index),
             None => cursor.key("http_service"),
         };
-        let mut own: Vec<(&str, u16)> = Vec::new();
+        let mut service_ports: Vec<(&str, u16)> = Vec::new();
         for port in service.value.ports.iter().filter_map(|port| port.port) {
             let public = (service.value.protocol.as_str(), port);
             let same_group = groups.groups_for(&service.processes).next().is_some();
-            if same_group && (taken.contains(&public) || own.contains(&public)) {
+            if same_group && (taken.contains(&public) || service_ports.contains(&public)) {
                 let diagnostic = field.diagnostic(format!(
                     "port {port} ({}) is served twice",
                     service.value.protocol
@@ -273,8 +273,8 @@ fn check_port_collisions(
                 diagnostics
                     .warn(diagnostic.with_help("one of the two services gets all connections"));
             }
-            own.push(public);
+            service_ports.push(public);
         }
-        taken.extend(own);
+        taken.extend(service_ports);
     }
 }

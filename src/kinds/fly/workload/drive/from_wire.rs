@@ -37,12 +37,12 @@ impl WorkloadLive {
             raw.clone()
         };
         let mut config: MachineConfig = serde_json::from_value(raw.clone()).map_err(|error| {
-            let doing = format!(
+            let operation = format!(
                 "read the configuration of machine {} of {}",
                 machine.id,
                 app.name()
             );
-            CloudError::new(doing, ErrorKind::InvalidResponse, error.to_string())
+            CloudError::new(operation, ErrorKind::InvalidResponse, error.to_string())
         })?;
         config.verbatim.clear();
         config.guest.get_or_insert_default();
