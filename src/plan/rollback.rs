@@ -25,7 +25,7 @@ use crate::{
         },
         visit_kinds,
     },
-    model::{Address, DiffLine, Name, ResourceMap},
+    model::{Address, DiffLine, Name, Ownership, ResourceMap},
 };
 
 /// What a machine was before the rollout.
@@ -190,6 +190,15 @@ pub fn plan_rollback(
                 delete_added_machine(&mut differ, name, live);
             }
             (PreviousState::Uncordoned, _) => restore_uncordoned(&mut differ, name, live),
+            // What somebody else made stays as it is anyway. A machine of ours stays behind, which the user must know.
+            (PreviousState::Config(_), None) if live.workload.ownership == Ownership::Ours => {
+                let address = Address::new::<Machine>(name);
+                let blocker = Blocker {
+                    reason: "the manifest has no place for it, so it stays as it is".to_owned(),
+                    hint: "the next apply deletes it".to_owned(),
+                };
+                differ.defer(&address, DeferralReason::Manual, blocker);
+            }
             (PreviousState::Config(_), None) => {}
         }
     }

@@ -2,6 +2,7 @@
 //! changes behind its back through the API.
 
 pub(crate) mod clients;
+pub(crate) mod operations;
 
 use std::{
     collections::BTreeMap,
@@ -315,14 +316,17 @@ impl TestEnv {
         *self.desired.lock().unwrap() = None;
     }
 
+    /// The manifest as it stands in its file.
+    pub(crate) fn load(&self) -> manifest::LoadedEnvironment {
+        let loaded = manifest::load(self.dir.path(), &self.environment, &self.inputs);
+        loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
+    }
+
     /// The desired state. It is loaded once, because fingerprints of secrets are slow on purpose.
     pub(crate) fn desired(&self) -> Desired {
         let mut read = self.desired.lock().unwrap();
         read.get_or_insert_with(|| {
-            let loaded = manifest::load(self.dir.path(), &self.environment, &self.inputs);
-            let mut desired = loaded
-                .unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
-                .desired;
+            let mut desired = self.load().desired;
             let apps = desired.fly_app.keys().filter(|_| self.adopt);
             desired
                 .meta
@@ -370,7 +374,7 @@ impl TestEnv {
         .unwrap()
     }
 
-    fn settings(&self, crash: Option<CrashPoint>) -> ClientConfig {
+    pub(crate) fn settings(&self, crash: Option<CrashPoint>) -> ClientConfig {
         clients::fly_settings(&self.sandbox, &self.desired().meta.org, self.speed, crash)
     }
 

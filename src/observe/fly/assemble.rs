@@ -238,10 +238,13 @@ fn read_release(
     Some(ReleaseLive {
         app: app.clone(),
         done: releases.flatten().cloned().collect(),
+        // Lists come in any order, and a plan does not depend on it.
         witness: machines
             .iter()
-            .find(|machine| machine.health.host_ok && !machine.health.cordoned)
-            .map(|machine| machine.id.clone()),
+            .filter(|machine| machine.health.host_ok && !machine.health.cordoned)
+            .map(|machine| &machine.id)
+            .min()
+            .cloned(),
         leftovers,
     })
 }

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, future::Future};
 use proptest::prelude::*;
 use serde_json::Value;
 use trimtab::{
+    model::{Address, Ownership, resources_in_app},
     observe::observe,
+    ops,
     plan::{self, Action, Plan},
 };
 use trimtab_sandbox::Fault;
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     matrix::normalized_state,
-    support::{TestEnv, default_inputs, plan_summary, proptest_config},
+    support::{TestEnv, default_inputs, operations, plan_summary, proptest_config},
 };
 
 /// How many applies may be needed when responses get lost.
@@ -165,25 +167,118 @@ async fn run_scenario(scenario: ManifestScenario) -> Result<(), TestCaseError> {
             ScenarioStep::Manual(request) => {
                 manual_requests::send_manual_request(&env, &names, request).await;
             }
+            ScenarioStep::Rollback => check_rollback(&env).await?,
             ScenarioStep::Apply(manifest) => {
                 if is_refused(manifest) {
                     return Err(TestCaseError::reject("refused"));
                 }
                 rewrite_manifest(&env, manifest);
                 names = scenario::fly_app_names(manifest);
-                if !flaky
-                    && !check_plan_is_deterministic(&env, manifest)
-                        .await?
-                        .blocked
-                        .is_empty()
-                {
+                let plan = match flaky {
+                    true => None,
+                    false => Some(check_plan_is_deterministic(&env, manifest).await?),
+                };
+                if plan.as_ref().is_some_and(|plan| !plan.blocked.is_empty()) {
                     return Ok(());
                 }
+                let before = data_holders(&env.sandbox.state());
                 apply_until_complete(&env, flaky).await?;
+                if let Some(plan) = plan {
+                    check_losses_are_named(&plan, &before, &data_holders(&env.sandbox.state()))?;
+                }
                 flaky = false;
                 env.sandbox.set_faults(Vec::new());
                 check_settled(&env).await?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// The ids of everything that holds data for good: apps and volumes.
+fn data_holders(state: &Value) -> BTreeSet<String> {
+    let apps = state["apps"].as_object().into_iter().flatten();
+    apps.flat_map(|(_, app)| {
+        let volumes = app["volumes"].as_object().into_iter().flatten();
+        let living = volumes.filter(|(_, volume)| volume["state"] == "created");
+        let app_id = app["id"].as_str().map(str::to_owned);
+        living
+            .map(|(id, _)| id.clone())
+            .chain(app_id)
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// Checks that whatever an apply has lost stands in its plan under its own address, and that the guard refuses each of these
+/// addresses without its own permission.
+fn check_losses_are_named(
+    plan: &Plan,
+    before: &BTreeSet<String>,
+    after: &BTreeSet<String>,
+) -> Result<(), TestCaseError> {
+    let deletions = plan
+        .steps()
+        .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete))
+        .map(|step| (&step.identity, &step.address, step.data_loss));
+    let cascades = plan
+        .cascade_deletes
+        .iter()
+        .map(|deletion| (&deletion.identity, &deletion.address, deletion.data_loss));
+    let named: Vec<_> = deletions.chain(cascades).collect();
+    let refused: BTreeSet<String> = plan::refusals(plan, &plan::Limits::default())
+        .into_iter()
+        .filter_map(|refusal| Some(refusal.address?.to_string()))
+        .collect();
+    for lost in before.difference(after) {
+        let Some((_, address, data_loss)) = named.iter().find(|(identity, _, _)| *identity == lost)
+        else {
+            return Err(TestCaseError::fail(format!(
+                "{lost} is gone, and no plan named it"
+            )));
+        };
+        prop_assert!(
+            data_loss.is_some(),
+            "{} loses nothing, says the plan",
+            address
+        );
+        prop_assert!(
+            refused.contains(&address.to_string()),
+            "{} goes without its own permission",
+            address
+        );
+    }
+    Ok(())
+}
+
+/// Takes every app back. All machines of an app are then on one release, or the run says which are not.
+async fn check_rollback(env: &TestEnv) -> Result<(), TestCaseError> {
+    let apps: Vec<_> = env.desired().fly_app.keys().cloned().collect();
+    for key in apps {
+        let address = Address::new::<trimtab::kinds::fly::App>(&key);
+        // An app may have no earlier release, or live objects that the manifest has no place for.
+        let result = operations::roll_back(env, &address).await;
+        let Ok((completion, held_back)) = result else {
+            continue;
+        };
+        let world = env.world().await;
+        let machines = resources_in_app(&world.fly_machine, &key);
+        let images: BTreeSet<_> = machines
+            .filter(|(_, machine)| machine.workload.ownership == Ownership::Ours)
+            .filter(|(name, _)| {
+                let address = Address::new::<trimtab::kinds::fly::Machine>(name);
+                !held_back.contains(&address)
+            })
+            .map(|(_, machine)| machine.workload.config.image.clone())
+            .collect();
+        if completion == ops::Completion::Complete {
+            prop_assert!(held_back.is_empty(), "complete, and {:?} stay", held_back);
+            prop_assert!(
+                images.len() <= 1,
+                "{} runs {:?} after a rollback",
+                key,
+                images
+            );
         }
     }
     Ok(())

@@ -15,6 +15,8 @@ pub(super) enum ScenarioStep {
     Apply(GeneratedManifest),
     /// Somebody makes a manual change.
     Manual(ManualRequest),
+    /// Every app goes back to the release before, where it has one.
+    Rollback,
 }
 
 #[derive(Clone, PartialEq)]
@@ -68,7 +70,7 @@ impl fmt::Debug for ManifestScenario {
         f.write_str(SCRIPT_HEAD)?;
         let manifests = self.steps.iter().filter_map(|event| match event {
             ScenarioStep::Apply(manifest) => Some(manifest.0.to_string()),
-            ScenarioStep::Manual(_) => None,
+            ScenarioStep::Manual(_) | ScenarioStep::Rollback => None,
         });
         let manifests: String = manifests.collect();
         for (name, text) in toml_files::COMPANION_FILES
@@ -83,11 +85,12 @@ impl fmt::Debug for ManifestScenario {
             String::new()
         };
         f.write_str(&SCRIPT_SANDBOX.replace("--speed 200", &format!("--speed 200{faults}")))?;
-        let (mut names, mut flaky) = (Vec::new(), self.loss_percent > 0);
+        let (mut names, mut keys, mut flaky) = (Vec::new(), Vec::new(), self.loss_percent > 0);
         for event in &self.steps {
             match event {
                 ScenarioStep::Apply(manifest) => {
                     names = fly_app_names(manifest);
+                    keys = app_keys(manifest).cloned().collect();
                     for (name, text) in toml_files::manifest_files(manifest, 0) {
                         write_heredoc(f, name, &text)?;
                     }
@@ -105,6 +108,11 @@ impl fmt::Debug for ManifestScenario {
                 ScenarioStep::Manual(request) => {
                     writeln!(f, "{}", manual_requests::shell_script(&names, request))?;
                 }
+                ScenarioStep::Rollback => {
+                    for key in &keys {
+                        writeln!(f, "run rollback test --yes --only fly.app/{key} || true")?;
+                    }
+                }
             }
         }
         Ok(())
@@ -121,6 +129,15 @@ fn write_heredoc(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Res
     )
 }
 
+/// What follows the first apply of a scenario.
+#[derive(Clone, Debug)]
+enum NextStep {
+    Manual(ManualRequest),
+    /// Parts of another manifest, which this seed chooses.
+    Edit(u64),
+    Rollback,
+}
+
 /// Any scenario: an apply, then manual changes and edits, each of which is applied.
 pub(super) fn any_scenario(
     with_aws: bool,
@@ -131,7 +148,12 @@ pub(super) fn any_scenario(
         super::generator::manifest(with_aws),
         super::generator::manifest(with_aws),
     );
-    let next = prop_oneof![2 => manual_requests::manual_request().prop_map(Ok), 1 => any::<u64>().prop_map(Err)];
+    // A manual change, another manifest, or a rollback.
+    let next = prop_oneof![
+        2 => manual_requests::manual_request().prop_map(NextStep::Manual),
+        1 => any::<u64>().prop_map(NextStep::Edit),
+        1 => Just(NextStep::Rollback),
+    ];
     (
         first,
         other,
@@ -146,10 +168,11 @@ pub(super) fn any_scenario(
             let mut events = vec![ScenarioStep::Apply(first.clone())];
             let (mut now, mut dirty) = (first, false);
             for event in next {
-                dirty = event.is_ok();
+                dirty = !matches!(event, NextStep::Edit(_));
                 events.push(match event {
-                    Ok(request) => ScenarioStep::Manual(request),
-                    Err(seed) => {
+                    NextStep::Manual(request) => ScenarioStep::Manual(request),
+                    NextStep::Rollback => ScenarioStep::Rollback,
+                    NextStep::Edit(seed) => {
                         now = without_irreversible_settings(&super::generator::mix_manifests(
                             &now, &other, seed,
                         ));
