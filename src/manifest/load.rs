@@ -57,6 +57,7 @@ pub fn load(
     let context = Context {
         inputs,
         files: &reader.files,
+        fly_toml_files: &reader.fly_toml_files,
         environment: resolved.environment,
         vars: resolved.vars,
         app_names: resolved.app_names,

@@ -10,7 +10,7 @@ use super::{
     schema::Manifest,
     syntax::{
         cursor::Cursor,
-        node::{SourceFiles, SourceLocation, TomlNode},
+        node::{FileId, SourceFiles, SourceLocation, TomlNode},
     },
 };
 use crate::{
@@ -30,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) inputs: &'a Inputs,
     /// The source files, for paths that are relative to them.
     pub(super) files: &'a SourceFiles,
+    /// Which of them are fly.toml files.
+    pub(super) fly_toml_files: &'a [FileId],
     /// The environment's name.
     pub(super) environment: String,
     /// The variables that have a value.
@@ -60,11 +62,28 @@ struct Diagnostics {
     warnings: Vec<Diagnostic>,
     /// The number of bytes read from local files so far.
     local_file_bytes: usize,
+    /// The fly.toml files, in which what flyctl accepts is not refused.
+    fly_toml_files: Vec<FileId>,
 }
 
 impl Diagnostics {
     fn error(&mut self, diagnostic: Diagnostic) {
         self.errors.push(diagnostic);
+    }
+
+    /// Reports what flyctl accepts although it has no effect or not the intended one: a mistake in
+    /// a manifest, but only a warning in a fly.toml, because the app already runs with it.
+    fn refuse_in_manifest(&mut self, diagnostic: Diagnostic) {
+        if self.is_in_fly_toml(diagnostic.location.as_ref()) {
+            self.warn(diagnostic);
+        } else {
+            self.error(diagnostic);
+        }
+    }
+
+    /// Whether a location is in a fly.toml.
+    fn is_in_fly_toml(&self, location: Option<&SourceLocation>) -> bool {
+        location.is_some_and(|location| self.fly_toml_files.contains(&location.file))
     }
 
     fn warn(&mut self, diagnostic: Diagnostic) {
@@ -82,6 +101,7 @@ pub(super) fn lower(
     let cursor = Cursor::root(root);
     let mut diagnostics = Diagnostics {
         warnings,
+        fly_toml_files: context.fly_toml_files.to_vec(),
         ..Diagnostics::default()
     };
     let project = manifest.project.clone().unwrap_or_default();

@@ -254,8 +254,8 @@ pub(crate) fn lower_restarts(
         if restart.retries.is_some() && policy != "on-failure" {
             let diagnostic = field
                 .key("retries")
-                .diagnostic("`retries` counts only with `policy = \"on-failure\"`");
-            diagnostics.error(diagnostic.with_help("leave it out, or change the policy"));
+                .diagnostic("`retries` has an effect only with `policy = \"on-failure\"`");
+            diagnostics.warn(diagnostic.with_help("leave it out, or change the policy"));
         }
         let value = MachineRestart {
             policy: policy.to_owned(),

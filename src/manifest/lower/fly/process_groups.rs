@@ -100,7 +100,8 @@ impl ProcessGroups {
             .filter(|group| self.applies_to(processes, group))
     }
 
-    /// Checks that every named group exists, and is named once.
+    /// Checks that every named group exists, and is named once. flyctl demands neither: a part that
+    /// no group has goes nowhere.
     pub(crate) fn check_processes(
         &self,
         processes: &[String],
@@ -113,15 +114,14 @@ impl ProcessGroups {
                     .key("processes")
                     .item(index)
                     .diagnostic(format!("there is no process group `{name}`"));
-                diagnostics.error(diagnostic.with_optional_help(suggest::did_you_mean(
-                    name,
-                    self.commands.keys().map(String::as_str),
-                )));
+                diagnostics.refuse_in_manifest(diagnostic.with_optional_help(
+                    suggest::did_you_mean(name, self.commands.keys().map(String::as_str)),
+                ));
             }
         }
         let distinct: BTreeSet<&String> = processes.iter().collect();
         if distinct.len() < processes.len() {
-            diagnostics.error(
+            diagnostics.refuse_in_manifest(
                 cursor
                     .key("processes")
                     .diagnostic("a process group is listed twice"),
