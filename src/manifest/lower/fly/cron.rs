@@ -101,7 +101,12 @@ fn cron_config(
         check_image(image, cursor.key("image"), diagnostics);
     }
     let mut env = env.clone();
-    env.extend(env::lower_env(&cron.env, cursor.key("env"), diagnostics));
+    env.extend(env::lower_env(
+        &cron.env,
+        app.context.files,
+        cursor.key("env"),
+        diagnostics,
+    ));
     let mut words = |key: &str, command| {
         let command: Option<&crate::manifest::schema::CommandLine> = command;
         command

@@ -56,7 +56,7 @@ impl<'a> MachineParts<'a> {
             ref image,
             ..
         } = *whole;
-        let mut env = env::lower_env(&app.env, cursor.key("env"), diagnostics);
+        let mut env = env::lower_env(&app.env, context.files, cursor.key("env"), diagnostics);
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
         }

@@ -114,9 +114,12 @@ impl ProcessGroups {
                     .key("processes")
                     .item(index)
                     .diagnostic(format!("there is no process group `{name}`"));
-                diagnostics.refuse_in_manifest(diagnostic.with_optional_help(
-                    suggest::did_you_mean(name, self.commands.keys().map(String::as_str)),
-                ));
+                let help = suggest::did_you_mean(name, self.commands.keys().map(String::as_str));
+                diagnostics.refuse_in_manifest(
+                    diagnostic
+                        .with_label("no machine gets this")
+                        .with_optional_help(help),
+                );
             }
         }
         let distinct: BTreeSet<&String> = processes.iter().collect();

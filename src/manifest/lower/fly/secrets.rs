@@ -100,7 +100,7 @@ fn check_secret_name(
         let diagnostic =
             cursor.diagnostic(format!("`{name}` is a secret and an environment variable"));
         diagnostics
-            .error(diagnostic.with_help("leave it out of `env`, which would win over the secret"));
+            .error(diagnostic.with_help("leave it out of `env`: the secret would win over it"));
     }
 }
 
