@@ -203,6 +203,16 @@ fn lower_auto_extend(
             .diagnostic("this volume has no increment for automatic extension");
         diagnostics.error(diagnostic.with_help("set `auto_extend_size_increment = \"1gb\"`"));
     }
+    if threshold.is_some()
+        && mount.auto_extend_size_increment.is_some()
+        && mount.auto_extend_size_limit.is_none()
+    {
+        // Fly's documentation requires it; flyctl and the API let it pass.
+        let diagnostic = cursor.key("auto_extend_size_threshold").diagnostic(
+            "this volume has no limit for automatic extension, so Fly never extends it",
+        );
+        diagnostics.warn(diagnostic.with_help("set `auto_extend_size_limit = \"20gb\"`"));
+    }
     if let (Some(limit), Some(Gib(size))) = (limit, size)
         && limit < size
     {
