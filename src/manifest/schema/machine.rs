@@ -194,8 +194,8 @@ pub struct MetricsSection {
     /// The port.
     #[schemars(required, range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// The path.
-    #[schemars(required, example = &"/metrics")]
+    /// The path, which a fly.toml may leave out.
+    #[schemars(example = &"/metrics")]
     pub path: Option<String>,
     /// Whether TLS is used.
     pub https: Option<bool>,

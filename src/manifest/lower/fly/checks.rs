@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The shortest and longest time that Fly accepts in a service's check; it silently clamps other
-/// values.
+/// values, except for a grace period of zero.
 const SERVICE_CHECK_TIME_LIMITS: (GoDuration, GoDuration) =
     (GoDuration::from_secs(1), GoDuration::from_secs(60));
 
@@ -46,19 +46,26 @@ pub(crate) fn lower_service_check(
     for (key, time) in [
         ("interval", &mut out.interval),
         ("timeout", &mut out.timeout),
+        ("grace_period", &mut out.grace_period),
     ] {
-        *time = time.map(|time| clamp_service_check_time(time, cursor.key(key), diagnostics));
+        *time = time.map(|time| clamp_service_check_time(key, time, cursor, diagnostics));
     }
     out
 }
 
 fn clamp_service_check_time(
+    key: &str,
     time: GoDuration,
     cursor: Cursor<'_>,
     diagnostics: &mut Diagnostics,
 ) -> GoDuration {
+    if key == "grace_period" && time == GoDuration::from_secs(0) {
+        return time;
+    }
+    let cursor = cursor.key(key);
     let clamped = time.clamp(SERVICE_CHECK_TIME_LIMITS.0, SERVICE_CHECK_TIME_LIMITS.1);
-    if clamped != time {
+    // The reader of fly.toml has already warned of what it read.
+    if clamped != time && !diagnostics.is_in_fly_toml(cursor.location()) {
         diagnostics.warn(cursor.diagnostic(format!(
             "Fly accepts 1s to 60s here, and changes {time} to {clamped}"
         )));
@@ -92,17 +99,9 @@ pub(crate) fn lower_machine_checks(
             diagnostics,
         );
         lowered.role = check.role.map(|role| check_kind_name(role).to_owned());
-        lowered.port = check.port.or(app
-            .http_service
-            .as_ref()
-            .and_then(|service| service.internal_port));
-        if lowered.port.is_none() && app.http_service.is_none() {
-            diagnostics.error(
-                field
-                    .diagnostic(format!("check `{name}` lacks `port`"))
-                    .with_help("there is no http_service to take the port from"),
-            );
-        }
+        lowered.port = check
+            .port
+            .or_else(|| http_service_port(app, groups, name, check, field, diagnostics));
         lowered.method = lowered.method.map(|method| method.to_uppercase());
         check_machine_check_limits(&lowered, field, diagnostics);
         out.insert(
@@ -114,6 +113,35 @@ pub(crate) fn lower_machine_checks(
         );
     }
     out
+}
+
+/// The port of a check that states none: that of the HTTP service, which each of the check's groups
+/// must have. A service of another group listens elsewhere.
+fn http_service_port(
+    app: &AppSection,
+    groups: &ProcessGroups,
+    name: &str,
+    check: &schema::CheckSection,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<u16> {
+    let mut report = |help: String| {
+        let diagnostic = cursor.diagnostic(format!("check `{name}` lacks `port`"));
+        diagnostics.error(diagnostic.with_help(help));
+    };
+    let Some(service) = &app.http_service else {
+        report("there is no http_service to take the port from".to_owned());
+        return None;
+    };
+    let mut without = groups
+        .groups_for(&check.processes)
+        .filter(|group| !groups.applies_to(&service.processes, group));
+    if let Some(group) = without.next() {
+        report(format!(
+            "the http_service, whose port would be the default, does not belong to group `{group}`"
+        ));
+    }
+    service.internal_port
 }
 
 /// Checks what the platform refuses in a machine's check.
@@ -206,7 +234,7 @@ fn check_http_only_keys(
         ("headers", !check.headers.is_empty()),
     ];
     for (key, _) in written.into_iter().filter(|(_, written)| *written) {
-        diagnostics.error(
+        diagnostics.refuse_in_manifest(
             cursor
                 .key(key)
                 .diagnostic(format!("a tcp check has no `{key}`"))

@@ -222,6 +222,14 @@ pub(crate) fn lower_metrics(
                     .diagnostic("a metrics path begins with `/`"),
             );
         }
+        if metrics.path.is_none() {
+            diagnostics.refuse_in_manifest(
+                field
+                    .key("path")
+                    .diagnostic("these metrics have no `path`")
+                    .with_help("set `path = \"/metrics\"`"),
+            );
+        }
         let value = MachineMetrics {
             port: metrics.port.unwrap_or_default(),
             path: metrics.path.clone().unwrap_or_default(),

@@ -75,35 +75,36 @@ fn check_port_range(port: &schema::PortSection, cursor: Cursor<'_>, diagnostics:
     }
 }
 
+/// Checks that the settings of a port have their handler. flyctl passes such settings on to Fly.
 fn check_handlers(port: &schema::PortSection, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     let has = |handler| port.handlers.contains(&handler);
     let field = cursor.key("handlers");
     if has(PortHandler::Tls) && has(PortHandler::PgTls) {
-        diagnostics.error(field.diagnostic("`tls` and `pg_tls` exclude each other"));
+        diagnostics.refuse_in_manifest(field.diagnostic("`tls` and `pg_tls` exclude each other"));
     }
     if port.force_https == Some(true) && !has(PortHandler::Http) {
-        diagnostics.error(
+        diagnostics.refuse_in_manifest(
             cursor
                 .key("force_https")
                 .diagnostic("only a port with the `http` handler can redirect to HTTPS"),
         );
     }
     if port.tls_options.is_some() && !has(PortHandler::Tls) && !has(PortHandler::PgTls) {
-        diagnostics.error(
+        diagnostics.refuse_in_manifest(
             cursor
                 .key("tls_options")
                 .diagnostic("TLS settings need the `tls` handler"),
         );
     }
     if port.http_options.is_some() && !has(PortHandler::Http) {
-        diagnostics.error(
+        diagnostics.refuse_in_manifest(
             cursor
                 .key("http_options")
                 .diagnostic("HTTP settings need the `http` handler"),
         );
     }
     if port.proxy_proto_options.is_some() && !has(PortHandler::ProxyProto) {
-        diagnostics.error(
+        diagnostics.refuse_in_manifest(
             cursor
                 .key("proxy_proto_options")
                 .diagnostic("PROXY protocol settings need the `proxy_proto` handler"),
@@ -111,7 +112,7 @@ fn check_handlers(port: &schema::PortSection, cursor: Cursor<'_>, diagnostics: &
     }
     for (index, handler) in port.handlers.iter().enumerate() {
         if port.handlers[..index].contains(handler) {
-            diagnostics.error(field.item(index).diagnostic(format!(
+            diagnostics.refuse_in_manifest(field.item(index).diagnostic(format!(
                 "handler `{}` is listed twice",
                 handler_name(*handler)
             )));

@@ -231,7 +231,7 @@ fn lower_concurrency(
         let diagnostic = cursor.key("soft_limit").diagnostic(format!(
             "the soft limit {soft} is above the hard limit {hard}"
         ));
-        diagnostics.error(diagnostic.with_help(
+        diagnostics.refuse_in_manifest(diagnostic.with_help(
             "the proxy turns to other machines at the soft limit, and stops at the hard one",
         ));
     }
