@@ -161,13 +161,13 @@ pub(super) fn lower(
     lowered
 }
 
-/// Formats warnings as lines: location, message and help. Repeated lines are dropped.
+/// Formats warnings as lines: location, message, label and help. Repeated lines are dropped.
 fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String> {
     let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
     for Diagnostic {
         message,
         location,
-        label: _,
+        label,
         help,
     } in warnings
     {
@@ -178,12 +178,12 @@ fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String
                 files.line_column(&location).0
             )
         });
-        let help = help.map(|help| format!("; {help}"));
-        let line = format!(
-            "{}{message}{}",
-            location_prefix.unwrap_or_default(),
-            help.unwrap_or_default()
-        );
+        let details: String = [Some(label).filter(|label| !label.is_empty()), help]
+            .into_iter()
+            .flatten()
+            .map(|detail| format!("; {detail}"))
+            .collect();
+        let line = format!("{}{message}{details}", location_prefix.unwrap_or_default());
         if seen.insert(line.clone()) {
             lines.push(line);
         }
