@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     app::AppContext,
-    checks, env, files,
+    checks, collisions, env, files,
     guest::{self, BaseGuest, GuestLayer},
     machine_config::{self, BaseConfig},
     mounts::{self, LoweredMount},
@@ -66,9 +66,11 @@ impl<'a> MachineParts<'a> {
         for (index, vm) in slice_or_empty(app.vm.as_ref()).iter().enumerate() {
             groups.check_processes(&vm.processes, cursor.key("vm").item(index), diagnostics);
         }
+        let services = services::lower_services(app, groups, cursor, diagnostics);
+        collisions::warn_of_collisions(app, groups, &services, context, cursor, diagnostics);
         let parts = Self {
             env,
-            services: services::lower_services(app, groups, cursor, diagnostics),
+            services,
             mounts: mounts::lower_mounts(app, groups, cursor, diagnostics),
             checks: checks::lower_machine_checks(app, groups, cursor, diagnostics),
             files: files::lower_files(app, groups, context, cursor, diagnostics),
@@ -124,9 +126,10 @@ impl<'a> MachineParts<'a> {
         if self.statics.is_empty() {
             self.statics = statics;
         }
-        // Only the first match of a group counts, so the manifest's own come first.
+        // The app's own sections count before those of `machine_config`: of metrics the first match
+        // of a group counts, of restart policies the last, as in flyctl.
         self.metrics.extend(scope_to_all(&everyone, metrics));
-        self.restarts.extend(scope_to_all(&everyone, restart));
+        self.restarts.splice(0..0, scope_to_all(&everyone, restart));
         self.stop.signal = self.stop.signal.or(stop_config.signal);
         self.stop.timeout = self.stop.timeout.or(stop_config.timeout);
         self
@@ -191,7 +194,7 @@ impl<'a> MachineParts<'a> {
             metrics: pick(groups, group, &self.metrics).next().cloned(),
             statics: self.statics.clone(),
             files: pick(groups, group, &self.files).cloned().collect(),
-            restart: pick(groups, group, &self.restarts).next().cloned(),
+            restart: pick(groups, group, &self.restarts).last().cloned(),
             stop_config: self.stop.clone(),
             schedule: self.base_config.config.schedule.clone(),
             standbys: Vec::new(),
@@ -211,14 +214,14 @@ fn scope_to_all<T>(
 }
 
 /// What the app says about the CPUs and memory of a group. Later layers override earlier ones:
-/// `[vm]` (of `[[vm]]` the one that names the group, or else the one for all), then
+/// `[vm]` (of `[[vm]]` the last that names the group, or else the first for all, as in flyctl), then
 /// `[machines.GROUP]`.
 fn guest_layers<'a>(app: &'a AppSection, group: &str, cursor: Cursor<'a>) -> Vec<GuestLayer<'a>> {
     let vms = slice_or_empty(app.vm.as_ref()).iter().enumerate();
     let vms = vms.map(|(index, vm)| (vm, cursor.key("vm").item(index)));
     let chosen = vms
         .clone()
-        .find(|(vm, _)| vm.processes.iter().any(|name| name == group))
+        .rfind(|(vm, _)| vm.processes.iter().any(|name| name == group))
         .or_else(|| vms.clone().find(|(vm, _)| vm.processes.is_empty()));
     let mut layers: Vec<GuestLayer<'_>> = chosen
         .into_iter()

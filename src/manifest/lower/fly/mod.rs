@@ -2,6 +2,7 @@
 
 pub(super) mod app;
 pub(super) mod checks;
+pub(super) mod collisions;
 pub(super) mod containers;
 pub(super) mod cron;
 pub(super) mod depends_on;

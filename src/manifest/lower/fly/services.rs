@@ -40,7 +40,6 @@ pub(crate) fn lower_services(
             value: lower_service(service, field, diagnostics),
         });
     }
-    check_port_collisions(app, groups, &out, cursor, diagnostics);
     out
 }
 
@@ -86,13 +85,7 @@ fn lower_http_service(
     };
     let checks = service.checks.iter().enumerate();
     let autostop = lower_autostop(service.auto_stop_machines);
-    check_autostart(
-        autostop,
-        service.auto_start_machines,
-        service.min_machines_running,
-        cursor,
-        diagnostics,
-    );
+    check_autostart(autostop, service.auto_start_machines, cursor, diagnostics);
     MachineService {
         protocol: "tcp".to_owned(),
         internal_port: service.internal_port.unwrap_or_default(),
@@ -149,13 +142,7 @@ fn lower_service(
         );
     }
     let autostop = lower_autostop(service.auto_stop_machines);
-    check_autostart(
-        autostop,
-        service.auto_start_machines,
-        service.min_machines_running,
-        cursor,
-        diagnostics,
-    );
+    check_autostart(autostop, service.auto_start_machines, cursor, diagnostics);
     let protocol = match service.protocol {
         Some(Protocol::Udp) => "udp",
         Some(Protocol::Tcp) | None => "tcp",
@@ -188,11 +175,10 @@ fn lower_autostop(value: Option<AutoStopSetting>) -> Autostop {
     }
 }
 
-/// Warns of machines that stop and never start again, and of minimums without effect.
+/// Warns of machines that stop and never start again.
 fn check_autostart(
     stop: Autostop,
     start: Option<bool>,
-    min: Option<u32>,
     cursor: Cursor<'_>,
     diagnostics: &mut Diagnostics,
 ) {
@@ -203,14 +189,6 @@ fn check_autostart(
         diagnostics.warn(
             diagnostic
                 .with_help("set `auto_start_machines = true`, or `auto_stop_machines = \"off\"`"),
-        );
-    }
-    if stop == Autostop::Off && min.is_some_and(|min| min > 0) {
-        let diagnostic = cursor
-            .key("min_machines_running")
-            .diagnostic("nothing stops machines here, so a minimum has no effect");
-        diagnostics.warn(
-            diagnostic.with_help("set `auto_stop_machines = \"stop\"` to let the others sleep"),
         );
     }
 }
@@ -244,37 +222,4 @@ fn lower_concurrency(
         soft_limit: *soft_limit,
         hard_limit: *hard_limit,
     })
-}
-
-/// Warns when two services of one group use the same public port.
-fn check_port_collisions(
-    app: &AppSection,
-    groups: &ProcessGroups,
-    services: &[GroupScoped<MachineService>],
-    cursor: Cursor<'_>,
-    diagnostics: &mut Diagnostics,
-) {
-    let http = usize::from(app.http_service.is_some());
-    let mut taken: Vec<(&str, u16)> = Vec::new();
-    for (index, service) in services.iter().enumerate() {
-        let field = match index.checked_sub(http) {
-            Some(index) => cursor.key("services").item(index),
-            None => cursor.key("http_service"),
-        };
-        let mut service_ports: Vec<(&str, u16)> = Vec::new();
-        for port in service.value.ports.iter().filter_map(|port| port.port) {
-            let public = (service.value.protocol.as_str(), port);
-            let same_group = groups.groups_for(&service.processes).next().is_some();
-            if same_group && (taken.contains(&public) || service_ports.contains(&public)) {
-                let diagnostic = field.diagnostic(format!(
-                    "port {port} ({}) is served twice",
-                    service.value.protocol
-                ));
-                diagnostics
-                    .warn(diagnostic.with_help("one of the two services gets all connections"));
-            }
-            service_ports.push(public);
-        }
-        taken.extend(service_ports);
-    }
 }
