@@ -4,24 +4,20 @@
 use std::collections::BTreeMap;
 
 use super::{
-    app::AppContext,
-    deploy::DeploySettings,
-    machine_parts::MachineParts,
-    mounts::LoweredMount,
-    process_groups::{GroupScoped, ProcessGroups},
-    scalars,
+    app::AppContext, collisions::service_cursor, deploy::DeploySettings,
+    machine_parts::MachineParts, mounts::LoweredMount, process_groups::ProcessGroups, scalars,
 };
 use crate::manifest::lower::{Diagnostics, Lowered};
 use crate::{
     kinds::fly::{
         Machine, Volume,
         machine::MachineSpec,
-        workload::{
-            MachineConfig, Workload,
-            config::{Autostop, MachineService},
-        },
+        workload::{MachineConfig, Workload, config::Autostop},
     },
-    manifest::{schema::MachineCount, syntax::cursor::Cursor},
+    manifest::{
+        schema::MachineCount,
+        syntax::{cursor::Cursor, node::Diagnostic},
+    },
     model::{Mib, Name, Region, ResourceRef, RolloutPolicy},
 };
 
@@ -37,12 +33,7 @@ pub(crate) fn lower_machines(
     let mut counts = BTreeMap::new();
     for group in groups.commands.keys() {
         let field = app.cursor.key("machines").key(group);
-        let regions = machine_counts(
-            app,
-            group,
-            min_machines(groups, group, &parts.services),
-            diagnostics,
-        );
+        let regions = machine_counts(app, group, default_count(groups, group, parts), diagnostics);
         let config = parts.group_config(app, groups, group, diagnostics);
         check_suspend(&config, app.cursor, diagnostics);
         let rollout_policy = deploy.rollout_policy(regions.values().sum());
@@ -73,7 +64,7 @@ pub(crate) fn lower_machines(
         }
         counts.insert(group.as_str(), regions);
     }
-    check_min_machines_running(app, groups, &parts.services, &counts, diagnostics);
+    check_min_machines_running(app, groups, parts, &counts, diagnostics);
 }
 
 /// What the machines of a group have in common.
@@ -260,13 +251,15 @@ impl<'a> GroupMachines<'a> {
     }
 }
 
-/// How many machines the services of a group keep running, which is the default `count`.
-fn min_machines(
-    groups: &ProcessGroups,
-    group: &str,
-    services: &[GroupScoped<MachineService>],
-) -> u32 {
-    let group_services = services
+/// How many machines a group has when no `count` is written: as many as its services keep running.
+/// A group with a volume has one, as in flyctl, because a second machine would have another, empty
+/// volume behind the same address.
+fn default_count(groups: &ProcessGroups, group: &str, parts: &MachineParts<'_>) -> u32 {
+    if has_mount(groups, group, parts) {
+        return 1;
+    }
+    let group_services = parts
+        .services
         .iter()
         .filter(|service| groups.applies_to(&service.processes, group));
     group_services
@@ -276,19 +269,24 @@ fn min_machines(
         .max(1)
 }
 
+fn has_mount(groups: &ProcessGroups, group: &str, parts: &MachineParts<'_>) -> bool {
+    let mut mounts = parts.mounts.iter();
+    mounts.any(|mount| groups.applies_to(&mount.processes, group))
+}
+
+/// The `count` of a group in the manifest.
+fn written_count<'a>(app: &AppContext<'a>, group: &str) -> Option<&'a MachineCount> {
+    app.app.machines.get(group)?.count.as_ref()
+}
+
 /// How many machines a group has in each region.
 fn machine_counts(
     app: &AppContext<'_>,
     group: &str,
-    min: u32,
+    default: u32,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<Region, u32> {
-    let stated = app
-        .app
-        .machines
-        .get(group)
-        .and_then(|machines| machines.count.as_ref());
-    let number = match stated {
+    let number = match written_count(app, group) {
         Some(MachineCount::Regions(regions)) => {
             return regions
                 .iter()
@@ -296,7 +294,7 @@ fn machine_counts(
                 .collect();
         }
         Some(MachineCount::Primary(number)) => number.0,
-        None => min,
+        None => default,
     };
     let Some(primary) = &app.app.primary_region else {
         let diagnostic = app
@@ -351,24 +349,17 @@ fn check_suspend(config: &MachineConfig, cursor: Cursor<'_>, diagnostics: &mut D
 fn check_min_machines_running(
     app: &AppContext<'_>,
     groups: &ProcessGroups,
-    services: &[GroupScoped<MachineService>],
+    parts: &MachineParts<'_>,
     counts: &BTreeMap<&str, BTreeMap<Region, u32>>,
     diagnostics: &mut Diagnostics,
 ) {
     let Some(primary) = app.app.primary_region.as_ref().map(scalars::to_region) else {
         return;
     };
-    // `services` begins with the `http_service`, if there is one.
-    let http = usize::from(app.app.http_service.is_some());
-    for (index, service) in services.iter().enumerate() {
-        let cursor = match index.checked_sub(http) {
-            Some(index) => app.cursor.key("services").item(index),
-            None => app.cursor.key("http_service"),
-        };
-        let all: Vec<_> = groups
-            .groups_for(&service.processes)
-            .filter_map(|group| counts.get(group))
-            .collect();
+    for (index, service) in parts.services.iter().enumerate() {
+        let cursor = service_cursor(app.cursor, app.app.http_service.is_some(), index);
+        let own: Vec<&str> = groups.groups_for(&service.processes).collect();
+        let all: Vec<_> = own.iter().filter_map(|group| counts.get(group)).collect();
         let total: u32 = all.iter().flat_map(|regions| regions.values()).sum();
         if total == 0 && !all.is_empty() {
             diagnostics.warn(
@@ -379,19 +370,46 @@ fn check_min_machines_running(
         }
         let in_primary: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
         let min = service.value.min_machines_running.unwrap_or_default();
+        let field = cursor.key("min_machines_running");
+        let has_default_count = |mounted| {
+            own.iter().any(|group| {
+                written_count(app, group).is_none() && has_mount(groups, group, parts) == mounted
+            })
+        };
         if min > in_primary && total > 0 {
-            let machines = if in_primary == 1 {
-                "is 1 machine"
+            let diagnostic = too_few_machines(app.key, (min, in_primary), &primary, field);
+            if has_default_count(true) {
+                diagnostics.warn(diagnostic.with_label("each would have a volume of its own"));
             } else {
-                &format!("are {in_primary} machines")
-            };
-            let diagnostic = cursor.key("min_machines_running").diagnostic(format!(
-                "{min} machines should keep running in {primary}, but there {machines}"
-            ));
-            diagnostics.error(diagnostic.with_help(format!(
-                "set `count = {{ {primary} = {min} }}` in [apps.{}.machines.GROUP]",
-                app.key
-            )));
+                diagnostics.error(diagnostic);
+            }
+        } else if min > 0 && service.value.autostop == Autostop::Off && !has_default_count(false) {
+            let diagnostic =
+                field.diagnostic("nothing stops machines here, so a minimum has no effect");
+            diagnostics.warn(
+                diagnostic.with_help("set `auto_stop_machines = \"stop\"` to let the others sleep"),
+            );
         }
     }
+}
+
+/// The error for a `min_machines_running` above the number of machines in the primary region.
+fn too_few_machines(
+    app: &str,
+    (min, there): (u32, u32),
+    primary: &Region,
+    cursor: Cursor<'_>,
+) -> Diagnostic {
+    let machines = if there == 1 {
+        "is 1 machine"
+    } else {
+        &format!("are {there} machines")
+    };
+    cursor
+        .diagnostic(format!(
+            "{min} machines should keep running in {primary}, but there {machines}"
+        ))
+        .with_help(format!(
+            "set `count = {{ {primary} = {min} }}` in [apps.{app}.machines.GROUP]"
+        ))
 }
