@@ -1,6 +1,8 @@
 //! Assembles the world from a Fly snapshot: every live object gets the name that the manifest has
 //! for it, or a generated one.
 
+use std::collections::BTreeSet;
+
 use super::{
     app_resources::{self, AssignedVolumes},
     collect::{AppExistence, AppSnapshot, FlySnapshot},
@@ -81,10 +83,14 @@ fn add_app(
         .extend(release.map(|release| (key.clone(), release)));
     let (machines, unmanaged) = separate_unmanaged(key, workloads);
     world.findings.unmanaged.extend(unmanaged);
+    let stated: BTreeSet<&str> = resources_in_app(&desired.fly_machine, key)
+        .flat_map(|(_, spec)| spec.workload.config.verbatim.keys())
+        .map(String::as_str)
+        .collect();
     world.findings.unmanaged.extend(
         machines
             .iter()
-            .filter_map(|machine| unmanaged_settings(key, machine)),
+            .flat_map(|machine| unmanaged_settings(key, machine, &stated)),
     );
     let is_adopted = desired.meta.adopt.contains(&Address::new::<App>(key));
     world
@@ -249,16 +255,42 @@ fn read_release(
     })
 }
 
-/// Reports the settings of a machine that a manifest cannot express.
-fn unmanaged_settings(key: &Name, machine: &WorkloadLive) -> Option<UnmanagedResource> {
-    (!machine.unknown.is_empty()).then(|| UnmanagedResource {
-        description: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
-        container: Address::new::<App>(key),
-        why: "a manifest cannot say it; it is kept".to_owned(),
-        data_loss: None,
-        address: None,
-        identity: String::new(),
-    })
+/// Reports the settings of a machine that no key of a manifest sets. Whole parts of a machine can be
+/// written in `machine_config`, and are managed when the app's own has `stated` them.
+fn unmanaged_settings(
+    key: &Name,
+    machine: &WorkloadLive,
+    stated: &BTreeSet<&str>,
+) -> impl Iterator<Item = UnmanagedResource> {
+    fn part(path: &str) -> &str {
+        path.split(['.', '[']).next().unwrap_or_default()
+    }
+    let managed = serde_json::to_value(&machine.config).unwrap_or_default();
+    let (parts, details): (Vec<&str>, Vec<&str>) = machine
+        .unknown
+        .iter()
+        .map(String::as_str)
+        .filter(|path| !stated.contains(part(path)))
+        .partition(|path| managed.get(part(path)).is_none());
+    let report = |paths: Vec<&str>, why: &str| {
+        (!paths.is_empty()).then(|| UnmanagedResource {
+            description: format!("{} of machine {}", paths.join(", "), machine.id),
+            container: Address::new::<App>(key),
+            why: why.to_owned(),
+            data_loss: None,
+            address: None,
+            identity: String::new(),
+        })
+    };
+    [
+        report(
+            parts,
+            "the manifest says nothing of it, and it is kept; `machine_config` can say it",
+        ),
+        report(details, "a manifest cannot say it, and it is kept"),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Separates managed machines from unmanaged ones: temporary machines, and machines of another
