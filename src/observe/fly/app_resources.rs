@@ -305,9 +305,12 @@ pub(crate) fn match_ips(
     live: &[wire::IpAssignment],
 ) -> (ResourceMap<IpLive>, Vec<UnmanagedResource>) {
     let specs: Vec<(&Name, &IpSpec)> = resources_in_app(&desired.fly_ip, app.name()).collect();
-    // When the manifest lists addresses, or the app is to be deleted, all addresses are managed.
-    let is_exclusive =
-        specs.iter().any(|(_, spec)| spec.declared) || !desired.fly_app.contains_key(app.name());
+    // When the manifest lists addresses (or says that there are none), or the app is to be deleted,
+    // all addresses are managed.
+    let is_exclusive = desired
+        .fly_app
+        .get(app.name())
+        .is_none_or(|spec| spec.ips_stated);
     // Prefer the older of two matching addresses, since DNS records may point to it. Lists are
     // unordered.
     let mut live: Vec<&wire::IpAssignment> = live.iter().filter(|ip| !ip.egress).collect();

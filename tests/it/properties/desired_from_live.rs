@@ -37,6 +37,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
             network: Some(live.network.clone()),
             mark: mark.clone(),
             protected: live.is_protected(),
+            ips_stated: true,
             verify: None,
         };
         desired.fly_app.insert(name.clone(), spec);

@@ -47,6 +47,7 @@ impl Kind for App {
             network,
             mark,
             protected,
+            ips_stated: _,
             verify: _,
         } = spec;
         if *org != live.org {
@@ -83,6 +84,7 @@ impl Kind for App {
             network,
             mark: _,
             protected,
+            ips_stated: _,
             verify: _,
         } = spec;
         let mut lines = vec![

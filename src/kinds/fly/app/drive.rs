@@ -64,6 +64,7 @@ async fn create_or_find_app(
         network,
         mark: _,
         protected: _,
+        ips_stated: _,
         verify: _,
     } = spec;
     match clouds.fly.create_app(name, org, network.as_deref()).await {

@@ -21,6 +21,10 @@ pub struct AppSpec {
     pub mark: OwnershipMark,
     /// Whether the app and everything in it is protected from deletion.
     pub protected: bool,
+    /// Whether the manifest lists the app's addresses, so that any other is to be released. The list
+    /// may be empty.
+    #[serde(skip)]
+    pub ips_stated: bool,
     /// How to verify, at the end of a rollout, that the app works.
     #[serde(skip)]
     pub verify: Option<Verification>,
@@ -66,6 +70,7 @@ impl References for AppSpec {
             network: _,
             mark: _,
             protected: _,
+            ips_stated: _,
             verify: _,
         } = self;
         Vec::new()

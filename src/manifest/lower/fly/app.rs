@@ -89,6 +89,7 @@ impl<'a> AppContext<'a> {
             network: app.network.clone(),
             mark: self.mark.clone(),
             protected: app.protected.unwrap_or_default(),
+            ips_stated: app.ips.is_some(),
             verify: deploy.verify.clone(),
         };
         lowered.desired.fly_app.insert(self.name.clone(), spec);
