@@ -112,6 +112,13 @@ impl<'a> AppContext<'a> {
                 .insert(self.name.clone());
         }
         network::lower_ips(self, &parts.services, lowered, diagnostics);
+        if deploy
+            .verify
+            .as_ref()
+            .is_some_and(|verify| verify.host.is_none())
+        {
+            network::check_public_address(self, &parts.services, lowered, diagnostics);
+        }
         network::lower_certificates(self, lowered, diagnostics);
         secrets::lower_secrets(self, lowered, secret_reader, diagnostics);
         deploy::lower_release_command(

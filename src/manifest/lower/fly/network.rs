@@ -13,7 +13,7 @@ use crate::{
         schema::{IpEntry, IpType},
         syntax::cursor::Cursor,
     },
-    model::Region,
+    model::{Region, resources_in_app},
 };
 
 /// Adds the IP addresses of an app: those of the manifest, or else those that `fly deploy` assigns
@@ -121,6 +121,34 @@ fn is_web_port(port: &MachinePort) -> bool {
         Some(80) => handlers == ["http"],
         Some(443) => handlers.len() == 2 && handlers.contains(&"http") && handlers.contains(&"tls"),
         _ => false,
+    }
+}
+
+/// Checks that the app has an address under which the public reaches it, as the request needs that
+/// verifies a rollout: it would fail after every rollout, and a good release would be rolled back.
+pub(crate) fn check_public_address(
+    app: &AppContext<'_>,
+    services: &[GroupScoped<MachineService>],
+    lowered: &Lowered,
+    diagnostics: &mut Diagnostics,
+) {
+    let field = app.cursor.key("deploy").key("verify");
+    let reached = |service: &GroupScoped<MachineService>| !service.value.ports.is_empty();
+    if !services.iter().any(reached) {
+        let diagnostic =
+            field.diagnostic("no service of this app has a port, so nothing can be verified");
+        diagnostics.error(diagnostic.with_help("give it one, set `host`, or leave `verify` out"));
+        return;
+    }
+    let mut ips = resources_in_app(&lowered.desired.fly_ip, &app.name);
+    if ips.all(|(_, ip)| ip.kind == IpKind::PrivateV6) {
+        let diagnostic =
+            field.diagnostic("this app has no public address, so nothing can be verified");
+        diagnostics.error(
+            diagnostic.with_help(
+                "add \"shared_v4\" or \"v6\" to `ips`, set `host`, or leave `verify` out",
+            ),
+        );
     }
 }
 
