@@ -25,7 +25,7 @@ pub use image::{Image, ParseImageError};
 pub use name::{Name, ParseNameError};
 pub use ownership::{Ownership, OwnershipMark};
 pub(crate) use redact::{contains_secret, redact, register_secret};
-pub use region::{KNOWN_REGIONS, Region, UnknownRegion};
+pub use region::{KNOWN_REGIONS, RETIRED_REGIONS, Region, UnknownRegion};
 pub use rollout::{RolloutPolicy, RolloutStrategy};
 pub use secret::{Fingerprint, Salt, Secret};
 pub use size::{Gib, Mib, ParseSizeError};

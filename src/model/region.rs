@@ -37,6 +37,28 @@ pub const KNOWN_REGIONS: [(&str, &str); 18] = [
     ("yyz", "Toronto"),
 ];
 
+/// Regions that Fly has closed: code, city, and the code of the nearest one that is open. Files still
+/// name them.
+pub const RETIRED_REGIONS: [(&str, &str, &str); 17] = [
+    ("atl", "Atlanta", "iad"),
+    ("bog", "Bogotá", "iad"),
+    ("bos", "Boston", "ewr"),
+    ("den", "Denver", "dfw"),
+    ("eze", "Ezeiza", "gru"),
+    ("gdl", "Guadalajara", "dfw"),
+    ("gig", "Rio de Janeiro", "gru"),
+    ("hkg", "Hong Kong", "sin"),
+    ("mad", "Madrid", "cdg"),
+    ("mia", "Miami", "iad"),
+    ("otp", "Bucharest", "fra"),
+    ("phx", "Phoenix", "lax"),
+    ("qro", "Querétaro", "dfw"),
+    ("scl", "Santiago", "gru"),
+    ("sea", "Seattle", "sjc"),
+    ("waw", "Warsaw", "fra"),
+    ("yul", "Montreal", "yyz"),
+];
+
 impl Region {
     /// Validates a region code against [`KNOWN_REGIONS`].
     ///

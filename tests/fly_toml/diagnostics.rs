@@ -107,7 +107,14 @@ fn durations_need_units() {
         "[http_service]\n[[http_service.checks]]\ninterval = 30000000000",
         &[
             "3:12: `interval` in `http_service.checks` is 30000000000 nanoseconds (flyctl reads a bare number here as \
-           nanoseconds); write \"30000000000s\" if seconds are meant",
+           nanoseconds); write \"30s\"",
+        ],
+    );
+    assert_warnings(
+        "[http_service]\n[[http_service.checks]]\ninterval = 10000",
+        &[
+            "3:12: `interval` in `http_service.checks` is 10000 nanoseconds (flyctl reads a bare number here as \
+           nanoseconds); write \"10000ms\" if milliseconds are meant",
         ],
     );
     assert_warnings(
@@ -207,6 +214,12 @@ fn ineffective_setting_is_a_warning() {
                 "5:1: `machine_checks` in `http_service` has no effect here (left out); {tests}"
             ),
         ],
+    );
+    assert_warnings(
+        "[[services]]\ninternal_port = 1\nscript_checks = []\n[[services.ports]]\nport = 1\n\
+         [[services]]\ninternal_port = 2\nscript_checks = [{ command = \"x\" }]\n[[services.ports]]\nport = 2",
+        &["8:1: `script_checks` in `services` has no effect here (left out); Fly runs no scripts as checks any more; use \
+           `http_checks` or `tcp_checks`"],
     );
     assert_warnings(
         "[env]\nA = { from_secret = \"A\" }",

@@ -125,7 +125,7 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
     ),
     (
         "bambrose24__funtime-t3__apps__web__fly.toml",
-        &["7: `bos` is not a region of Fly"],
+        &["7: `bos` (Boston) is no longer a region of Fly"],
         REGION,
     ),
     (
@@ -143,7 +143,7 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
     ),
     (
         "gitcoinco__grants-stack-indexer__fly.staging.toml",
-        &["7: `den` is not a region of Fly"],
+        &["7: `den` (Denver) is no longer a region of Fly"],
         REGION,
     ),
     (
@@ -158,7 +158,7 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
     ),
     (
         "thechangelog__changelog.social__fly.toml",
-        &["7: `den` is not a region of Fly"],
+        &["7: `den` (Denver) is no longer a region of Fly"],
         REGION,
     ),
 ];

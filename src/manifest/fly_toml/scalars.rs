@@ -183,9 +183,18 @@ pub(super) fn duration(
         location,
         format!("{name} is {nanoseconds} nanoseconds"),
         "flyctl reads a bare number here as nanoseconds",
-        Some(format!("write \"{nanoseconds}s\" if seconds are meant")),
+        Some(probable_duration(nanoseconds)),
     );
     Ok(Some(TomlValue::String(format!("{nanoseconds}ns"))))
+}
+
+/// Help for a number without unit: what was probably meant, and would be accepted.
+fn probable_duration(number: i64) -> String {
+    match number {
+        1_000_000_000.. => format!("write \"{}s\"", number / 1_000_000_000),
+        1000.. => format!("write \"{number}ms\" if milliseconds are meant"),
+        _ => format!("write \"{number}s\" if seconds are meant"),
+    }
 }
 
 const DURATION_DESCRIPTION: &str = "a duration such as \"15s\" or \"1m30s\"";

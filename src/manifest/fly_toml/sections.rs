@@ -7,6 +7,8 @@ use super::schema::{KeySchema, SectionSchema, ValueType, ignore, keep, warn};
 
 const NO_MACHINE_CHECKS: &str =
     "tests of a deployment are flyctl's; trimtab starts no machine for them";
+const NO_SCRIPT_CHECKS: &str =
+    "Fly runs no scripts as checks any more; use `http_checks` or `tcp_checks`";
 const NO_COMPOSE: &str =
     "trimtab reads no compose file; write the containers into `machine_config`";
 
@@ -170,7 +172,7 @@ static SERVICES: SectionSchema = SectionSchema {
             NO_MACHINE_CHECKS,
         ),
         keep("processes", ValueType::StringList),
-        ignore("script_checks", ValueType::Any),
+        warn("script_checks", ValueType::Any, NO_SCRIPT_CHECKS),
     ],
 };
 

@@ -2,9 +2,12 @@
 
 use serde_json::Value as Json;
 
-use crate::manifest::syntax::{
-    node::{TomlNode, TomlValue},
-    suggest,
+use crate::{
+    manifest::syntax::{
+        node::{TomlNode, TomlValue},
+        suggest,
+    },
+    model::RETIRED_REGIONS,
 };
 
 /// Help for keys that belong in another place.
@@ -41,6 +44,13 @@ pub(super) fn describe_unknown_value(text: &str, known: &[&str]) -> (String, Opt
             format!("`{text}` is not a schedule")
         };
         return (message, Some(help.to_owned()));
+    }
+    let retired = RETIRED_REGIONS.iter().find(|(code, _, _)| *code == text);
+    if let Some((code, city, nearest)) = retired.filter(|_| known.contains(&"ewr")) {
+        return (
+            format!("`{code}` ({city}) is no longer a region of Fly"),
+            Some(format!("the nearest one is `{nearest}`")),
+        );
     }
     if known.contains(&"ewr") {
         return (

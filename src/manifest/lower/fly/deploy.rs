@@ -80,11 +80,17 @@ impl DeploySettings {
             diagnostics,
         );
         if wait.is_some_and(|wait| wait < GoDuration::from_secs(1)) {
-            diagnostics.error(
-                cursor
-                    .key("wait_timeout")
-                    .diagnostic("a machine needs at least one second to start"),
-            );
+            let mut diagnostic = cursor
+                .key("wait_timeout")
+                .diagnostic("a machine needs at least one second to start");
+            // The reader of fly.toml writes this unit to a number that has none.
+            let bare = deploy.wait_timeout.as_ref();
+            if let Some(number) = bare.and_then(|text| text.0.strip_suffix("ns")) {
+                diagnostic = diagnostic
+                    .with_label(format!("this is {number} nanoseconds"))
+                    .with_help(format!("write the unit: \"{number}s\" if seconds are meant"));
+            }
+            diagnostics.error(diagnostic);
         }
         let verify = deploy
             .verify
@@ -131,9 +137,13 @@ fn lower_strategy(
                 let diagnostic = cursor.diagnostic(
                     "`bluegreen` needs machines beside the old ones, which a volume does not allow",
                 );
-                diagnostics.error(diagnostic.with_help(
-                    "set `strategy = \"rolling\"`, or `canary` to try one machine first",
-                ));
+                let help = if diagnostics.is_in_fly_toml(cursor.location()) {
+                    // flyctl refuses `canary` with volumes, and so does the reader of fly.toml.
+                    "set `strategy = \"rolling\"`"
+                } else {
+                    "set `strategy = \"rolling\"`, or `canary` to try one machine first"
+                };
+                diagnostics.error(diagnostic.with_help(help));
             }
             RolloutStrategy::BlueGreen
         }
