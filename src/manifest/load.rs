@@ -31,7 +31,9 @@ pub fn load(
 ) -> Result<LoadedEnvironment, ManifestError> {
     let mut reader = ManifestReader::default();
     let file = dir.join(format!("{environment}.toml"));
-    if environment.starts_with('_') || environment.contains(['/', '\\']) || !file.is_file() {
+    // A folder, a pipe or a broken link is there, and reading it says what is wrong.
+    let is_missing = file.symlink_metadata().is_err();
+    if environment.starts_with('_') || environment.contains(['/', '\\']) || is_missing {
         reader.errors.push(unknown_environment(dir, environment));
         return Err(ManifestError::new(reader.files, reader.errors));
     }
@@ -41,7 +43,7 @@ pub fn load(
     };
     let resolved = resolve_references(&mut root, environment, inputs, &mut reader);
     let shape = validate(json_schema::strict_schema(), &mut root);
-    reader.errors.extend(shape);
+    reader.extend_errors(shape, &root.location);
     let manifest = match decode_manifest(&root) {
         Ok(manifest) => manifest,
         Err(diagnostic) => {
@@ -65,9 +67,7 @@ pub fn load(
         used_references: resolved.used_references,
     };
     let lowered = lower::lower(&manifest, &root, &context, reader.warnings);
-    reader
-        .errors
-        .extend(drop_known_locations(lowered.errors, &reader.errors));
+    reader.extend_errors(lowered.errors, &root.location);
     if !reader.errors.is_empty() {
         return Err(ManifestError::new(reader.files, reader.errors));
     }
@@ -79,25 +79,6 @@ pub fn load(
         image_locations: lowered.image_locations,
         path: file,
     })
-}
-
-/// Drops the errors at locations that already have one: a string whose reference could not be
-/// resolved, say, is not worth another complaint.
-fn drop_known_locations(diagnostics: Vec<Diagnostic>, before: &[Diagnostic]) -> Vec<Diagnostic> {
-    let key = |diagnostic: &Diagnostic| {
-        diagnostic
-            .location
-            .as_ref()
-            .map(|location| (location.file, location.span.start, location.span.end))
-    };
-    let before: BTreeSet<_> = before.iter().filter_map(key).collect();
-    let is_reported = |diagnostic: &Diagnostic| {
-        key(diagnostic).is_some_and(|location| before.contains(&location))
-    };
-    diagnostics
-        .into_iter()
-        .filter(|diagnostic| !is_reported(diagnostic))
-        .collect()
 }
 
 fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {

@@ -2,7 +2,7 @@
 //! fly.toml files that its apps name.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct ManifestReader {
     pub(super) warnings: Vec<Diagnostic>,
     /// Which of the files are fly.toml files: their strings are not interpolated.
     pub(super) fly_toml_files: Vec<FileId>,
+    /// The keys of the apps whose fly.toml could not be read.
+    unread_apps: Vec<SourceLocation>,
     /// How many files `extends` has led to.
     inherited_count: usize,
     /// How many bytes were read.
@@ -135,6 +137,7 @@ impl ManifestReader {
             };
             let path = resolve_relative_path(&self.files.get(config.location.file).path, text);
             let Some(base) = self.read_fly_toml(&path, &config.location) else {
+                self.unread_apps.push(entry.key_location.clone());
                 continue;
             };
             entry.node = merge(base, entry.node.clone());
@@ -249,6 +252,33 @@ impl ManifestReader {
         let (node, diagnostics) = fly_toml::parse(&self.files, file);
         self.errors.extend(diagnostics);
         Some(node)
+    }
+
+    /// Adds the errors of a later stage, without those that follow from an earlier error: at the same
+    /// place, in the same line of a fly.toml (whose reader points at the section and not at its
+    /// key), or of an app whose fly.toml could not be read. Errors of the whole file stay.
+    pub(super) fn extend_errors(&mut self, errors: Vec<Diagnostic>, root: &SourceLocation) {
+        let place = |location: &SourceLocation| {
+            let start = if self.fly_toml_files.contains(&location.file) {
+                self.files.line_at(location).1
+            } else {
+                location.span.start
+            };
+            (location.file, start)
+        };
+        let known: BTreeSet<(FileId, usize)> = self
+            .errors
+            .iter()
+            .filter_map(|error| error.location.as_ref())
+            .chain(&self.unread_apps)
+            .map(place)
+            .collect();
+        let is_new = |error: &Diagnostic| {
+            let location = error.location.as_ref().filter(|location| *location != root);
+            location.is_none_or(|location| !known.contains(&place(location)))
+        };
+        let new: Vec<Diagnostic> = errors.into_iter().filter(is_new).collect();
+        self.errors.extend(new);
     }
 
     fn push_error(&mut self, location: Option<&SourceLocation>, message: String, help: &str) {

@@ -155,22 +155,72 @@ impl SourceFiles {
     pub fn parse_toml(&self, file: FileId) -> (TomlNode, Vec<Diagnostic>) {
         let text = &self.get(file).text;
         let (table, errors) = DeTable::parse_recoverable(text);
-        let diagnostic = |error: toml::de::Error| Diagnostic {
-            message: "this is not TOML".to_owned(),
-            location: Some(SourceLocation {
-                file,
-                span: error.span().unwrap_or(0..0),
-            }),
-            label: error.message().to_owned(),
-            help: None,
-        };
         let locate = |span: Range<usize>| SourceLocation { file, span };
         let node = TomlNode {
             location: locate(table.span()),
             value: TomlValue::Table(convert_table(table.get_ref(), &locate)),
         };
-        (node, errors.into_iter().map(diagnostic).collect())
+        let errors = errors
+            .iter()
+            .map(|error| (error.span().unwrap_or(0..0), error.message()));
+        (node, self.syntax_diagnostics(file, errors))
     }
+}
+
+impl SourceFiles {
+    /// The diagnostics of a file that is not TOML. The parser goes on after an error, and may report
+    /// the rest of a line as more of them; only the first error of a line is the user's.
+    fn syntax_diagnostics<'e>(
+        &self,
+        file: FileId,
+        errors: impl Iterator<Item = (Range<usize>, &'e str)>,
+    ) -> Vec<Diagnostic> {
+        let text = &self.get(file).text;
+        let mut diagnostics = Vec::new();
+        let mut last_line = 0;
+        for (span, message) in errors {
+            let location = SourceLocation { file, span };
+            let (line, _) = self.line_column(&location);
+            if line == last_line {
+                continue;
+            }
+            last_line = line;
+            if TEMPLATE_MARKS
+                .iter()
+                .any(|mark| self.line_at(&location).0.contains(mark))
+            {
+                return vec![Diagnostic {
+                    message: "this is a template, not TOML".to_owned(),
+                    location: Some(location),
+                    label: String::new(),
+                    help: Some("render it first, and name the file that it becomes".to_owned()),
+                }];
+            }
+            diagnostics.push(Diagnostic {
+                message: "this is not TOML".to_owned(),
+                help: leading_zero_help(message, text, &location.span),
+                location: Some(location),
+                label: message.to_owned(),
+            });
+        }
+        diagnostics
+    }
+}
+
+/// What the usual template languages put around an expression.
+const TEMPLATE_MARKS: [&str; 3] = ["{{", "{%", "<%"];
+
+/// Help for a number that begins with a zero: most are text, such as the number of an AWS account.
+fn leading_zero_help(message: &str, text: &str, span: &Range<usize>) -> Option<String> {
+    if !message.contains("leading zero") {
+        return None;
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let before = text.get(..span.start)?;
+    let start = before.trim_end_matches(is_part).len();
+    let number = text.get(start..)?;
+    let number = &number[..number.find(|c| !is_part(c)).unwrap_or(number.len())];
+    Some(format!("put it in quotes: \"{number}\""))
 }
 
 fn convert_table(
