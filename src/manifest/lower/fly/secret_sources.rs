@@ -3,20 +3,44 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use crate::manifest::lower::{Context, Diagnostics};
 use crate::manifest::{
+    SecretsMode,
     reader::resolve_relative_path,
-    syntax::{bounded_read, cursor::Cursor, dotenv},
+    syntax::{bounded_read, cursor::Cursor, dotenv, node::Diagnostic},
 };
+
+/// What reading a secret gives.
+pub(crate) enum SecretValue {
+    /// Its value.
+    Found(String),
+    /// Its source is absent or empty.
+    Missing,
+    /// Its source cannot be read, which has been reported.
+    Unreadable,
+}
+
+impl SecretValue {
+    /// An empty value counts as missing, because CI sets secrets that nobody defined to the empty
+    /// string.
+    fn from_text(text: Option<String>) -> Self {
+        match text.filter(|text| !text.is_empty()) {
+            Some(text) => Self::Found(text),
+            None => Self::Missing,
+        }
+    }
+}
 
 /// Reads secret values, and each dotenv file once.
 pub(crate) struct SecretReader<'a> {
     context: &'a Context<'a>,
     default_dotenv: Option<PathBuf>,
-    dotenv_files: BTreeMap<PathBuf, Result<BTreeMap<String, String>, String>>,
+    /// The files that were read; none for one that cannot be, which is reported once.
+    dotenv_files: BTreeMap<PathBuf, Option<BTreeMap<String, String>>>,
 }
 
 impl<'a> SecretReader<'a> {
@@ -33,25 +57,22 @@ impl<'a> SecretReader<'a> {
         }
     }
 
-    /// Reads a variable from the environment, or else from the dotenv file. An empty one counts as
-    /// missing, because CI sets secrets that nobody defined to the empty string.
+    /// Reads a variable from the environment, or else from the dotenv file.
     pub(crate) fn read_variable(
         &mut self,
         name: &str,
         cursor: Cursor<'_>,
         diagnostics: &mut Diagnostics,
-    ) -> Option<String> {
-        let stated = self
-            .context
-            .inputs
-            .process_environment
-            .get(name)
-            .filter(|value| !value.is_empty());
-        if let Some(value) = stated {
-            return Some(value.clone());
+    ) -> SecretValue {
+        let environment = &self.context.inputs.process_environment;
+        let stated = environment.get(name).filter(|value| !value.is_empty());
+        if stated.is_some() {
+            return SecretValue::from_text(stated.cloned());
         }
-        let path = self.default_dotenv.clone().filter(|path| path.exists())?;
-        self.read_dotenv_value(&path, name, cursor, diagnostics)
+        match self.default_dotenv.clone() {
+            Some(path) => self.read_dotenv_value(&path, name, cursor, diagnostics),
+            None => SecretValue::Missing,
+        }
     }
 
     /// Reads a value of a dotenv file; a missing file has none.
@@ -61,46 +82,81 @@ impl<'a> SecretReader<'a> {
         name: &str,
         cursor: Cursor<'_>,
         diagnostics: &mut Diagnostics,
-    ) -> Option<String> {
+    ) -> SecretValue {
         if !path.exists() {
-            return None;
+            return SecretValue::Missing;
         }
-        match self
+        let mode = self.context.inputs.secrets_mode;
+        let values = self
             .dotenv_files
             .entry(path.to_owned())
-            .or_insert_with(|| parse_dotenv_file(path))
-        {
-            Ok(values) => values.get(name).filter(|value| !value.is_empty()).cloned(),
-            Err(error) => {
-                diagnostics.error(
-                    cursor
-                        .diagnostic(error.clone())
-                        .with_help("one NAME=VALUE for each line"),
-                );
-                None
-            }
+            .or_insert_with(|| parse_dotenv_file(path, mode, cursor, diagnostics));
+        match values {
+            Some(values) => SecretValue::from_text(values.get(name).cloned()),
+            None => SecretValue::Unreadable,
         }
     }
 
     /// Reads a file, without its final newline.
-    pub(crate) fn read_file(path: &Path) -> Option<String> {
-        let text = bounded_read::read_text(path).ok()?;
-        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
-            text.strip_suffix('\r').unwrap_or(text)
-        });
-        Some(text.to_owned()).filter(|text| !text.is_empty())
+    pub(crate) fn read_file(
+        &self,
+        path: &Path,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> SecretValue {
+        let mode = self.context.inputs.secrets_mode;
+        match bounded_read::read_text(path) {
+            Ok(text) => {
+                let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
+                    text.strip_suffix('\r').unwrap_or(text)
+                });
+                SecretValue::from_text(Some(text.to_owned()))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => SecretValue::Missing,
+            Err(error) => {
+                let diagnostic =
+                    cursor.diagnostic(format!("cannot read `{}`: {error}", path.display()));
+                let is_binary = error.kind() == ErrorKind::InvalidData;
+                report_unreadable(mode, diagnostics, diagnostic.with_optional_help(is_binary.then(|| {
+                    "a secret is text: encode the file, with `base64` for instance, and decode it in the app"
+                        .to_owned()
+                })));
+                SecretValue::Unreadable
+            }
+        }
     }
 }
 
 /// Parses a dotenv file. An error contains the line number but never the line, which may hold a
 /// secret.
-fn parse_dotenv_file(path: &Path) -> Result<BTreeMap<String, String>, String> {
+fn parse_dotenv_file(
+    path: &Path,
+    mode: SecretsMode,
+    cursor: Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<BTreeMap<String, String>> {
     let text = bounded_read::read_text(path)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    dotenv::parse(&text).map_err(|line| {
-        format!(
-            "line {line} of `{}` is not of the form NAME=VALUE",
-            path.display()
-        )
-    })
+        .map_err(|error| {
+            let message = format!("cannot read `{}`: {error}", path.display());
+            report_unreadable(mode, diagnostics, cursor.diagnostic(message));
+        })
+        .ok()?;
+    dotenv::parse(&text)
+        .map_err(|error| {
+            let diagnostic = cursor.diagnostic(format!("`{}`: {error}", path.display()));
+            report_unreadable(mode, diagnostics, diagnostic.with_help(
+                "write one NAME=VALUE on each line; quotes, or triple quotes, enclose the whole value",
+            ));
+        })
+        .ok()
+}
+
+/// A source that cannot be read is an error only where values are needed: what only looks, and
+/// `destroy`, must work without them.
+fn report_unreadable(mode: SecretsMode, diagnostics: &mut Diagnostics, diagnostic: Diagnostic) {
+    if mode == SecretsMode::Required {
+        diagnostics.error(diagnostic);
+    } else {
+        diagnostics.warn(diagnostic);
+    }
 }

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{app::AppContext, secret_sources::SecretReader};
+use super::{
+    app::AppContext,
+    secret_sources::{SecretReader, SecretValue},
+};
 use crate::manifest::lower::{Diagnostics, Lowered};
 use crate::{
     kinds::{
@@ -41,16 +44,21 @@ pub(crate) fn lower_secrets(
         };
         let mode = app.context.inputs.secrets_mode;
         let value = if mode == SecretsMode::Unchecked {
-            None
+            SecretValue::Missing
         } else {
             origin.read_value(secret_reader, cursor, diagnostics)
+        };
+        let (value, is_missing) = match value {
+            SecretValue::Found(value) => (Some(value), false),
+            SecretValue::Missing => (None, true),
+            SecretValue::Unreadable => (None, false),
         };
         let optional = source.optional.unwrap_or_default();
         if value.is_none() && optional {
             optional_without_value.insert(name.clone());
             continue;
         }
-        if value.is_none() && mode == SecretsMode::Required {
+        if is_missing && mode == SecretsMode::Required {
             diagnostics.error(
                 cursor
                     .diagnostic(format!("secret `{name}` has no value"))
@@ -187,10 +195,10 @@ impl SecretOrigin {
         secret_reader: &mut SecretReader<'_>,
         cursor: Cursor<'_>,
         diagnostics: &mut Diagnostics,
-    ) -> Option<String> {
+    ) -> SecretValue {
         match self {
             Self::Env(variable) => secret_reader.read_variable(variable, cursor, diagnostics),
-            Self::File(path) => SecretReader::read_file(path),
+            Self::File(path) => secret_reader.read_file(path, cursor, diagnostics),
             Self::Dotenv(path, key) => {
                 secret_reader.read_dotenv_value(path, key, cursor, diagnostics)
             }
