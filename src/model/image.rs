@@ -45,6 +45,10 @@ pub enum ParseImageError {
     /// The tag is malformed or too long.
     #[error("a tag is up to 128 letters, digits, dots, dashes and underscores")]
     InvalidTag,
+    /// A slash in what was meant as the tag makes all of it a repository, as with a tag that is made
+    /// from the name of a branch.
+    #[error("a tag has no slash, so what follows the colon is not one")]
+    SlashInTag,
     /// The digest is malformed.
     #[error("a digest is `sha256:` and 64 hexadecimal digits")]
     InvalidDigest,
@@ -75,7 +79,13 @@ impl Image {
         let is_valid_path =
             path.len() <= MAX_REPOSITORY_LEN && path.split('/').all(is_repository_path_component);
         if !is_valid_path || host == Some("") {
-            return Err(ParseImageError::InvalidRepository);
+            // The host, which may have a port, is not part of the path.
+            let last = path.rsplit_once(':');
+            return Err(if last.is_some_and(|(_, tag)| tag.contains('/')) {
+                ParseImageError::SlashInTag
+            } else {
+                ParseImageError::InvalidRepository
+            });
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(ParseImageError::InvalidTag);
@@ -141,6 +151,12 @@ impl Image {
     #[must_use]
     pub fn unpinned(&self) -> Self {
         Self::new(self.unpinned.as_ref().unwrap_or(&self.reference))
+    }
+
+    /// The reference without its digest, whoever wrote it.
+    #[must_use]
+    pub fn without_digest(&self) -> Self {
+        Self::new(self.reference.split('@').next().unwrap_or_default())
     }
 
     /// Whether both name the same tag of the same repository. False if either has no tag.
@@ -292,7 +308,9 @@ mod tests {
 
     #[test]
     fn rejects_invalid_references() {
-        use ParseImageError::{InvalidCharacters, InvalidDigest, InvalidRepository, InvalidTag};
+        use ParseImageError::{
+            InvalidCharacters, InvalidDigest, InvalidRepository, InvalidTag, SlashInTag,
+        };
         let long = format!("web:{}", "v".repeat(129));
         for (text, expected) in [
             ("https://registry.fly.io/web", InvalidCharacters),
@@ -305,6 +323,7 @@ mod tests {
             ("registry.fly.io/web//api", InvalidRepository),
             ("web..api", InvalidRepository),
             ("web-", InvalidRepository),
+            ("ghcr.io/acme/app:feature/x", SlashInTag),
             ("web:", InvalidTag),
             ("web:-v1", InvalidTag),
             (&long, InvalidTag),

@@ -1,7 +1,7 @@
 //! Resolves the image tags of a manifest to digests before a plan is made, so that the reviewed
 //! image is the one that runs, and a missing image stops a run before it has changed anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
@@ -9,7 +9,10 @@ use crate::{
     clouds::{CloudError, ErrorKind, RegistryClient},
     kinds::{
         Desired,
-        fly::{Cron, Machine, ReleaseCommand, workload::Workload},
+        fly::{
+            Cron, Machine, ReleaseCommand,
+            workload::{Workload, container_images, replace_container_images},
+        },
     },
     model::{Address, Image},
 };
@@ -91,8 +94,10 @@ fn image_users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
         .iter()
         .map(|(name, spec)| (Address::new::<ReleaseCommand>(name), &spec.workload));
     for (address, workload) in machines.chain(crons).chain(commands) {
-        if let Some(image) = &workload.config.image {
-            users.entry(image.clone()).or_default().push(address);
+        let own = workload.config.image.iter().cloned();
+        let images: BTreeSet<Image> = own.chain(container_images(&workload.config)).collect();
+        for image in images {
+            users.entry(image).or_default().push(address.clone());
         }
     }
     users
@@ -110,6 +115,9 @@ impl ResolvedImages {
             if let Some((image, digest)) = resolved {
                 workload.config.image = Some(image.pinned(digest));
             }
+            replace_container_images(&mut workload.config, |image| {
+                Some(image.pinned(self.digests.get(image)?))
+            });
         };
         desired
             .fly_machine

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use trimtab::{
     kinds::{Desired, World},
     manifest::{Inputs, SecretsMode},
+    model::Image,
     plan,
 };
 
@@ -136,6 +137,12 @@ fn image_is_set_on_one_container() {
         images(["a", "b"], ""),
         ["first:1", "second:1"],
         "without an image the document's own stays"
+    );
+    let dotted = json!({"containers": [{"name": "app"}, {"name": "b", "image": "."}]});
+    let body = create_body(&load_desired(&dotted, image));
+    assert_eq!(
+        body["containers"][1]["image"], "web:1",
+        "a dot is the app's image in every container"
     );
     assert_eq!(
         error_messages(&document(["a", "b"]), "container = \"c\"\n"),
@@ -412,6 +419,18 @@ async fn containers_are_created_and_updated_in_place() {
     let env = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
     env.apply().await;
     assert_eq!(env.summary().await, Vec::<String>::new());
+    let machine = &env.world().await.fly_machine["web/app/ewr/0"].workload;
+    let container = |index: usize| {
+        let image = machine.raw["containers"][index]["image"].as_str().unwrap();
+        Image::new(image)
+    };
+    let digest = machine.config.image.as_ref().unwrap().digest();
+    assert!(digest.is_some() && digest == container(1).digest());
+    assert!(
+        container(0)
+            .digest()
+            .is_some_and(|other| Some(other) != digest)
+    );
     env.write_manifest(&manifest_with(&document(81), "image = \"web:2\"\n"));
     assert_eq!(
         env.summary().await,

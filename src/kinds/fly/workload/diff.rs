@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     MachineConfig, Workload, WorkloadLive,
     display::for_display,
+    image::is_same_image,
     json_tree, standby,
     unstated::{KeptSettings, complete_config},
 };
@@ -223,8 +224,12 @@ pub(super) fn comparable_config(config: &MachineConfig) -> Value {
 fn contains_json(live: &Value, desired: &Value) -> bool {
     match (live, desired) {
         (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, desired)| {
-            live.get(key)
-                .is_some_and(|live| contains_json(live, desired))
+            live.get(key).is_some_and(|live| match (live, desired) {
+                (Value::String(live), Value::String(desired)) if key == "image" => {
+                    is_same_image(live, desired)
+                }
+                _ => contains_json(live, desired),
+            })
         }),
         (Value::Array(live), Value::Array(desired)) => {
             live.len() == desired.len()

@@ -1,6 +1,9 @@
-//! The default image of a machine whose manifest names none: the image that its app is running.
+//! The images of a machine: the default one of a machine whose manifest names none, which is what its
+//! app is running, and those of its containers.
 
-use super::{Workload, WorkloadLive};
+use serde_json::Value;
+
+use super::{MachineConfig, Workload, WorkloadLive};
 use crate::{
     kinds::{Blocker, DiffContext, World},
     model::{Image, Name, resources_in_app},
@@ -36,4 +39,39 @@ pub fn with_default_image(spec: &Workload, context: &DiffContext<'_>) -> Result<
         reason: format!("app {app} has no image, and no machine of it runs one"),
         hint: format!("say `image = \"…\"` in [apps.{app}], or pass --image {app}=REFERENCE"),
     })
+}
+
+/// The images that the containers of a machine run.
+pub fn container_images(config: &MachineConfig) -> impl Iterator<Item = Image> {
+    let containers = config.verbatim.get("containers").and_then(Value::as_array);
+    let images = containers.into_iter().flatten();
+    images.filter_map(|container| Some(Image::new(container.get("image")?.as_str()?)))
+}
+
+/// Replaces the images of the containers; `None` from `replace` keeps one.
+pub fn replace_container_images(
+    config: &mut MachineConfig,
+    replace: impl Fn(&Image) -> Option<Image>,
+) {
+    let containers = config.verbatim.get_mut("containers");
+    for container in containers
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        if let Some(Value::String(text)) = container.get_mut("image")
+            && let Some(image) = replace(&Image::new(text.clone()))
+        {
+            *text = image.to_string();
+        }
+    }
+}
+
+/// Whether two texts name the same image: by digest where both have one.
+pub(super) fn is_same_image(a: &str, b: &str) -> bool {
+    let (first, second) = (Image::new(a), Image::new(b));
+    match (first.digest(), second.digest()) {
+        (Some(a), Some(b)) => a == b && first.repository() == second.repository(),
+        _ => a == b,
+    }
 }

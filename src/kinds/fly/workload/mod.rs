@@ -19,7 +19,10 @@ mod unstated;
 pub use config::MachineConfig;
 pub use diff::{ConfigUpdate, WorkloadEdit, diff_workload};
 pub use history::{ReleaseTimeline, RollbackTarget, VersionHistory};
-pub use image::{default_image, running_app_image, with_default_image};
+pub use image::{
+    container_images, default_image, replace_container_images, running_app_image,
+    with_default_image,
+};
 pub use live::{Health, ProcessExit, WorkloadLive};
 pub use rollback::{PreviousConfig, rollback_edit};
 pub use spec::Workload;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{MachineConfig, config::MachineCheck};
+use super::{MachineConfig, config::MachineCheck, replace_container_images};
 use crate::{
     kinds::{
         DiffContext,
@@ -75,10 +75,13 @@ impl Workload {
         } = self;
         // Leave out resolved digests: the manifest only names the tag.
         let image = config.image.as_ref().map(Image::unpinned);
-        let config = MachineConfig {
+        let mut config = MachineConfig {
             image,
             ..config.clone()
         };
+        replace_container_images(&mut config, |image| {
+            image.tag().map(|_| image.without_digest())
+        });
         let text = serde_json::to_vec(&(region, config, labels)).unwrap_or_default();
         let hash = Sha256::digest(text);
         hash.iter()

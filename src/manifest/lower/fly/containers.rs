@@ -108,22 +108,25 @@ impl ContainerContext<'_> {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let own = own(table).filter(|image| !image.is_empty() && (image != "." || !chosen));
+        // A `.` stands for the app's image in every container, as in flyctl.
+        let stated = own(table).unwrap_or_default();
+        let takes_app_image = chosen || stated == ".";
+        let own = Some(stated).filter(|image| !image.is_empty() && image != ".");
         let image = match self.image {
-            Some(image) if chosen => Some(image.to_string()),
+            Some(image) if takes_app_image => Some(image.to_string()),
             _ => own,
         };
         let Some(image) = image else {
             table.remove("image");
             // Commands that only read work without an image; creating or updating a machine does
             // not.
-            if !chosen || self.context.inputs.secrets_mode == SecretsMode::Required {
+            if !takes_app_image || self.context.inputs.secrets_mode == SecretsMode::Required {
                 let diagnostic = self
                     .cursor
                     .key("machine_config")
                     .diagnostic(format!("container `{name}` has no image"));
                 let app = "set `image` in the app, or pass --image KEY=REFERENCE";
-                diagnostics.error(diagnostic.with_help(if chosen {
+                diagnostics.error(diagnostic.with_help(if takes_app_image {
                     app
                 } else {
                     "set `image` there"
