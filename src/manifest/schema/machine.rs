@@ -156,7 +156,7 @@ pub struct FileSection {
     /// Its permissions, such as 0o644.
     #[schemars(range(min = 0, max = 4095))]
     pub mode: Option<u32>,
-    /// The process groups that get it. Default: the first group.
+    /// The process groups that get it. Default: all.
     #[serde(default)]
     pub processes: Vec<String>,
 }

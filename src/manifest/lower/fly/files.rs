@@ -1,6 +1,6 @@
 //! Lowers files, static files, metrics and restart policies.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -21,7 +21,8 @@ const MAX_FILE_BYTES: usize = 1024 * 1024;
 /// The maximum size of all local files together, in bytes: one file may be named many times.
 const MAX_TOTAL_FILE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Lowers the files that are written into the machines.
+/// Lowers the files that are written into the machines: without `processes` into those of all
+/// groups, as in flyctl.
 pub(crate) fn lower_files(
     app: &AppSection,
     groups: &ProcessGroups,
@@ -30,7 +31,7 @@ pub(crate) fn lower_files(
     diagnostics: &mut Diagnostics,
 ) -> Vec<GroupScoped<MachineFile>> {
     let mut out: Vec<GroupScoped<MachineFile>> = Vec::new();
-    let mut paths = BTreeSet::new();
+    let mut paths: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, file) in app.files.iter().enumerate() {
         let field = cursor.key("files").item(index);
         groups.check_processes(&file.processes, field, diagnostics);
@@ -42,13 +43,28 @@ pub(crate) fn lower_files(
                     .diagnostic(format!("`{path}` is not an absolute path of a file")),
             );
         }
-        if !paths.insert((path.clone(), file.processes.clone())) {
+        let same_path = paths
+            .entry(file.guest_path.as_deref().unwrap_or_default())
+            .or_default();
+        let overlaps = |other: &&usize| {
+            let others = &app.files[**other].processes;
+            let shared = others.iter().any(|name| file.processes.contains(name));
+            shared || others.is_empty() || file.processes.is_empty()
+        };
+        if let Some(other) = same_path.iter().find(overlaps) {
+            let diagnostic = field
+                .key("guest_path")
+                .diagnostic(format!("`{path}` is written twice"));
+            let there = cursor.key("files").item(*other).key("guest_path");
+            let line = there
+                .location()
+                .map(|there| context.files.line_column(there).0);
             diagnostics.error(
-                field
-                    .key("guest_path")
-                    .diagnostic(format!("`{path}` is written twice")),
+                diagnostic
+                    .with_optional_help(line.map(|line| format!("the other is in line {line}"))),
             );
         }
+        same_path.push(index);
         let raw_value = file_content(file, context, field, diagnostics);
         if let Some(secret) = &file.secret_name
             && !app.secrets.contains_key(secret)

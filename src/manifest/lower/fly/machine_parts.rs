@@ -146,6 +146,14 @@ impl<'a> MachineParts<'a> {
         self.base_config.guest.is_some() || layers.any(|layer| layer.is_stated())
     }
 
+    /// The files of a group; those without groups are for all of them.
+    fn files_of(&self, groups: &ProcessGroups, group: &str) -> impl Iterator<Item = &MachineFile> {
+        let is_own = move |file: &&GroupScoped<MachineFile>| {
+            file.processes.is_empty() || groups.applies_to(&file.processes, group)
+        };
+        self.files.iter().filter(is_own).map(|file| &file.value)
+    }
+
     /// The configuration of a group's machines.
     pub(crate) fn group_config(
         &self,
@@ -193,7 +201,7 @@ impl<'a> MachineParts<'a> {
                 .collect(),
             metrics: pick(groups, group, &self.metrics).next().cloned(),
             statics: self.statics.clone(),
-            files: pick(groups, group, &self.files).cloned().collect(),
+            files: self.files_of(groups, group).cloned().collect(),
             restart: pick(groups, group, &self.restarts).last().cloned(),
             stop_config: self.stop.clone(),
             schedule: self.base_config.config.schedule.clone(),

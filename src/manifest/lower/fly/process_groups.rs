@@ -18,7 +18,7 @@ pub(crate) struct ProcessGroups {
 
 /// A part of an app that belongs to some of its groups.
 pub(crate) struct GroupScoped<T> {
-    /// The groups that the manifest names; empty for the default group.
+    /// The groups that the manifest names; empty for the default group, or of files for all.
     pub(crate) processes: Vec<String>,
     /// The part itself.
     pub(crate) value: T,
