@@ -28,8 +28,11 @@ mod credential_overrides;
 mod identity_policy;
 mod lifecycle;
 mod limits;
+mod region_code;
 mod role;
 mod tags;
+
+use region_code::check_region_code;
 
 /// What apps get from their identities on AWS.
 #[derive(Clone, Debug, Default)]
@@ -267,30 +270,5 @@ impl<'a> AwsContext<'a> {
                 Some((name, region))
             }
         }
-    }
-}
-
-/// Checks the form of a region's code, such as `eu-central-1`. Whether the region exists is left to
-/// AWS, because the list grows.
-fn check_region_code(region: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
-    let mut parts = region.split('-');
-    let letters =
-        |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|c| c.is_ascii_lowercase()));
-    let is_allowed = letters(parts.next().filter(|part| part.len() == 2))
-        && letters(parts.next())
-        && region.ends_with(|c: char| c.is_ascii_digit());
-    let elsewhere = region.starts_with("cn-") || region.starts_with("us-gov-");
-    if elsewhere {
-        let diagnostic = cursor.diagnostic(format!("`{region}` is in another partition of AWS"));
-        diagnostics.error(
-            diagnostic.with_help(
-                "trimtab knows the accounts of AWS itself, not those of China or GovCloud",
-            ),
-        );
-        return;
-    }
-    if !is_allowed && cursor.is_present() {
-        let diagnostic = cursor.diagnostic(format!("`{region}` is not an AWS region"));
-        diagnostics.error(diagnostic.with_help("write its code, such as `eu-central-1`"));
     }
 }

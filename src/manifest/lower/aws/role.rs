@@ -45,6 +45,7 @@ impl AwsContext<'_> {
             let Some((app, trust)) =
                 self.app_trust(identity.app.as_ref(), cursor.key("app"), diagnostics)
             else {
+                self.check_rest_of_identity(&name, identity, cursor, out, diagnostics);
                 continue;
             };
             let (statements, needs, region) =
@@ -112,6 +113,27 @@ impl AwsContext<'_> {
             };
             self.insert_role("identities", &name, spec, out);
         }
+    }
+
+    /// Checks an identity without a valid app, so that all its mistakes are told at once.
+    fn check_rest_of_identity(
+        &self,
+        name: &Name,
+        identity: &shape::IdentitySection,
+        cursor: Cursor<'_>,
+        out: &mut Lowered,
+        diagnostics: &mut Diagnostics,
+    ) {
+        self.lower_grants(name, identity, cursor.key("buckets"), out, diagnostics);
+        tags::check_tags(
+            &identity.tags,
+            TagRules::Iam,
+            cursor.key("tags"),
+            diagnostics,
+        );
+        self.role_name("identities", name.as_str(), cursor, diagnostics);
+        self.permissions_boundary(identity.permissions_boundary.as_ref(), cursor, diagnostics);
+        max_session_secs(identity.session.as_ref(), cursor, diagnostics);
     }
 
     /// Adds the variables of an identity to its app. Fly's init exchanges one role per app.
@@ -226,19 +248,16 @@ impl AwsContext<'_> {
             let Some(name) = self.parse_key("roles", key, diagnostics) else {
                 continue;
             };
-            let Some(trust) = self.role_trust(role, cursor, diagnostics) else {
-                continue;
-            };
-            let provider = match trust {
-                Trust::Fly { .. } => self.ensure_provider(out),
-                Trust::Document(_) => None,
-            };
-            limits::check_trust_policy(
-                &trust.to_policy(&self.account, &out.desired.meta.org),
-                self.quotas,
-                cursor.key("trust"),
-                diagnostics,
-            );
+            // The rest has its own mistakes, and all are told at once.
+            let trust = self.role_trust(role, cursor, diagnostics);
+            if let Some(trust) = &trust {
+                limits::check_trust_policy(
+                    &trust.to_policy(&self.account, &out.desired.meta.org),
+                    self.quotas,
+                    cursor.key("trust"),
+                    diagnostics,
+                );
+            }
             let policies = lower_role_policies(role, cursor.key("policies"), diagnostics);
             limits::check_managed_policies(
                 role.managed_policies.as_ref(),
@@ -252,8 +271,19 @@ impl AwsContext<'_> {
                 diagnostics,
             );
             tags::check_tags(&role.tags, TagRules::Iam, cursor.key("tags"), diagnostics);
+            let role_name = self.role_name("roles", key, cursor, diagnostics);
+            let boundary =
+                self.permissions_boundary(role.permissions_boundary.as_ref(), cursor, diagnostics);
+            let max_session = max_session_secs(role.session.as_ref(), cursor, diagnostics);
+            let Some(trust) = trust else {
+                continue;
+            };
+            let provider = match trust {
+                Trust::Fly { .. } => self.ensure_provider(out),
+                Trust::Document(_) => None,
+            };
             let spec = RoleSpec {
-                name: self.role_name("roles", key, cursor, diagnostics),
+                name: role_name,
                 account: self.account.clone(),
                 path: role_path(&self.mark),
                 description: role
@@ -266,12 +296,8 @@ impl AwsContext<'_> {
                     .managed_policies
                     .clone()
                     .map(|arns| arns.into_iter().collect()),
-                boundary: self.permissions_boundary(
-                    role.permissions_boundary.as_ref(),
-                    cursor,
-                    diagnostics,
-                ),
-                max_session: max_session_secs(role.session.as_ref(), cursor, diagnostics),
+                boundary,
+                max_session,
                 tags: desired_tags(
                     &self.mark,
                     &name,
