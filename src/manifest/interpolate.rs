@@ -186,11 +186,8 @@ impl Scope {
             )
         })?;
         let found = known.get(reference).ok_or_else(|| {
-            let help = suggest::did_you_mean(reference, known.keys());
-            Box::new(
-                error_at(location, format!("`${{{reference}}}` refers to nothing"))
-                    .with_optional_help(help),
-            )
+            let (message, help) = describe_unknown_reference(reference, known);
+            Box::new(error_at(location, message).with_optional_help(help))
         })?;
         result.referenced_aws.extend(found.address.clone());
         Ok(found.value.clone())
@@ -220,6 +217,50 @@ impl Scope {
                     .with_help(format!("{PASS_VAR_HELP}{name}=VALUE")),
             )
         })
+    }
+}
+
+/// The message and help for a reference to AWS that does not resolve: the resource that does not
+/// exist, or the part that it does not have.
+fn describe_unknown_reference(reference: &str, known: &AwsReferences) -> (String, Option<String>) {
+    let mut parts = reference.splitn(3, '.');
+    let (table, key) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let noun = match table {
+        "buckets" => "bucket",
+        "identities" => "identity",
+        "roles" => "role",
+        _ => {
+            let message = format!("`${{{reference}}}` refers to nothing");
+            let help = suggest::did_you_mean(reference, known.keys());
+            return (message, help);
+        }
+    };
+    let below = |prefix: String| {
+        known
+            .keys()
+            .filter_map(move |name| name.strip_prefix(&prefix))
+    };
+    let own: BTreeSet<&str> = below(format!("{table}.{key}.")).collect();
+    if own.is_empty() {
+        let keys: BTreeSet<&str> = below(format!("{table}."))
+            .filter_map(|rest| rest.split('.').next())
+            .collect();
+        let help = suggest::did_you_mean(key, keys.iter().copied());
+        let declare = format!("declare it: [{table}.{key}]");
+        (
+            format!("there is no {noun} `{key}`"),
+            help.or(Some(declare)),
+        )
+    } else {
+        let own: Vec<String> = own
+            .iter()
+            .map(|part| format!("{table}.{key}.{part}"))
+            .collect();
+        let help = suggest::did_you_mean(reference, own.iter().map(String::as_str));
+        (format!("`${{{reference}}}` refers to nothing"), help)
     }
 }
 

@@ -312,7 +312,17 @@ impl<'s> Validator<'s> {
         });
         let required = schema.get("required").and_then(Json::as_array);
         for key in required.into_iter().flatten().filter_map(Json::as_str) {
-            if !before.iter().any(|present| present == key) {
+            // A misspelled key is one mistake, and not also a missing key.
+            let is_misspelled = || {
+                let known = || properties.into_iter().flat_map(|known| known.keys());
+                let unknown = before
+                    .iter()
+                    .filter(|key| known().all(|known| known != *key));
+                let mut meant =
+                    unknown.map(|key| suggest::nearest(key, known().map(String::as_str)));
+                meant.any(|meant| meant == Some(key))
+            };
+            if !before.iter().any(|present| present == key) && !is_misspelled() {
                 let property = properties.and_then(|known| known.get(key));
                 self.report_missing_key(key, property, context);
             }
@@ -344,7 +354,7 @@ impl<'s> Validator<'s> {
         } else {
             (
                 unknown,
-                misplaced_key_help(key).or_else(|| suggest::did_you_mean(key, known)),
+                misplaced_key_help(context.path, key).or_else(|| suggest::did_you_mean(key, known)),
             )
         };
         self.errors.push(Diagnostic {

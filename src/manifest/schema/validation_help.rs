@@ -10,22 +10,224 @@ use crate::{
     model::RETIRED_REGIONS,
 };
 
-/// Help for keys that belong in another place.
-pub(super) fn misplaced_key_help(key: &str) -> Option<String> {
-    let help = match key {
-        "app" => "the app's name on Fly is `name` in [apps.KEY]",
-        "build" => {
-            "images are built by flyctl or in CI; set `image = \"…\"` or pass --image KEY=REFERENCE"
-        }
-        "scale" | "replicas" | "instances" => "set `count` in [apps.KEY.machines.GROUP]",
-        "region" | "regions" => {
-            "set `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]"
-        }
-        "organization" | "org" => "the organization is `org` in [fly]",
-        _ => return None,
+/// Help for keys that are written in another place, or under another name: those of fly.toml's other
+/// sections, of flyctl's options, of Terraform and of Kubernetes. Edit distance would suggest a word
+/// that looks alike and means something else.
+pub(super) fn misplaced_key_help(path: &str, key: &str) -> Option<String> {
+    let place = place_of(path);
+    let own = KEY_SYNONYMS
+        .iter()
+        .find(|(within, keys, _)| *within == place && keys.contains(&key));
+    let anywhere = || {
+        KEY_SYNONYMS
+            .iter()
+            .find(|(within, keys, _)| *within == "*" && keys.contains(&key))
     };
-    Some(help.to_owned())
+    own.or_else(anywhere).map(|(_, _, help)| (*help).to_owned())
 }
+
+/// The sort of table at a path: empty for the top level, `app`, or the name of the section.
+fn place_of(path: &str) -> &str {
+    let parts: Vec<&str> = path.split('.').collect();
+    match parts.as_slice() {
+        ["apps", _] => "app",
+        ["apps", _, section @ ("machines" | "cron"), _] => section,
+        _ => parts
+            .last()
+            .and_then(|last| last.split('[').next())
+            .unwrap_or_default(),
+    }
+}
+
+/// Where a key is written (see [`place_of`], or `*` for anywhere), other words for it, and the help.
+const KEY_SYNONYMS: [(&str, &[&str], &str); 28] = [
+    (
+        "",
+        &["app", "application", "applications"],
+        "did you mean `apps`? Each app is a table: [apps.KEY]",
+    ),
+    (
+        "",
+        &["variable", "variables", "locals", "var"],
+        "did you mean `vars`?",
+    ),
+    (
+        "",
+        &["environment", "env_name"],
+        "the environment's name is `name`, or else the name of the file",
+    ),
+    (
+        "",
+        &[
+            "env",
+            "secrets",
+            "http_service",
+            "services",
+            "processes",
+            "vm",
+            "mounts",
+            "machines",
+            "image",
+            "primary_region",
+        ],
+        "it belongs to an app: write it into [apps.KEY]",
+    ),
+    (
+        "",
+        &["token", "access_token"],
+        "the token's variable is `token = { env = \"…\" }` in [fly]",
+    ),
+    ("", &["account"], "it belongs into [aws]"),
+    (
+        "fly",
+        &["access_token", "api_token"],
+        "the token's variable is `token = { env = \"…\" }`",
+    ),
+    (
+        "app",
+        &["app", "app_name"],
+        "the app's name on Fly is `name`",
+    ),
+    (
+        "app",
+        &["volume", "volumes", "disk", "disks"],
+        "did you mean `mounts`?",
+    ),
+    (
+        "app",
+        &[
+            "domain",
+            "domains",
+            "host",
+            "hostname",
+            "hostnames",
+            "certs",
+            "certificate",
+        ],
+        "did you mean `certificates`?",
+    ),
+    (
+        "app",
+        &["environment", "environment_variables", "envs"],
+        "did you mean `env`?",
+    ),
+    (
+        "app",
+        &["health_check", "health_checks", "healthcheck", "check"],
+        "write `checks` into `http_service` or a service, or `[apps.KEY.checks.NAME]`",
+    ),
+    (
+        "app",
+        &[
+            "port",
+            "ports",
+            "internal_port",
+            "force_https",
+            "min_machines_running",
+            "auto_stop_machines",
+            "auto_start_machines",
+            "concurrency",
+        ],
+        "it belongs to a service: write it into `http_service` or `services`",
+    ),
+    (
+        "app",
+        &[
+            "cpu",
+            "cpus",
+            "cpu_kind",
+            "memory",
+            "memory_mb",
+            "size",
+            "guest",
+            "resources",
+        ],
+        "write it into `vm`, or into [apps.KEY.machines.GROUP]",
+    ),
+    (
+        "app",
+        &["command", "cmd", "entrypoint"],
+        "the command of a process group is `processes = { app = \"…\" }`",
+    ),
+    (
+        "app",
+        &[
+            "strategy",
+            "release_command",
+            "max_unavailable",
+            "wait_timeout",
+            "verify",
+            "on_failure",
+        ],
+        "write it into `deploy`",
+    ),
+    (
+        "app",
+        &["schedule", "schedules", "jobs"],
+        "a machine on a schedule is [apps.KEY.cron.NAME]",
+    ),
+    (
+        "app",
+        &["prevent_destroy", "deletion_protection", "lifecycle"],
+        "did you mean `protected`?",
+    ),
+    (
+        "app",
+        &["ip", "ip_addresses", "addresses"],
+        "did you mean `ips`?",
+    ),
+    (
+        "http_service",
+        &["port", "target_port", "container_port"],
+        "the port that the app listens on is `internal_port`",
+    ),
+    (
+        "services",
+        &["port", "handlers"],
+        "write it into `ports`; the port that the app listens on is `internal_port`",
+    ),
+    (
+        "http_service",
+        &[
+            "health_check",
+            "health_checks",
+            "healthcheck",
+            "http_checks",
+            "check",
+        ],
+        "did you mean `checks`?",
+    ),
+    (
+        "services",
+        &["health_check", "health_checks", "healthcheck", "checks"],
+        "did you mean `http_checks` or `tcp_checks`?",
+    ),
+    (
+        "*",
+        &["app"],
+        "the app's name on Fly is `name` in [apps.KEY]",
+    ),
+    (
+        "*",
+        &["build"],
+        "images are built by flyctl or in CI; set `image = \"…\"` or pass --image KEY=REFERENCE",
+    ),
+    (
+        "*",
+        &["scale", "replicas", "instances"],
+        "set `count` in [apps.KEY.machines.GROUP]",
+    ),
+    (
+        "*",
+        &["organization", "org"],
+        "the organization is `org` in [fly]",
+    ),
+    (
+        "*",
+        &["region", "regions"],
+        "set `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]",
+    ),
+];
 
 pub(super) const NO_GPU_HELP: &str = "choose CPUs and memory, such as `performance-8x`";
 
@@ -92,8 +294,11 @@ pub(super) fn type_help(
             "a manifest never contains secret values; set {name} = {{ env = \"{name}\" }}"
         ));
     }
-    if expected == ["a list"] && !matches!(node.value, TomlValue::Table(_)) {
-        return Some("put it in brackets: [ … ]".to_owned());
+    if expected == ["a list"] {
+        return Some(match node.value {
+            TomlValue::Table(_) => format!("write double brackets: [[{path}]]"),
+            _ => "put it in brackets: [ … ]".to_owned(),
+        });
     }
     quote_help(expected, &node.value)
 }
