@@ -14,11 +14,12 @@ use super::{
     reader::{ManifestReader, entry_mut, table_mut},
     schema::{decode::decode_manifest, json_schema, validate::validate},
     syntax::{
-        node::{Diagnostic, TomlEntry, TomlNode, TomlTable},
+        node::{Diagnostic, TomlEntry, TomlNode, TomlTable, TomlValue},
+        secret_detection::looks_like_secret,
         suggest,
     },
 };
-use crate::model::{Address, OwnershipMark};
+use crate::model::{Address, OwnershipMark, register_secret};
 
 /// Loads an environment of a folder by name.
 ///
@@ -38,6 +39,7 @@ pub fn load(
         return Err(ManifestError::new(reader.files, reader.errors));
     }
     let root = reader.read_manifest(&file);
+    register_secrets(root.as_ref(), inputs);
     let Some(mut root) = root.filter(|_| reader.errors.is_empty()) else {
         return Err(ManifestError::new(reader.files, reader.errors));
     };
@@ -56,6 +58,7 @@ pub fn load(
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.clone());
+    let warnings = std::mem::take(&mut reader.warnings);
     let context = Context {
         inputs,
         files: &reader.files,
@@ -66,7 +69,7 @@ pub fn load(
         aws_references: resolved.aws_references,
         used_references: resolved.used_references,
     };
-    let lowered = lower::lower(&manifest, &root, &context, reader.warnings);
+    let lowered = lower::lower(&manifest, &root, &context, warnings);
     reader.extend_errors(lowered.errors, &root.location);
     if !reader.errors.is_empty() {
         return Err(ManifestError::new(reader.files, reader.errors));
@@ -79,6 +82,38 @@ pub fn load(
         image_locations: lowered.image_locations,
         path: file,
     })
+}
+
+/// Makes the secrets in the environment known, before anything of the manifest is shown: those that
+/// it names, and those that look like one. They may stand in a wrong place too.
+fn register_secrets(root: Option<&TomlNode>, inputs: &Inputs) {
+    let mut names = BTreeSet::new();
+    if let Some(root) = root {
+        collect_variable_names(root, &mut names);
+    }
+    for (name, value) in &inputs.process_environment {
+        if names.contains(name.as_str()) || looks_like_secret(name, value) {
+            register_secret(value);
+        }
+    }
+}
+
+/// Collects the values of all keys `env`: the variables that hold the token and the secrets.
+fn collect_variable_names<'a>(node: &'a TomlNode, names: &mut BTreeSet<&'a str>) {
+    match &node.value {
+        TomlValue::Table(TomlTable(entries)) => {
+            for entry in entries {
+                names.extend(entry.node.as_str().filter(|_| entry.key == "env"));
+                collect_variable_names(&entry.node, names);
+            }
+        }
+        TomlValue::Array(items) => {
+            for item in items {
+                collect_variable_names(item, names);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {
@@ -159,7 +194,7 @@ fn resolve_references(
         }
     }
     // A fly.toml may set an app's name too, so it is merged before names are collected.
-    reader.merge_fly_configs(root);
+    reader.merge_fly_configs(root, |app| inputs.images.contains_key(app));
     let project = string_value(root, "project").unwrap_or_default();
     let names: BTreeMap<String, String> = app_entries(root)
         .iter()

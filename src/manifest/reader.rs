@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     path::{Component, Path, PathBuf},
 };
 
@@ -115,8 +116,13 @@ impl ManifestReader {
         })
     }
 
-    /// Merges the fly.toml that each app names below the app's own keys.
-    pub(super) fn merge_fly_configs(&mut self, root: &mut TomlNode) {
+    /// Merges the fly.toml that each app names below the app's own keys. `has_image` says of an app
+    /// whether the command line names its image.
+    pub(super) fn merge_fly_configs(
+        &mut self,
+        root: &mut TomlNode,
+        has_image: impl Fn(&str) -> bool,
+    ) {
         let Some(apps) = table_mut(root).and_then(|table| entry_mut(table, "apps")) else {
             return;
         };
@@ -136,16 +142,42 @@ impl ManifestReader {
                 continue;
             };
             let path = resolve_relative_path(&self.files.get(config.location.file).path, text);
-            let Some(base) = self.read_fly_toml(&path, &config.location) else {
+            let Some((base, build)) = self.read_fly_toml(&path, &config.location) else {
                 self.unread_apps.push(entry.key_location.clone());
                 continue;
             };
             entry.node = merge(base, entry.node.clone());
+            if let Some(build) = build {
+                self.warn_of_build(entry, build, has_image(&entry.key));
+            }
         }
     }
 
-    fn read_fly_toml(&mut self, path: &Path, from: &SourceLocation) -> Option<TomlNode> {
+    /// Warns of a `[build]` when nothing says which image the machines run instead.
+    fn warn_of_build(&mut self, app: &TomlEntry, build: SourceLocation, has_image: bool) {
+        let table = app.node.as_table();
+        if has_image || table.is_some_and(|table| table.get("image").is_some()) {
+            return;
+        }
+        self.warnings.push(Diagnostic {
+            message: "trimtab builds no image, so `build` has no effect".to_owned(),
+            location: Some(build),
+            label: "machines keep the image that they run".to_owned(),
+            help: Some(format!(
+                "build one with flyctl or in CI, and name it: `image = \"…\"` in [apps.{key}], or --image {key}=REFERENCE",
+                key = app.key
+            )),
+        });
+    }
+
+    /// Reads a fly.toml in its canonical form, and where it says how flyctl builds the image.
+    fn read_fly_toml(
+        &mut self,
+        path: &Path,
+        from: &SourceLocation,
+    ) -> Option<(TomlNode, Option<SourceLocation>)> {
         let node = self.parse_file(path, FLY_CONFIG_EXTENSIONS, Some(from))?;
+        let build = build_instructions(&node);
         self.fly_toml_files.push(node.location.file);
         let fly_toml::CanonicalFlyToml {
             mut node,
@@ -160,7 +192,7 @@ impl ManifestReader {
             self.remove_unsupported_keys(table);
             self.remove_incomplete_services(table);
         }
-        Some(node)
+        Some((node, build))
     }
 
     /// Removes keys that do not apply here, with a warning where they would change a machine.
@@ -229,11 +261,14 @@ impl ManifestReader {
         let text = match bounded_read::read_document(path, endings) {
             Ok(text) => text,
             Err(error) => {
-                self.push_error(
-                    from,
-                    format!("cannot read `{}`: {error}", path.display()),
-                    "paths are relative to the file that names them",
-                );
+                let help = "paths are relative to the file that names them";
+                let message = format!("cannot read `{}`: {error}", path.display());
+                match path_beside_folder(path).filter(|_| error.kind() == ErrorKind::NotFound) {
+                    Some(there) => {
+                        self.push_error(from, message, &format!("{help}: did you mean `{there}`?"));
+                    }
+                    None => self.push_error(from, message, help),
+                }
                 return None;
             }
         };
@@ -292,8 +327,7 @@ impl ManifestReader {
 }
 
 /// Keys of fly.toml that do not apply here: the section, the key, and the warning (none if empty).
-const UNSUPPORTED_KEYS: [(&str, &str, &str); 5] = [
-    ("", "build", ""),
+const UNSUPPORTED_KEYS: [(&str, &str, &str); 4] = [
     ("", "console_command", ""),
     ("", "machine_checks", ""),
     (
@@ -307,6 +341,15 @@ const UNSUPPORTED_KEYS: [(&str, &str, &str); 5] = [
         "`max_memory_mb` has no effect on a machine's size",
     ),
 ];
+
+/// The location of a `[build]` that says more than which image to run.
+fn build_instructions(root: &TomlNode) -> Option<SourceLocation> {
+    let TomlTable(entries) = root.as_table()?;
+    let build = entries.iter().find(|entry| entry.key == "build")?;
+    let TomlTable(keys) = build.node.as_table()?;
+    let builds = keys.iter().any(|entry| entry.key != "image");
+    builds.then(|| build.key_location.clone())
+}
 
 fn copy_build_image(table: &mut TomlTable) {
     let image = table
@@ -392,6 +435,15 @@ pub(super) fn resolve_relative_path(file: &Path, path: &str) -> PathBuf {
         }
     }
     tidy
+}
+
+/// How a file names one of the same name that stands beside its own folder, as a fly.toml stands
+/// beside the folder of the manifests.
+fn path_beside_folder(path: &Path) -> Option<String> {
+    let name = path.file_name()?;
+    let above = Path::new("..").join(name);
+    let exists = path.parent()?.join(&above).is_file();
+    exists.then(|| above.display().to_string())
 }
 
 fn string_values(node: &TomlNode) -> Vec<(&str, &SourceLocation)> {

@@ -10,6 +10,7 @@ use super::{
     schema::Manifest,
     syntax::{
         cursor::Cursor,
+        mask,
         node::{FileId, SourceFiles, SourceLocation, TomlNode},
     },
 };
@@ -184,6 +185,7 @@ fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String
             .map(|detail| format!("; {detail}"))
             .collect();
         let line = format!("{}{message}{details}", location_prefix.unwrap_or_default());
+        let line = mask::mask_message(&line);
         if seen.insert(line.clone()) {
             lines.push(line);
         }

@@ -56,6 +56,15 @@ impl ManifestError {
                 .map(|location| (location.file, location.span.start))
         };
         diagnostics.sort_by_key(key);
+        for diagnostic in &mut diagnostics {
+            let help = diagnostic.help.iter_mut();
+            for text in [&mut diagnostic.message, &mut diagnostic.label]
+                .into_iter()
+                .chain(help)
+            {
+                *text = mask::mask_message(text);
+            }
+        }
         diagnostics.dedup_by(|a, b| a.location == b.location && a.message == b.message);
         Self { files, diagnostics }
     }
@@ -139,6 +148,10 @@ impl ManifestError {
                     .and_then(|shown| shown.get(begin..begin + text.len()))
                     .map(sanitize_line);
                 match line.as_deref().filter(|line| line.len() <= MAX_LINE_BYTES) {
+                    // What concerns the file as a whole has no line to show.
+                    Some(_) if location.span == (0..0) => {
+                        title.element(Origin::path(path.as_str()))
+                    }
                     Some(line) => {
                         let mut mark = AnnotationKind::Primary.span(span);
                         if !label.is_empty() {

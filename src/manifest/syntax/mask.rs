@@ -1,18 +1,20 @@
-//! Masks possible secrets in the source lines that messages show: a value in plain text, or one
-//! written where the name of its variable belongs. Every byte becomes a star, so that offsets stay
-//! the same.
+//! Masks possible secrets in the source lines that messages show, and in the messages: a value in
+//! plain text, one written where the name of its variable belongs, and one that this process knows.
+//! In a source line every byte becomes a star, so that offsets stay the same.
 
 use std::ops::Range;
 
 use super::{
     node::{FileId, SourceFiles, TomlNode, TomlTable, TomlValue},
-    secret_detection::{SECRET_PREFIXES, is_variable_name, looks_like_secret},
+    secret_detection::{SECRET_PREFIXES, is_variable_name, looks_like_secret, takes_secret},
 };
+use crate::model::{contains_secret, redact};
 
 /// The text of a file with all possible secrets masked.
 pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
     let text = &files.get(file).text;
     let mut spans = find_issued_keys(text);
+    spans.extend(find_known_secrets(text));
     let (root, errors) = files.parse_toml(file);
     if !errors.is_empty() {
         spans.extend(find_suspect_lines(text));
@@ -29,6 +31,41 @@ pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
         }
     }
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// A message, which may quote a value, without what looks like an issued key and without the secrets
+/// that this process knows.
+pub(crate) fn mask_message(message: &str) -> String {
+    let mut out = redact(message);
+    for span in find_issued_keys(message) {
+        let key = &message[span];
+        let key = key.split(['`', ' ']).next().unwrap_or(key);
+        out = out.replace(key, "‹secret›");
+    }
+    out
+}
+
+/// Finds the values in lines that hold a secret that this process knows, in any encoding.
+fn find_known_secrets(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    if !contains_secret(text) {
+        return spans;
+    }
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if contains_secret(line) {
+            let value = line.find('=').map_or(0, |at| at + 1);
+            // A secret in place of a key is hidden with it.
+            let value = if contains_secret(&line[..value]) {
+                0
+            } else {
+                value
+            };
+            spans.push(start + value..start + line.len());
+        }
+        start += line.len();
+    }
+    spans
 }
 
 /// Finds keys with a known prefix anywhere, even in a file that is not valid TOML.
@@ -68,7 +105,10 @@ fn find_suspect_lines(text: &str) -> Vec<Range<usize>> {
             context = is_secrets_path(bare.trim_matches(['[', ']']));
         } else if let Some((key, value)) = line.split_once('=') {
             let bare = value.trim().trim_matches(['"', '\'']);
-            let below = context || is_secrets_path(key);
+            let last = key.rsplit('.').next().unwrap_or_default();
+            let below = context
+                || is_secrets_path(key)
+                || takes_secret(last.trim().trim_matches(['"', '\'']));
             let suspect = !bare.starts_with('{') && looks_like_secret(key.trim(), bare);
             if suspect || (below && !is_secret_source(value)) {
                 spans.push(start + key.len() + 1..start + line.len());
@@ -124,9 +164,9 @@ enum MaskContext {
     Anywhere,
     /// In the table of the apps, one of which may be called `secrets`.
     Apps,
-    /// In a table called `secrets`, whose values are sources.
+    /// In a table called `secrets` (or nearly so), whose values are sources.
     Secrets,
-    /// In the source of a secret.
+    /// In the source of a secret or of the token.
     Source,
 }
 
@@ -142,15 +182,22 @@ fn collect_node_spans(
     context: MaskContext,
     spans: &mut Vec<Range<usize>>,
 ) {
+    let is_table_of_tables = || {
+        let entries = node.as_table().map(|table| table.0.as_slice());
+        entries.is_some_and(|entries| entries.iter().all(|entry| entry.node.as_table().is_some()))
+    };
+    let takes_secret = context == MaskContext::Anywhere && takes_secret(key);
     let inner = match context {
         MaskContext::Anywhere if key == "secrets" => MaskContext::Secrets,
         MaskContext::Anywhere if key == "apps" => MaskContext::Apps,
+        MaskContext::Anywhere if takes_secret && is_table_of_tables() => MaskContext::Secrets,
+        MaskContext::Anywhere if takes_secret => MaskContext::Source,
         MaskContext::Anywhere | MaskContext::Apps => MaskContext::Anywhere,
         MaskContext::Secrets | MaskContext::Source => MaskContext::Source,
     };
     // A secret written in place of its source, or of the name of its variable.
     let misplaced = match context {
-        MaskContext::Anywhere | MaskContext::Apps => inner == MaskContext::Secrets,
+        MaskContext::Anywhere | MaskContext::Apps => takes_secret || inner == MaskContext::Secrets,
         MaskContext::Secrets => true,
         MaskContext::Source => !SECRET_SOURCE_KEYS.contains(&key),
     };
@@ -181,6 +228,48 @@ mod tests {
     fn app_named_secrets_is_not_masked() {
         assert!(is_secrets_path("apps.web.secrets") && is_secrets_path("apps.secrets.secrets.X"));
         assert!(!is_secrets_path("apps.secrets") && !is_secrets_path("apps.secrets.env"));
+    }
+
+    /// The source as it is shown.
+    fn shown(text: &str) -> String {
+        let mut files = SourceFiles::default();
+        let file = files.add("x.toml".into(), text.to_owned());
+        mask_secrets(&files, file)
+    }
+
+    #[test]
+    fn whatever_is_written_below_a_key_that_takes_a_secret_is_hidden() {
+        for line in [
+            "fly.token = \"abc\"",
+            "fly.token = { value = \"abc\" }",
+            "fly.tokn = \"abc\"",
+            "apps.web.secrts = { A = \"abc\" }",
+            "apps.web.secret = { A = { value = \"abc\" } }",
+            "aws.secret_access_key = \"abc\"",
+            "fly.token = \"abc",
+            "fly.org = \"fo1_abc\"",
+        ] {
+            assert!(!shown(line).contains("abc"), "{line}: {}", shown(line));
+        }
+        for line in [
+            "fly.token = { env = \"abc\" }",
+            "apps.web.secrets.A = { env = \"abc\" }",
+            "apps.web.files = [{ secret_name = \"abc\" }]",
+            "apps.secrets.image = \"abc\"",
+        ] {
+            assert!(shown(line).contains("abc"), "{line}: {}", shown(line));
+        }
+    }
+
+    #[test]
+    fn a_secret_that_the_process_knows_is_hidden_wherever_it_stands() {
+        crate::model::register_secret("veiled-value-of-a-test");
+        assert!(!shown("fly.org = \"veiled-value-of-a-test\"").contains("veiled"));
+        assert!(!shown("veiled-value-of-a-test = 1").contains("veiled"));
+        assert_eq!(
+            mask_message("`veiled-value-of-a-test` is not a slug, nor is `fm2_abc`"),
+            "`‹secret›` is not a slug, nor is `‹secret›`"
+        );
     }
 
     #[test]

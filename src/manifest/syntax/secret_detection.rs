@@ -12,7 +12,7 @@ const SECRET_NAME_PARTS: [&str; 8] = [
     "ACCESS_KEY",
 ];
 /// The prefixes of keys that known services issue.
-pub(crate) const SECRET_PREFIXES: [&str; 12] = [
+pub(crate) const SECRET_PREFIXES: [&str; 16] = [
     "sk-",
     "sk_live_",
     "rk_live_",
@@ -24,6 +24,10 @@ pub(crate) const SECRET_PREFIXES: [&str; 12] = [
     "xoxp-",
     "-----BEGIN",
     "FlyV1 ",
+    "fm1r_",
+    "fm1a_",
+    "fm2_",
+    "fo1_",
     "AIza",
 ];
 
@@ -31,6 +35,18 @@ pub(crate) const SECRET_PREFIXES: [&str; 12] = [
 pub(crate) fn is_variable_name(key: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     key.chars().all(fits) && key.starts_with(|c: char| !c.is_ascii_digit())
+}
+
+/// Whether a key takes a secret or says where one is: by its name, or because it is a misspelled
+/// `token` or `secrets`.
+pub(crate) fn takes_secret(key: &str) -> bool {
+    let (lower, upper) = (key.to_lowercase(), key.to_uppercase());
+    let is_misspelled = |word: &str| {
+        key.len().abs_diff(word.len()) <= 2 && strsim::damerau_levenshtein(&lower, word) <= 2
+    };
+    let is_named = SECRET_NAME_PARTS.iter().any(|part| upper.contains(part));
+    // The name of a secret is none.
+    key != "secret_name" && (is_named || is_misspelled("token") || is_misspelled("secrets"))
 }
 
 /// Whether a value looks like a secret.
