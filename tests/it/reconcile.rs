@@ -580,3 +580,29 @@ async fn apply_is_not_rate_limited() {
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
 }
+
+/// Reported in superfly/flyctl#2084: a private app must not keep public addresses.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_of_addresses_means_none() {
+    let manifest = |ips: &str| {
+        format!(
+            "project = \"p\"\n[fly]\norg = \"personal\"\n[apps.web]\nprimary_region = \"ewr\"\nimage = \"web:1\"\n{ips}\
+             [apps.web.http_service]\ninternal_port = 80\n"
+        )
+    };
+    let env = TestEnv::new(&manifest("")).await;
+    env.apply().await;
+    assert_eq!(env.world().await.fly_ip.len(), 2);
+    env.write_manifest(&manifest("ips = []\n"));
+    let planned = env.summary().await;
+    assert!(
+        planned.len() == 2
+            && planned
+                .iter()
+                .all(|line| line.starts_with("destroy fly.ip/web/")),
+        "{planned:?}"
+    );
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    assert!(env.world().await.fly_ip.is_empty());
+}

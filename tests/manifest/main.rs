@@ -3,6 +3,7 @@
 
 mod aws_limits;
 mod corpus;
+mod fly_toml;
 mod iam_policies;
 mod inputs;
 mod invalid;

@@ -42,7 +42,8 @@ pub(super) fn decode_section(
             }),
             KeyHandling::Ignore => {}
             // Generators of old wrote empty lists.
-            KeyHandling::Warn(_) if matches!(&node.value, TomlValue::Array(items) if items.is_empty()) => {}
+            KeyHandling::Warn(_) if matches!(&node.value, TomlValue::Array(items) if items.is_empty()) =>
+                {}
             KeyHandling::Warn(reason) => {
                 let message = format!(
                     "{} has no effect here",

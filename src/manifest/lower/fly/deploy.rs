@@ -88,7 +88,9 @@ impl DeploySettings {
             if let Some(number) = bare.and_then(|text| text.0.strip_suffix("ns")) {
                 diagnostic = diagnostic
                     .with_label(format!("this is {number} nanoseconds"))
-                    .with_help(format!("write the unit: \"{number}s\" if seconds are meant"));
+                    .with_help(format!(
+                        "write the unit: \"{number}s\" if seconds are meant"
+                    ));
             }
             diagnostics.error(diagnostic);
         }

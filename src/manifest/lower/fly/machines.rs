@@ -301,9 +301,12 @@ fn machine_counts(
             .cursor
             .key("primary_region")
             .diagnostic(format!("app `{}` has no region", app.key));
-        diagnostics.error(
-            diagnostic.with_help("set `primary_region = \"ewr\"`, or a `count` for each region"),
-        );
+        let help = "set `primary_region = \"ewr\"`, or a `count` for each region";
+        diagnostics.error(diagnostic.with_help(if app.app.config.is_some() {
+            format!("{help}; `fly machine list` shows where the app runs")
+        } else {
+            help.to_owned()
+        }));
         return BTreeMap::new();
     };
     BTreeMap::from([(scalars::to_region(primary), number)])
