@@ -101,12 +101,8 @@ fn cron_config(
         check_image(image, cursor.key("image"), diagnostics);
     }
     let mut env = env.clone();
-    env.extend(env::lower_env(
-        &cron.env,
-        app.context.files,
-        cursor.key("env"),
-        diagnostics,
-    ));
+    let (files, field) = (app.context.files, cursor.key("env"));
+    env.extend(env::lower_env(&cron.env, files, field, diagnostics));
     let mut words = |key: &str, command| {
         let command: Option<&crate::manifest::schema::CommandLine> = command;
         command

@@ -7,33 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::secret_value::{SecretValue, report_unreadable};
 use crate::manifest::lower::{Context, Diagnostics};
 use crate::manifest::{
     SecretsMode,
     reader::resolve_relative_path,
-    syntax::{bounded_read, cursor::Cursor, dotenv, node::Diagnostic},
+    syntax::{bounded_read, cursor::Cursor, dotenv},
 };
-
-/// What reading a secret gives.
-pub(crate) enum SecretValue {
-    /// Its value.
-    Found(String),
-    /// Its source is absent or empty.
-    Missing,
-    /// Its source cannot be read, which has been reported.
-    Unreadable,
-}
-
-impl SecretValue {
-    /// An empty value counts as missing, because CI sets secrets that nobody defined to the empty
-    /// string.
-    fn from_text(text: Option<String>) -> Self {
-        match text.filter(|text| !text.is_empty()) {
-            Some(text) => Self::Found(text),
-            None => Self::Missing,
-        }
-    }
-}
 
 /// Reads secret values, and each dotenv file once.
 pub(crate) struct SecretReader<'a> {
@@ -149,14 +129,4 @@ fn parse_dotenv_file(
             ));
         })
         .ok()
-}
-
-/// A source that cannot be read is an error only where values are needed: what only looks, and
-/// `destroy`, must work without them.
-fn report_unreadable(mode: SecretsMode, diagnostics: &mut Diagnostics, diagnostic: Diagnostic) {
-    if mode == SecretsMode::Required {
-        diagnostics.error(diagnostic);
-    } else {
-        diagnostics.warn(diagnostic);
-    }
 }

@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    app::AppContext,
-    secret_sources::{SecretReader, SecretValue},
-};
+use super::{app::AppContext, secret_sources::SecretReader, secret_value::SecretValue};
 use crate::manifest::lower::{Diagnostics, Lowered};
 use crate::{
     kinds::{

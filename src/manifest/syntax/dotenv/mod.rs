@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use quotes::{QuoteScanner, opening_quote, unescape};
+
+mod quotes;
+
 /// A line that cannot be read. It never contains the line, which may hold a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} {problem}")]
@@ -99,13 +103,6 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_allowed)
 }
 
-/// The quote that a value begins with, and the text after it.
-fn opening_quote(value: &str) -> Option<(&'static str, &str)> {
-    ["\"\"\"", "'''", "\"", "'"]
-        .into_iter()
-        .find_map(|quote| Some((quote, value.strip_prefix(quote)?)))
-}
-
 /// A value without quotes. A comment needs a space before it: `#` occurs in passwords.
 fn unquoted_value(rest: &str) -> String {
     let mut before = ' ';
@@ -117,49 +114,6 @@ fn unquoted_value(rest: &str) -> String {
         begins.then_some(index)
     });
     rest[..comment.unwrap_or(rest.len())].trim().to_owned()
-}
-
-/// A scanner for the end of a quoted value; it continues where the previous call stopped.
-#[derive(Default)]
-struct QuoteScanner {
-    position: usize,
-    escaped: bool,
-}
-
-impl QuoteScanner {
-    /// The position of the closing quote, if the text has it.
-    fn find_closing_quote(&mut self, text: &str, quote: &str) -> Option<usize> {
-        for (index, c) in text[self.position..].char_indices() {
-            let index = self.position + index;
-            // Of more than three quotes the last three close, so a value may end with one.
-            let closes = |text: &str| {
-                text.starts_with(quote) && (quote.len() == 1 || !text[1..].starts_with(quote))
-            };
-            match c {
-                '\\' if quote == "\"" && !self.escaped => self.escaped = true,
-                _ if !self.escaped && closes(&text[index..]) => return Some(index),
-                _ => self.escaped = false,
-            }
-        }
-        self.position = text.len();
-        None
-    }
-}
-
-fn unescape(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, if c == '\\' { chars.next() } else { None }) {
-            ('\\', Some('n')) => out.push('\n'),
-            ('\\', Some('r')) => out.push('\r'),
-            ('\\', Some('t')) => out.push('\t'),
-            ('\\', Some(literal @ ('"' | '\\' | '$' | '`'))) => out.push(literal),
-            ('\\', Some(other)) => out.extend(['\\', other]),
-            (c, _) => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
