@@ -174,7 +174,8 @@ fn secret_value_is_not_in_diagnostics() {
         .unwrap_err();
     let text = diagnostics.to_string();
     assert!(
-        text.contains("is not of the form NAME=VALUE") && !text.contains("hunter2"),
+        text.contains("line 1 begins a quoted value that does not end")
+            && !text.contains("hunter2"),
         "{text}"
     );
 }
@@ -320,4 +321,59 @@ fn syntax_error_shows_no_secret() {
         );
         assert!(!text.contains("hunter2"), "{text}");
     }
+}
+
+#[test]
+fn what_is_there_and_no_file_is_not_called_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("folder.toml")).unwrap();
+    let link = folder.path().join("circle.toml");
+    std::os::unix::fs::symlink(&link, &link).unwrap();
+    for (environment, reason) in [
+        ("folder", "it is a folder"),
+        ("circle", "oo many levels"),
+        ("nowhere", "there is no environment `nowhere`"),
+    ] {
+        let told = messages(load(folder.path(), environment, &unchecked_inputs()));
+        assert!(told.len() == 1 && told[0].contains(reason), "{told:?}");
+    }
+}
+
+#[test]
+fn a_fly_toml_beside_the_folder_of_the_manifests_is_found_by_its_error() {
+    let manifest =
+        "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.production.toml\"\n";
+    let folder = ManifestDir::with_files(&[
+        ("environments/x.toml", manifest),
+        ("fly.production.toml", "app = \"a\"\n"),
+    ]);
+    let told = load(
+        &folder.path().join("environments"),
+        "x",
+        &unchecked_inputs(),
+    );
+    let told = told.unwrap_err().to_string();
+    assert!(
+        told.contains("did you mean `../fly.production.toml`?"),
+        "{told}"
+    );
+    assert_eq!(told.matches("error:").count(), 1, "{told}");
+}
+
+/// The token and the secrets of the environment, wherever the manifest has them by mistake.
+#[test]
+fn known_secrets_are_hidden_in_every_message() {
+    let (secret, token) = ("Veiled-by-the-inputs-1", "Veiled-by-the-inputs-2");
+    let text = format!(
+        "project = \"p\"\n[fly]\norg = \"{token}\"\ntoken = {{ env = \"MY_VARIABLE\" }}\n[apps.web]\nprimary_region = \"{secret}\"\n\
+         name = \"{secret}\"\nimage = \"web:{secret}/x\"\nenv = {{ A = \"${{{secret}}}\" }}\n[apps.web.secrets]\nB = {{ env = \"OTHER\" }}\n"
+    );
+    let inputs = Inputs {
+        process_environment: string_map([("OTHER", secret), ("MY_VARIABLE", token)]),
+        ..unchecked_inputs()
+    };
+    let told = load_text(&text, &inputs).unwrap_err();
+    assert!(told.diagnostics.len() >= 4, "{told}");
+    let shown = format!("{told} {:?}", told.diagnostics);
+    assert!(!shown.contains("eiled-by-the-inputs"), "{shown}");
 }

@@ -37,6 +37,11 @@ impl ManifestDir {
         folder
     }
 
+    /// The folder.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     /// Writes or overwrites a file.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);

@@ -61,7 +61,8 @@ fn find_known_secrets(text: &str) -> Vec<Range<usize>> {
             } else {
                 value
             };
-            spans.push(start + value..start + line.len());
+            let indent = line[value..].len() - line[value..].trim_start().len();
+            spans.push(start + value + indent..start + line.trim_end().len());
         }
         start += line.len();
     }
@@ -211,7 +212,9 @@ fn collect_node_spans(
             // JSON with variables of its own.
             let misplaced =
                 misplaced || key == "machine_config" && text.trim_start().starts_with('{');
-            if misplaced || looks_like_secret(key, text) {
+            // A reference names a value and is none.
+            let is_reference = text.starts_with("${") && text.ends_with('}');
+            if (misplaced && !is_reference) || looks_like_secret(key, text) {
                 spans.push(node.location.span.clone());
             }
         }

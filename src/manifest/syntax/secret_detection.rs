@@ -41,8 +41,9 @@ pub(crate) fn is_variable_name(key: &str) -> bool {
 /// `token` or `secrets`.
 pub(crate) fn takes_secret(key: &str) -> bool {
     let (lower, upper) = (key.to_lowercase(), key.to_uppercase());
+    // One typing error: `tokyo` is a region.
     let is_misspelled = |word: &str| {
-        key.len().abs_diff(word.len()) <= 2 && strsim::damerau_levenshtein(&lower, word) <= 2
+        key.len().abs_diff(word.len()) <= 1 && strsim::damerau_levenshtein(&lower, word) <= 1
     };
     let is_named = SECRET_NAME_PARTS.iter().any(|part| upper.contains(part));
     // The name of a secret is none.
