@@ -78,6 +78,11 @@ impl Image {
         let (host, path, tag) = image.parts();
         let is_valid_path =
             path.len() <= MAX_REPOSITORY_LEN && path.split('/').all(is_repository_path_component);
+        // A colon within the first word makes it a host, whose port is a number.
+        let port = host.and_then(|host| host.rsplit_once(':'));
+        if port.is_some_and(|(_, port)| !port.ends_with(']') && !is_port(port)) {
+            return Err(ParseImageError::SlashInTag);
+        }
         if !is_valid_path || host == Some("") {
             // The host, which may have a port, is not part of the path.
             let last = path.rsplit_once(':');
@@ -207,6 +212,10 @@ fn is_repository_path_component(text: &str) -> bool {
             .all(|separator| separator.is_empty() || is_separator(separator))
 }
 
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
+}
+
 fn is_tag(text: &str) -> bool {
     let is_word_char = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.len() <= MAX_TAG_LEN
@@ -324,6 +333,7 @@ mod tests {
             ("web..api", InvalidRepository),
             ("web-", InvalidRepository),
             ("ghcr.io/acme/app:feature/x", SlashInTag),
+            ("app:feature/x", SlashInTag),
             ("web:", InvalidTag),
             ("web:-v1", InvalidTag),
             (&long, InvalidTag),

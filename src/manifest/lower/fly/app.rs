@@ -25,7 +25,7 @@ use crate::{
         schema::{self, ImageSource},
         syntax::cursor::Cursor,
     },
-    model::{Address, Image, KindName, Name, OwnershipMark, Region, ResourceRef},
+    model::{Address, Image, KindName, Name, OwnershipMark, ParseImageError, Region, ResourceRef},
 };
 
 /// The input of lowering one app.
@@ -272,8 +272,9 @@ pub(crate) fn check_image(reference: &str, cursor: Cursor<'_>, diagnostics: &mut
     if let Err(reason) = Image::parse(reference) {
         let diagnostic =
             cursor.diagnostic(format!("`{reference}` is not an image reference: {reason}"));
-        diagnostics.error(
-            diagnostic.with_help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"),
-        );
+        diagnostics.error(diagnostic.with_help(match reason {
+            ParseImageError::SlashInTag => "replace the slashes of the tag, as in `app:feature-x`",
+            _ => "write it as `registry.fly.io/app:tag` or `name@sha256:…`",
+        }));
     }
 }
