@@ -228,7 +228,8 @@ interval = "15s"
         app["files"],
         json!([{"guest_path": "/motd", "raw_value": "aGk="}])
     );
-    for key in ["metrics", "files", "checks"] {
+    assert_eq!(worker["files"], app["files"], "files are for all groups");
+    for key in ["metrics", "checks"] {
         assert!(app.get(key).is_some() && worker.get(key).is_none(), "{key}");
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn desired() -> Desired {
     });
     let app = AppSpec {
         verify: None,
+        ips_stated: false,
         name: "shop-web".to_owned(),
         org: "shop-staging".to_owned(),
         network: None,
@@ -439,6 +440,7 @@ pub(crate) fn many_apps(apps: usize) -> (Desired, World) {
     for at in 0..apps {
         let spec = AppSpec {
             verify: None,
+            ips_stated: false,
             name: format!("shop-{at}"),
             org: "shop-staging".to_owned(),
             network: None,
@@ -465,6 +467,7 @@ pub(crate) fn dependent_apps() -> Desired {
     for (at, app) in apps.iter().enumerate() {
         let spec = AppSpec {
             verify: None,
+            ips_stated: false,
             name: format!("shop-{app}"),
             org: "shop-staging".to_owned(),
             network: None,

@@ -277,7 +277,7 @@ pub enum DeployStrategy {
 #[serde(deny_unknown_fields)]
 pub struct MachineGroupSection {
     /// How many: a number (in the primary region), or a number for each region. Default: 1, or as
-    /// many as `min_machines_running` says.
+    /// many as `min_machines_running` says if the group has no volume.
     #[schemars(example = count_example())]
     pub count: Option<MachineCount>,
     /// A preset of CPUs and memory.

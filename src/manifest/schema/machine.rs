@@ -116,7 +116,7 @@ pub struct MountSection {
     /// By how much it is extended.
     #[schemars(example = &"1gb")]
     pub auto_extend_size_increment: Option<Size>,
-    /// The size up to which it is extended.
+    /// The size up to which it is extended; Fly never extends a volume without one.
     #[schemars(example = &"20gb")]
     pub auto_extend_size_limit: Option<Size>,
     /// The process groups that mount it. Default: the first group.
@@ -168,7 +168,7 @@ pub struct RestartSection {
     /// When it is restarted.
     #[schemars(required)]
     pub policy: Option<RestartPolicy>,
-    /// How often at most, with `on-failure`.
+    /// How often at most; only with `on-failure`.
     pub retries: Option<u32>,
     /// The process groups it applies to. Default: the first group.
     #[serde(default)]

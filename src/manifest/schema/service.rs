@@ -315,7 +315,7 @@ pub struct CheckSection {
     /// How long a response may take.
     #[schemars(example = &"2s")]
     pub timeout: Option<DurationString>,
-    /// How long after a start failures do not count.
+    /// How long after a start failures do not count; in a service's check at most a minute.
     #[schemars(example = &"10s")]
     pub grace_period: Option<DurationString>,
     /// The HTTP method. Default: GET.
