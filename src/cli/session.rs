@@ -117,8 +117,7 @@ fn parse_name_value(text: &str) -> Result<(String, String), String> {
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let wrong = |why: String| CommandError::new(format!("cannot read {}: {why}", file.display()));
     let text = bounded_read::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
-    manifest::syntax::dotenv::parse(&text)
-        .map_err(|error| wrong(error.to_string()))
+    manifest::syntax::dotenv::parse(&text).map_err(|error| wrong(error.to_string()))
 }
 
 /// A workspace, and what the command line adds to it: how to repeat the command, and the embedded sandbox.

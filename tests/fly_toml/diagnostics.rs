@@ -218,8 +218,10 @@ fn ineffective_setting_is_a_warning() {
     assert_warnings(
         "[[services]]\ninternal_port = 1\nscript_checks = []\n[[services.ports]]\nport = 1\n\
          [[services]]\ninternal_port = 2\nscript_checks = [{ command = \"x\" }]\n[[services.ports]]\nport = 2",
-        &["8:1: `script_checks` in `services` has no effect here (left out); Fly runs no scripts as checks any more; use \
-           `http_checks` or `tcp_checks`"],
+        &[
+            "8:1: `script_checks` in `services` has no effect here (left out); Fly runs no scripts as checks any more; use \
+           `http_checks` or `tcp_checks`",
+        ],
     );
     assert_warnings(
         "[env]\nA = { from_secret = \"A\" }",
