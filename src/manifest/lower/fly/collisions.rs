@@ -76,7 +76,7 @@ impl Collisions<'_, '_> {
         cursor: &dyn Fn(usize) -> Cursor<'c>,
     ) {
         let mut listeners: BTreeMap<(&str, &str, u16), usize> = BTreeMap::new();
-        let mut public: BTreeMap<(&str, &str), Vec<(u16, u16, usize)>> = BTreeMap::new();
+        let mut public: BTreeMap<(&str, &str), Vec<PublicRange>> = BTreeMap::new();
         let mut reported = BTreeSet::new();
         for (index, service) in services.iter().enumerate() {
             let MachineService {
@@ -97,40 +97,54 @@ impl Collisions<'_, '_> {
                         "Fly takes one of them; write one service with all its `ports` and checks",
                     );
                 }
-                public.entry((group, protocol)).or_default().extend(
-                    ports
-                        .iter()
-                        .filter_map(port_range)
-                        .map(|(start, end)| (start, end, index)),
-                );
+                let ranges = ports
+                    .iter()
+                    .filter_map(|port| PublicRange::new(port, index));
+                public.entry((group, protocol)).or_default().extend(ranges);
             }
         }
         for ((_, protocol), mut ranges) in public {
             ranges.sort_unstable();
             // The range so far that reaches furthest.
-            let mut widest: Option<(u16, u16, usize)> = None;
-            for (start, end, index) in ranges {
-                if let Some((_, reached, other)) = widest
-                    && start <= reached
-                    && reported.insert((other.min(index), other.max(index)))
-                {
-                    self.warn(
-                        &format!("port {start} ({protocol}) is served twice"),
-                        cursor(index.max(other)),
-                        cursor(index.min(other)),
-                        "one of the two services gets all connections",
-                    );
+            let mut widest: Option<PublicRange> = None;
+            for range in ranges {
+                if let Some(earlier) = widest.filter(|earlier| range.start <= earlier.end) {
+                    let first = range.service.min(earlier.service);
+                    let second = range.service.max(earlier.service);
+                    if reported.insert((first, second)) {
+                        self.warn(
+                            &format!("port {} ({protocol}) is served twice", range.start),
+                            cursor(second),
+                            cursor(first),
+                            "one of the two services gets all connections",
+                        );
+                    }
                 }
-                if widest.is_none_or(|(_, reached, _)| end > reached) {
-                    widest = Some((start, end, index));
+                if widest.is_none_or(|earlier| range.end > earlier.end) {
+                    widest = Some(range);
                 }
             }
         }
     }
 }
 
-/// The first and the last of the public ports.
-fn port_range(port: &MachinePort) -> Option<(u16, u16)> {
-    let single = port.port.map(|port| (port, port));
-    single.or(port.start_port.zip(port.end_port))
+/// Public ports of a service, ordered by the first of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct PublicRange {
+    start: u16,
+    end: u16,
+    /// The index of the service.
+    service: usize,
+}
+
+impl PublicRange {
+    fn new(port: &MachinePort, service: usize) -> Option<Self> {
+        let single = port.port.map(|port| (port, port));
+        let (start, end) = single.or(port.start_port.zip(port.end_port))?;
+        Some(Self {
+            start,
+            end,
+            service,
+        })
+    }
 }
