@@ -66,7 +66,8 @@
 //!
 //! No image runs. A simulated program starts, listens on the ports of its services, passes its
 //! checks and runs until it is stopped. On a machine with a schedule or with `auto_destroy`, it
-//! exits with code 0 after one second. Rules can change all of this.
+//! exits with code 0 after one second. Rules can change all of this; one that does not say how such
+//! a program ends leaves it that end, at the time in `after_ms`.
 //!
 //! # Administration
 //!

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 
-/// How long a job runs. Without a rule, the program of a machine with a schedule or `auto_destroy`
+/// How long a job runs. Unless a rule says otherwise, the program of a machine with a schedule or `auto_destroy`
 /// exits with code 0 after this time; a release command that never ended would block every
 /// deployment.
 const JOB_DURATION_MS: i64 = 1_000;
@@ -31,7 +31,8 @@ pub(crate) struct MachineSelector {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProgramBehaviour {
-    /// Exit code. Without `exit_code`, `signal` and `oom` the program runs until it is stopped.
+    /// Exit code. Without `exit_code`, `signal` and `oom` the program runs until it is stopped, and a
+    /// job (see [`JOB_DURATION_MS`]) exits with code 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exit_code: Option<i64>,
     /// How long it runs before it exits; `0` means that the machine never reaches `started`.
@@ -117,31 +118,29 @@ impl SimulatedExit {
 }
 
 impl ProgramBehaviour {
-    /// The behaviour of a machine's program: the first matching rule, or the default.
+    /// The behaviour of a machine's program: the first matching rule, or the default. A job ends by
+    /// itself also under a rule that does not say how, such as one about its checks.
     pub(crate) fn for_machine(rules: &[Rule], app: &str, machine: &Machine) -> Self {
         let rule = rules
             .iter()
             .find(|rule| rule.matches.applies_to(app, machine));
-        rule.map_or_else(|| Self::default_for(machine), |rule| rule.behave.clone())
+        let mut behaviour = rule.map_or_else(Self::default, |rule| rule.behave.clone());
+        let job = machine.config.contains_key("schedule") || machine.is_auto_destroyed();
+        if job && !behaviour.says_how_it_ends() {
+            behaviour.exit_code = Some(0);
+            behaviour.after_ms.get_or_insert(JOB_DURATION_MS);
+        }
+        behaviour
     }
 
-    fn default_for(machine: &Machine) -> Self {
-        let job = machine.config.contains_key("schedule") || machine.is_auto_destroyed();
-        if job {
-            Self {
-                exit_code: Some(0),
-                after_ms: Some(JOB_DURATION_MS),
-                ..Self::default()
-            }
-        } else {
-            Self::default()
-        }
+    fn says_how_it_ends(&self) -> bool {
+        self.exit_code.is_some() || self.signal.is_some() || self.oom
     }
 
     /// How long after its start the program exits, in milliseconds, and how; `None` when it runs
     /// until it is stopped.
     pub(crate) fn planned_exit(&self) -> Option<(i64, SimulatedExit)> {
-        if self.exit_code.is_none() && self.signal.is_none() && !self.oom {
+        if !self.says_how_it_ends() {
             return None;
         }
         // A shell reports death by signal n as exit code 128 + n; the out-of-memory killer sends

@@ -237,3 +237,29 @@ async fn checks_follow_rule_after_grace_period() {
         ["up=critical", "servicecheck-00-tcp-80=critical"]
     );
 }
+
+#[tokio::test]
+async fn job_ends_under_rule_about_something_else() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let rule = json!({ "match": { "image_contains": "nginx" }, "behave": { "checks": "critical", "logs": ["hi"] } });
+    sandbox.post_admin("rules", rule).await;
+    let config = json!({ "image": "nginx:1", "auto_destroy": true, "restart": { "policy": "no" } });
+    let (_, path) = sandbox.create_machine(json!({ "config": config })).await;
+    sandbox.advance_ms(10_000);
+    let machine = sandbox.get(&path).await.assert_status(200);
+    assert_eq!(machine["state"], "destroyed");
+    let exit = machine["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|event| event["type"] == "exit")
+        .unwrap();
+    assert_eq!(exit["request"]["exit_event"]["exit_code"], 0);
+    // A rule can still keep a job running.
+    let rule = json!({ "behave": { "after_ms": 3_600_000 } });
+    sandbox.post_admin("rules", rule).await;
+    let (_, path) = sandbox.create_machine(json!({ "config": config })).await;
+    sandbox.advance_ms(60_000);
+    assert_eq!(sandbox.machine_state(&path).await, "started");
+}
