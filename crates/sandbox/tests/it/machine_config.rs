@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestSandbox;
+use crate::support::{TestSandbox, nginx_machine};
 
 async fn create_machine(config: Value) -> Value {
     let sandbox = TestSandbox::scripted().await;
@@ -158,10 +158,6 @@ async fn update_replaces_config_and_keeps_identity() {
         .await
         .assert_error(400, "region");
     sandbox
-        .post(&path, wrong("name", "two"))
-        .await
-        .assert_error(400, "name");
-    sandbox
         .post(&path, wrong("current_version", "01J"))
         .await
         .assert_error(412, "failed_precondition");
@@ -188,4 +184,15 @@ async fn update_replaces_config_and_keeps_identity() {
         .assert_status(200);
     sandbox.advance_ms(2_000);
     assert_eq!(sandbox.machine_state(&path).await, "stopped");
+}
+
+#[tokio::test]
+async fn update_ignores_new_name() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, path) = sandbox.create_machine(nginx_machine()).await;
+    let mut body = nginx_machine();
+    body["name"] = "another".into();
+    let updated = sandbox.post(&path, body).await.assert_status(200);
+    assert_eq!(updated["name"], machine["name"]);
 }

@@ -70,8 +70,8 @@ pub(super) fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     )))
 }
 
-/// Checks that an update keeps the name and region, and that `current_version`, if set, is the
-/// machine's.
+/// Checks that an update keeps the region, and that `current_version`, if set, is the machine's. A
+/// new name is ignored: a machine keeps its own.
 fn check_unchanged(machine: &Machine, request: &LaunchRequest) -> Result<(), ApiError> {
     let differs = |requested: &Option<String>, current: &str| {
         requested
@@ -87,11 +87,6 @@ fn check_unchanged(machine: &Machine, request: &LaunchRequest) -> Result<(), Api
     if differs(&request.region, &machine.region) {
         return Err(ApiError::bad_request(
             "the region of a machine cannot be changed",
-        ));
-    }
-    if differs(&request.name, &machine.name) {
-        return Err(ApiError::bad_request(
-            "the name of a machine cannot be changed",
         ));
     }
     Ok(())
