@@ -132,7 +132,7 @@ func TestEventsComeNewestFirst(t *testing.T) {
 	for _, event := range events {
 		seen = append(seen, event.Type+" "+event.Status+" "+event.Source)
 	}
-	same(t, "what happened", seen, []string{"start started flyd", "start starting flyd", "launch created user"})
+	same(t, "what happened", seen, []string{"start started flyd", "start starting flyd", "launch created user", "launch pending user"})
 	for i := 1; i < len(events); i++ {
 		holds(t, "no event is newer than the one before", !events[i].Time().After(events[i-1].Time()))
 	}

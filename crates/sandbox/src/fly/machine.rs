@@ -82,6 +82,8 @@ pub(crate) enum MachineTransition {
     Restarted,
     /// The requested suspension is complete.
     Suspended,
+    /// The old version has stopped for an update; the new one follows.
+    OldVersionStopped { launch: bool },
     /// The new version is in place; `launch` decides whether it boots or stays stopped.
     Replaced { launch: bool },
     /// The machine is destroyed.
@@ -164,6 +166,22 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
+    /// Whether a program runs that an update has to stop first. During an update, that of the old
+    /// version runs until it has stopped.
+    pub(crate) fn is_running(&self) -> bool {
+        match self.state {
+            MachineState::Starting
+            | MachineState::Started
+            | MachineState::Stopping
+            | MachineState::Restarting
+            | MachineState::Suspending => true,
+            MachineState::Replacing => self
+                .due
+                .is_some_and(|due| matches!(due.step, MachineTransition::OldVersionStopped { .. })),
+            _ => false,
+        }
+    }
+
     /// Whether it is `destroyed` or `destroying`; most lists leave such machines out.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(
@@ -290,6 +308,23 @@ impl Machine {
         restarting: bool,
         at: i64,
     ) {
+        let next = if restarting {
+            MachineState::Starting
+        } else {
+            MachineState::Stopped
+        };
+        self.set_state(next, at);
+        self.record_exit_event(exit, requested, restarting, at);
+    }
+
+    /// Records an `exit` event without changing the state, as at the end of a replaced version.
+    pub(crate) fn record_exit_event(
+        &mut self,
+        exit: SimulatedExit,
+        requested: bool,
+        restarting: bool,
+        at: i64,
+    ) {
         let request = json!({
             "exit_event": {
                 "exit_code": exit.code,
@@ -303,12 +338,6 @@ impl Machine {
             },
             "restart_count": self.restart_count,
         });
-        let next = if restarting {
-            MachineState::Starting
-        } else {
-            MachineState::Stopped
-        };
-        self.set_state(next, at);
         // The event's status is `stopped` even when the host restarts the machine at once.
         self.record_event("exit", "stopped", "flyd", at, Some(request));
     }

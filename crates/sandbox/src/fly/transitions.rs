@@ -23,7 +23,7 @@ pub(crate) const PREPARE_MS: i64 = 500;
 pub(crate) const STOP_MS: i64 = 500;
 /// How long it takes to write the memory snapshot of a suspension.
 pub(crate) const SUSPEND_MS: i64 = 500;
-/// How long it takes to replace the old version by the new one.
+/// How long it takes to replace the old version by the new one, including [`STOP_MS`] if it ran.
 pub(crate) const REPLACE_MS: i64 = 700;
 /// How long it takes to destroy a machine.
 pub(crate) const DESTROY_MS: i64 = 500;
@@ -133,10 +133,23 @@ fn apply_transition(
         MachineTransition::Suspended => {
             machine.enter_state(MachineState::Suspended, at, "suspend", "flyd");
         }
-        MachineTransition::Replaced { launch: true } => begin_boot(machine, behaviour, at, "flyd"),
-        MachineTransition::Replaced { launch: false } => {
-            machine.enter_state(MachineState::Stopped, at, "update", "flyd");
-            schedule_next_run(machine, at);
+        MachineTransition::OldVersionStopped { launch } => {
+            console::log_exit(machine, SimulatedExit::CLEAN, at);
+            machine.record_exit_event(SimulatedExit::CLEAN, true, false, at);
+            let replaced = MachineTransition::Replaced { launch };
+            machine.schedule_transition(at + REPLACE_MS - STOP_MS, replaced);
+        }
+        MachineTransition::Replaced { launch } => {
+            // Clients count the uptime of a machine from its newest `start` after its newest `launch`
+            // and `exit`. Without these two they would count from the start of the old version.
+            machine.record_event("update", "replaced", "flyd", at, None);
+            machine.record_event("launch", "created", "user", at, None);
+            if launch {
+                begin_boot(machine, behaviour, at, "flyd");
+            } else {
+                machine.enter_state(MachineState::Stopped, at, "update", "flyd");
+                schedule_next_run(machine, at);
+            }
         }
         MachineTransition::Destroyed => {
             machine.enter_state(MachineState::Destroyed, at, "destroy", "flyd");

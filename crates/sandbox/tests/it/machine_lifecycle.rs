@@ -25,6 +25,7 @@ async fn machine_is_created_and_starts() {
     let machine = sandbox.get(&path).await.assert_status(200);
     assert_eq!(machine["state"], "started");
     let expected = [
+        "launch/pending/user",
         "launch/created/user",
         "start/starting/flyd",
         "start/started/flyd",

@@ -21,4 +21,5 @@ mod registry;
 mod resources;
 mod state;
 mod support;
+mod updates;
 mod wait;

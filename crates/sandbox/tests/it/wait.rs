@@ -91,7 +91,7 @@ async fn past_state_counts_and_destroyed_machine_is_gone() {
     assert_eq!(
         kinds,
         [
-            "destroy", "destroy", "exit", "start", "start", "launch", "launch"
+            "destroy", "destroy", "exit", "start", "start", "launch", "launch", "launch"
         ]
     );
     assert_eq!(

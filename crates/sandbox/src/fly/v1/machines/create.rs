@@ -122,6 +122,7 @@ fn new_machine(
         due: None,
         logs: VecDeque::new(),
     };
+    machine.record_event("launch", "pending", "user", now, None);
     machine.enter_state(MachineState::Created, now, "launch", "user");
     if request.skip_launch.unwrap_or(false) {
         machine.schedule_transition(now + transitions::PREPARE_MS, MachineTransition::Prepared);

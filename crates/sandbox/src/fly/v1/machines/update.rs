@@ -6,6 +6,7 @@ use super::create::{LaunchRequest, insufficient_capacity};
 use super::view;
 use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::fly::config;
+use crate::fly::console;
 use crate::fly::images;
 use crate::fly::machine::{ConfigVersion, Machine, MachineState, MachineTransition};
 use crate::fly::transitions;
@@ -37,6 +38,10 @@ pub(super) fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
         app.secrets_version,
     );
     let machine = super::find_machine_mut(world, call)?;
+    let was_running = machine.is_running();
+    if was_running {
+        console::log_stop_signal(machine, now);
+    }
     // A lease that the caller already holds stays as it is.
     let lease_ttl = request
         .lease_ttl
@@ -55,12 +60,19 @@ pub(super) fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     machine.secrets_version = secrets_version;
     // An update can cordon a machine, but only `uncordon` lifts that.
     machine.cordoned |= request.skip_service_registration.unwrap_or(false);
-    machine.schedule_transition(
-        now + transitions::REPLACE_MS,
-        MachineTransition::Replaced {
-            launch: !request.skip_launch.unwrap_or(false),
-        },
-    );
+    let launch = !request.skip_launch.unwrap_or(false);
+    let (takes_ms, step) = if was_running {
+        (
+            transitions::STOP_MS,
+            MachineTransition::OldVersionStopped { launch },
+        )
+    } else {
+        (
+            transitions::REPLACE_MS,
+            MachineTransition::Replaced { launch },
+        )
+    };
+    machine.schedule_transition(now + takes_ms, step);
     let machine = super::find_machine(world, call)?;
     Ok(ApiResponse::ok(view::launch_view(
         world,
