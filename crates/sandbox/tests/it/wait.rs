@@ -100,6 +100,40 @@ async fn past_state_counts_and_destroyed_machine_is_gone() {
     );
 }
 
+/// Fly says at once that a state cannot come anymore: flyctl's `machine wait` looks for "currently
+/// replaced" and then waits for the new version.
+#[tokio::test]
+async fn impossible_state_conflicts_at_once() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, path) = sandbox.create_machine(nginx_machine()).await;
+    sandbox.advance_ms(2_000);
+    sandbox
+        .post(&path, nginx_machine())
+        .await
+        .assert_status(200);
+    let old = machine["instance_id"].as_str().unwrap();
+    sandbox
+        .get(&format!("{path}/wait?state=started&version={old}"))
+        .await
+        .assert_error(
+            409,
+            "machine failed to reach desired state, started, currently replaced",
+        );
+    sandbox.advance_ms(2_000);
+    sandbox
+        .delete(&format!("{path}?force=true"))
+        .await
+        .assert_status(200);
+    sandbox
+        .get(&format!("{path}/wait?state=started"))
+        .await
+        .assert_error(
+            409,
+            "machine failed to reach desired state, started, currently destroying",
+        );
+}
+
 #[tokio::test]
 async fn invalid_wait_is_rejected() {
     let sandbox = TestSandbox::scripted().await;
@@ -109,6 +143,12 @@ async fn invalid_wait_is_rejected() {
         .get(&format!("{path}/wait?state=nonsense"))
         .await
         .assert_error(400, "invalid state");
+    for timeout in ["0", "61", "-1"] {
+        sandbox
+            .get(&format!("{path}/wait?timeout={timeout}"))
+            .await
+            .assert_error(400, "value must be inside range [1s, 1m0s]");
+    }
     sandbox
         .get("/v1/apps/web/machines/0000/wait")
         .await

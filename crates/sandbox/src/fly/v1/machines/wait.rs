@@ -34,21 +34,43 @@ pub(super) fn wait(world: &mut SimulatedWorld, call: &ApiCall) -> Result<ApiResu
     if let Some(state) = satisfied_state(machine, &wanted, call) {
         return Ok(Ok(ApiResponse::ok(wait_view(machine, state))));
     }
-    // A destroyed machine enters no other state, so waiting longer is pointless.
     if machine.state == MachineState::Destroyed {
         return Ok(Err(machine_not_found()));
+    }
+    if let Some(actual) = final_state(machine, call) {
+        return Ok(Err(not_reached(409, "aborted", &wanted, actual)));
     }
     let deadline = call.received_ms + timeout * 1000;
     if world.now_ms < deadline {
         return Err(deadline);
     }
-    let (wanted, actual) = (wanted.join(","), machine.state.as_str());
-    Ok(Err(ApiError::new(
-        408,
-        format!(
-            "deadline_exceeded: machine failed to reach desired state, {wanted}, currently {actual}"
-        ),
-    )))
+    let actual = machine.state.as_str();
+    Ok(Err(not_reached(408, "deadline_exceeded", &wanted, actual)))
+}
+
+/// The state of a machine or version that will never enter a wanted one, so that waiting longer is
+/// pointless; `None` while it still may. A stopped machine may be started at any time.
+fn final_state(machine: &Machine, call: &ApiCall) -> Option<&'static str> {
+    if requested_version(call).is_some_and(|version| version != machine.instance_id) {
+        return Some("replaced");
+    }
+    let waits_for_end = requested_states(call)
+        .iter()
+        .any(|state| matches!(*state, "destroyed" | "settled"));
+    (machine.state == MachineState::Destroying && !waits_for_end).then_some("destroying")
+}
+
+fn not_reached(status: u16, kind: &str, wanted: &[&str], actual: &str) -> ApiError {
+    let wanted = wanted.join(",");
+    ApiError::new(
+        status,
+        format!("{kind}: machine failed to reach desired state, {wanted}, currently {actual}"),
+    )
+}
+
+/// The version to wait for; `instance_id` is its older name.
+fn requested_version(call: &ApiCall) -> Option<&str> {
+    call.query("version").or(call.query("instance_id"))
 }
 
 fn machine_not_found() -> ApiError {
@@ -72,18 +94,20 @@ fn parse_timeout(call: &ApiCall) -> Result<i64, ApiError> {
         return Err(ApiError::bad_request(format!("invalid state: {wrong:?}")));
     }
     let timeout = call.query_number("timeout")?.unwrap_or(MAX_TIMEOUT_S);
-    if timeout < 0 {
-        Err(ApiError::bad_request("invalid timeout"))
+    // Fly does not shorten a longer wait, it refuses it.
+    if (1..=MAX_TIMEOUT_S).contains(&timeout) {
+        Ok(timeout)
     } else {
-        Ok(timeout.min(MAX_TIMEOUT_S))
+        Err(ApiError::bad_request(
+            "invalid_argument: invalid WaitMachineRequest.Timeout: value must be inside range [1s, 1m0s]",
+        ))
     }
 }
 
 /// The state that satisfies the wait: the current one, or one that was entered since the last
 /// requested change (and after `from_event_id`). For an old version, only states that end it match.
 fn satisfied_state(machine: &Machine, wanted: &[&str], call: &ApiCall) -> Option<&'static str> {
-    let version = call.query("version").or(call.query("instance_id"));
-    if version.is_some_and(|version| version != machine.instance_id) {
+    if requested_version(call).is_some_and(|version| version != machine.instance_id) {
         // The version has been replaced: it has stopped, and will never start again.
         return wanted
             .iter()
