@@ -131,9 +131,9 @@
 //! requests for all registries there.
 //!
 //! Deploy with `--dns-checks=false`, because the names of apps do not resolve, and with a speed of
-//! at most 3: flyctl renews its 13-second leases by its own clock. Some flyctl commands list
-//! machines more often than the rate limits allow; against the real Fly API the network latency
-//! hides this, and `--latency 150ms` does the same here.
+//! at most 3: flyctl renews its 13-second leases by its own clock. Reads have the limit that Fly
+//! documents for reading a machine, because commands of flyctl list machines several times; with
+//! `--latency 150ms` the sandbox is as far away as Fly, whose latency such commands count on.
 //!
 //! # What is not simulated
 //!

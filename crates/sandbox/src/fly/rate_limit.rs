@@ -1,8 +1,9 @@
 //! Fly's rate limits: a token bucket for each action and resource.
 //!
 //! Documented limits: one request per second for each action on each machine or app, with a burst
-//! of three; five per second with a burst of ten for reading one machine; one hundred app deletions
-//! per minute.
+//! of three; five per second with a burst of ten for reading a machine; one hundred app deletions per
+//! minute. The documentation has the higher limit for "Get Machine" only. Here every read has it:
+//! single commands of flyctl list the machines of an app four times, and Fly answers them.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,13 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// The limit of every action without its own.
-    pub(crate) const DEFAULT: Self = Self {
+    /// The limit of every write without its own.
+    pub(crate) const WRITE: Self = Self {
         per_second: 1.0,
         burst: 3.0,
     };
-    /// Reading one machine, which clients poll.
-    pub(crate) const GET_MACHINE: Self = Self {
+    /// Reads, which clients repeat while they wait.
+    pub(crate) const READ: Self = Self {
         per_second: 5.0,
         burst: 10.0,
     };

@@ -37,8 +37,8 @@ pub(crate) struct Route {
     pub(crate) allows_anonymous: bool,
 }
 
-/// An ordinary route: `GET` reads, every other method writes. The default rate limit is counted by
-/// the resource in the path, or by token when the path names none.
+/// An ordinary route: `GET` reads, every other method writes, each with its default rate limit. It is
+/// counted by the resource in the path, or by token when the path names none.
 pub(crate) fn route(
     method: &'static str,
     path: &'static str,
@@ -49,13 +49,19 @@ pub(crate) fn route(
     } else {
         RateLimitKey::Token
     };
+    let is_write = method != "GET";
+    let rate_limit = if is_write {
+        RateLimit::WRITE
+    } else {
+        RateLimit::READ
+    };
     Route {
         method,
         path,
         handler: RouteHandler::Immediate(run),
-        rate_limit: Some(RateLimit::DEFAULT),
+        rate_limit: Some(rate_limit),
         rate_limit_key,
-        is_write: method != "GET",
+        is_write,
         allows_anonymous: false,
     }
 }

@@ -131,23 +131,19 @@ async fn rate_limit_is_per_object_and_action() {
     sandbox.create_app().await;
     let (_, path) = sandbox.create_machine(nginx_machine()).await;
     let (_, other) = sandbox.create_machine(nginx_machine()).await;
-    let events = format!("{path}/events");
+    let act = async |path: &str, action: &str| {
+        sandbox.post(&format!("{path}/{action}"), Value::Null).await
+    };
     for _ in 0..3 {
-        sandbox.get(&events).await.assert_status(200);
+        act(&path, "cordon").await.assert_status(200);
     }
-    sandbox.get(&events).await.assert_error(429, "rate limit");
+    act(&path, "cordon").await.assert_error(429, "rate limit");
     // Other machines and other actions have rate limits of their own.
-    sandbox
-        .get(&format!("{other}/events"))
-        .await
-        .assert_status(200);
-    sandbox
-        .get(&format!("{path}/versions"))
-        .await
-        .assert_status(200);
+    act(&other, "cordon").await.assert_status(200);
+    act(&path, "uncordon").await.assert_status(200);
     sandbox.advance_ms(1_000);
-    sandbox.get(&events).await.assert_status(200);
-    sandbox.get(&events).await.assert_error(429, "rate limit");
+    act(&path, "cordon").await.assert_status(200);
+    act(&path, "cordon").await.assert_error(429, "rate limit");
     let limited = sandbox
         .running
         .requests()
@@ -155,7 +151,15 @@ async fn rate_limit_is_per_object_and_action() {
         .filter(|request| request.rate_limited)
         .count();
     assert_eq!(limited, 2);
-    for _ in 0..10 {
+    // Reads have a higher limit: single commands of flyctl list an app's machines four times.
+    for read in [path.as_str(), "/v1/apps/web/machines", "/v1/apps/web"] {
+        for _ in 0..10 {
+            sandbox.get(read).await.assert_status(200);
+        }
+        sandbox.get(read).await.assert_error(429, "rate limit");
+    }
+    sandbox.advance_ms(1_000);
+    for _ in 0..5 {
         sandbox.get(&path).await.assert_status(200);
     }
     sandbox.get(&path).await.assert_error(429, "rate limit");

@@ -12,7 +12,7 @@ mod wait;
 pub(crate) use read::MachineFilter;
 pub(crate) use view::{check_results, org_list_view};
 
-use super::{RateLimit, RateLimitKey, Route, RouteHandler, lease, route};
+use super::{Route, RouteHandler, lease, route};
 use crate::api::{ApiCall, ApiError};
 use crate::fly::machine::{Machine, MachineState};
 use crate::world::{App, SimulatedWorld};
@@ -22,8 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
     let mut all = vec![
         route("GET", "/v1/apps/{app}/machines", read::list),
         route("POST", "/v1/apps/{app}/machines", create::create),
-        route("GET", "/v1/apps/{app}/machines/{machine}", read::show)
-            .with_rate_limit(RateLimit::GET_MACHINE, RateLimitKey::Path),
+        route("GET", "/v1/apps/{app}/machines/{machine}", read::show),
         route("POST", "/v1/apps/{app}/machines/{machine}", update::update),
         route(
             "DELETE",
