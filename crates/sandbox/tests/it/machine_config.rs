@@ -71,9 +71,26 @@ async fn zero_values_and_unknown_keys_are_dropped() {
         "protocol": "tcp", "internal_port": 80, "autostop": false, "autostart": false,
         "min_machines_running": 0, "force_instance_key": null,
         "ports": [{ "port": 80, "handlers": ["http"] }],
-        "checks": [{ "type": "http", "interval": "1s", "timeout": "1m0s", "grace_period": "1m30s", "path": "/" }],
+        "checks": [{ "type": "http", "interval": "1s", "timeout": "1m0s", "grace_period": "1m0s", "path": "/" }],
     }]);
     assert_eq!(config["services"], expected);
+}
+
+/// Fly makes one minute of 300 seconds (adcontextprotocol/adcp#1653); no grace period stays none.
+#[tokio::test]
+async fn times_of_service_checks_are_clamped() {
+    for (sent, kept) in [
+        (json!("5m"), json!("1m0s")),
+        (json!("100ms"), json!("1s")),
+        (json!("30s"), json!("30s")),
+        (json!("0s"), json!("0s")),
+    ] {
+        let check = json!({ "type": "tcp", "grace_period": sent });
+        let service = json!({ "protocol": "tcp", "internal_port": 80, "checks": [check] });
+        let machine = create_machine(json!({ "image": "nginx", "services": [service] })).await;
+        let check = &machine["config"]["services"][0]["checks"][0];
+        assert_eq!(check["grace_period"], kept, "{sent}");
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use super::duration;
 use crate::api::ApiError;
 use crate::world::JsonObject;
 
-/// Bounds of the interval and timeout of service checks, in nanoseconds; Fly clamps values outside
-/// to one second and one minute.
+/// Bounds of the times of service checks, in nanoseconds; Fly raises shorter ones to one second and
+/// lowers longer ones to one minute.
 const CHECK_BOUNDS_NS: (u64, u64) = (1_000_000_000, 60_000_000_000);
 
 /// Fills in the guest, the restart policy and empty objects, and clamps the times of service
@@ -48,8 +48,10 @@ pub(super) fn apply_defaults(config: &mut JsonObject) -> Result<(), ApiError> {
 
 fn clamp_check_times(check: &mut Value) {
     let (low, high) = CHECK_BOUNDS_NS;
-    for key in ["interval", "timeout"] {
-        if let Some(nanos) = check.get(key).and_then(duration::parse_duration_nanos) {
+    for key in ["interval", "timeout", "grace_period"] {
+        let nanos = check.get(key).and_then(duration::parse_duration_nanos);
+        // A check may do without a grace period, but not without an interval or a timeout.
+        if let Some(nanos) = nanos.filter(|nanos| key != "grace_period" || *nanos != 0) {
             check[key] = duration::format_duration(nanos.clamp(low, high)).into();
         }
     }
