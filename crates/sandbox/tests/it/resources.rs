@@ -342,6 +342,46 @@ async fn certificate_validation_and_paging() {
     assert_eq!(second["next_cursor"], "");
 }
 
+/// The star is no part of the names in DNS that prove who owns a wildcard's domain (flyctl once showed
+/// it: superfly/flyctl#32).
+#[tokio::test]
+async fn wildcard_certificate_is_proven_by_its_domain() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let at = "/v1/apps/web/certificates";
+    let created = sandbox
+        .post(
+            &format!("{at}/acme"),
+            json!({ "hostname": "*.example.com" }),
+        )
+        .await
+        .assert_status(201);
+    let needed = &created["dns_requirements"];
+    assert_eq!(
+        needed["acme_challenge"]["name"],
+        "_acme-challenge.example.com"
+    );
+    let target = needed["acme_challenge"]["target"].as_str().unwrap();
+    assert!(
+        target.starts_with("example.com.") && target.ends_with(".flydns.net"),
+        "{target}"
+    );
+    assert_eq!(needed["ownership"]["name"], "_fly-ownership.example.com");
+    sandbox.advance_ms(11_000);
+    let issued = sandbox
+        .get(&format!("{at}/*.example.com"))
+        .await
+        .assert_status(200);
+    let validation = &issued["validation"];
+    assert_eq!(
+        (
+            &validation["dns_configured"],
+            &validation["http_configured"]
+        ),
+        (&json!(true), &json!(false))
+    );
+}
+
 #[tokio::test]
 async fn organization_lists_are_paged_and_reduced() {
     let sandbox = TestSandbox::scripted().await;

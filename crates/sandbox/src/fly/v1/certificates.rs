@@ -59,6 +59,7 @@ impl Certificate {
 
 fn summary(certificate: &Certificate, now: i64) -> Value {
     let valid = certificate.is_valid(now);
+    let is_wildcard = certificate.hostname.starts_with("*.");
     json!({
         "hostname": certificate.hostname,
         "status": certificate.status(now),
@@ -66,8 +67,8 @@ fn summary(certificate: &Certificate, now: i64) -> Value {
         "dns_provider": "",
         "acme_requested": certificate.acme,
         "acme_dns_configured": valid,
-        "acme_alpn_configured": valid,
-        "acme_http_configured": valid,
+        "acme_alpn_configured": valid && !is_wildcard,
+        "acme_http_configured": valid && !is_wildcard,
         "ownership_txt_configured": false,
         "has_custom_certificate": certificate.custom,
         "has_fly_certificate": certificate.acme && valid,
@@ -88,6 +89,10 @@ fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
             .collect::<Vec<_>>()
     };
     let host = &certificate.hostname;
+    // The challenge of a wildcard is that of the domain below the star, and only DNS proves that one
+    // owns all its names: a certificate authority asks no server for them.
+    let domain = host.strip_prefix("*.").unwrap_or(host);
+    let is_wildcard = domain != host;
     json!({
         "hostname": host,
         "status": certificate.status(now),
@@ -97,8 +102,8 @@ fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
         "certificates": certificate_entries(certificate, now),
         "validation": {
             "dns_configured": valid,
-            "alpn_configured": valid,
-            "http_configured": valid,
+            "alpn_configured": valid && !is_wildcard,
+            "http_configured": valid && !is_wildcard,
             "ownership_txt_configured": false,
         },
         "dns_requirements": {
@@ -106,11 +111,11 @@ fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
             "aaaa": public_ips(true),
             "cname": app.cname_target(),
             "acme_challenge": {
-                "name": format!("_acme-challenge.{host}"),
-                "target": format!("{host}.{}.flydns.net", app.short_id()),
+                "name": format!("_acme-challenge.{domain}"),
+                "target": format!("{domain}.{}.flydns.net", app.short_id()),
             },
             "ownership": {
-                "name": format!("_fly-ownership.{host}"),
+                "name": format!("_fly-ownership.{domain}"),
                 "app_value": format!("app-{}", app.id),
                 "org_value": format!("org-{}", app.org),
             },
