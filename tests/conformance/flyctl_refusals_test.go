@@ -18,7 +18,6 @@ func TestFlyctlIsRefusedWhatTheSandboxDoesNotImitate(t *testing.T) {
 	const (
 		tunnel   = "validateWireGuardPeers"
 		badToken = "no valid tokens found"
-		login    = "issueCertificate"
 		noProxy  = "proxyconnect"
 		provider = "addOnProvider"
 	)
@@ -42,8 +41,7 @@ func TestFlyctlIsRefusedWhatTheSandboxDoesNotImitate(t *testing.T) {
 		"tokens 3p ticket -l https://example.com": "macaroon",
 		"redis status none":                       "addOn", "mpg list -o acme": "older-style tokens",
 		"litefs-cloud clusters list -o acme": noProxy, "incidents list": noProxy, "auth docker": noProxy,
-		"wireguard list acme": "wireGuardPeers", "ssh issue acme key.pem": login,
-		"postgres create --name pg -o acme --region fra --vm-size shared-cpu-1x --volume-size 1 --initial-cluster-size 1": login,
+		"wireguard list acme": "wireGuardPeers",
 	} {
 		f.bareFails(words, strings.Fields(command)...)
 	}

@@ -8,7 +8,6 @@ const (
 	managed   = "Managed Postgres is not imitated, and flyctl asks for a macaroon first"
 	browser   = "opens a browser"
 	local     = "works on this computer only"
-	sshKeys   = "asks for an SSH certificate: no program runs in the sandbox that one could log into"
 )
 
 var rows = []row{
@@ -131,8 +130,8 @@ var rows = []row{
 	{"incidents hosts list", works, "there are none"},
 
 	{"postgres list", works, ""},
-	{"postgres create", refuses, sshKeys},
-	{"postgres", refuses, "there is no cluster, see `postgres create`"},
+	{"postgres create", works, "the machines run; no program runs in them"},
+	{"postgres", refuses, wireguard},
 	{"redis list", works, "there are none"},
 	{"redis", refuses, extension},
 	{"storage list", works, "there are none"},
@@ -147,6 +146,7 @@ var rows = []row{
 	{"litefs-cloud", refuses, "another service with an address of its own"},
 
 	{"wireguard", refuses, "WireGuard is not imitated"},
+	{"ssh issue", works, "no program runs in the sandbox that one could log into"},
 	{"ssh", refuses, wireguard},
 	{"sftp", refuses, wireguard},
 	{"console", refuses, wireguard},

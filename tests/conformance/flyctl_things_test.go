@@ -126,6 +126,18 @@ func TestFlyctlOnAddresses(t *testing.T) {
 	same(t, "the addresses of the machines", inside, []string{f.machines()[0].PrivateIP})
 }
 
+func TestFlyctlOnSSHCertificates(t *testing.T) {
+	f := newFlyctl(t)
+	f.bare("ssh", "issue", org, "key.pem")
+	certificate := string(must(os.ReadFile(filepath.Join(f.dir, "key.pem-cert.pub")))(t))
+	holds(t, "it is a certificate", strings.HasPrefix(certificate, "ssh-ed25519-cert-v01@openssh.com "))
+	// The cluster's machines log into each other with one.
+	f.bare("postgres", "create", "--name", "pg", "-o", org, "--region", "fra", "--vm-size", "shared-cpu-1x",
+		"--volume-size", "1", "--initial-cluster-size", "1")
+	f.app = "pg"
+	equal(t, "the number of machines", len(f.machines()), 1)
+}
+
 func TestFlyctlOnCertificates(t *testing.T) {
 	f := newFlyctl(t)
 	f.create("demo")

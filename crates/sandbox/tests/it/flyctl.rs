@@ -50,6 +50,88 @@ async fn image_resolves_to_reference_and_digest() {
     assert_eq!(response["data"]["app"]["id"], "web");
 }
 
+/// `fly postgres create` and `fly ssh issue` send the public key of a pair that they made.
+#[tokio::test]
+async fn ssh_certificate_is_signed_for_public_key() {
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let query = "mutation($input: IssueCertificateInput!) { issueCertificate(input: $input) { certificate, key } }";
+    let orgs = graphql(
+        &sandbox,
+        "{ organization(slug: \"acme\") { id } }",
+        json!({}),
+    )
+    .await;
+    let org = &orgs["data"]["organization"]["id"];
+    let string = |bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&length, bytes].concat()
+    };
+    let blob = [string(b"ssh-ed25519"), string(&[7; 32])].concat();
+    let issue = async |key: String| {
+        let input = json!({ "organizationId": org, "principals": ["root", "fly"], "appNames": ["web"],
+            "publicKey": key, "validHours": 876_600 });
+        graphql(&sandbox, query, json!({ "input": input })).await
+    };
+    let issued = issue(format!("ssh-ed25519 {}", STANDARD.encode(&blob))).await;
+    let payload = &issued["data"]["issueCertificate"];
+    let certificate = payload["certificate"].as_str().unwrap();
+    let encoded = certificate
+        .strip_prefix("ssh-ed25519-cert-v01@openssh.com ")
+        .unwrap();
+    let bytes = STANDARD.decode(encoded).unwrap();
+    let contains = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    assert!(contains(&string(&[7; 32])));
+    assert!(contains(&[string(b"root"), string(b"fly")].concat()));
+    // The last two parts are the key of the authority and its signature of all before it.
+    let signature_part = [string(b"ssh-ed25519"), string(&[0; 64])].concat().len() + 4;
+    let (signed, signature) = bytes.split_at(bytes.len() - signature_part);
+    let authority = &signed[signed.len() - 32..];
+    UnparsedPublicKey::new(&ED25519, authority)
+        .verify(signed, &signature[signature.len() - 64..])
+        .unwrap();
+    let refused = issue(String::new()).await;
+    assert!(
+        refused["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("publicKey")
+    );
+}
+
+#[tokio::test]
+async fn machines_have_no_egress_addresses_of_their_own() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, _) = sandbox.create_machine(nginx_machine()).await;
+    let query = "query ($appName: String!) { app(name: $appName) { machines { nodes { id egressIpAddresses { nodes \
+                 { id ip version region updatedAt } } } } } }";
+    let response = graphql(&sandbox, query, json!({ "appName": "web" })).await;
+    let node = &response["data"]["app"]["machines"]["nodes"][0];
+    assert_eq!(node["id"], machine["id"]);
+    assert_eq!(node["egressIpAddresses"]["nodes"], json!([]));
+}
+
+#[tokio::test]
+async fn exec_tells_failure_of_false() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (_, path) = sandbox.create_machine(nginx_machine()).await;
+    sandbox.advance_ms(2_000);
+    for (command, code) in [("true", 0), ("false", 1), ("echo false", 0)] {
+        let body = json!({ "cmd": command });
+        let got = sandbox
+            .post(&format!("{path}/exec"), body)
+            .await
+            .assert_status(200);
+        assert_eq!(got["exit_code"], code, "{command}");
+    }
+}
+
 /// `fly machine run` sends `{ref}@{digest}`, `fly deploy` the reference, and a person the short
 /// name.
 #[tokio::test]

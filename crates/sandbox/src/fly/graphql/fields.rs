@@ -130,6 +130,8 @@ pub(super) fn machine_object(app: &App, machine: &Machine) -> Value {
         "updatedAt": clock::format_seconds(machine.updated_ms),
         "app": app_object(app),
         "ips": connection([ip]),
+        // Addresses of single machines are no longer allocated; those of the app serve them all.
+        "egressIpAddresses": connection([]),
         "host": { "__typename": "Host", "id": "host-1" },
     })
 }

@@ -8,6 +8,7 @@ mod fields;
 mod mutations;
 mod organizations;
 mod queries;
+mod ssh;
 mod tokens;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{GraphqlError, fields, organizations, queries, string_argument, tokens};
+use super::{GraphqlError, fields, organizations, queries, ssh, string_argument, tokens};
 use crate::api::ApiCall;
 use crate::fly::uiex;
 use crate::fly::v1::ips::{self, NewIp};
@@ -45,6 +45,7 @@ pub(super) fn resolve(
         "allocateEgressIpAddress" => allocate_egress(world, call, input)?,
         "releaseEgressIpAddress" => release_egress(world, call, input)?,
         "enablePostgresConsul" => enable_postgres_consul(world, call, input)?,
+        "issueCertificate" => ssh::issue_certificate(world, call, input)?,
         "attachPostgresCluster" => attach_postgres_cluster(world, call, input)?,
         _ => {
             let message = format!("Field '{root}' doesn't exist on type 'Mutation'");

@@ -52,8 +52,8 @@ struct ExecRequest {
     machine: Option<bool>,
 }
 
-/// No program runs in the sandbox: `echo` prints its arguments, every other command succeeds
-/// without output.
+/// No program runs in the sandbox: `echo` prints its arguments, `false` fails, every other command
+/// succeeds without output.
 fn exec(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let request: ExecRequest = call.body()?;
     require_started(find_machine_mut(world, call)?)?;
@@ -75,8 +75,9 @@ fn exec(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     } else {
         String::new()
     };
+    let exit_code = i32::from(program == "false");
     Ok(ApiResponse::ok(
-        json!({ "exit_code": 0, "exit_signal": 0, "stdout": stdout, "stderr": "" }),
+        json!({ "exit_code": exit_code, "exit_signal": 0, "stdout": stdout, "stderr": "" }),
     ))
 }
 
