@@ -29,6 +29,25 @@ async fn send_with_nonce(
 }
 
 #[tokio::test]
+async fn lease_has_bounded_lifetime() {
+    let sandbox = TestSandbox::scripted().await;
+    let (path, _) = leased_machine(&sandbox).await;
+    for ttl in [i64::MAX, 86_401, -1] {
+        sandbox
+            .post(&format!("{path}/lease?ttl={ttl}"), Value::Null)
+            .await
+            .assert_error(400, "invalid ttl");
+        let mut body = nginx_machine();
+        body["lease_ttl"] = ttl.into();
+        sandbox
+            .post("/v1/apps/web/machines", body)
+            .await
+            .assert_error(400, "invalid ttl");
+        sandbox.advance_ms(2_000);
+    }
+}
+
+#[tokio::test]
 async fn lease_excludes_others() {
     let sandbox = TestSandbox::scripted().await;
     let (path, lease) = leased_machine(&sandbox).await;

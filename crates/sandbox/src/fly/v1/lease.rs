@@ -13,6 +13,9 @@ use crate::world::SimulatedWorld;
 
 /// The lifetime of a lease when the request names none, in seconds.
 const DEFAULT_TTL_S: i64 = 60;
+/// The longest lifetime, in seconds. Fly's limit is not documented; a lease of more than a day would
+/// outlive every client, and its end must fit into a date.
+const MAX_TTL_S: i64 = 86_400;
 
 pub(super) fn routes() -> [Route; 3] {
     [
@@ -47,6 +50,17 @@ pub(super) fn active_lease(machine: &Machine, now: i64) -> Option<&Lease> {
         .filter(|lease| lease.expires_ms > now)
 }
 
+/// The lifetime that a request names; zero counts as none.
+///
+/// # Errors
+/// `400` when it is negative or too long.
+pub(super) fn checked_ttl(ttl_s: Option<i64>) -> Result<Option<i64>, ApiError> {
+    match ttl_s.filter(|ttl| *ttl != 0) {
+        Some(ttl) if !(1..=MAX_TTL_S).contains(&ttl) => Err(ApiError::bad_request("invalid ttl")),
+        ttl => Ok(ttl),
+    }
+}
+
 /// A new lease.
 pub(super) fn new_lease(
     bytes: &[u8; 32],
@@ -59,7 +73,7 @@ pub(super) fn new_lease(
         nonce: ids::hex(&bytes[..6]),
         owner: call.caller.email(),
         description,
-        expires_ms: now.saturating_add(ttl_s.saturating_mul(1000)),
+        expires_ms: now + ttl_s * 1000,
     }
 }
 
@@ -115,14 +129,7 @@ struct AcquireLeaseRequest {
 /// Acquires a lease, or extends the one whose nonce the call carries; the nonce stays the same.
 fn acquire(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let request: AcquireLeaseRequest = call.body()?;
-    let ttl = call
-        .query_number("ttl")?
-        .or(request.ttl)
-        .filter(|ttl| *ttl != 0)
-        .unwrap_or(DEFAULT_TTL_S);
-    if ttl < 0 {
-        return Err(ApiError::bad_request("invalid ttl"));
-    }
+    let ttl = checked_ttl(call.query_number("ttl")?.or(request.ttl))?.unwrap_or(DEFAULT_TTL_S);
     let now = world.now_ms;
     // Checked before an id is generated, so that a failed call changes nothing.
     machines::find_machine_mut(world, call)?;
@@ -131,7 +138,7 @@ fn acquire(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let active = active_lease(machine, now).cloned();
     let lease = match (active, &call.lease_nonce) {
         (Some(lease), Some(nonce)) if lease.nonce == *nonce => Lease {
-            expires_ms: now.saturating_add(ttl.saturating_mul(1000)),
+            expires_ms: now + ttl * 1000,
             ..lease
         },
         (Some(lease), _) => return Err(lease_conflict(machine, &lease)),

@@ -31,7 +31,8 @@ pub(super) struct LaunchRequest {
 }
 
 pub(super) fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
-    let request: LaunchRequest = call.body()?;
+    let mut request: LaunchRequest = call.body()?;
+    request.lease_ttl = lease::checked_ttl(request.lease_ttl)?;
     let app = world.app(call)?;
     let mut config = config::normalize(&request.config)?;
     check_unique_name(app, request.name.as_deref().unwrap_or_default())?;
@@ -90,7 +91,6 @@ fn new_machine(
 ) -> Machine {
     let id_bytes = app.next_id_bytes("machine");
     let instance_id = ids::ulid(now, &id_bytes);
-    let lease_ttl = request.lease_ttl.filter(|ttl| *ttl > 0);
     let mut machine = Machine {
         id: ids::machine_id(&id_bytes),
         name: non_empty(request.name.clone()).unwrap_or_else(|| ids::generated_name(&id_bytes)),
@@ -107,7 +107,7 @@ fn new_machine(
         image_digest: None,
         events: VecDeque::new(),
         passed: Vec::new(),
-        lease: lease_ttl.map(|ttl| {
+        lease: request.lease_ttl.map(|ttl| {
             lease::new_lease(&app.next_id_bytes("lease"), call, String::new(), ttl, now)
         }),
         cordoned: request.skip_service_registration.unwrap_or(false),

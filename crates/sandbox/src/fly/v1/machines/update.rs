@@ -22,6 +22,7 @@ pub(super) fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     if machine.is_gone() {
         return Err(ApiError::failed_precondition("machine is being destroyed"));
     }
+    let lease_ttl = lease::checked_ttl(request.lease_ttl)?;
     let mut config = config::normalize(&request.config)?;
     check_unchanged(machine, &request)?;
     preserve_mount(machine, &mut config)?;
@@ -43,9 +44,7 @@ pub(super) fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
         console::log_stop_signal(machine, now);
     }
     // A lease that the caller already holds stays as it is.
-    let lease_ttl = request
-        .lease_ttl
-        .filter(|ttl| *ttl > 0 && lease::active_lease(machine, now).is_none());
+    let lease_ttl = lease_ttl.filter(|_| lease::active_lease(machine, now).is_none());
     if let Some(ttl) = lease_ttl {
         machine.lease = Some(lease::new_lease(
             &lease_bytes,
