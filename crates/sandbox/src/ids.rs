@@ -120,13 +120,13 @@ pub(crate) fn to_u31(bytes: &[u8; 32]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) & 0x7fff_ffff
 }
 
-/// An address such as `fdaa:0:18:a7b:196:e274:9ce1:2` in the private network of an organization.
-pub(crate) fn private_ip(org: u32, bytes: &[u8; 32]) -> String {
+/// An address such as `fdaa:0:18:a7b:196:e274:9ce1:2` in a private network.
+pub(crate) fn private_ip(network: u32, bytes: &[u8; 32]) -> String {
     let group = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     format!(
         "fdaa:{:x}:{:x}:a7b:{:x}:{:x}:{:x}:2",
-        org >> 16,
-        org & 0xffff,
+        network >> 16,
+        network & 0xffff,
         group(0),
         group(2),
         group(4)

@@ -9,8 +9,8 @@
 //! # What is simulated
 //!
 //! The Machines API under `/v1`: apps, machines (states, events, leases, waits, checks), volumes,
-//! secrets, IP addresses, certificates, organization-wide lists, regions, placements, tokens and
-//! rate limits. Status codes, error bodies and server-side defaults follow the documentation. Where
+//! secrets, IP addresses, certificates, network policies, organization-wide lists, regions,
+//! placements, tokens and rate limits. Status codes, error bodies and server-side defaults follow the documentation. Where
 //! the documentation is silent, a comment in the code says what the sandbox does.
 //!
 //! The parts of Fly's other two APIs that flyctl uses are here as well: GraphQL under `/graphql`,

@@ -16,7 +16,11 @@ use crate::fly::access::{ApiCaller, Token, forbidden};
 use crate::fly::behaviour::Rule;
 use crate::fly::images::ImageOverrides;
 use crate::fly::machine::Machine;
+use crate::fly::v1::NetworkPolicy;
 use crate::ids;
+
+/// The name of the private network that apps are in unless they are created in another.
+pub(crate) const DEFAULT_NETWORK: &str = "default";
 
 /// The stored state, and what only this process needs while it serves requests.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +99,8 @@ pub(crate) struct App {
     pub(crate) certificates: BTreeMap<String, Certificate>,
     #[serde(default)]
     pub(crate) releases: Vec<Release>,
+    #[serde(default)]
+    pub(crate) network_policies: BTreeMap<String, NetworkPolicy>,
 }
 
 /// A volume.
@@ -263,6 +269,26 @@ impl SimulatedWorld {
             .orgs
             .values()
             .find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
+    }
+
+    /// The number of an organization's private network, which is part of its addresses. Every network
+    /// has its own, so that apps in different ones cannot reach each other.
+    pub(crate) fn network_number(&self, org_slug: &str, network: &str) -> u32 {
+        let org_number = self.global.orgs.get(org_slug).map_or(0, |org| org.number);
+        match network {
+            "" | DEFAULT_NETWORK => org_number,
+            name => ids::to_u31(&ids::derive_bytes(&[
+                "network",
+                &org_number.to_string(),
+                name,
+            ])),
+        }
+    }
+
+    /// Whether an organization has a network: its default one, or one that an app was created in.
+    pub(crate) fn network_exists(&self, org_slug: &str, network: &str) -> bool {
+        let is_in = |app: &App| app.org == org_slug && app.network == network;
+        matches!(network, "" | DEFAULT_NETWORK) || self.apps.values().any(is_in)
     }
 
     /// The organization with this slug, created if it does not exist.

@@ -13,6 +13,7 @@ mod leases;
 mod machine_config;
 mod machine_lifecycle;
 mod malformed_requests;
+mod networks;
 mod openapi;
 mod openapi_coverage;
 mod organizations;

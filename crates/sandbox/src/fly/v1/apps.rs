@@ -11,7 +11,7 @@ use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult, non_empty};
 use crate::fly::access::{Token, TokenGrant, forbidden};
 use crate::fly::config;
 use crate::ids;
-use crate::world::{App, SimulatedWorld};
+use crate::world::{App, DEFAULT_NETWORK, SimulatedWorld};
 
 /// An app's name becomes a label of a host name, which has at most 63 characters.
 const MAX_NAME_LENGTH: usize = 63;
@@ -158,7 +158,9 @@ pub(crate) fn add_app(world: &mut SimulatedWorld, new_app: NewApp) -> Result<App
         number: ids::to_u31(&id_bytes),
         name: name.clone(),
         org: new_app.org,
-        network: new_app.network.unwrap_or_else(|| "default".to_owned()),
+        network: new_app
+            .network
+            .unwrap_or_else(|| DEFAULT_NETWORK.to_owned()),
         role: new_app.role,
         idempotency_key: key,
         created_ms: world.now_ms,
@@ -170,6 +172,7 @@ pub(crate) fn add_app(world: &mut SimulatedWorld, new_app: NewApp) -> Result<App
         ips: Vec::new(),
         certificates: BTreeMap::new(),
         releases: Vec::new(),
+        network_policies: BTreeMap::new(),
     };
     world.dirty_apps.insert(name.clone());
     world.apps.insert(name, app.clone());

@@ -7,7 +7,7 @@ use super::{Route, platform, route};
 use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult, non_empty};
 use crate::clock;
 use crate::ids;
-use crate::world::{App, Ip, SimulatedWorld};
+use crate::world::{App, DEFAULT_NETWORK, Ip, SimulatedWorld};
 
 pub(super) fn routes() -> [Route; 3] {
     [
@@ -65,12 +65,6 @@ fn assign(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
         .map(platform::check_region)
         .transpose()?;
     let network = non_empty(request.network);
-    if network
-        .as_deref()
-        .is_some_and(|name| world.apps.values().all(|app| app.network != name))
-    {
-        return Err(ApiError::bad_request("network not found"));
-    }
     let org = non_empty(request.org_slug)
         .map(|slug| world.org(&slug, &call.caller).map(|org| org.slug.clone()));
     let org = org.transpose()?.unwrap_or_else(|| {
@@ -79,6 +73,11 @@ fn assign(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
             .map(|app| app.org.clone())
             .unwrap_or_default()
     });
+    if let Some(name) = &network
+        && !world.network_exists(&org, name)
+    {
+        return Err(network_not_found());
+    }
     let app = world.app(call)?;
     if kind == "egress_pair" {
         return assign_egress_pair(world, call, region.as_deref().unwrap_or_default());
@@ -110,10 +109,14 @@ pub(crate) struct NewIp<'a> {
     pub(crate) network: Option<(String, String)>,
 }
 
-/// Allocates an IP address.
+fn network_not_found() -> ApiError {
+    ApiError::bad_request("network not found")
+}
+
+/// Allocates an IP address. A private one belongs to the network that it names, else to the app's.
 ///
 /// # Errors
-/// `400` for an unknown type; otherwise as [`SimulatedWorld::app_named`].
+/// `400` for an unknown type or network; otherwise as [`SimulatedWorld::app_named`].
 pub(crate) fn allocate_ip(
     world: &mut SimulatedWorld,
     app: &str,
@@ -121,13 +124,21 @@ pub(crate) fn allocate_ip(
     new_ip: NewIp<'_>,
 ) -> Result<Ip, ApiError> {
     let now = world.now_ms;
-    let slug = world.app_named(app, &call.caller)?.org.clone();
-    let org_number = world.global.orgs.get(&slug).map_or(0, |org| org.number);
+    let target = world.app_named(app, &call.caller)?;
+    let (network, org) = match &new_ip.network {
+        Some((network, org)) if !network.is_empty() => (network.as_str(), org.as_str()),
+        Some((_, org)) if *org != target.org => (DEFAULT_NETWORK, org.as_str()),
+        _ => (target.network.as_str(), target.org.as_str()),
+    };
+    if !world.network_exists(org, network) {
+        return Err(network_not_found());
+    }
+    let network_number = world.network_number(org, network);
     let app = world
         .changed_app(app)
         .ok_or_else(|| ApiError::not_found("app"))?;
     let bytes = app.next_id_bytes("ip");
-    let ip = generate_address(new_ip.kind, org_number, &bytes)
+    let ip = generate_address(new_ip.kind, network_number, &bytes)
         .ok_or_else(|| ApiError::bad_request(format!("invalid ip type: {:?}", new_ip.kind)))?;
     // The API shows `global` for dedicated and private addresses, and no region for shared ones.
     let default_region = if matches!(new_ip.kind, "v4" | "v6" | "private_v6") {
@@ -149,7 +160,7 @@ pub(crate) fn allocate_ip(
 }
 
 /// An address from the ranges that Fly announces, or from its private network.
-fn generate_address(kind: &str, org_number: u32, bytes: &[u8; 32]) -> Option<String> {
+fn generate_address(kind: &str, network_number: u32, bytes: &[u8; 32]) -> Option<String> {
     let group = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     Some(match kind {
         "v4" => format!("149.248.{}.{}", bytes[0], bytes[1].clamp(1, 254)),
@@ -165,8 +176,8 @@ fn generate_address(kind: &str, org_number: u32, bytes: &[u8; 32]) -> Option<Str
         ),
         "private_v6" => format!(
             "fdaa:{:x}:{:x}:0:1::{:x}",
-            org_number >> 16,
-            org_number & 0xffff,
+            network_number >> 16,
+            network_number & 0xffff,
             group(0)
         ),
         _ => return None,

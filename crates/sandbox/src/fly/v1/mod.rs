@@ -5,6 +5,7 @@ mod certificates;
 pub(crate) mod ips;
 mod lease;
 pub(crate) mod machines;
+mod network_policies;
 mod orgs;
 pub(crate) mod platform;
 pub(crate) mod secrets;
@@ -12,6 +13,7 @@ mod tokens;
 mod volumes;
 
 pub(crate) use apps::{NewApp, add_app, issue_token};
+pub(crate) use network_policies::NetworkPolicy;
 
 use super::rate_limit::RateLimit;
 use super::routes::{RateLimitKey, Route, RouteHandler, route};
@@ -26,6 +28,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(secrets::routes());
     all.extend(ips::routes());
     all.extend(certificates::routes());
+    all.extend(network_policies::routes());
     all.extend(orgs::routes());
     all.extend(platform::routes());
     all.extend(tokens::routes());

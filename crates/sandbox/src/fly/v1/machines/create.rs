@@ -53,12 +53,12 @@ pub(super) fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     if let Some(volume) = &volume {
         fill_mount(&mut config, volume);
     }
-    let org_number = world.global.orgs.get(&app.org).map_or(0, |org| org.number);
+    let network_number = world.network_number(&app.org, &app.network);
     let (region, now) = (region.to_owned(), world.now_ms);
     let mut machine = new_machine(
         world.app_mut(call)?,
         call,
-        org_number,
+        network_number,
         &request,
         region,
         config,
@@ -83,7 +83,7 @@ pub(super) fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
 fn new_machine(
     app: &mut App,
     call: &ApiCall,
-    org_number: u32,
+    network_number: u32,
     request: &LaunchRequest,
     region: String,
     config: JsonObject,
@@ -96,7 +96,7 @@ fn new_machine(
         name: non_empty(request.name.clone()).unwrap_or_else(|| ids::generated_name(&id_bytes)),
         state: MachineState::Created,
         region,
-        private_ip: ids::private_ip(org_number, &id_bytes),
+        private_ip: ids::private_ip(network_number, &id_bytes),
         // The first version of the configuration shares its id with the machine's instance.
         versions: vec![ConfigVersion {
             version: instance_id.clone(),
