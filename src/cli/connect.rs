@@ -201,6 +201,11 @@ async fn connect_running_sandbox(
     let wrong = || CommandError::from(StartError::InUse { url: url.clone() });
     let server = sandbox::find_server(dir);
     let speed = server.as_ref().map_or(1.0, |server| server.speed);
+    let admin_token = Secret::new(
+        server
+            .as_ref()
+            .map_or("", |server| server.admin_token.as_str()),
+    );
     // It listens on loopback without TLS, so neither a proxy nor certificates are needed.
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -209,8 +214,10 @@ async fn connect_running_sandbox(
         .map_err(|_| wrong())?;
     let ask =
         async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, CommandError> {
-            let asked = client.post(format!("{url}/_sandbox/{path}")).json(&body);
-            asked
+            client
+                .post(format!("{url}/_sandbox/{path}"))
+                .bearer_auth(admin_token.expose())
+                .json(&body)
                 .send()
                 .await
                 .map_err(|_| wrong())?

@@ -104,6 +104,7 @@ async fn post_admin(env: &TestEnv, path: &str, body: Value) -> String {
     let url = format!("{}/_sandbox/{path}", env.sandbox.url());
     let response = reqwest::Client::new()
         .post(url)
+        .bearer_auth(env.sandbox.user_token().unwrap())
         .json(&body)
         .send()
         .await

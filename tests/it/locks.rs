@@ -107,6 +107,7 @@ impl LockFixture {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
         let response = reqwest::Client::new()
             .post(url)
+            .bearer_auth(self.sandbox.user_token().unwrap())
             .json(&body)
             .send()
             .await

@@ -1,5 +1,7 @@
 //! `/_sandbox`: the administration endpoints, with which tests and people control the sandbox.
-//! Loopback only, without authentication.
+//! Loopback only. Those that show or make secrets need a token.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,8 +9,37 @@ use serde_json::{Value, json};
 use crate::api::{ApiError, ApiResponse, ApiResult};
 use crate::aws;
 use crate::faults::{FAULT_HELP, Fault};
+use crate::fly::access::authenticate;
 use crate::fly::behaviour::Rule;
 use crate::shared_state::SharedState;
+
+/// Checks the token of a request to an endpoint that shows or makes secrets: any valid token of the
+/// imitated Fly, or that of `server.json`, which only the user of the state folder can read.
+///
+/// # Errors
+/// `401` when the endpoint needs a token and the request has none.
+pub(crate) fn authorize(
+    state: &SharedState,
+    method: &str,
+    path: &str,
+    authorization: Option<&str>,
+) -> Result<(), ApiError> {
+    let shows_secrets = matches!(
+        (method, path),
+        ("GET", "state") | ("POST", "tokens" | "aws/keys" | "oidc" | "github")
+    );
+    let has_own_token = authorization
+        .and_then(|text| text.strip_prefix("Bearer "))
+        .is_some_and(|token| !token.is_empty() && token == state.admin_token);
+    if !shows_secrets || has_own_token || authenticate(&state.world, authorization).is_ok() {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        401,
+        "this endpoint needs a token: send `Authorization: Bearer …` with a token of an organization, or with \
+         `admin_token` of server.json in the state folder",
+    ))
+}
 
 /// Handles a request to `/_sandbox/…`.
 ///

@@ -71,26 +71,28 @@
 //!
 //! # Administration
 //!
-//! Served under `/_sandbox/` without authentication. These requests are not counted and faults do
-//! not affect them:
+//! Served under `/_sandbox/`. These requests are not counted and faults do not affect them. Those
+//! that show or make secrets need `Authorization: Bearer …` with a token of an organization, or with
+//! `admin_token` of `server.json`:
 //!
 //! | request | effect |
 //! |---|---|
-//! | `GET state` | returns the whole stored state |
+//! | `GET state` | returns the whole stored state; needs a token |
 //! | `GET requests` | returns every request so far: number, method, path, query, status, `rate_limited`, `nonce`, time |
 //! | `GET clock`, `POST clock {"advance_ms":1000}` | returns the time; moves the clock forward |
 //! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | lists, adds, clears faults ([`FAULT_HELP`]) |
 //! | `POST release` | releases the request that a `hold-before:N` or `hold-after:N` fault holds back |
 //! | `GET rules`, `POST rules […]`, `DELETE rules` | lists (newest first), adds, clears rules for simulated programs |
 //! | `GET images`, `POST images {"reference":"web:v1","missing":true}`, `DELETE images` | lists, sets, clears image overrides: an image is missing, or its tag points to another digest (`"digest":"sha256:…"`) |
-//! | `POST tokens {"org":"acme"}` | returns the organization's token, which is created if it does not exist |
+//! | `POST tokens {"org":"acme"}` | returns the organization's token, which is created if it does not exist; needs a token |
 //! | `POST hosts {"machine":"…","status":"unreachable"}` | sets the host status of a machine, or of everything with that `volume`, `app` or `region` |
 //! | `POST hosts {"region":"ord","error":true}` | organization-wide lists leave out the region and report it in `error_regions` |
 //! | `POST hosts {"region":"ord","full":true}` | the region has no capacity for more machines or volumes |
-//! | `POST aws/keys {"account":"123456789012"}` | returns the access key of the account's administrator; with `"policy":{…}`, that of a new user with this policy |
-//! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | returns the token that this machine (name or id) would get from `/v1/tokens/oidc` on its socket `/.fly/api` |
+//! | `POST aws/keys {"account":"123456789012"}` | returns the access key of the account's administrator; with `"policy":{…}`, that of a new user with this policy; needs a token |
+//! | `POST aws/system-tags {"bucket":"box","tags":{"aws:cloudformation:stack-name":"web"}}` | sets tags of a bucket that only services of AWS may set |
+//! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | returns the token that this machine (name or id) would get from `/v1/tokens/oidc` on its socket `/.fly/api`; needs a token |
 //! | `GET oidc/ORG/.well-known/openid-configuration`, `…/jwks` | returns what the issuer `https://oidc.fly.io/ORG` publishes |
-//! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | registers a workflow and returns its `url` and `token`; `GET url&audience=…` with `Authorization: bearer` responds like GitHub |
+//! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | registers a workflow and returns its `url` and `token`; `GET url&audience=…` with `Authorization: bearer` responds like GitHub; needs a token |
 //!
 //! A rule is
 //! `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
@@ -101,6 +103,14 @@
 //! how a program exits, and what it prints, is decided when it starts, so a new rule about these
 //! applies to a running machine only after its next start. Check results and HTTP responses change
 //! at once.
+//!
+//! # Who may call it
+//!
+//! Both addresses are on loopback. A request whose `Host` is neither loopback nor the host name of an
+//! app, or whose `Origin` or `Sec-Fetch-Site` tells that a page of another site sent it, gets `403`:
+//! a web page in a browser on this machine must not reach the sandbox, whatever its host name
+//! resolves to. What the sandbox writes, only its user can read; a state folder that existed before
+//! keeps its permissions, and one that holds something else is refused.
 //!
 //! # Public HTTP traffic
 //!
@@ -158,6 +168,7 @@ mod gate;
 mod http;
 mod ids;
 mod json;
+mod local_only;
 mod recorder;
 mod running;
 mod server;

@@ -24,6 +24,7 @@ use crate::fly::access::{Token, TokenGrant};
 use crate::fly::rate_limit::ApiRateLimiter;
 use crate::fly::v1;
 use crate::gate::Gate;
+use crate::ids;
 use crate::recorder::{self, ExchangeRecorder};
 use crate::server::Server;
 use crate::shared_state::{RequestRecord, SharedState};
@@ -176,12 +177,14 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
     let world = store.load(options.seed, options.snapshot)?;
     let (listener, address) = bind(options.listen).await?;
     let (aws_listener, aws_address) = bind(options.aws_listen).await?;
+    let admin_token = new_admin_token();
     // Port 0 has been replaced by the real port at this point.
     store.write_server_file(&ServerFile {
         url: format!("http://{address}"),
         aws_url: format!("http://{aws_address}"),
         pid: std::process::id(),
         speed: options.speed,
+        admin_token: admin_token.clone(),
     })?;
     let mut state = SharedState {
         clock: SandboxClock::start(options.clock, options.speed, world.global.clock),
@@ -192,6 +195,7 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
         requests: Vec::new(),
         store,
         url: format!("http://{address}"),
+        admin_token,
         closed: false,
     };
     // Apply what became due while no server was running, and store it before the first request.
@@ -427,6 +431,13 @@ impl Drop for RunningSandbox {
         self.server.shut_down();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// A random token. It is not derived from the seed, because whoever knows that could derive it, too.
+fn new_admin_token() -> String {
+    let mut bytes = [0; 32];
+    // Without randomness the token would be guessable; an empty one is refused like any other.
+    aws_lc_rs::rand::fill(&mut bytes).map_or_else(|_| String::new(), |()| ids::hex(&bytes))
 }
 
 /// A token with this grant: an existing one, or a new one. The organization is created if it does

@@ -22,6 +22,7 @@ use crate::fly::rate_limit;
 use crate::fly::routes::{Route, RouteHandler};
 use crate::fly::transitions;
 use crate::http::{drop_connection, read_json_body, render_response, truncated_response};
+use crate::local_only::check_local;
 use crate::shared_state::SharedState;
 use crate::store::StoreError;
 use crate::world::SimulatedWorld;
@@ -44,6 +45,14 @@ struct IncomingRequest {
     headers: HeaderMap,
     body: Result<Value, ApiError>,
     params: Vec<(String, String)>,
+}
+
+impl IncomingRequest {
+    fn authorization(&self) -> Option<&str> {
+        self.headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+    }
 }
 
 impl Server {
@@ -122,6 +131,9 @@ impl Server {
         let public_host = proxy::public_host(&self.lock_state().world, host_header);
         if let Some(host) = public_host {
             return self.serve_public(host, breaker).await;
+        }
+        if let Err(error) = check_local(&parts.headers) {
+            return render_response(&error.into(), 0);
         }
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
         let mut incoming = IncomingRequest {
@@ -211,9 +223,10 @@ impl Server {
     fn serve_admin(&self, incoming: &IncomingRequest, path: &str) -> ApiResponse {
         let mut state = self.lock_state();
         state.catch_up_with_clock();
-        let body = incoming.body.clone();
-        let result =
-            body.and_then(|body| admin::handle_request(&mut state, &incoming.method, path, &body));
+        let authorization = incoming.authorization();
+        let result = admin::authorize(&state, &incoming.method, path, authorization)
+            .and(incoming.body.clone())
+            .and_then(|body| admin::handle_request(&mut state, &incoming.method, path, &body));
         let response = save_and_reply(&mut state, result);
         self.changed.notify_waiters();
         response
@@ -225,10 +238,7 @@ impl Server {
         state.catch_up_with_clock();
         let query =
             Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri).map(|query| query.0);
-        let authorization = incoming
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
+        let authorization = incoming.authorization();
         let result =
             aws::issue_workflow_token(&mut state.world, &query.unwrap_or_default(), authorization);
         save_and_reply(&mut state, result)

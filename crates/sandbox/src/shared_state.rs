@@ -46,6 +46,8 @@ pub(crate) struct SharedState {
     pub(crate) store: StateStore,
     /// Base URL of the Fly APIs, `http://127.0.0.1:PORT`.
     pub(crate) url: String,
+    /// The token of the administration endpoints, which `server.json` holds.
+    pub(crate) admin_token: String,
     /// Whether the server has shut down and unlocked its folder. Connections that are still open
     /// get no more responses.
     pub(crate) closed: bool,

@@ -58,6 +58,9 @@ pub struct ServerFile {
     pub pid: u32,
     /// How many times faster than real time its clock runs.
     pub speed: f64,
+    /// The token for administration endpoints that show or make secrets, new at each start.
+    #[serde(default)]
+    pub admin_token: String,
 }
 
 /// Where the state is kept: in a folder, or only in memory (`None`).

@@ -190,6 +190,7 @@ impl Production {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
         let request = reqwest::Client::new()
             .request(method.parse().unwrap(), url)
+            .bearer_auth(self.sandbox.user_token().unwrap())
             .json(body);
         let response = request.send().await.unwrap();
         assert!(

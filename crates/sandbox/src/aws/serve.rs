@@ -16,8 +16,9 @@ use super::{caller, state::AwsState};
 use crate::aws::policy::RequestContext;
 use crate::connection::ConnectionBreaker;
 use crate::faults::{Injected, RequestKind};
-use crate::http::{drop_connection, truncated_body_response};
+use crate::http::{drop_connection, render_response, truncated_body_response};
 use crate::ids;
+use crate::local_only::check_local;
 use crate::server::Server;
 use crate::shared_state::SharedState;
 
@@ -84,6 +85,9 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
         .get::<ConnectInfo<ConnectionBreaker>>()
         .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
+    if let Err(error) = check_local(&parts.headers) {
+        return render_response(&error.into(), 0);
+    }
     let body = to_bytes(body, BODY_MAX_BYTES).await;
     // The sandbox was stopped in the meantime, and another process can own its state by now.
     if server.lock_state().closed {

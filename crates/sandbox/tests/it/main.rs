@@ -10,6 +10,7 @@ mod aws;
 mod faults;
 mod flyctl;
 mod leases;
+mod local_only;
 mod machine_config;
 mod machine_lifecycle;
 mod malformed_requests;
