@@ -28,6 +28,16 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
+    /// The folder has files of something else. The sandbox would hide them from git, and its secrets
+    /// would lie among them.
+    #[error(
+        "{} is not empty and holds no sandbox; name a new or an empty folder",
+        path.display()
+    )]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file does not have the structure that the sandbox writes.
     #[error("{} is not a state file of this sandbox; repair it, or remove the folder to start over", path.display())]
     Malformed {
@@ -85,9 +95,7 @@ impl StateStore {
         let Some(dir) = dir else {
             return Ok(Some(Self(None)));
         };
-        let apps = dir.join("apps");
-        fs::create_dir_all(&apps).map_err(io_error(&apps))?;
-        restrict_access(dir).map_err(io_error(dir))?;
+        prepare_folder(dir)?;
         // The lock file is never removed: another process may be about to lock it.
         let path = dir.join("lock");
         let lock = File::options()
@@ -240,24 +248,71 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Sto
     };
     let bytes = serde_json::to_vec_pretty(value).map_err(malformed)?;
     let temporary = path.with_extension("json.new");
-    fs::write(&temporary, bytes).map_err(io_error(&temporary))?;
+    write_private(&temporary, &bytes).map_err(io_error(&temporary))?;
     fs::rename(&temporary, path).map_err(io_error(path))
 }
 
-/// Makes the folder unreadable for other users and excludes it from git: the state contains secrets
-/// in plain text.
-fn restrict_access(dir: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+/// Prepares the state folder. The state contains secrets in plain text, so what the sandbox creates is
+/// unreadable for other users and excluded from git. A folder that exists keeps its own permissions.
+///
+/// # Errors
+/// When a file system operation fails, or the folder holds something else.
+fn prepare_folder(dir: &Path) -> Result<(), StoreError> {
+    let is_sandbox = ["lock", "world.json", "apps"]
+        .iter()
+        .any(|name| dir.join(name).exists());
+    if !is_sandbox && has_entries(dir).map_err(io_error(dir))? {
+        return Err(StoreError::ForeignFolder {
+            path: dir.to_owned(),
+        });
     }
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent).map_err(io_error(parent))?;
+    }
+    create_private_dir(dir)?;
+    create_private_dir(&dir.join("apps"))?;
     let ignore = dir.join(".gitignore");
     if ignore.exists() {
-        Ok(())
-    } else {
-        fs::write(ignore, "*\n")
+        return Ok(());
     }
+    fs::write(&ignore, "*\n").map_err(io_error(&ignore))
+}
+
+fn has_entries(dir: &Path) -> io::Result<bool> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a folder that only its user can enter, unless it exists.
+///
+/// # Errors
+/// When a file system operation fails.
+pub(crate) fn create_private_dir(dir: &Path) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    match builder.create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        result => result.map_err(io_error(dir)),
+    }
+}
+
+/// Writes a file that only its user can read.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    io::Write::write_all(&mut options.open(path)?, bytes)
 }
 
 /// Removes a file, if it exists.

@@ -18,7 +18,7 @@ use super::iam::AccountState;
 use super::identity::{TokenIssuer, WorkflowRun};
 use super::s3::BucketState;
 use crate::ids;
-use crate::store::{StoreError, io_error, read_json, remove_file, write_json};
+use crate::store::{StoreError, create_private_dir, io_error, read_json, remove_file, write_json};
 use crate::world::SimulatedWorld;
 
 /// The state of all accounts and buckets, and which of it has yet to be written to disk.
@@ -99,8 +99,8 @@ impl AwsState {
             contents,
             ..Self::default()
         };
-        for folder in [&dir.join("buckets"), &state.contents.dir] {
-            fs::create_dir_all(folder).map_err(io_error(folder))?;
+        for folder in [&dir, &dir.join("buckets"), &state.contents.dir] {
+            create_private_dir(folder)?;
         }
         state.global = read_json(&dir.join("accounts.json"))?.unwrap_or_default();
         let buckets = dir.join("buckets");

@@ -77,6 +77,43 @@ async fn corrupt_file_is_named() {
     assert!(error.to_string().contains("web.json"), "{error}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn existing_folder_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode =
+        |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for folder in [dir.path().to_owned(), dir.path().join("new/state")] {
+        let running = start(SandboxOptions::new(&folder)).await.unwrap();
+        running.org_token("acme").unwrap();
+        // What contains secrets is private, whatever the folder is.
+        assert_eq!(mode(folder.join("world.json")), 0o600);
+        assert_eq!(mode(folder.join("server.json")), 0o600);
+        assert_eq!(mode(folder.join("apps")), 0o700);
+        assert_eq!(mode(folder.join("aws")), 0o700);
+        running.stop().await;
+    }
+    assert_eq!(mode(dir.path().to_owned()), 0o755);
+    assert_eq!(mode(dir.path().join("new/state")), 0o700);
+}
+
+#[tokio::test]
+async fn folder_of_something_else_is_refused() {
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::write(dir.path().join("README.md"), "mine").unwrap();
+    let error = start(SandboxOptions::new(dir.path())).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("is not empty and holds no sandbox"),
+        "{error}"
+    );
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
 #[tokio::test]
 async fn only_loopback_addresses_are_allowed() {
     let dir = tempfile::TempDir::new().unwrap();
