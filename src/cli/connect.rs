@@ -61,7 +61,8 @@ pub(super) fn connect_clouds(
     let api = |name| Some(env_vars.get(name).unwrap_or(FLY_API).to_owned());
     let (logs, uiex) = (api(names::API), api(names::UIEX));
     let registries = env_vars.get(names::REGISTRIES).map(str::to_owned);
-    let (token, public) = (Secret::new(token), None);
+    let public = env_vars.get(names::PUBLIC_PAGES).map(str::to_owned);
+    let token = Secret::new(token);
     // A sandbox of another process may run faster than Fly. Leases and locks expire by its clock.
     let faster = parse_positive_number(env_vars, names::SANDBOX_SPEED)?
         .filter(|_| base.starts_with("http://"));

@@ -14,6 +14,8 @@ pub(super) mod names {
     pub(in crate::cli) const UIEX: &str = "FLY_UIEX_BASE_URL";
     /// The base URL of an imitation that is asked instead of every image registry.
     pub(in crate::cli) const REGISTRIES: &str = "TRIMTAB_REGISTRY_BASE_URL";
+    /// The base URL of a sandbox that serves the pages of all apps, instead of their public host names.
+    pub(in crate::cli) const PUBLIC_PAGES: &str = "TRIMTAB_PUBLIC_BASE_URL";
     /// Who runs this: on GitHub, or in a shell.
     pub(in crate::cli) const USER_NAMES: [&str; 3] = ["GITHUB_ACTOR", "USER", "LOGNAME"];
     /// The parts of a run's URL on GitHub.

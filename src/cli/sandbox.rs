@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     CommandContext, CommandError,
     connect::parse_latency,
-    env_vars::names::{REGISTRIES, SANDBOX_SPEED},
+    env_vars::names::{PUBLIC_PAGES, REGISTRIES, SANDBOX_SPEED},
     exit,
 };
 use trimtab_sandbox::{self as sandbox, Fault, StartError};
@@ -109,7 +109,7 @@ pub(super) async fn run(
         "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={DEFAULT_REGION}\nexport AWS_DEFAULT_REGION={DEFAULT_REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
          export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
-         export {REGISTRIES}={url}\n\
+         export {REGISTRIES}={url}\nexport {PUBLIC_PAGES}={url}\n\
          export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
          FLY_SYNTHETICS_AGENT=0",
         keys.id, keys.secret

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, Url, header};
 
-use super::{ClientConfig, CloudError, ErrorKind, format_error_chain};
+use super::{ClientConfig, CloudError, ErrorKind, endpoint, format_error_chain};
 
 /// The longest time for a probe including redirects. It is not scaled by the sandbox's speed, since
 /// network latency is not.
@@ -42,8 +42,12 @@ impl ProbeClient {
         let rejected = |message: String| {
             CloudError::new("set up looking at pages", ErrorKind::Rejected, message)
         };
-        let base_url = config.public_url.as_deref().map(Url::parse).transpose();
-        let base_url = base_url.map_err(|error| rejected(error.to_string()))?;
+        let base_url = config
+            .public_url
+            .as_deref()
+            .map(endpoint::parse_token_url)
+            .transpose()
+            .map_err(rejected)?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
             // Redirects are followed in `follow_redirects`, because a sandbox's host names do not

@@ -15,6 +15,7 @@ mod fuzz_corpus;
 mod health;
 mod hostile;
 mod images;
+mod joined_sandbox;
 mod kinds;
 mod leases;
 mod locks;

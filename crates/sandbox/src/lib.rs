@@ -138,7 +138,8 @@
 //! ```
 //!
 //! trimtab itself, without `--sandbox`, also reads `TRIMTAB_REGISTRY_BASE_URL` and sends the
-//! requests for all registries there.
+//! requests for all registries there, and `TRIMTAB_PUBLIC_BASE_URL`, from where it gets the pages of
+//! all apps.
 //!
 //! Deploy with `--dns-checks=false`, because the names of apps do not resolve, and with a speed of
 //! at most 3: flyctl renews its 13-second leases by its own clock. Reads have the limit that Fly

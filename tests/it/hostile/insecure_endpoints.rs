@@ -151,6 +151,7 @@ async fn endpoint_variables_reject_insecure_url() {
         "FLY_API_BASE_URL",
         "FLY_UIEX_BASE_URL",
         "TRIMTAB_REGISTRY_BASE_URL",
+        "TRIMTAB_PUBLIC_BASE_URL",
     ];
     let aws = [
         "AWS_ENDPOINT_URL",
