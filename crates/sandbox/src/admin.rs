@@ -83,6 +83,7 @@ pub(crate) fn handle_request(
         ("POST", "tokens") => create_token(state, body),
         ("POST", "hosts") => update_hosts(state, body),
         ("POST", "aws/keys") => create_aws_keys(state, body),
+        ("POST", "aws/system-tags") => set_system_tags(state, body),
         ("POST", "oidc") => aws::issue_machine_token(&mut state.world, body),
         ("POST", "github") => aws::start_workflow(&mut state.world, &state.url, body),
         ("GET", path) if path.starts_with("oidc/") => {
@@ -185,6 +186,31 @@ fn create_aws_keys(state: &mut SharedState, body: &Value) -> ApiResult {
     Ok(ApiResponse::ok(
         json!({ "access_key_id": keys.id, "secret_access_key": keys.secret }),
     ))
+}
+
+/// Gives a bucket the tags that a service of AWS sets, such as those of CloudFormation.
+fn set_system_tags(state: &mut SharedState, body: &Value) -> ApiResult {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct SystemTagsRequest {
+        bucket: String,
+        tags: BTreeMap<String, String>,
+    }
+    let request: SystemTagsRequest = parse_body(body)?;
+    if let Some(key) = request.tags.keys().find(|key| !key.starts_with("aws:")) {
+        return Err(ApiError::bad_request(format!(
+            "{key:?} is no key of a system tag: it does not begin with aws:"
+        )));
+    }
+    let now = state.world.now_ms;
+    let aws = &mut state.world.aws;
+    let bucket = aws
+        .buckets
+        .get_mut(&request.bucket)
+        .ok_or_else(|| ApiError::not_found("bucket"))?;
+    bucket.set_system_tags(now, request.tags);
+    aws.dirty_buckets.insert(request.bucket);
+    Ok(ApiResponse::ok_true())
 }
 
 /// Returns a token for everything in an organization, which is created if it does not exist.

@@ -17,3 +17,4 @@ mod principals;
 mod session_conditions;
 mod state;
 mod support;
+mod system_tags;

@@ -55,7 +55,7 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         )?),
         tags: configuration
             .child("Tags")
-            .map(tags::parse_bucket_tags)
+            .map(|tags| tags::parse_bucket_tags(tags, &[]))
             .transpose()?
             .unwrap_or_default(),
         ..BucketConfig::default_for_new_bucket()

@@ -88,6 +88,14 @@ impl BucketState {
         change(&mut self.config);
     }
 
+    /// Sets tags as a service of AWS does, which may use keys that nobody else may.
+    pub(crate) fn set_system_tags(&mut self, now: i64, tags: BTreeMap<String, String>) {
+        self.update_config(now, |config| {
+            config.tags.retain(|(key, _)| !tags.contains_key(key));
+            config.tags.extend(tags);
+        });
+    }
+
     /// The configuration as it was at a time in milliseconds.
     fn config_at(&self, time_ms: i64) -> &BucketConfig {
         // The entries are in the order of time, so the first that ended later was in effect then.

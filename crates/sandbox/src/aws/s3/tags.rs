@@ -14,6 +14,8 @@ const OBJECT_TAGS_MAX: usize = 10;
 const TAG_KEY_MAX: usize = 128;
 const TAG_VALUE_MAX: usize = 256;
 
+const SYSTEM_TAG_PREFIX: &str = "aws:";
+
 type TagSet = Vec<(String, String)>;
 
 /// The tags in a document, at any depth below `Tags` and `TagSet` elements.
@@ -34,16 +36,39 @@ pub(super) fn parse_tags(node: &XmlNode) -> TagSet {
         .collect()
 }
 
-/// Parses and validates the tags of a bucket from a `TagSet` or `Tags` element.
+/// Parses and validates the tags of a bucket from a `TagSet` or `Tags` element. System tags that the
+/// bucket has already may be repeated.
 ///
 /// # Errors
 /// `400` if they are invalid.
-pub(super) fn parse_bucket_tags(node: &XmlNode) -> Result<TagSet, AwsError> {
+pub(super) fn parse_bucket_tags(
+    node: &XmlNode,
+    system_tags: &[(String, String)],
+) -> Result<TagSet, AwsError> {
     let tags = parse_tags(node);
     if tags.len() != node.children.len() {
         return Err(AwsError::malformed_xml());
     }
-    check_tags(tags, BUCKET_TAGS_MAX, "Bucket")
+    let (repeated, own): (TagSet, TagSet) =
+        tags.into_iter().partition(|tag| system_tags.contains(tag));
+    let own = check_tags(own, BUCKET_TAGS_MAX, "Bucket")?;
+    Ok(own.into_iter().chain(repeated).collect())
+}
+
+/// Whether AWS itself set a tag, for example CloudFormation on the buckets that it made. Nobody else can
+/// set, change or remove it.
+fn is_system_tag((key, _): &(String, String)) -> bool {
+    key.starts_with(SYSTEM_TAG_PREFIX)
+}
+
+fn system_tags(call: &S3Call<'_>) -> Result<TagSet, AwsError> {
+    let tags = call.bucket_state()?.config.tags.iter();
+    Ok(tags.filter(|tag| is_system_tag(tag)).cloned().collect())
+}
+
+fn system_tags_removed() -> AwsError {
+    let message = "System tags cannot be removed by requester";
+    AwsError::new(400, "InvalidTag", message)
 }
 
 fn check_tags(tags: TagSet, max: usize, kind: &str) -> Result<TagSet, AwsError> {
@@ -64,7 +89,7 @@ fn check_tags(tags: TagSet, max: usize, kind: &str) -> Result<TagSet, AwsError> 
                 invalid("The TagValue you have provided is invalid").with_element("TagKey", key)
             );
         }
-        if key.starts_with("aws:") {
+        if key.starts_with(SYSTEM_TAG_PREFIX) {
             return Err(invalid("System tags cannot be added/updated by requester")
                 .with_element("TagKey", key));
         }
@@ -93,10 +118,15 @@ fn tagging_document(tags: &[(String, String)]) -> XmlNode {
     XmlNode::new("Tagging").with_child(XmlNode::new("TagSet").with_children(tags.iter().map(tag)))
 }
 
-/// `PutBucketTagging`
+/// `PutBucketTagging`. It replaces all tags, and must repeat those that only AWS may remove.
 pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let node = call.parse_document("Tagging")?;
-    let tags = parse_bucket_tags(node.child("TagSet").ok_or_else(AwsError::malformed_xml)?)?;
+    let system_tags = system_tags(call)?;
+    let tag_set = node.child("TagSet").ok_or_else(AwsError::malformed_xml)?;
+    let tags = parse_bucket_tags(tag_set, &system_tags)?;
+    if system_tags.iter().any(|tag| !tags.contains(tag)) {
+        return Err(system_tags_removed());
+    }
     call.update_config(|config| config.tags = tags)?;
     Ok(AwsResponse::empty(204))
 }
@@ -116,6 +146,9 @@ pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
 
 /// `DeleteBucketTagging`
 pub(super) fn delete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    if !system_tags(call)?.is_empty() {
+        return Err(system_tags_removed());
+    }
     call.update_config(|config| config.tags.clear())?;
     Ok(AwsResponse::empty(204))
 }
