@@ -33,7 +33,7 @@
 //! | buckets | create (with tags and ownership), head, list, delete, location; names are globally unique; the wrong region gives 301 |
 //! | configuration | encryption, public access block, ownership controls, versioning, lifecycle, policy and its status, tags; logging, CORS, website, replication, object lock and ABAC are always unset |
 //! | objects | put, get, head, copy, delete, ListObjects and ListObjectsV2, versions, multipart uploads, tags, checksums, conditional reads, writes and deletes |
-//! | IAM | roles with their policies, boundaries and tags; OpenID Connect providers; `CreatePolicy`, `GetPolicy`, `DeletePolicy`, and a few AWS managed policies |
+//! | IAM | roles with their policies, boundaries and tags; OpenID Connect providers; instance profiles; `CreatePolicy`, `GetPolicy`, `DeletePolicy`, and a few AWS managed policies |
 //! | STS | `GetCallerIdentity`, `AssumeRole`, `AssumeRoleWithWebIdentity` |
 //!
 //! A web identity token is validated as AWS does it: its issuer is an OpenID Connect provider of

@@ -8,6 +8,7 @@ mod deletes;
 mod faults;
 mod iam;
 mod iam_validation;
+mod instance_profiles;
 mod kms;
 mod object_writes;
 mod objects;

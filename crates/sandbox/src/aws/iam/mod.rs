@@ -1,5 +1,6 @@
 //! IAM: roles, their policies and OIDC providers; and the Query protocol, which STS shares.
 
+mod instance_profiles;
 mod managed_policies;
 mod oidc_providers;
 mod permissions_boundary;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use self::instance_profiles::InstanceProfile;
 pub(crate) use self::oidc_providers::provider_arn;
 pub(crate) use self::query::{QueryCall, QueryRequest, parse_query_request};
 pub(crate) use self::routes::dispatch;
@@ -33,6 +35,8 @@ pub(crate) struct AccountState {
     pub(crate) providers: BTreeMap<String, OidcProvider>,
     /// Customer managed policies by ARN.
     pub(crate) policies: BTreeMap<String, ManagedPolicy>,
+    /// By name in lower case.
+    pub(crate) instance_profiles: BTreeMap<String, InstanceProfile>,
     #[serde(skip)]
     removals: removals::RemovalHistory,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::query::QueryCall;
 use super::removals::Removal;
-use super::{IamRole, permissions_boundary, tags, validation, xml_views};
+use super::{IamRole, instance_profiles, permissions_boundary, tags, validation, xml_views};
 use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
 use crate::aws::{access_keys, policy};
@@ -161,6 +161,7 @@ pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     find(call)?;
     // The check uses what reads show: like IAM, it can still see a policy that was just removed.
     let role = find_visible(call)?;
+    instance_profiles::check_unused(call, &role.name)?;
     let delete_conflict = |message: &str| Err(AwsError::new(409, "DeleteConflict", message));
     if !role.inline.is_empty() {
         return delete_conflict("Cannot delete entity, must delete policies first.");
@@ -202,12 +203,4 @@ fn replace_role_in_policies(call: &mut QueryCall<'_>, arn: &str, id: &str) {
         bucket.config.policy = Some(text);
         aws.dirty_buckets.insert(bucket.name.clone());
     }
-}
-
-/// `ListInstanceProfilesForRole`: always empty, because the sandbox has no EC2.
-pub(super) fn list_instance_profiles(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    find_visible(call)?;
-    Ok(XmlNode::new("")
-        .with_child(XmlNode::new("InstanceProfiles"))
-        .with_text("IsTruncated", false))
 }

@@ -1,7 +1,10 @@
 //! The table of IAM and STS actions: handlers, and the resources that callers need permission for.
 
 use super::query::{QueryCall, QueryRequest};
-use super::{managed_policies, oidc_providers, permissions_boundary, role_policies, roles, tags};
+use super::{
+    instance_profiles, managed_policies, oidc_providers, permissions_boundary, role_policies,
+    roles, tags,
+};
 use crate::aws::policy::{self, AuthorizationRequest, ResourcePolicy};
 use crate::aws::request::AwsRequest;
 use crate::aws::request_context::build_global_context;
@@ -21,13 +24,15 @@ enum ActionTarget {
     OidcProvider,
     /// The policy `PolicyArn`, or the one that will be created as `PolicyName`.
     ManagedPolicy,
+    /// The instance profile with the name `InstanceProfileName`.
+    InstanceProfile,
     /// The handler authorizes the request itself (STS).
     AuthorizedByHandler,
 }
 
 type QueryHandler = fn(&mut QueryCall<'_>) -> Result<XmlNode, AwsError>;
 
-use ActionTarget::{AuthorizedByHandler, ManagedPolicy, OidcProvider, RolePath};
+use ActionTarget::{AuthorizedByHandler, InstanceProfile, ManagedPolicy, OidcProvider, RolePath};
 
 const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
     ("CreateRole", ActionTarget::Role, roles::create),
@@ -43,7 +48,32 @@ const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
     (
         "ListInstanceProfilesForRole",
         ActionTarget::Role,
-        roles::list_instance_profiles,
+        instance_profiles::list_for_role,
+    ),
+    (
+        "CreateInstanceProfile",
+        InstanceProfile,
+        instance_profiles::create,
+    ),
+    (
+        "GetInstanceProfile",
+        InstanceProfile,
+        instance_profiles::get,
+    ),
+    (
+        "DeleteInstanceProfile",
+        InstanceProfile,
+        instance_profiles::delete,
+    ),
+    (
+        "AddRoleToInstanceProfile",
+        InstanceProfile,
+        instance_profiles::add_role,
+    ),
+    (
+        "RemoveRoleFromInstanceProfile",
+        InstanceProfile,
+        instance_profiles::remove_role,
     ),
     ("PutRolePolicy", ActionTarget::Role, role_policies::put),
     ("GetRolePolicy", ActionTarget::Role, role_policies::get),
@@ -260,6 +290,16 @@ fn resolve_target(call: &QueryCall<'_>, target: ActionTarget) -> TargetResource 
             "arn:aws:iam::{account}:policy{path}{}",
             parameter("PolicyName")
         ),
+        InstanceProfile => {
+            let name = parameter("InstanceProfileName");
+            let known = call
+                .account_state()
+                .and_then(|account| account.instance_profiles.get(&name.to_lowercase()));
+            known.map_or_else(
+                || format!("arn:aws:iam::{account}:instance-profile{path}{name}"),
+                |profile| profile.arn(account),
+            )
+        }
         AuthorizedByHandler => "*".to_owned(),
     };
     // A provider that is created for a `Url` has no tags yet, whatever an older one has.

@@ -11,6 +11,7 @@ use crate::aws::response::AwsError;
 
 const ROLE_NAME_MAX: usize = 64;
 const POLICY_NAME_MAX: usize = 128;
+const INSTANCE_PROFILE_NAME_MAX: usize = 128;
 const SESSION_NAME_MIN: usize = 2;
 const SESSION_NAME_MAX: usize = 64;
 const PATH_MAX: usize = 512;
@@ -76,6 +77,15 @@ fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), AwsError> {
 pub(super) fn require_role_name(call: &QueryCall<'_>) -> Result<String, AwsError> {
     let text = call.require("RoleName")?;
     check_name("RoleName", &text, ROLE_NAME_MAX).map(|()| text)
+}
+
+/// The required parameter `InstanceProfileName`.
+///
+/// # Errors
+/// `400 ValidationError`.
+pub(super) fn require_instance_profile_name(call: &QueryCall<'_>) -> Result<String, AwsError> {
+    let text = call.require("InstanceProfileName")?;
+    check_name("InstanceProfileName", &text, INSTANCE_PROFILE_NAME_MAX).map(|()| text)
 }
 
 /// The required parameter `PolicyName`.
