@@ -122,6 +122,10 @@ impl GlobalState {
         let account_state = self.accounts.get(account);
         match (service, name.split_once('/')) {
             ("iam", None) => name == "root" && is_account_id(account),
+            // Identities of CloudFront, which is not simulated: all exist.
+            ("iam", Some(("user", user))) if account == "cloudfront" => {
+                user.starts_with("CloudFront Origin Access Identity ")
+            }
             ("iam", Some(("user", user))) => {
                 account_state.is_some_and(|account| account.users.contains_key(user))
             }

@@ -409,6 +409,10 @@ fn normalize_field(name: &str, value: Value) -> Value {
         Value::Array(mut values) if name != "Statement" && values.len() == 1 => {
             normalize_field(name, values.remove(0))
         }
+        Value::Array(values) if name == "AWS" => {
+            let values = values.into_iter();
+            values.map(|value| normalize_field(name, value)).collect()
+        }
         Value::String(text) if name == "AWS" && crate::aws::access_keys::is_account_id(&text) => {
             Value::String(format!("arn:aws:iam::{text}:root"))
         }

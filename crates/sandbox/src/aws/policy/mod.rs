@@ -5,6 +5,7 @@
 
 mod authorize;
 mod aws_managed;
+mod canonical_user;
 mod condition;
 mod deleted_principal;
 mod document;
@@ -13,6 +14,7 @@ mod public;
 
 pub(crate) use authorize::{AuthorizationRequest, ResourcePolicy, authorize, trust_policy_allows};
 pub(crate) use aws_managed::{ADMINISTRATOR_ACCESS_ARN, find_aws_managed_policy};
+pub(crate) use canonical_user::replace_canonical_users;
 pub(crate) use condition::RequestContext;
 pub(crate) use deleted_principal::replace_deleted_principal;
 pub(crate) use document::{

@@ -1,13 +1,18 @@
 //! `PutBucketPolicy`, `GetBucketPolicy`, `DeleteBucketPolicy` and `GetBucketPolicyStatus`.
 
+use super::buckets;
 use super::call::S3Call;
 use super::config::no_such_configuration;
 use crate::aws::policy;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
+use crate::ids;
 
 /// The largest bucket policy, in bytes.
 const POLICY_MAX_BYTES: usize = 20 << 10;
+
+/// The length of a canonical user id. Those of CloudFront are longer.
+const CANONICAL_ID_MIN: usize = 64;
 
 /// `PutBucketPolicy`
 pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
@@ -38,10 +43,27 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         )));
     }
     // S3 returns the normalized policy, not the text that was sent.
-    let value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let mut value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    policy::replace_canonical_users(&mut value, |id| canonical_user_arn(call, id))
+        .map_err(malformed)?;
     let normalized = policy::normalize(&value).to_string();
     call.update_config(|config| config.policy = Some(normalized))?;
     Ok(AwsResponse::empty(204))
+}
+
+/// The ARN that S3 shows in place of a canonical user id: that of an account, or of an origin access
+/// identity of CloudFront. The sandbox has no CloudFront, so an id of no account counts as one of those.
+fn canonical_user_arn(call: &S3Call<'_>, id: &str) -> Option<String> {
+    let aws = &call.world.aws;
+    let owners = aws.buckets.values().map(|bucket| &bucket.account);
+    let mut accounts = owners.chain(aws.global.accounts.keys());
+    if let Some(account) = accounts.find(|account| buckets::canonical_user_id(account) == id) {
+        return Some(format!("arn:aws:iam::{account}:root"));
+    }
+    let is_id = id.len() >= CANONICAL_ID_MIN && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let identity = ids::hex(&ids::derive_bytes(&["origin access identity", id])[..7]);
+    let name = identity[..13].to_ascii_uppercase();
+    is_id.then(|| format!("arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E{name}"))
 }
 
 /// Checks that the caller belongs to the account that owns the bucket. No bucket policy can grant other
