@@ -31,7 +31,7 @@
 //! | area | supported |
 //! |---|---|
 //! | buckets | create (with tags and ownership), head, list, delete, location; names are globally unique; the wrong region gives 301 |
-//! | configuration | encryption, public access block, ownership controls, versioning, lifecycle, policy and its status, tags; logging, CORS, website, replication, object lock and ABAC are always unset |
+//! | configuration | encryption, public access block (also of the account), ownership controls, versioning, lifecycle, policy and its status, tags; ACLs, CORS, website and replication are kept and have no effect; logging, object lock and ABAC are always unset |
 //! | objects | put, get, head, copy, delete, ListObjects and ListObjectsV2, versions, multipart uploads, tags, checksums, conditional reads, writes and deletes |
 //! | IAM | roles with their policies, boundaries and tags; OpenID Connect providers; instance profiles; `CreatePolicy`, `GetPolicy`, `DeletePolicy`, and a few AWS managed policies |
 //! | STS | `GetCallerIdentity`, `AssumeRole`, `AssumeRoleWithWebIdentity` |
@@ -148,7 +148,7 @@
 //!
 //! # What is not simulated
 //!
-//! AWS: ACLs, expiration by lifecycle rules, SSE-C, KMS itself (every key and alias exists, the key
+//! AWS: what ACLs grant, expiration by lifecycle rules, SSE-C, KMS itself (every key and alias exists, the key
 //! policy of each delegates to its account, nothing is encrypted), SHA-1 checksums, chunk
 //! signatures, `UploadPartCopy`, the expiry of signatures and presigned URLs, session tags, and the
 //! APIs for users and groups.

@@ -1,5 +1,5 @@
-//! The subset of XML that S3, IAM and STS use: elements with text or children. Attributes are dropped,
-//! because nothing depends on them.
+//! The subset of XML that S3, IAM and STS use: elements with text or children. Attributes are written
+//! where clients need them, and dropped when a document is parsed, because no operation reads any.
 //!
 //! Bucket configurations are stored as such trees, so that a client gets back what it sent, including
 //! legacy forms.
@@ -16,6 +16,8 @@ const NESTING_MAX: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct XmlNode {
     pub(crate) name: String,
+    #[serde(skip)]
+    attributes: Vec<(&'static str, String)>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -40,8 +42,14 @@ impl XmlNode {
         Self {
             name: name.into(),
             text: text.to_string(),
-            children: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// Adds an attribute.
+    pub(crate) fn with_attribute(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.attributes.push((name, value.into()));
+        self
     }
 
     /// Adds a child.
@@ -98,6 +106,9 @@ impl XmlNode {
             out.push_str(" xmlns=\"");
             out.push_str(namespace);
             out.push('"');
+        }
+        for (name, value) in &self.attributes {
+            out.push_str(&format!(" {name}=\"{}\"", escape(value.as_str())));
         }
         out.push('>');
         out.push_str(&escape(self.text.as_str()).replace('\r', "&#13;"));

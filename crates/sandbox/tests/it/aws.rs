@@ -1,5 +1,6 @@
 //! The sandbox's AWS APIs, called with the AWS SDK.
 
+mod bucket_access;
 mod bucket_config;
 mod buckets;
 mod conditional_writes;

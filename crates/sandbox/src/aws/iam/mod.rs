@@ -22,12 +22,15 @@ pub(crate) use self::oidc_providers::provider_arn;
 pub(crate) use self::query::{QueryCall, QueryRequest, parse_query_request};
 pub(crate) use self::routes::dispatch;
 use super::access_keys::is_account_id;
+use super::s3::PublicAccessBlockConfiguration;
 use super::state::GlobalState;
 
 /// The IAM state of one account. `aws/accounts.json` contains all of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct AccountState {
+    /// The block of public access of the whole account, which S3 Control sets.
+    pub(crate) public_access: Option<PublicAccessBlockConfiguration>,
     pub(crate) users: BTreeMap<String, IamUser>,
     /// By name in lower case, because role names are unique regardless of case.
     pub(crate) roles: BTreeMap<String, IamRole>,

@@ -30,11 +30,7 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let document =
         policy::parse_bucket_policy(&text, &call.bucket, |arn| root.principal_exists(arn))
             .map_err(malformed)?;
-    let blocks_public_policy = call
-        .bucket_state()?
-        .config
-        .public_access
-        .is_some_and(|block| block.block_public_policy);
+    let blocks_public_policy = call.public_access_block(&call.bucket).block_public_policy;
     if blocks_public_policy && policy::is_public(&document) {
         let (caller_arn, resource) = (call.caller.arn(), call.bucket_state()?.arn());
         return Err(AwsError::access_denied(format!(

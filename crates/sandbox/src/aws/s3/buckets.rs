@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::acl::BucketAcl;
 use super::call::S3Call;
 use super::config::{BucketConfig, OBJECT_OWNERSHIP_VALUES};
 use super::{BucketState, location, object, tags};
@@ -60,17 +61,26 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
             .unwrap_or_default(),
         ..BucketConfig::default_for_new_bucket()
     };
-    // `private` grants nothing, so it is accepted although ACLs are disabled.
-    let sets_acl = object::has_acl_headers(call.request)
-        && call.request.header("x-amz-acl") != Some("private");
-    if sets_acl && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        let message =
-            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
-        return Err(AwsError::new(
-            400,
-            "InvalidBucketAclWithObjectOwnership",
-            message,
-        ));
+    let owner = canonical_user_id(call.caller.account());
+    let acl = BucketAcl::from_headers(call.request, &owner)?;
+    let config = BucketConfig { acl, ..config };
+    // `private` grants nothing to others, so it is accepted although ACLs are disabled.
+    if let Some(acl) = config
+        .acl
+        .as_ref()
+        .filter(|acl| acl.grants_to_others(&owner))
+    {
+        if !config.allows_acls() {
+            return Err(acl_with_disabled_acls());
+        }
+        // A new bucket blocks public access.
+        if acl.is_public() {
+            return Err(AwsError::new(
+                400,
+                "InvalidBucketAclWithBlockPublicAccessError",
+                "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
+            ));
+        }
     }
     // Bucket names are global, so a bucket of any account counts.
     if let Some(existing) = call.world.aws.buckets.get(&call.bucket) {
@@ -93,6 +103,15 @@ pub(super) fn create(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::empty(200)
         .with_header("location", format!("/{}", call.bucket))
         .with_header("x-amz-bucket-arn", arn))
+}
+
+/// The error for an ACL that grants to others where ACLs are disabled, or are to be.
+pub(super) fn acl_with_disabled_acls() -> AwsError {
+    AwsError::new(
+        400,
+        "InvalidBucketAclWithObjectOwnership",
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    )
 }
 
 /// The result of creating a bucket whose name is taken. In `us-east-1` the owner gets success, which AWS

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 
+use super::config::PublicAccessBlockConfiguration;
 use super::{BucketConfig, BucketState};
 use crate::aws::caller::Caller;
 use crate::aws::policy::{self, AuthorizationRequest, RequestContext, ResourcePolicy};
@@ -72,6 +73,25 @@ impl S3Call<'_> {
         Ok(self
             .bucket_state()?
             .config_at(self.world.now_ms - self.world.aws.config_lag_ms))
+    }
+
+    /// The block of public access of a whole account. `None` if it was never set.
+    pub(crate) fn account_public_access(
+        &self,
+        account: &str,
+    ) -> Option<PublicAccessBlockConfiguration> {
+        self.world.aws.global.accounts.get(account)?.public_access
+    }
+
+    /// The settings that apply to a bucket: its own and those of its account.
+    pub(crate) fn public_access_block(&self, bucket: &str) -> PublicAccessBlockConfiguration {
+        let Some(bucket) = self.world.aws.buckets.get(bucket) else {
+            return PublicAccessBlockConfiguration::default();
+        };
+        let own = bucket.config.public_access.unwrap_or_default();
+        own.or(self
+            .account_public_access(&bucket.account)
+            .unwrap_or_default())
     }
 
     /// Changes the configuration of the bucket.
@@ -194,10 +214,9 @@ impl S3Call<'_> {
         let policy = document.and_then(|document| {
             policy::parse_bucket_policy(document, &bucket.name, |_| true).ok()
         });
-        let restricts = bucket
-            .config
-            .public_access
-            .is_some_and(|block| block.restrict_public_buckets);
+        let restricts = self
+            .public_access_block(&bucket.name)
+            .restrict_public_buckets;
         let restricted = restricts && policy.as_ref().is_some_and(policy::is_public);
         ResourcePolicy {
             owner_account: bucket.account.clone(),

@@ -3,8 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::acl::BucketAcl;
+use super::buckets;
 use super::call::S3Call;
 use super::lifecycle::LifecycleConfiguration;
+use super::optional_config::OptionalConfig;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
@@ -27,15 +30,32 @@ pub(crate) struct BucketConfig {
     pub(crate) lifecycle: Option<LifecycleConfiguration>,
     pub(crate) policy: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
+    /// `None` for that of a new bucket.
+    #[serde(default)]
+    pub(crate) acl: Option<BucketAcl>,
+    #[serde(default)]
+    pub(crate) optional: OptionalConfig,
 }
 
 /// The four settings of the public access block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PublicAccessBlockConfiguration {
     pub(crate) block_public_acls: bool,
     pub(crate) ignore_public_acls: bool,
     pub(crate) block_public_policy: bool,
     pub(crate) restrict_public_buckets: bool,
+}
+
+impl PublicAccessBlockConfiguration {
+    /// The settings of either.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            block_public_acls: self.block_public_acls || other.block_public_acls,
+            ignore_public_acls: self.ignore_public_acls || other.ignore_public_acls,
+            block_public_policy: self.block_public_policy || other.block_public_policy,
+            restrict_public_buckets: self.restrict_public_buckets || other.restrict_public_buckets,
+        }
+    }
 }
 
 impl BucketConfig {
@@ -54,7 +74,14 @@ impl BucketConfig {
             lifecycle: None,
             policy: None,
             tags: Vec::new(),
+            acl: None,
+            optional: OptionalConfig::default(),
         }
+    }
+
+    /// Whether ACLs count, and can be set.
+    pub(super) fn allows_acls(&self) -> bool {
+        self.ownership.as_deref() != Some("BucketOwnerEnforced")
     }
 
     /// The default encryption algorithm of new objects, and the KMS key if one is set.
@@ -159,6 +186,11 @@ pub(super) fn get_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, Aw
             message,
         ));
     };
+    Ok(AwsResponse::s3_document(&public_access_node(block)))
+}
+
+/// The document of a public access block.
+pub(super) fn public_access_node(block: PublicAccessBlockConfiguration) -> XmlNode {
     let PublicAccessBlockConfiguration {
         block_public_acls,
         ignore_public_acls,
@@ -175,13 +207,23 @@ pub(super) fn get_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, Aw
         .iter()
         .zip(values)
         .map(|(name, value)| XmlNode::leaf(*name, value));
-    Ok(AwsResponse::s3_document(
-        &XmlNode::new("PublicAccessBlockConfiguration").with_children(children),
-    ))
+    XmlNode::new("PublicAccessBlockConfiguration").with_children(children)
 }
 
 /// `PutPublicAccessBlock`
 pub(super) fn put_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let block = parse_public_access(call)?;
+    call.update_config(|config| config.public_access = Some(block))?;
+    Ok(AwsResponse::empty(200))
+}
+
+/// The public access block in the body of a request.
+///
+/// # Errors
+/// `400 MalformedXML`.
+pub(super) fn parse_public_access(
+    call: &S3Call<'_>,
+) -> Result<PublicAccessBlockConfiguration, AwsError> {
     let node = call.parse_document("PublicAccessBlockConfiguration")?;
     let mut values = [false; 4];
     for child in &node.children {
@@ -201,14 +243,12 @@ pub(super) fn put_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, Aw
         block_public_policy,
         restrict_public_buckets,
     ] = values;
-    let block = PublicAccessBlockConfiguration {
+    Ok(PublicAccessBlockConfiguration {
         block_public_acls,
         ignore_public_acls,
         block_public_policy,
         restrict_public_buckets,
-    };
-    call.update_config(|config| config.public_access = Some(block))?;
-    Ok(AwsResponse::empty(200))
+    })
 }
 
 /// `DeletePublicAccessBlock`
@@ -242,6 +282,13 @@ pub(super) fn put_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsErr
         .child_text("ObjectOwnership")
         .filter(|value| OBJECT_OWNERSHIP_VALUES.contains(value));
     let value = value.ok_or_else(AwsError::malformed_xml)?.to_owned();
+    let bucket = call.bucket_state()?;
+    let owner = buckets::canonical_user_id(&bucket.account);
+    let acl = bucket.config.acl.as_ref();
+    // Disabling ACLs must not take access away from somebody unnoticed.
+    if value == "BucketOwnerEnforced" && acl.is_some_and(|acl| acl.grants_to_others(&owner)) {
+        return Err(buckets::acl_with_disabled_acls());
+    }
     call.update_config(|config| config.ownership = Some(value))?;
     Ok(AwsResponse::empty(200))
 }
@@ -291,35 +338,6 @@ pub(super) fn get_logging(_: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     Ok(AwsResponse::s3_document(&XmlNode::new(
         "BucketLoggingStatus",
     )))
-}
-
-/// `GetBucketCors`
-pub(super) fn get_cors(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    Err(no_such_configuration(
-        call,
-        "NoSuchCORSConfiguration",
-        "The CORS configuration does not exist",
-    ))
-}
-
-/// `GetBucketWebsite`
-pub(super) fn get_website(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let message = "The specified bucket does not have a website configuration";
-    Err(no_such_configuration(
-        call,
-        "NoSuchWebsiteConfiguration",
-        message,
-    ))
-}
-
-/// `GetBucketReplication`
-pub(super) fn get_replication(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    let message = "The replication configuration was not found";
-    Err(no_such_configuration(
-        call,
-        "ReplicationConfigurationNotFoundError",
-        message,
-    ))
 }
 
 /// `GetObjectLockConfiguration`

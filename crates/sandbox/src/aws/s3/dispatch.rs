@@ -21,19 +21,21 @@ pub(crate) fn execute(
 ) -> Result<AwsResponse, AwsError> {
     let creates_bucket =
         operation.level == ResourceLevel::Bucket && operation.action == "s3:CreateBucket";
-    if operation.level != ResourceLevel::Service && !creates_bucket {
+    let is_in_bucket = matches!(
+        operation.level,
+        ResourceLevel::Bucket | ResourceLevel::Object
+    );
+    if is_in_bucket && !creates_bucket {
         check_bucket(call, operation)?;
     }
     call.context = build_context(call, operation);
     let resource = match operation.level {
-        ResourceLevel::Service => "*".to_owned(),
+        ResourceLevel::Service | ResourceLevel::Account => "*".to_owned(),
         ResourceLevel::Bucket => format!("arn:aws:s3:::{}", call.bucket),
         ResourceLevel::Object => call.object_arn(&call.key),
     };
     // There is no bucket yet whose policy could grant these operations to anonymous callers.
-    if *call.caller == Caller::Anonymous
-        && (operation.level == ResourceLevel::Service || creates_bucket)
-    {
+    if *call.caller == Caller::Anonymous && (!is_in_bucket || creates_bucket) {
         return Err(AwsError::access_denied("Access Denied"));
     }
     if creates_bucket {

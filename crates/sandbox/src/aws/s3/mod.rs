@@ -3,6 +3,9 @@
 //! [`routes`] maps requests to operations and the permissions they need, [`dispatch`] authorizes them,
 //! and the other modules implement them.
 
+mod account_settings;
+mod acl;
+mod bucket_operations;
 mod bucket_policy;
 mod buckets;
 mod call;
@@ -17,6 +20,7 @@ mod listing;
 mod location;
 mod multipart;
 mod object;
+mod optional_config;
 mod parts;
 mod preconditions;
 mod read;
@@ -30,7 +34,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::call::{S3Call, no_such_bucket};
-pub(crate) use self::config::BucketConfig;
+pub(crate) use self::config::{BucketConfig, PublicAccessBlockConfiguration};
 pub(crate) use self::dispatch::execute;
 use self::multipart::MultipartUpload;
 pub(crate) use self::object::{ObjectChecksum, ObjectVersion};

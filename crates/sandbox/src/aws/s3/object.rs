@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::S3Call;
 use super::checksum::ChecksumAlgorithm;
-use super::{BucketConfig, NULL_VERSION_ID, kms, preconditions, read, tags};
+use super::{NULL_VERSION_ID, kms, preconditions, read, tags};
 use crate::aws::request::AwsRequest;
 use crate::aws::response::{AwsError, AwsResponse};
 use crate::ids;
@@ -249,27 +249,29 @@ pub(super) fn has_acl_headers(request: &AwsRequest) -> bool {
     names.any(|name| name == "x-amz-acl" || name.starts_with("x-amz-grant-"))
 }
 
+/// The error for setting an ACL where ACLs are disabled.
+pub(super) fn acls_disabled() -> AwsError {
+    AwsError::new(
+        400,
+        "AccessControlListNotSupported",
+        "The bucket does not allow ACLs",
+    )
+}
+
 /// Checks an ACL against object ownership and the public access block of the bucket.
-fn check_acl(request: &AwsRequest, config: &BucketConfig) -> Result<(), AwsError> {
+fn check_acl(call: &S3Call<'_>) -> Result<(), AwsError> {
+    let (request, config) = (call.request, &call.bucket_state()?.config);
     let acl = request.header("x-amz-acl");
     let sets_acl =
         has_acl_headers(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
-    if sets_acl && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        return Err(AwsError::new(
-            400,
-            "AccessControlListNotSupported",
-            "The bucket does not allow ACLs",
-        ));
+    if sets_acl && !config.allows_acls() {
+        return Err(acls_disabled());
     }
     let public = matches!(
         acl,
         Some("public-read" | "public-read-write" | "authenticated-read")
     );
-    match public
-        && config
-            .public_access
-            .is_some_and(|block| block.block_public_acls)
-    {
+    match public && call.public_access_block(&call.bucket).block_public_acls {
         true => Err(AwsError::access_denied("Access Denied")),
         false => Ok(()),
     }
@@ -308,7 +310,7 @@ pub(super) fn headers_to_store(
 ) -> Result<BTreeMap<String, String>, AwsError> {
     let config = &call.bucket_state()?.config;
     let header = |name: &str| call.request.header(name).map(str::to_owned);
-    check_acl(call.request, config)?;
+    check_acl(call)?;
     if let Some(class) =
         header("x-amz-storage-class").filter(|class| !STORAGE_CLASSES.contains(&class.as_str()))
     {

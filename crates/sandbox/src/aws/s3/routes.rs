@@ -1,18 +1,20 @@
 //! The table of S3 operations: how to recognize them, the permission they need, and their handlers.
 
+use super::bucket_operations::BUCKET_CONFIGURATION;
 use super::call::S3Call;
 use super::unsupported::UNSUPPORTED_SUBRESOURCES;
 use super::{
-    bucket_policy, buckets, config, copy, delete, lifecycle, listing, location, multipart, object,
-    parts, read, tags, versions,
+    account_settings, buckets, copy, delete, listing, location, multipart, object, parts, read,
+    tags, versions,
 };
 use crate::aws::request::AwsRequest;
 use crate::aws::response::{AwsError, AwsResponse};
 
-/// What the path of a request names: nothing, a bucket, or an object.
+/// What the path of a request names: nothing, the settings of an account, a bucket, or an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResourceLevel {
     Service,
+    Account,
     Bucket,
     Object,
 }
@@ -42,7 +44,7 @@ pub(crate) struct S3Operation {
     pub(crate) handler: S3Handler,
 }
 
-const fn s3_operation(
+pub(super) const fn s3_operation(
     method: &'static str,
     level: ResourceLevel,
     marker: &'static str,
@@ -60,12 +62,36 @@ const fn s3_operation(
     }
 }
 
-use OperationClass::{Configure, Read, Write};
-use ResourceLevel::{Bucket, Object, Service};
+use OperationClass::{Read, Write};
+use ResourceLevel::{Account, Bucket, Object, Service};
 
-/// All operations. Of those with the same method and level, the first whose selector is in the request
+/// All other operations. Of those with the same method and level, the first whose selector is in the request
 /// applies, else the one without a selector.
 const OPERATIONS: &[S3Operation] = &[
+    s3_operation(
+        "GET",
+        Account,
+        "",
+        "s3:GetAccountPublicAccessBlock",
+        Read,
+        account_settings::get_public_access,
+    ),
+    s3_operation(
+        "PUT",
+        Account,
+        "",
+        "s3:PutAccountPublicAccessBlock",
+        Write,
+        account_settings::put_public_access,
+    ),
+    s3_operation(
+        "DELETE",
+        Account,
+        "",
+        "s3:PutAccountPublicAccessBlock",
+        Write,
+        account_settings::delete_public_access,
+    ),
     s3_operation(
         "GET",
         Service,
@@ -75,228 +101,12 @@ const OPERATIONS: &[S3Operation] = &[
         buckets::list,
     ),
     s3_operation(
-        "PUT",
-        Bucket,
-        "encryption",
-        "s3:PutEncryptionConfiguration",
-        Configure,
-        config::put_encryption,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "encryption",
-        "s3:GetEncryptionConfiguration",
-        Read,
-        config::get_encryption,
-    ),
-    s3_operation(
-        "DELETE",
-        Bucket,
-        "encryption",
-        "s3:PutEncryptionConfiguration",
-        Configure,
-        config::delete_encryption,
-    ),
-    s3_operation(
-        "PUT",
-        Bucket,
-        "publicAccessBlock",
-        "s3:PutBucketPublicAccessBlock",
-        Configure,
-        config::put_public_access,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "publicAccessBlock",
-        "s3:GetBucketPublicAccessBlock",
-        Read,
-        config::get_public_access,
-    ),
-    s3_operation(
-        "DELETE",
-        Bucket,
-        "publicAccessBlock",
-        "s3:PutBucketPublicAccessBlock",
-        Configure,
-        config::delete_public_access,
-    ),
-    s3_operation(
-        "PUT",
-        Bucket,
-        "ownershipControls",
-        "s3:PutBucketOwnershipControls",
-        Configure,
-        config::put_ownership,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "ownershipControls",
-        "s3:GetBucketOwnershipControls",
-        Read,
-        config::get_ownership,
-    ),
-    s3_operation(
-        "DELETE",
-        Bucket,
-        "ownershipControls",
-        "s3:PutBucketOwnershipControls",
-        Configure,
-        config::delete_ownership,
-    ),
-    s3_operation(
-        "PUT",
-        Bucket,
-        "versioning",
-        "s3:PutBucketVersioning",
-        Configure,
-        config::put_versioning,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "versioning",
-        "s3:GetBucketVersioning",
-        Read,
-        config::get_versioning,
-    ),
-    s3_operation(
-        "PUT",
-        Bucket,
-        "lifecycle",
-        "s3:PutLifecycleConfiguration",
-        Configure,
-        lifecycle::put,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "lifecycle",
-        "s3:GetLifecycleConfiguration",
-        Read,
-        lifecycle::get,
-    ),
-    s3_operation(
-        "DELETE",
-        Bucket,
-        "lifecycle",
-        "s3:PutLifecycleConfiguration",
-        Configure,
-        lifecycle::delete,
-    ),
-    s3_operation(
-        "PUT",
-        Bucket,
-        "policy",
-        "s3:PutBucketPolicy",
-        Configure,
-        bucket_policy::put,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "policy",
-        "s3:GetBucketPolicy",
-        Read,
-        bucket_policy::get,
-    ),
-    s3_operation(
-        "DELETE",
-        Bucket,
-        "policy",
-        "s3:DeleteBucketPolicy",
-        Configure,
-        bucket_policy::delete,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "policyStatus",
-        "s3:GetBucketPolicyStatus",
-        Read,
-        bucket_policy::get_status,
-    ),
-    s3_operation(
-        "PUT",
-        Bucket,
-        "tagging",
-        "s3:PutBucketTagging",
-        Configure,
-        tags::put,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "tagging",
-        "s3:GetBucketTagging",
-        Read,
-        tags::get,
-    ),
-    s3_operation(
-        "DELETE",
-        Bucket,
-        "tagging",
-        "s3:PutBucketTagging",
-        Configure,
-        tags::delete,
-    ),
-    s3_operation(
         "GET",
         Bucket,
         "location",
         "s3:GetBucketLocation",
         Read,
         location::get,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "abac",
-        "s3:GetBucketAbac",
-        Read,
-        config::get_abac,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "logging",
-        "s3:GetBucketLogging",
-        Read,
-        config::get_logging,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "cors",
-        "s3:GetBucketCORS",
-        Read,
-        config::get_cors,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "website",
-        "s3:GetBucketWebsite",
-        Read,
-        config::get_website,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "replication",
-        "s3:GetReplicationConfiguration",
-        Read,
-        config::get_replication,
-    ),
-    s3_operation(
-        "GET",
-        Bucket,
-        "object-lock",
-        "s3:GetBucketObjectLockConfiguration",
-        Read,
-        config::get_object_lock,
     ),
     s3_operation(
         "GET",
@@ -429,6 +239,7 @@ const OPERATIONS: &[S3Operation] = &[
 /// Finds the operation of a request. `None` if it is not simulated.
 pub(crate) fn find_operation(request: &AwsRequest) -> Option<&'static S3Operation> {
     let level = match request.bucket_and_key() {
+        _ if request.path == account_settings::PUBLIC_ACCESS_BLOCK_PATH => Account,
         (bucket, _) if bucket.is_empty() => Service,
         (_, key) if key.is_empty() => Bucket,
         _ => Object,
@@ -439,15 +250,14 @@ pub(crate) fn find_operation(request: &AwsRequest) -> Option<&'static S3Operatio
             !operation.selector.is_empty() && request.query_parameter(operation.selector).is_some()
         }
     };
-    let candidates: Vec<_> = OPERATIONS
-        .iter()
+    let operations = || BUCKET_CONFIGURATION.iter().chain(OPERATIONS);
+    let candidates: Vec<_> = operations()
         .filter(|operation| operation.method == request.method && operation.level == level)
         .collect();
     if let Some(operation) = candidates.iter().find(is_selected) {
         return Some(operation);
     }
-    let known_selectors = OPERATIONS
-        .iter()
+    let known_selectors = operations()
         .filter(|operation| operation.level == level)
         .map(|operation| operation.selector);
     let mut other_selectors = known_selectors

@@ -205,7 +205,10 @@ async fn malformed_requests_are_rejected() {
     let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     assert_error(
-        s3.get_bucket_acl().bucket("box").send().await,
+        s3.get_bucket_notification_configuration()
+            .bucket("box")
+            .send()
+            .await,
         501,
         "NotImplemented",
     );
