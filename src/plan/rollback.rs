@@ -190,16 +190,9 @@ pub fn plan_rollback(
                 delete_added_machine(&mut differ, name, live);
             }
             (PreviousState::Uncordoned, _) => restore_uncordoned(&mut differ, name, live),
-            // What somebody else made stays as it is anyway. A machine of ours stays behind, which the user must know.
-            (PreviousState::Config(_), None) if live.workload.ownership == Ownership::Ours => {
-                let address = Address::new::<Machine>(name);
-                let blocker = Blocker {
-                    reason: "the manifest has no place for it, so it stays as it is".to_owned(),
-                    hint: "the next apply deletes it".to_owned(),
-                };
-                differ.defer(&address, DeferralReason::Manual, blocker);
+            (PreviousState::Config(_), None) => {
+                defer_if_left_behind(&mut differ, name, live, before)
             }
-            (PreviousState::Config(_), None) => {}
         }
     }
     for (address, blocker) in &before.left_out {
@@ -231,6 +224,30 @@ pub fn plan_rollback(
     let mut planner = VerificationPlanner { differ };
     visit_kinds(desired, now, &mut planner);
     Ok((planner.differ.builder.build()?, world))
+}
+
+/// Tells of a machine of ours that the manifest has no place for, so that it stays as it is. A retired machine is none: it takes over
+/// again, or only waits for its deletion.
+fn defer_if_left_behind(
+    differ: &mut Differ<'_>,
+    name: &Name,
+    live: &MachineLive,
+    before: &PreviousStates,
+) {
+    let takes_over = |state: &PreviousState| matches!(state, PreviousState::OtherMachine(id) if *id == live.workload.id);
+    let is_old = live.retired || before.machines.values().any(takes_over);
+    if is_old || live.workload.ownership != Ownership::Ours {
+        return;
+    }
+    let blocker = Blocker {
+        reason: "the manifest has no place for it, so it stays as it is".to_owned(),
+        hint: "the next apply deletes it".to_owned(),
+    };
+    differ.defer(
+        &Address::new::<Machine>(name),
+        DeferralReason::Manual,
+        blocker,
+    );
 }
 
 fn rollout_group(name: &Name) -> Name {
