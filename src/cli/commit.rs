@@ -82,7 +82,7 @@ impl Commit {
         };
         match from_event {
             Some(commit) => Ok(commit),
-            None => read_git_head(),
+            None => read_git_head(environment),
         }
     }
 
@@ -149,22 +149,48 @@ fn parse_github_event(event: &Value) -> Option<Commit> {
     })
 }
 
+/// The variables that git is given: where it is, and where the user's own configuration and the repository are. It needs
+/// none of the secrets that this process has.
+const GIT_ENVIRONMENT: [&str; 6] = [
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+];
+/// Settings that win over those of the repository, which may come from a branch that nobody has reviewed: it must not make
+/// git run a program, or fetch anything.
+const GIT_SAFE_SETTINGS: [&str; 6] = [
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.pager=cat",
+    "core.sshCommand=false",
+    "log.showSignature=false", // would print the signature before the message, and run `gpg.program`
+    "protocol.allow=never",
+];
+
 /// Reads the commit that is checked out.
-fn read_git_head() -> Result<Commit, CommandError> {
+fn read_git_head(environment: &EnvVars) -> Result<Commit, CommandError> {
     let wrong = |why: &str| {
         CommandError::new(format!("cannot tell the commit's message: {why}"))
             .with_hint(UNKNOWN_MESSAGE_HINT)
     };
-    // Otherwise a user's `log.showSignature` prints the signature first.
-    let args = [
-        "-c",
-        "log.showSignature=false",
-        "log",
-        "-1",
-        "--format=%H%n%B",
-    ];
+    let inherited = GIT_ENVIRONMENT
+        .iter()
+        .filter_map(|name| Some((name, environment.get(name)?)));
     let output = Command::new("git")
-        .args(args)
+        .env_clear()
+        .envs(inherited)
+        .envs([
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+        ])
+        .args(GIT_SAFE_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
+        .args(["--no-pager", "log", "-1", "--no-patch", "--format=%H%n%B"])
+        .stdin(std::process::Stdio::null())
         .output()
         .map_err(|error| wrong(&format!("git cannot be run: {error}")))?;
     if !output.status.success() {

@@ -2,7 +2,7 @@
 //! message. There are no manifests here: if a run is not skipped, it fails because they are
 //! missing.
 
-use std::{path::Path, process::Command};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 const PATTERNS: [&str; 2] = [
     "--skip-if-message=[skip deploy]",
@@ -89,4 +89,33 @@ fn pattern_matching_everything_is_rejected() {
     let (code, _, error) = run_apply(dir.path(), &[], &["--skip-if-message=*"]);
     assert_eq!(code, 1);
     assert!(error.contains("it would skip every commit"), "{error}");
+}
+
+/// The configuration of a repository can name programs for git to run. It comes from a branch that nobody may have reviewed,
+/// and this process has every secret in its environment.
+#[test]
+fn git_gets_no_secrets_and_runs_no_program_of_the_repository() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = dir.path().join("git");
+    let recorder = dir.path().join("seen");
+    let script = format!(
+        "#!/bin/sh\n{{ export -p; echo \"$@\"; }} > {}\nexit 1\n",
+        recorder.display()
+    );
+    std::fs::write(&git, script).unwrap();
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = [("FLY_API_TOKEN", "fo1_secret"), ("HOME", "/home/ci")];
+    let (code, _, error) = run_apply(dir.path(), &variables, &[]);
+    assert_eq!(code, 1, "{error}");
+    let seen = std::fs::read_to_string(recorder).unwrap();
+    assert!(!seen.contains("FLY_API_TOKEN"), "{seen}");
+    assert!(seen.contains("/home/ci"), "{seen}");
+    for setting in [
+        "core.fsmonitor=false",
+        "protocol.allow=never",
+        "log.showSignature=false",
+    ] {
+        assert!(seen.contains(setting), "{seen}");
+    }
+    assert!(seen.contains("GIT_CONFIG_NOSYSTEM"), "{seen}");
 }
