@@ -2,6 +2,8 @@
 //! node, an order within each layer that has few crossings, then coordinates that keep edges straight. All arithmetic is
 //! integer, so the output is the same on every machine.
 
+use std::collections::BTreeMap;
+
 use super::Diagram;
 
 /// A node, or a point that a long edge passes on an intermediate layer (a dummy node), so that edges bend around nodes.
@@ -37,41 +39,93 @@ const MIN_GRID_COLUMNS: usize = 4;
 /// The number of passes of each heuristic; more hardly improve the result.
 const SWEEP_COUNT: usize = 12;
 
-/// Computes the layout of a diagram.
+/// Computes the layout of a diagram: its connected parts below each other, then the nodes without edges. In one common
+/// layout, parts that have nothing to do with each other would push each other apart.
 pub(super) fn compute_layout(diagram: &Diagram) -> Layout {
-    let layer_of = assign_layers(diagram);
-    let connected = connected_nodes(diagram);
-    let mut layout = Layout::default();
-    let layers = layer_of
-        .iter()
-        .zip(&connected)
-        .filter(|(_, connected)| **connected)
-        .map(|(layer, _)| layer + 1)
-        .max();
-    layout.layers = vec![Vec::new(); layers.unwrap_or(0)];
+    let nodes = 0..diagram.nodes.len();
+    let mut layout = Layout {
+        points: nodes.map(|node| LayoutPoint::new(Some(node), 0)).collect(),
+        layers: Vec::new(),
+        routes: vec![Vec::new(); diagram.edges.len()],
+    };
+    let mut connected = vec![false; diagram.nodes.len()];
+    let mut y = 0;
+    for part in connected_parts(diagram) {
+        part.nodes.iter().for_each(|node| connected[*node] = true);
+        let height = layout.add_part(layout_part(diagram, &part), &part, y);
+        y += height + BOX_SPACING + EDGE_SPACING;
+    }
+    layout.place_unconnected(&connected, y);
+    layout
+}
+
+/// Nodes that edges connect with each other, and these edges, by their indices in the diagram.
+#[derive(Default)]
+struct ConnectedPart {
+    nodes: Vec<usize>,
+    edges: Vec<usize>,
+}
+
+/// The connected parts of a diagram, in the order of their first nodes. Nodes without edges are in none.
+fn connected_parts(diagram: &Diagram) -> Vec<ConnectedPart> {
+    // Each node points to one before it in the same part; the first one points to itself.
+    let mut leader: Vec<usize> = (0..diagram.nodes.len()).collect();
+    fn find(leader: &mut [usize], node: usize) -> usize {
+        let mut first = node;
+        while leader[first] != first {
+            leader[first] = leader[leader[first]];
+            first = leader[first];
+        }
+        first
+    }
+    for (from, to, _) in &diagram.edges {
+        let (a, b) = (find(&mut leader, *from), find(&mut leader, *to));
+        leader[a.max(b)] = a.min(b);
+    }
+    let mut parts: BTreeMap<usize, ConnectedPart> = BTreeMap::new();
+    for node in 0..diagram.nodes.len() {
+        let first = find(&mut leader, node);
+        parts.entry(first).or_default().nodes.push(node);
+    }
+    for (edge, (from, ..)) in diagram.edges.iter().enumerate() {
+        let first = find(&mut leader, *from);
+        parts.entry(first).or_default().edges.push(edge);
+    }
+    let has_edges = |part: &ConnectedPart| !part.edges.is_empty();
+    parts.into_values().filter(has_edges).collect()
+}
+
+/// Computes the layout of one connected part. Indices in it count from zero.
+fn layout_part(diagram: &Diagram, part: &ConnectedPart) -> Layout {
+    let position = |node: &usize| part.nodes.binary_search(node).unwrap_or_default();
+    let edges = part.edges.iter().map(|edge| {
+        let (from, to, reason) = &diagram.edges[*edge];
+        (position(from), position(to), reason.clone())
+    });
+    let diagram = Diagram {
+        nodes: part
+            .nodes
+            .iter()
+            .map(|node| diagram.nodes[*node].clone())
+            .collect(),
+        edges: edges.collect(),
+    };
+    let layer_of = assign_layers(&diagram);
+    let layer_count = layer_of.iter().max().map_or(0, |layer| layer + 1);
+    let mut layout = Layout {
+        layers: vec![Vec::new(); layer_count],
+        ..Layout::default()
+    };
     for (node, &layer) in layer_of.iter().enumerate() {
         layout.points.push(LayoutPoint::new(Some(node), layer));
-        if connected[node] {
-            layout.layers[layer].push(node);
-        }
+        layout.layers[layer].push(node);
     }
     for (from, to, _) in &diagram.edges {
         layout.route_edge(*from, *to);
     }
     layout.reduce_crossings();
     layout.straighten_edges();
-    layout.place_unconnected(&connected);
     layout
-}
-
-/// For each node, whether any edge touches it.
-fn connected_nodes(diagram: &Diagram) -> Vec<bool> {
-    let mut connected = vec![false; diagram.nodes.len()];
-    for (from, to, _) in &diagram.edges {
-        connected[*from] = true;
-        connected[*to] = true;
-    }
-    connected
 }
 
 /// Assigns each node to the layer after the last one of its predecessors.
@@ -154,6 +208,37 @@ impl LayoutPoint {
 }
 
 impl Layout {
+    /// Adds the layout of a connected part from a vertical coordinate on, and returns its height.
+    fn add_part(&mut self, part: Layout, of: &ConnectedPart, y: i64) -> i64 {
+        // The nodes of the part have points already; those on its long edges are new.
+        let first_new = self.points.len();
+        let index = |point: usize| match of.nodes.get(point) {
+            Some(node) => *node,
+            None => first_new + point - of.nodes.len(),
+        };
+        let height = part.points.iter().map(|point| point.y).max().unwrap_or(0);
+        for (position, mut point) in part.points.into_iter().enumerate() {
+            point.node = point.node.map(|node| of.nodes[node]);
+            point.y += y;
+            for others in [&mut point.predecessors, &mut point.successors] {
+                others.iter_mut().for_each(|other| *other = index(*other));
+            }
+            match of.nodes.get(position) {
+                Some(node) => self.points[*node] = point,
+                None => self.points.push(point),
+            }
+        }
+        let layer_count = self.layers.len().max(part.layers.len());
+        self.layers.resize(layer_count, Vec::new());
+        for (layer, points) in self.layers.iter_mut().zip(part.layers) {
+            layer.extend(points.into_iter().map(index));
+        }
+        for (edge, route) in of.edges.iter().zip(part.routes) {
+            self.routes[*edge] = route.into_iter().map(index).collect();
+        }
+        height
+    }
+
     /// Routes an edge through a dummy node on each layer between its ends. An edge that leads backwards, which only a
     /// cycle has, gets none: it is drawn straight.
     fn route_edge(&mut self, from: usize, to: usize) {
@@ -281,15 +366,8 @@ impl Layout {
         self.points.iter_mut().for_each(|point| point.y -= min_y);
     }
 
-    /// Places unconnected nodes in a grid below the others. In a layer they would only take space.
-    fn place_unconnected(&mut self, connected: &[bool]) {
-        let max_y = self
-            .layers
-            .iter()
-            .flatten()
-            .map(|&point| self.points[point].y)
-            .max();
-        let mut y = max_y.map_or(0, |y| y + BOX_SPACING + EDGE_SPACING);
+    /// Places unconnected nodes in a grid from a vertical coordinate on. In a layer they would only take space.
+    fn place_unconnected(&mut self, connected: &[bool], mut y: i64) {
         let unconnected: Vec<usize> = (0..connected.len())
             .filter(|&node| !connected[node])
             .collect();
@@ -400,6 +478,37 @@ mod tests {
                 .filter(|point| layout.points[**point].node.is_some());
             assert_eq!(placed.count(), diagram.nodes.len());
         }
+    }
+
+    /// Parts without edges between them are drawn below each other, as close as two nodes.
+    #[test]
+    fn unconnected_parts_leave_no_hole() {
+        let node = |kind: &str| DiagramNode {
+            label: String::new(),
+            detail: String::new(),
+            action: None,
+            kind: kind.to_owned(),
+            concurrency: String::new(),
+        };
+        let (parts, leaves) = (6, 8);
+        let mut diagram = Diagram::default();
+        for _ in 0..parts {
+            let root = diagram.nodes.len();
+            diagram.nodes.push(node("root"));
+            for leaf in 1..=leaves {
+                diagram.nodes.push(node("leaf"));
+                diagram.edges.push((root, root + leaf, String::new()));
+            }
+        }
+        let layout = compute_layout(&diagram);
+        let mut y: Vec<i64> = layout.layers[1]
+            .iter()
+            .map(|point| layout.points[*point].y)
+            .collect();
+        y.sort_unstable();
+        assert_eq!(y.len(), parts * leaves);
+        let gaps = y.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.max() <= Some(BOX_SPACING + EDGE_SPACING), "{y:?}");
     }
 
     #[test]

@@ -28,22 +28,27 @@ const MAX_LABEL_WIDTH: usize = 34;
 /// The dash patterns of edges by reason, the solid line for the most common one first.
 const DASH_PATTERNS: [&str; 4] = ["", "6 4", "2 4", "10 4 2 4"];
 
+/// Plain rules without variables: converters and viewers other than browsers do not know those, and would draw a black box.
 const STYLESHEET: &str = "
-    svg { --page: #ffffff; --box: #f6f8fa; --line: #d0d7de; --text: #1f2328; --dim: #59636e; --wire: #818b98;
-          --create: #1a7f37; --change: #9a6700; --destroy: #cf222e; --same: #59636e; }
-    @media (prefers-color-scheme: dark) {
-      svg { --page: #0d1117; --box: #161b22; --line: #30363d; --text: #f0f6fc; --dim: #9198a1; --wire: #656c76;
-            --create: #3fb950; --change: #d29922; --destroy: #f85149; --same: #9198a1; } }
-    text { font: 11px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: var(--dim); }
-    .page { fill: var(--page); }
-    .box { fill: var(--box); stroke: var(--line); }
-    .name { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: var(--text); }
+    text { font: 11px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #59636e; }
+    .page { fill: #ffffff; }
+    .box { fill: #f6f8fa; stroke: #d0d7de; }
+    .name { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: #1f2328; }
     .verb { font-weight: 600; text-anchor: end; }
     .word { font-weight: 600; }
-    .wire { fill: none; stroke: var(--wire); stroke-width: 1.4; }
-    .head { fill: var(--wire); }
-    .create { fill: var(--create); } .change { fill: var(--change); }
-    .destroy { fill: var(--destroy); } .same { fill: var(--same); }
+    .wire { fill: none; stroke: #818b98; stroke-width: 1.4; }
+    .head { fill: #818b98; }
+    .create { fill: #1a7f37; } .change { fill: #9a6700; }
+    .destroy { fill: #cf222e; } .same { fill: #59636e; }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #9198a1; }
+      .page { fill: #0d1117; }
+      .box { fill: #161b22; stroke: #30363d; }
+      .name { fill: #f0f6fc; }
+      .wire { stroke: #656c76; }
+      .head { fill: #656c76; }
+      .create { fill: #3fb950; } .change { fill: #d29922; }
+      .destroy { fill: #f85149; } .same { fill: #9198a1; } }
 ";
 
 /// Renders a diagram as a complete SVG document.
