@@ -126,6 +126,9 @@ impl CloudError {
             ErrorKind::PermissionDenied => {
                 Some("check which token is used and what it may do: `fly tokens list`")
             }
+            ErrorKind::Unreachable if self.message.contains("refused") => Some(
+                "nothing listens there: check the address, or start the sandbox again, and run the same command again",
+            ),
             ErrorKind::Throttled | ErrorKind::Ambiguous | ErrorKind::Unreachable => {
                 Some("run the same command again: what was done is not done twice")
             }

@@ -26,15 +26,24 @@ pub(super) fn connection_error(operation: &str, error: &reqwest::Error) -> Cloud
         true => ErrorKind::Unreachable,
         false => ErrorKind::Ambiguous,
     };
-    let host = error
+    let server = error
         .url()
-        .and_then(reqwest::Url::host_str)
-        .filter(|_| error.is_connect());
-    let message = host.map_or_else(
+        .filter(|_| error.is_connect())
+        .and_then(server_of);
+    let message = server.map_or_else(
         || message.clone(),
-        |host| format!("no connection to {host}: {message}"),
+        |server| format!("no connection to {server}: {message}"),
     );
     CloudError::new(operation, kind, message)
+}
+
+/// The host of a URL, and its port unless it is the usual one.
+fn server_of(url: &reqwest::Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
 }
 
 /// The error of a successful response whose body cannot be parsed.

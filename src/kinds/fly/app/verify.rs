@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::GoDuration;
+use crate::model::{GoDuration, redact};
 
 /// What shows that an app works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,7 +36,7 @@ impl Verification {
             .unwrap_or_else(|| format!("{app}.fly.dev"))
     }
 
-    /// Why an answer is not the one that was hoped for.
+    /// Why an answer is not the one that was expected.
     #[must_use]
     pub fn check_response(&self, status: u16, body: &str) -> Option<String> {
         if status != self.status {
@@ -48,8 +48,25 @@ impl Verification {
         let pattern = self.body.as_ref()?;
         // The manifest is refused when it is no pattern.
         let found = regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(body));
-        (!found).then(|| format!("`{pattern}` does not match the body"))
+        (!found).then(|| match summarize_body(body) {
+            None => format!("`{pattern}` does not match the body, which is empty"),
+            Some(start) => format!("`{pattern}` does not match the body: {start:?}"),
+        })
     }
+}
+
+/// The beginning of a body, without secrets; `None` if there is nothing in it.
+fn summarize_body(body: &str) -> Option<String> {
+    /// Enough for an error in JSON, or for the title of a page.
+    const MAX_CHARS: usize = 160;
+    let body = redact(body);
+    let words: Vec<&str> = body.split_whitespace().collect();
+    let body = words.join(" ");
+    let start = match body.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &body[..end]),
+        None => body,
+    };
+    Some(start).filter(|start| !start.is_empty())
 }
 
 #[cfg(test)]
@@ -70,7 +87,11 @@ mod tests {
         assert_eq!(verify.check_response(200, "all fine"), None);
         assert_eq!(
             verify.check_response(200, "bad").as_deref(),
-            Some("`ok|fine` does not match the body")
+            Some("`ok|fine` does not match the body: \"bad\"")
+        );
+        assert_eq!(
+            verify.check_response(200, " \n").as_deref(),
+            Some("`ok|fine` does not match the body, which is empty")
         );
         assert_eq!(
             verify.check_response(502, "ok").as_deref(),
