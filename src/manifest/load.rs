@@ -9,17 +9,16 @@ use super::{
     Inputs, LoadedEnvironment, ManifestError, SecretsMode, TokenSource,
     aws_references::AwsReferences,
     interpolate::{InterpolationResult, Scope, Variable},
-    list_environments,
+    known_secrets, list_environments,
     lower::{self, Context},
     reader::{ManifestReader, entry_mut, table_mut},
     schema::{decode::decode_manifest, json_schema, validate::validate},
     syntax::{
-        node::{Diagnostic, TomlEntry, TomlNode, TomlTable, TomlValue},
-        secret_detection::looks_like_secret,
+        node::{Diagnostic, TomlEntry, TomlNode, TomlTable},
         suggest,
     },
 };
-use crate::model::{Address, OwnershipMark, register_secret};
+use crate::model::{Address, OwnershipMark};
 
 /// Loads an environment of a folder by name.
 ///
@@ -39,7 +38,7 @@ pub fn load(
         return Err(ManifestError::new(reader.files, reader.errors));
     }
     let root = reader.read_manifest(&file);
-    register_secrets(root.as_ref(), inputs);
+    known_secrets::register_secrets(root.as_ref(), &reader.files, inputs);
     let Some(mut root) = root.filter(|_| reader.errors.is_empty()) else {
         return Err(ManifestError::new(reader.files, reader.errors));
     };
@@ -82,38 +81,6 @@ pub fn load(
         image_locations: lowered.image_locations,
         path: file,
     })
-}
-
-/// Makes the secrets in the environment known, before anything of the manifest is shown: those that
-/// it names, and those that look like one. They may stand in a wrong place too.
-fn register_secrets(root: Option<&TomlNode>, inputs: &Inputs) {
-    let mut names = BTreeSet::new();
-    if let Some(root) = root {
-        collect_variable_names(root, &mut names);
-    }
-    for (name, value) in &inputs.process_environment {
-        if names.contains(name.as_str()) || looks_like_secret(name, value) {
-            register_secret(value);
-        }
-    }
-}
-
-/// Collects the values of all keys `env`: the variables that hold the token and the secrets.
-fn collect_variable_names<'a>(node: &'a TomlNode, names: &mut BTreeSet<&'a str>) {
-    match &node.value {
-        TomlValue::Table(TomlTable(entries)) => {
-            for entry in entries {
-                names.extend(entry.node.as_str().filter(|_| entry.key == "env"));
-                collect_variable_names(&entry.node, names);
-            }
-        }
-        TomlValue::Array(items) => {
-            for item in items {
-                collect_variable_names(item, names);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {

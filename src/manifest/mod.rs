@@ -18,6 +18,7 @@ use crate::{
 mod aws_references;
 pub mod fly_toml;
 mod interpolate;
+mod known_secrets;
 mod load;
 mod lower;
 mod reader;

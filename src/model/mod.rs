@@ -24,7 +24,10 @@ pub use duration::{GoDuration, ParseDurationError};
 pub use image::{Image, ParseImageError};
 pub use name::{Name, ParseNameError};
 pub use ownership::{Ownership, OwnershipMark};
-pub(crate) use redact::{contains_secret, redact, register_secret};
+pub(crate) use redact::{
+    contains_secret, is_redacted, redact, redact_json, redact_output, register_public_name,
+    register_secret,
+};
 pub use region::{KNOWN_REGIONS, RETIRED_REGIONS, Region, UnknownRegion};
 pub use rollout::{RolloutPolicy, RolloutStrategy};
 pub use secret::{Fingerprint, Salt, Secret};

@@ -26,8 +26,8 @@ const FINGERPRINT_BYTES: usize = 15;
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps the value and registers it for redaction: from now on it is removed from what servers
-    /// answer and programs print.
+    /// Wraps the value and registers it for redaction: from now on it is removed from everything
+    /// that is printed.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
         let value = value.into();

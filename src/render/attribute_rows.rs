@@ -5,8 +5,8 @@ use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::value::{
-    inline_value, multiline_text, redact_line, sanitize, string_text, truncate_middle,
-    truncate_pair, wrap_words,
+    inline_value, multiline_text, redact_line, sanitize, shorten_value, string_text, truncate_pair,
+    wrap_words,
 };
 use crate::model::{DiffLine, DisplayValue};
 
@@ -76,9 +76,16 @@ pub(super) fn attribute_rows(
     columns: usize,
     wording: DiffWording,
 ) -> Vec<AttributeRow> {
-    let lines: Vec<DiffLine> = lines.iter().map(redact_line).collect();
-    let (secrets, visible): (Vec<&DiffLine>, Vec<&DiffLine>) =
-        lines.iter().partition(|line| is_secret(line));
+    // A value that turns out to be a secret keeps its own line, unless it is that of a variable: those are many.
+    let redacted: Vec<DiffLine> = lines.iter().map(redact_line).collect();
+    let (mut secrets, mut visible): (Vec<&DiffLine>, Vec<&DiffLine>) = (Vec::new(), Vec::new());
+    for (line, shown) in lines.iter().zip(&redacted) {
+        if is_hidden(line) || line.path.starts_with("env.") && is_hidden(shown) {
+            secrets.push(shown);
+        } else {
+            visible.push(shown);
+        }
+    }
     let path = |line: &&DiffLine| sanitize(&line.path).width();
     let path_width = visible
         .iter()
@@ -93,6 +100,12 @@ pub(super) fn attribute_rows(
         match line.to.as_ref().or(line.from.as_ref()) {
             Some(DisplayValue::Words(sentence)) => {
                 rows.extend(sentence_rows(line, sentence, available_width));
+            }
+            // A list of names: half of a name is of no use.
+            Some(DisplayValue::Value(serde_json::Value::String(names)))
+                if line.path == "env" && names.width() + 2 > available_width =>
+            {
+                rows.extend(sentence_rows(line, names, available_width));
             }
             _ => rows.push(attribute_row(line, available_width, wording)),
         }
@@ -110,7 +123,8 @@ pub(super) fn path_width(rows: &[AttributeRow]) -> usize {
         .unwrap_or(0)
 }
 
-fn is_secret(line: &DiffLine) -> bool {
+/// Whether neither value of a line is shown.
+fn is_hidden(line: &DiffLine) -> bool {
     let hidden = |side: &Option<DisplayValue>| matches!(side, None | Some(DisplayValue::Sensitive));
     hidden(&line.from) && hidden(&line.to)
 }
@@ -245,21 +259,21 @@ fn change_text(line: &DiffLine, available_width: usize, wording: DiffWording) ->
         }
         (None, Some(to), DiffWording::Drift) => {
             format!(
-                "not there, should be {}",
-                truncate_middle(&to, available_width.saturating_sub(21).max(MIN_VALUE_WIDTH))
+                "missing, should be {}",
+                shorten_value(&to, available_width.saturating_sub(21).max(MIN_VALUE_WIDTH))
             )
         }
         (Some(from), None, DiffWording::Drift) => {
             format!(
-                "{}, should not be there",
-                truncate_middle(
+                "{}, should be absent",
+                shorten_value(
                     &from,
                     available_width.saturating_sub(21).max(MIN_VALUE_WIDTH)
                 )
             )
         }
         // In a plan, the marker of the row already says that the only value is added or removed.
-        (from, to, _) => truncate_middle(&from.or(to).unwrap_or_default(), available_width),
+        (from, to, _) => shorten_value(&from.or(to).unwrap_or_default(), available_width),
     }
 }
 
@@ -331,8 +345,8 @@ mod tests {
     #[test]
     fn drift_words_a_missing_side() {
         let extra = attribute_rows(&[DiffLine::remove("env.A", "x")], 60, DiffWording::Drift);
-        assert_eq!(extra[0].text, "\"x\", should not be there");
+        assert_eq!(extra[0].text, "\"x\", should be absent");
         let missing = attribute_rows(&[DiffLine::add("env.A", "x")], 60, DiffWording::Drift);
-        assert_eq!(missing[0].text, "not there, should be \"x\"");
+        assert_eq!(missing[0].text, "missing, should be \"x\"");
     }
 }

@@ -6,16 +6,18 @@ use std::borrow::Cow;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::model::{DiffLine, DisplayValue, contains_secret, is_unprintable};
+use crate::model::{DiffLine, DisplayValue, contains_secret, is_redacted, is_unprintable, redact};
 
 /// How many hexadecimal digits of a digest are shown: 48 bits are enough to tell the images of one app apart.
 const SHORT_DIGEST_LEN: usize = 12;
 
-/// Escapes control characters and invisible or reordering Unicode characters, including line breaks.
+/// Makes a value fit to be shown: replaces the secrets in it, and escapes control characters and invisible or reordering
+/// Unicode characters, including line breaks. Values are shortened only afterwards, so that no half of a secret is left.
 pub(super) fn sanitize(text: &str) -> String {
+    let text = redact(text);
     let is_printable = |c: char| !is_unprintable(c);
     if text.chars().all(is_printable) {
-        return text.to_owned();
+        return text;
     }
     text.chars()
         .map(|c| {
@@ -88,23 +90,46 @@ fn color_sequence_len(text: &str) -> usize {
     }
 }
 
-/// Hides the value of an environment variable that contains a known secret: perhaps it was a plain variable before it
-/// became a secret, or somebody set it by hand. This happens here and not in the plan, because which secrets are known
+/// Hides what is secret in a line, whatever the line is about: a variable that was plain before its value became a secret,
+/// a tag or a policy that was given one by mistake. This happens here and not in the plan, because which secrets are known
 /// differs between runs, and a plan (and its id) must not.
 pub(super) fn redact_line(line: &DiffLine) -> DiffLine {
-    let redact = |side: &Option<DisplayValue>| match side {
-        Some(DisplayValue::Value(value)) if contains_secret(&value.to_string()) => {
-            Some(DisplayValue::Sensitive)
+    // What else is in a variable, such as the address of a database, is not for everybody either.
+    let hides_whole = line.path.starts_with("env");
+    let redact_value = |value: &DisplayValue| match value {
+        DisplayValue::Words(words) => DisplayValue::Words(redact(words)),
+        DisplayValue::Value(json) if contains_secret(&json.to_string()) => {
+            // Of a longer value or a structure, such as a statement of a policy, only the secret is replaced: the rest may
+            // be what a reviewer has to see.
+            let redacted = redact_strings(json);
+            let is_nothing_left = redacted.as_str().is_some_and(is_redacted);
+            // A number is either a secret or none.
+            if hides_whole || is_nothing_left || redacted == *json {
+                DisplayValue::Sensitive
+            } else {
+                DisplayValue::Value(redacted)
+            }
         }
-        side => side.clone(),
+        other => other.clone(),
     };
-    if !line.path.starts_with("env") {
-        return line.clone();
-    }
     DiffLine {
-        from: redact(&line.from),
-        to: redact(&line.to),
-        ..line.clone()
+        path: redact(&line.path),
+        from: line.from.as_ref().map(redact_value),
+        to: line.to.as_ref().map(redact_value),
+        note: line.note.as_deref().map(redact),
+        replaces: line.replaces,
+    }
+}
+
+fn redact_strings(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(redact(text)),
+        Value::Array(items) => items.iter().map(redact_strings).collect(),
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| (redact(key), redact_strings(value)))
+            .collect(),
+        other => other.clone(),
     }
 }
 
@@ -187,6 +212,26 @@ pub(super) fn truncate_middle(text: &str, columns: usize) -> String {
     format!("{head}…{tail}")
 }
 
+/// Shortens a value to `columns`. Of an image reference the tag and the digest stay, since they tell images apart; the
+/// registry and the repository are left out first.
+pub(super) fn shorten_value(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let quote = if text.starts_with('"') { "\"" } else { "" };
+    if let Some(digest_at) = text.find("@sha256:") {
+        let name_at = text[..digest_at].rfind('/');
+        let tag_at = text[name_at.unwrap_or(0)..digest_at].find(':');
+        let tag_at = tag_at.map(|at| at + name_at.unwrap_or(0));
+        let starts = [name_at, tag_at, Some(digest_at)].into_iter().flatten();
+        let shorter = starts.map(|start| format!("{quote}…{}", &text[start..]));
+        if let Some(fits) = shorter.into_iter().find(|short| short.width() <= columns) {
+            return fits;
+        }
+    }
+    truncate_middle(text, columns)
+}
+
 /// The longest prefix that fits into `columns`.
 pub(super) fn prefix_of_width(text: &str, columns: usize) -> &str {
     let mut used = 0;
@@ -231,8 +276,8 @@ pub(super) fn truncate_pair(from: &str, to: &str, columns: usize) -> (String, St
     // Otherwise truncate both in the middle, unless that would make them look equal.
     let each_width = width_for_longer(from, to, columns);
     let truncated = (
-        truncate_middle(from, each_width),
-        truncate_middle(to, each_width),
+        shorten_value(from, each_width),
+        shorten_value(to, each_width),
     );
     if truncated.0 == truncated.1 && from != to {
         truncate_around_difference(from, to, each_width)
@@ -327,6 +372,24 @@ mod tests {
         for columns in 0..8 {
             assert!(truncate_middle("日本語日本語", columns).width() <= columns.max(1));
         }
+    }
+
+    #[test]
+    fn a_shortened_image_keeps_its_tag_and_digest() {
+        let image = "\"registry.fly.io/shop-web:main@sha256:0a0a0a0a0a0a…\"";
+        assert_eq!(shorten_value(image, 80), image);
+        for (columns, expected) in [
+            (40, "\"…/shop-web:main@sha256:0a0a0a0a0a0a…\""),
+            (30, "\"…:main@sha256:0a0a0a0a0a0a…\""),
+            (24, "\"…@sha256:0a0a0a0a0a0a…\""),
+        ] {
+            assert_eq!(shorten_value(image, columns), expected);
+        }
+        assert_eq!(shorten_value(image, 10).width(), 10);
+        assert_eq!(
+            shorten_value("\"abcdefghij\"", 5),
+            truncate_middle("\"abcdefghij\"", 5)
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::wire;
-use crate::clouds::MachineStatus;
+use crate::{clouds::MachineStatus, model::redact};
 
 /// The names of the signals that terminate programs, with Linux's numbers.
 const SIGNAL_NAMES: [(i64, &str); 14] = [
@@ -190,7 +190,8 @@ pub(super) fn describe_outcome(machine: &wire::MachineResponse) -> String {
         .iter()
         .find(|check| check.status != "passing");
     if let Some(check) = failing.filter(|_| machine.state == "started") {
-        let output = super::logs::sanitize_line(check.output.trim());
+        // A program may print its environment here too, and half a secret would not be recognized later.
+        let output = super::logs::sanitize_line(redact(&check.output).trim());
         text = format!("{text}; check {} is {}: {output}", check.name, check.status);
     }
     text

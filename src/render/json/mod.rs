@@ -4,7 +4,10 @@
 use serde_json::{Value, json};
 
 use super::Headline;
-use crate::plan::{Plan, Refusal};
+use crate::{
+    model::redact_json,
+    plan::{Plan, Refusal},
+};
 
 mod document;
 mod enum_schemas;
@@ -22,7 +25,7 @@ pub const FORMAT_VERSION: &str = "1.0";
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Value {
     let document = PlanDocument::new(plan, refusals, headline);
     // Serialization cannot fail: all map keys are strings.
-    serde_json::to_value(document).unwrap_or_default()
+    redact_json(serde_json::to_value(document).unwrap_or_default())
 }
 
 /// Returns the JSON Schema of the plan document.

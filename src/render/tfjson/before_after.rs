@@ -97,6 +97,13 @@ impl BeforeAfter {
         }
     }
 
+    /// Marks every string that contains a known secret as sensitive, whichever attribute it is.
+    pub(super) fn hide_secrets(&mut self) {
+        for side in [&mut self.before, &mut self.after] {
+            hide_secrets(side);
+        }
+    }
+
     /// Terraform's `after_sensitive`: marks sensitive values, including secrets that are set, whose value is unknown.
     pub(super) fn after_sensitive(&self) -> Value {
         let mut mask = sensitive_mask(&self.after);
@@ -222,15 +229,18 @@ fn normalize(record: &impl Serialize) -> Value {
     Value::Object(map)
 }
 
-/// Replaces file contents by size and hash, as they may be long or contain keys, and hides environment variables that
-/// contain a known secret: perhaps the variable was plain before its value became a secret.
-fn normalize_config(config: &mut Value) {
-    let env = config.get_mut("env").and_then(Value::as_object_mut);
-    for value in env.into_iter().flat_map(Map::values_mut) {
-        if value.as_str().is_some_and(contains_secret) {
-            *value = json!(SENSITIVE_PLACEHOLDER);
-        }
+/// Replaces every string that contains a known secret.
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::String(text) if contains_secret(text) => *value = json!(SENSITIVE_PLACEHOLDER),
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        Value::Object(entries) => entries.values_mut().for_each(hide_secrets),
+        _ => {}
     }
+}
+
+/// Replaces file contents by size and hash, as they may be long or contain keys.
+fn normalize_config(config: &mut Value) {
     let files = config.get_mut("files").and_then(Value::as_array_mut);
     for file in files.into_iter().flatten() {
         let Some(content) = file.get("raw_value").and_then(Value::as_str) else {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     kinds::Cause,
-    model::Address,
+    model::{Address, redact_json},
     plan::{Action, CascadeDelete, Plan, Step},
 };
 
@@ -49,7 +49,7 @@ pub fn plan(plan: &Plan) -> Value {
         .filter_map(|resource| resource.state_json(&resource.values.before))
         .collect();
     let blocked = !plan.blocked.is_empty();
-    json!({
+    redact_json(json!({
         "format_version": FORMAT_VERSION,
         "terraform_version": TERRAFORM_VERSION,
         "planned_values": { "root_module": { "resources": planned } },
@@ -70,7 +70,7 @@ pub fn plan(plan: &Plan) -> Value {
         "applyable": !plan.is_empty() && !blocked,
         "complete": !blocked && !plan.is_incomplete() && plan.selection.as_ref().is_none_or(|selection| selection.left_out.is_empty()),
         "errored": false,
-    })
+    }))
 }
 
 /// A changed resource.
@@ -137,6 +137,7 @@ impl<'a> TerraformResource<'a> {
         if let Some(deletion) = deletion {
             values.set_cascade_delete(deletion);
         }
+        values.hide_secrets();
         values.set_address(address);
         let replace_paths = steps
             .iter()
