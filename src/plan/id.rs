@@ -29,7 +29,9 @@ pub struct PlanId {
 
 /// A string that is not the id of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the id of a plan: copy the whole `expect` value that `plan` printed")]
+#[error(
+    "`{0}` is not the id of a plan: copy it from the line `Plan id:` of `plan`, or from `expect` in its JSON"
+)]
 pub struct InvalidPlanId(String);
 
 impl Plan {

@@ -161,7 +161,7 @@ impl ChangeGroup {
     }
 
     /// Whether deleting the object, or something that is deleted with it, loses anything irrecoverably.
-    fn loses_data(&self) -> bool {
+    pub(super) fn loses_data(&self) -> bool {
         let cascade_loses = |change: &Change| {
             change
                 .takes_along
@@ -302,6 +302,55 @@ impl ChangeCounts {
     }
 }
 
+/// Refusals with one reason and one hint. A missing image concerns every machine that would run it, and is one mistake.
+pub(super) struct RefusalGroup {
+    reason: String,
+    pub(super) hint: String,
+    /// The resources, unless the reason names them.
+    addresses: Vec<String>,
+}
+
+impl RefusalGroup {
+    /// How many resources are named.
+    const MAX_NAMED: usize = 3;
+
+    /// The resources that the reason does not name: `fly.machine/web/app/iad/0 and 6 more`.
+    pub(super) fn subject(&self) -> Option<String> {
+        (!self.addresses.is_empty())
+            .then(|| wording::join_limited(&self.addresses, Self::MAX_NAMED))
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// Groups refusals, in the order of the first of each group.
+pub(super) fn group_refusals(refusals: &[Refusal]) -> Vec<RefusalGroup> {
+    let mut groups: Vec<RefusalGroup> = Vec::new();
+    for Refusal {
+        address,
+        reason,
+        hint,
+    } in refusals
+    {
+        let address = address.as_ref().map(ToString::to_string);
+        let address = address.filter(|address| !reason.contains(address.as_str()));
+        let same = groups
+            .iter_mut()
+            .find(|group| group.reason == *reason && group.hint == *hint);
+        match same {
+            Some(group) => group.addresses.extend(address),
+            None => groups.push(RefusalGroup {
+                reason: reason.clone(),
+                hint: hint.clone(),
+                addresses: address.into_iter().collect(),
+            }),
+        }
+    }
+    groups
+}
+
 /// The refusals of the guard, and a refusal for each resource that could not be planned, without duplicates.
 pub(super) fn all_refusals(plan: &Plan, refusals: &[Refusal]) -> Vec<Refusal> {
     let mut merged = refusals.to_vec();
@@ -316,4 +365,29 @@ pub(super) fn all_refusals(plan: &Plan, refusals: &[Refusal]) -> Vec<Refusal> {
         }
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Address;
+
+    /// A missing image stops every machine that would run it, and is one mistake.
+    #[test]
+    fn equal_refusals_are_one() {
+        let refusal = |address: &str, reason: &str| Refusal {
+            address: Address::parse(address).ok(),
+            reason: reason.to_owned(),
+            hint: "push it first".to_owned(),
+        };
+        let mut refusals: Vec<Refusal> = (0..5)
+            .map(|slot| refusal(&format!("fly.machine/web/app/iad/{slot}"), "no such image"))
+            .collect();
+        refusals.push(refusal("fly.app/db", "fly.app/db is protected"));
+        let groups = group_refusals(&refusals);
+        let subjects: Vec<Option<String>> = groups.iter().map(RefusalGroup::subject).collect();
+        let machines = "fly.machine/web/app/iad/0, fly.machine/web/app/iad/1, \
+                        fly.machine/web/app/iad/2 and 2 more";
+        assert_eq!(subjects, [Some(machines.to_owned()), None]);
+    }
 }

@@ -13,6 +13,8 @@
 //! rollout/           plan → stages per app: what happens in which order, and how much of it at once
 //! attribute_rows.rs  diff lines → rows: one attribute each, its values short enough to show
 //! value.rs           truncation that keeps differences visible; escaping of control characters
+//! risk.rs            what deletes, opens or grants something, and so has to be seen first
+//! findings.rs        the same differences as drift: what is wrong, and since when
 //! wording.rs         counts, causes and consequences in words
 //! theme.rs           the only module that knows colours
 //! ```
@@ -21,10 +23,12 @@ use std::time::Duration;
 
 mod attribute_rows;
 mod change_groups;
+mod findings;
 pub mod github;
 pub mod graph;
 pub mod json;
 pub mod markdown;
+mod risk;
 mod rollout;
 pub mod text;
 pub mod tfjson;

@@ -1,12 +1,15 @@
 //! All attributes as a foldable `diff` block. GitHub colours a line by its first character, so the markers stand in
 //! column 0 and the indentation comes after them.
 
-use super::escape::fenced_block;
+use super::{CommentKind, escape::fenced_block};
 use crate::{
+    model::DiffLine,
     plan::{Refusal, Verb},
     render::{
         attribute_rows::{AttributeRow, DiffWording, LineMarker, attribute_rows, path_width},
         change_groups::ChangeGroup,
+        findings::{describe_finding, group_cause},
+        risk::{Risk, line_risk},
         value::sanitize,
         wording,
     },
@@ -15,16 +18,12 @@ use crate::{
 /// The width of a line in columns: enough for two image references with digests. The block scrolls sideways.
 const BLOCK_WIDTH: usize = 140;
 
-/// Renders the details; `None` without changes.
-pub(super) fn render_details(groups: &[ChangeGroup], refusals: &[Refusal]) -> Option<String> {
-    if groups.is_empty() {
+/// Folds the blocks of the changes; `None` if there are none.
+pub(super) fn fold(blocks: &str) -> Option<String> {
+    if blocks.is_empty() {
         return None;
     }
-    let content: String = groups
-        .iter()
-        .map(|group| change_block(group, refusals))
-        .collect();
-    let fenced = fenced_block("diff", &content);
+    let fenced = fenced_block("diff", blocks);
     Some(format!(
         "<details><summary>Details</summary>\n\n{fenced}\n</details>\n"
     ))
@@ -46,7 +45,44 @@ fn marker_for_verb(verb: Verb) -> LineMarker {
     }
 }
 
-fn change_block(group: &ChangeGroup, refusals: &[Refusal]) -> String {
+/// A change with all of its attributes.
+pub(super) fn change_block(group: &ChangeGroup, refusals: &[Refusal], kind: CommentKind) -> String {
+    block_with_lines(group, &group.lines, refusals, kind)
+}
+
+/// A change with the attributes that delete, open or grant something; `None` if there are none.
+pub(super) fn dangerous_block(
+    group: &ChangeGroup,
+    refusals: &[Refusal],
+    kind: CommentKind,
+) -> Option<String> {
+    let worst = group.lines.iter().map(line_risk).min()?;
+    if worst == Risk::Ordinary {
+        return (group.risk() != Risk::Ordinary)
+            .then(|| block_with_lines(group, &[], refusals, kind));
+    }
+    // Beside a line that grants everything, those that grant something else are details.
+    let lines: Vec<DiffLine> = group
+        .lines
+        .iter()
+        .filter(|line| line_risk(line) == worst)
+        .cloned()
+        .collect();
+    let omitted = group.lines.len() - lines.len();
+    let mut block = block_with_lines(group, &lines, refusals, kind);
+    if omitted > 0 {
+        let count = wording::format_count(u64::try_from(omitted).unwrap_or(u64::MAX), "more line");
+        block += &format!("    … {count}\n");
+    }
+    Some(block)
+}
+
+fn block_with_lines(
+    group: &ChangeGroup,
+    lines: &[DiffLine],
+    refusals: &[Refusal],
+    kind: CommentKind,
+) -> String {
     let verb = group.verb();
     let description = match group.description().as_str() {
         "" => String::new(),
@@ -59,10 +95,19 @@ fn change_block(group: &ChangeGroup, refusals: &[Refusal]) -> String {
     let symbol = diff_symbol(marker_for_verb(verb));
     let mut block = format!(
         "{symbol} {} {}{description}{remarks}\n",
-        verb.word(),
+        match kind {
+            CommentKind::Plan => verb.word(),
+            CommentKind::Drift => describe_finding(verb, group_cause(group), false).0,
+        },
         group.address()
     );
-    let rows = attribute_rows(&group.lines, BLOCK_WIDTH, DiffWording::Plan);
+    let wording = match kind {
+        CommentKind::Plan => DiffWording::Plan,
+        CommentKind::Drift => DiffWording::Drift,
+    };
+    // The attributes of a missing object are all in the manifest.
+    let is_missing = kind == CommentKind::Drift && verb == Verb::Create;
+    let rows = attribute_rows(if is_missing { &[] } else { lines }, BLOCK_WIDTH, wording);
     let width = path_width(&rows);
     for row in &rows {
         block += &attribute_lines(row, width);
@@ -77,7 +122,7 @@ fn change_block(group: &ChangeGroup, refusals: &[Refusal]) -> String {
             .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
         let contained = sanitize(&deletion.description);
         block += &format!(
-            "-   takes along {} ({contained}){}\n",
+            "-   also deletes {} ({contained}){}\n",
             deletion.address,
             data_loss.unwrap_or_default()
         );

@@ -1,9 +1,10 @@
-//! A plan as a pull request comment: the table of changes first, details folded. The comment is never truncated: if it
-//! exceeds the budget, whole parts are left out, the least important ones first, and it says so.
+//! A plan as a pull request comment: the table of changes first, details folded. The comment is never cut: what does not fit
+//! into the budget is left out in whole parts, the least dangerous first, and the comment says how many.
 
 use super::{
     Headline,
-    change_groups::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
+    change_groups::{ChangeCounts, ChangeGroup, all_refusals, group_changes, group_refusals},
+    findings,
     value::sanitize,
     wording,
 };
@@ -11,6 +12,7 @@ use crate::plan::{Plan, Refusal};
 
 mod details;
 mod escape;
+mod fit;
 mod rollout;
 mod table;
 
@@ -20,80 +22,55 @@ use escape::{code_span, escape_html, escape_prose};
 /// workflow adds around the plan.
 pub const COMMENT_BUDGET: usize = 60_000;
 
-/// How much of the plan to include, the most first.
-const DETAIL_LEVELS: [DetailLevel; 9] = [
-    DetailLevel {
-        rows: usize::MAX,
-        rollout: true,
-        details: true,
-        unaffected: true,
-    },
-    DetailLevel {
-        rows: usize::MAX,
-        rollout: true,
-        details: true,
-        unaffected: false,
-    },
-    DetailLevel {
-        rows: usize::MAX,
-        rollout: true,
-        details: false,
-        unaffected: false,
-    },
-    DetailLevel::table_only(usize::MAX),
-    DetailLevel::table_only(300),
-    DetailLevel::table_only(100),
-    DetailLevel::table_only(30),
-    DetailLevel::table_only(10),
-    DetailLevel::table_only(0),
-];
-
 /// The maximum number of refusals, and of warnings, that are listed; more refusals are counted.
 const MAX_REFUSALS: usize = 10;
 
-/// Which parts a comment includes.
-#[derive(Clone, Copy)]
-struct DetailLevel {
-    /// The maximum number of rows of the table.
-    rows: usize,
-    /// The order of the rollout.
-    rollout: bool,
-    /// All attributes of all changes.
-    details: bool,
-    /// What the plan does not touch: unchanged and unmanaged objects.
-    unaffected: bool,
-}
-
-impl DetailLevel {
-    /// The table without the other optional parts.
-    const fn table_only(rows: usize) -> Self {
-        Self {
-            rows,
-            rollout: false,
-            details: false,
-            unaffected: false,
-        }
-    }
+/// What a comment is about. Each has a marker of its own, so that one does not overwrite the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CommentKind {
+    /// What an apply would do.
+    Plan,
+    /// What differs.
+    Drift,
 }
 
 /// Renders the plan as a comment of at most `budget` bytes. The title and the hidden marker, by which a later run finds
 /// the comment to update it, are included even if they exceed the budget.
 #[must_use]
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usize) -> String {
+    render(CommentKind::Plan, plan, refusals, headline, budget)
+}
+
+/// Renders the differences as a comment about drift.
+#[must_use]
+pub fn drift(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usize) -> String {
+    render(CommentKind::Drift, plan, refusals, headline, budget)
+}
+
+fn render(
+    kind: CommentKind,
+    plan: &Plan,
+    refusals: &[Refusal],
+    headline: &Headline,
+    budget: usize,
+) -> String {
     let comment = PlanComment {
+        kind,
         plan,
         refusals: all_refusals(plan, refusals),
         headline,
         groups: group_changes(plan),
         counts: ChangeCounts::from_plan(plan),
     };
-    let mut candidates = DETAIL_LEVELS.iter().map(|level| comment.render(*level));
-    candidates
-        .find(|candidate| candidate.len() <= budget)
-        .unwrap_or_else(|| comment.header())
+    let unaffected = [comment.unaffected_objects(), None];
+    let mut complete = unaffected.into_iter().map(|part| comment.whole(part));
+    complete
+        .find(|text| text.len() <= budget)
+        .unwrap_or_else(|| fit::fill(&comment, budget))
 }
 
 struct PlanComment<'a> {
+    kind: CommentKind,
     plan: &'a Plan,
     refusals: Vec<Refusal>,
     headline: &'a Headline,
@@ -102,32 +79,34 @@ struct PlanComment<'a> {
 }
 
 impl PlanComment<'_> {
-    fn render(&self, level: DetailLevel) -> String {
-        let mut parts = vec![self.header()];
-        parts.extend(self.refusal_block());
-        parts.extend(table::render_table(
-            &self.groups,
-            &self.refusals,
-            level.rows,
-        ));
-        if level.rollout {
-            parts.extend(rollout::render_rollouts(self.plan));
+    /// The comment with everything, however long.
+    fn whole(&self, unaffected: Option<String>) -> String {
+        let groups: Vec<&ChangeGroup> = self.groups.iter().collect();
+        let blocks: String = groups
+            .iter()
+            .map(|group| details::change_block(group, &self.refusals, self.kind))
+            .collect();
+        let table = table::render_table(&groups, self, usize::MAX);
+        let parts = [
+            Some(self.header()),
+            self.refusal_block(),
+            table.map(|(table, _)| table),
+            self.rollouts(),
+            self.narrowed_note(),
+            details::fold(&blocks),
+            self.warning_list(),
+            unaffected,
+            Some(self.footer()),
+        ];
+        join_parts(parts)
+    }
+
+    /// The order of the rollout, which only an apply has.
+    fn rollouts(&self) -> Option<String> {
+        match self.kind {
+            CommentKind::Plan => rollout::render_rollouts(self.plan),
+            CommentKind::Drift => None,
         }
-        parts.extend(self.narrowed_note());
-        if level.details {
-            parts.extend(details::render_details(&self.groups, &self.refusals));
-        } else if !self.groups.is_empty() {
-            parts.push(
-                "_The details are left out here because they are too long; the log has them._\n"
-                    .to_owned(),
-            );
-        }
-        parts.extend(self.warning_list());
-        if level.unaffected {
-            parts.extend(self.unaffected_objects());
-        }
-        parts.push(self.footer());
-        parts.join("\n")
     }
 
     /// The hidden marker and the title.
@@ -141,16 +120,23 @@ impl PlanComment<'_> {
         let escape_marker =
             |text: &str| sanitize(text).replace("--", "-\u{2060}-").replace('>', "");
         let marker = format!(
-            "<!-- trimtab:plan:{}/{} -->",
+            "<!-- trimtab:{}:{}/{} -->",
+            match self.kind {
+                CommentKind::Plan => "plan",
+                CommentKind::Drift => "drift",
+            },
             escape_marker(project),
             escape_marker(environment)
         );
-        let title = if self.plan.is_converged() {
-            "no changes".to_owned()
-        } else if self.plan.is_empty() {
-            "no changes can be made now, some are held back".to_owned()
-        } else {
-            self.counts.summary()
+        let title = match self.kind {
+            _ if !self.plan.is_empty() => match self.kind {
+                CommentKind::Plan => self.counts.summary(),
+                CommentKind::Drift => findings::summarize(self.plan),
+            },
+            CommentKind::Plan if self.plan.is_converged() => "no changes".to_owned(),
+            CommentKind::Plan => "no changes can be made now, some are held back".to_owned(),
+            CommentKind::Drift if self.plan.is_converged() => "no drift".to_owned(),
+            CommentKind::Drift => findings::summarize(self.plan),
         };
         format!(
             "{marker}\n### {} {}: {title}\n",
@@ -164,21 +150,19 @@ impl PlanComment<'_> {
             return None;
         }
         let mut block = String::from("> [!CAUTION]\n");
-        for refusal in self.refusals.iter().take(MAX_REFUSALS) {
-            let address = refusal.address.as_ref().map(ToString::to_string);
-            let shown_address =
-                address.filter(|address| !refusal.reason.contains(address.as_str()));
-            let label = shown_address
-                .map(|address| format!("{}: ", code_span(&address)))
+        let groups = group_refusals(&self.refusals);
+        for group in groups.iter().take(MAX_REFUSALS) {
+            let label = group
+                .subject()
+                .map(|subject| format!("{}: ", code_span(&subject)))
                 .unwrap_or_default();
             block += &format!(
                 "> - **BLOCKED:** {label}{}  \n",
-                escape_prose(&refusal.reason)
+                escape_prose(group.reason())
             );
-            block += &format!(">   hint: {}\n", format_hint(&refusal.hint));
+            block += &format!(">   hint: {}\n", format_hint(&group.hint));
         }
-        if let Some(hidden_count) = self
-            .refusals
+        if let Some(hidden_count) = groups
             .len()
             .checked_sub(MAX_REFUSALS)
             .filter(|hidden_count| *hidden_count > 0)
@@ -243,26 +227,44 @@ impl PlanComment<'_> {
     /// Where the plan was made, and the command that applies exactly this plan.
     fn footer(&self) -> String {
         let location = escape_prose(&self.headline.location());
+        let cost = self.headline.read_cost();
+        let source = format!("<sub>{location} · {cost}</sub>\n");
         if self.plan.is_empty() {
-            return format!("<sub>{location} · {}</sub>\n", self.headline.read_cost());
+            return source;
+        }
+        let target = &self.headline.target_args;
+        if self.kind == CommentKind::Drift {
+            let repair = findings::repair_command(self.plan, target);
+            let repair = repair.map(|(condition, command)| {
+                format!("To repair: {condition}{}\n\n", code_span(&command))
+            });
+            return repair.unwrap_or_default() + &source;
+        }
+        let restarts = self.counts.restart_sentence();
+        // A plan that is refused cannot be applied, so its id and its duration would only mislead.
+        if !self.refusals.is_empty() {
+            let restarts = restarts.map(|sentence| format!("{sentence}\n\n"));
+            return restarts.unwrap_or_default() + &source;
         }
         let id = self.plan.id();
         let estimate = wording::estimate_sentence(self.plan.estimate(), self.counts.run);
-        let facts: String = self
-            .counts
-            .restart_sentence()
+        let facts: String = restarts
             .into_iter()
             .chain(estimate)
             .map(|fact| fact + " ")
             .collect();
-        let command = format!("trimtab apply {} --expect {id}", self.headline.target_args);
+        let command = format!("trimtab apply {target} --expect {id}");
         format!(
-            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · {} · plan id {}</sub>\n",
+            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · {cost} · plan id {}</sub>\n",
             code_span(&command),
-            self.headline.read_cost(),
             code_span(&id.short()),
         )
     }
+}
+
+/// Joins the parts of a comment, each separated by an empty line.
+fn join_parts(parts: impl IntoIterator<Item = Option<String>>) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// A hint that is a flag becomes code; a sentence becomes prose.

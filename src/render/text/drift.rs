@@ -7,10 +7,10 @@ use crate::{
     render::{
         Headline, TextOptions,
         attribute_rows::{DiffWording, attribute_rows},
-        change_groups::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
+        change_groups::{ChangeGroup, all_refusals, group_changes},
+        findings::{self, describe_finding, group_cause},
         theme::paint,
         value::sanitize,
-        wording,
     },
 };
 
@@ -39,29 +39,6 @@ pub fn drift(plan: &Plan, headline: &Headline, options: &TextOptions) -> String 
     writer.write_gap();
     writer.write_verdict(plan, headline);
     writer.finish()
-}
-
-/// What is wrong with a resource, in one word and in detail.
-fn describe_finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'static str) {
-    match (verb, cause) {
-        (Verb::Create, _) if never_applied => ("missing", "not applied yet"),
-        // Without a state file, nobody knows whether a missing object ever existed.
-        (Verb::Create, _) => ("missing", "is gone, or was not applied yet"),
-        (Verb::Destroy, _) => ("extra", "is not in the manifest"),
-        (_, Cause::Outside) => ("differs", "changed outside"),
-        (_, Cause::Manifest) => ("differs", "the manifest changed, not applied yet"),
-        (_, Cause::Moved) => ("differs", "its image's tag has moved"),
-        (_, Cause::Follows) => ("follows", "changes when that is repaired"),
-        (_, Cause::Unknown) => ("differs", "differs from the manifest"),
-    }
-}
-
-/// What caused a difference. All members of a group share it.
-fn group_cause(group: &ChangeGroup) -> Cause {
-    group
-        .members()
-        .first()
-        .map_or(Cause::Unknown, |change| change.cause)
 }
 
 impl TextWriter {
@@ -118,43 +95,11 @@ impl TextWriter {
                 "No drift. The environment matches its manifest.",
             ));
         }
-        let counts = ChangeCounts::from_plan(plan);
-        let follower_count = plan
-            .changes()
-            .iter()
-            .filter(|change| change.cause == Cause::Follows)
-            .count();
-        let differ_count = counts.change + counts.replace - follower_count;
-        let count = |number: usize, text: &str| (number > 0).then(|| format!("{number} {text}"));
-        let blocked = count(
-            counts.blocked + plan.deferred.len(),
-            "cannot be compared or repaired",
-        );
-        let parts = [
-            count(
-                differ_count,
-                wording::inflect_verb(differ_count, "differ").as_str(),
-            ),
-            count(counts.add, "missing"),
-            count(counts.destroy, "extra"),
-            blocked,
-            count(
-                counts.unchanged + follower_count,
-                wording::inflect_match(counts.unchanged + follower_count),
-            ),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        self.write_line(paint(title_style, format!("Drift: {}.", parts.join(", "))));
-        if counts.has_changes() {
-            let condition = if counts.blocked > 0 {
-                "what is blocked first, then "
-            } else {
-                ""
-            };
-            self.write_line(format!(
-                "To repair: {condition}trimtab apply {}",
-                sanitize(&headline.target_args)
-            ));
+        let summary = format!("Drift: {}.", findings::summarize(plan));
+        self.write_line(paint(title_style, summary));
+        let target = sanitize(&headline.target_args);
+        if let Some((condition, command)) = findings::repair_command(plan, &target) {
+            self.write_line(format!("To repair: {condition}{command}"));
         }
     }
 }

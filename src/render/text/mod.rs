@@ -25,7 +25,7 @@ mod why;
 pub use drift::drift;
 pub use event::{begin_text, event};
 pub use live_progress::LiveProgress;
-pub use plan::plan;
+pub use plan::{plan, plan_totals};
 pub use report::{report, rollback_report};
 pub use status::status;
 pub use versions::versions;

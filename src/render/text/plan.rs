@@ -6,7 +6,9 @@ use crate::{
     render::{
         Headline, TextOptions,
         attribute_rows::{DiffWording, attribute_rows},
-        change_groups::{ChangeCounts, ChangeGroup, NOT_STARTED, all_refusals, group_changes},
+        change_groups::{
+            ChangeCounts, ChangeGroup, NOT_STARTED, all_refusals, group_changes, group_refusals,
+        },
         theme::paint,
         value::sanitize,
         wording,
@@ -34,7 +36,17 @@ pub fn plan(
     writer.write_narrowed(plan);
     writer.write_found(&plan.findings);
     writer.write_gap();
-    writer.write_totals(plan, headline);
+    writer.write_totals(plan, headline, !refusals.is_empty());
+    writer.finish()
+}
+
+/// Renders the totals of a plan that was shown before.
+#[must_use]
+pub fn plan_totals(plan: &Plan, headline: &Headline, options: &TextOptions) -> String {
+    let mut writer = TextWriter::new(*options);
+    writer.write_headline(headline);
+    writer.write_gap();
+    writer.write_totals(plan, headline, false);
     writer.finish()
 }
 
@@ -52,16 +64,14 @@ impl TextWriter {
     /// The refusals, each with a hint.
     pub(super) fn write_refusals(&mut self, refusals: &[Refusal]) {
         let label = paint(self.theme.error, "BLOCKED:");
-        for refusal in refusals {
-            let reason = sanitize(&refusal.reason);
-            let reason = match &refusal.address {
-                Some(address) if !reason.contains(&address.to_string()) => {
-                    format!("{address}: {reason}")
-                }
-                _ => reason,
-            };
-            self.write_line(format!("{label} {reason}"));
-            self.write_line(format!("    hint: {}", sanitize(&refusal.hint)));
+        for group in group_refusals(refusals) {
+            let subject = group.subject().map(|subject| format!("{subject}: "));
+            self.write_line(format!(
+                "{label} {}{}",
+                subject.unwrap_or_default(),
+                sanitize(group.reason())
+            ));
+            self.write_line(format!("    hint: {}", sanitize(&group.hint)));
         }
         self.write_gap();
     }
@@ -122,7 +132,7 @@ impl TextWriter {
                 .data_loss
                 .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
             let contained = sanitize(&deletion.description);
-            let label = paint(self.theme.destroy, "takes along");
+            let label = paint(self.theme.destroy, "also deletes");
             let data_loss = data_loss.unwrap_or_default();
             self.write_line(format!(
                 "       {label} {} ({contained}){data_loss}",
@@ -132,14 +142,14 @@ impl TextWriter {
     }
 
     /// The totals, the effect on running machines, the estimated duration and the plan id.
-    fn write_totals(&mut self, plan: &Plan, headline: &Headline) {
+    fn write_totals(&mut self, plan: &Plan, headline: &Headline, is_refused: bool) {
         let counts = ChangeCounts::from_plan(plan);
         if plan.is_empty() {
             let sentence = match &plan.selection {
                 Some(selection) if !selection.left_out.is_empty() => {
                     "No changes in the part that was asked for."
                 }
-                _ if headline.command == "destroy" => "Nothing is there to destroy.",
+                _ if headline.command == "destroy" => "There is nothing to destroy.",
                 _ if plan.is_converged() => "No changes. The environment matches its manifest.",
                 _ => {
                     "No changes can be made now; what is held back still differs, see the warnings."
@@ -157,12 +167,16 @@ impl TextWriter {
         }
         let summary = format!("Plan: {}.", counts.summary());
         self.write_line(paint(self.theme.title, summary));
-        let estimate = wording::estimate_sentence(plan.estimate(), counts.run);
-        counts
-            .restart_sentence()
-            .into_iter()
-            .chain(estimate)
-            .for_each(|line| self.write_line(line));
+        if let Some(sentence) = counts.restart_sentence() {
+            self.write_line(sentence);
+        }
+        // What is refused takes no time, and has no id that an apply would accept.
+        if is_refused {
+            return;
+        }
+        if let Some(sentence) = wording::estimate_sentence(plan.estimate(), counts.run) {
+            self.write_line(sentence);
+        }
         self.write_line(format!("Plan id: {}", plan.id().short()));
     }
 }
