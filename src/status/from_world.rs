@@ -148,8 +148,11 @@ fn summarize_groups(key: &Name, desired: &Desired, world: &World) -> Vec<GroupSu
     let mut groups: Vec<GroupSummary> = groups.into_values().collect();
     let mut versions: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for group in &groups {
-        // Retired machines are cordoned, so their version does not count.
-        let serving = group.machines.iter().filter(|machine| !machine.retired);
+        // Retired machines are cordoned, and what the manifest does not have is no part of its rollouts.
+        let serving = group
+            .machines
+            .iter()
+            .filter(|machine| !machine.retired && machine.wanted);
         versions
             .entry(group.group.clone())
             .or_default()

@@ -26,6 +26,8 @@ pub struct RunningVersion {
     pub unhealthy: usize,
     /// Whether new machines have taken over from these.
     pub retired: bool,
+    /// Whether the manifest has any of the machines.
+    pub wanted: bool,
 }
 
 impl GroupVersions {
@@ -34,7 +36,7 @@ impl GroupVersions {
     pub fn is_mixed(&self) -> bool {
         self.versions
             .iter()
-            .filter(|version| !version.retired)
+            .filter(|version| !version.retired && version.wanted)
             .count()
             > 1
     }
@@ -89,11 +91,13 @@ fn group_by_version<'m>(machines: impl Iterator<Item = &'m MachineSummary>) -> V
             machines: Vec::new(),
             unhealthy: 0,
             retired: machine.retired,
+            wanted: false,
         };
         let version = by_version
             .entry((machine.retired, machine.version_key()))
             .or_insert_with(empty);
         version.machines.push(machine.name.clone());
+        version.wanted |= machine.wanted;
         version.unhealthy += usize::from(machine.has_problem());
     }
     let mut versions: Vec<RunningVersion> = by_version.into_values().collect();

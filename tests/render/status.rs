@@ -196,3 +196,24 @@ fn status_json_and_schema_are_up_to_date() {
     assert_conforms(&troubled_fleet().to_json(), &schema, &schema, "");
     assert!(!document.contains(CANARY) && !document.contains(CANARY_FINGERPRINT));
 }
+
+/// A machine that somebody made by hand runs another image. That is no rollout of ours, and does not count among the machines
+/// that the manifest asks for.
+#[test]
+fn foreign_machine_is_counted_apart() {
+    let desired = desired();
+    let mut world = world_after_apply(&desired);
+    let mut foreign = world.fly_machine[&parse_name("web/app/iad/0")].clone();
+    foreign.workload.id = "4d8916".to_owned();
+    foreign.workload.config.image = Some(Image::new("docker.io/library/nginx:1"));
+    foreign.workload.digest = image_with_digest("4e").digest().map(str::to_owned);
+    world
+        .fly_machine
+        .insert(parse_name("web/app/iad/1"), foreign);
+    let status = EnvironmentStatus::from_world(&desired, &world);
+    let shown = text::status(&status, &headline("status"), &PLAIN);
+    assert!(!shown.contains("half done"), "{shown}");
+    let counts = "4 of 4 machines run; 1 more runs without being in the manifest";
+    assert!(shown.contains(counts), "{shown}");
+    assert!(status.versions().iter().all(|group| !group.is_mixed()));
+}

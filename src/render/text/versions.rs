@@ -25,7 +25,7 @@ pub fn versions(fleet: &EnvironmentStatus, options: &TextOptions) -> String {
         .flat_map(|group| group.versions.iter().map(move |version| (group, version)))
         .collect();
     if rows.is_empty() {
-        writer.write_line("No machine is there.");
+        writer.write_line("There are no machines.");
         return writer.finish();
     }
     let name = rows

@@ -7,7 +7,7 @@ use crate::{
     render::{
         Headline, TextOptions,
         theme::paint,
-        value::{sanitize, truncate_middle, wrap_words},
+        value::{sanitize, wrap_words},
         wording,
     },
     status::{
@@ -56,7 +56,7 @@ impl TextWriter {
             paint(self.theme.dim, sanitize(&app.fly_name))
         ));
         if !app.exists {
-            return self.write_line("  not there yet");
+            return self.write_line("  does not exist yet");
         }
         for (position, group) in app.groups.iter().enumerate() {
             for row in group_rows(app, group) {
@@ -169,7 +169,7 @@ impl TextWriter {
                 self.write_line(paint(self.theme.dim, text));
             }
             None => {
-                let text = format!("{}no run is known", " ".repeat(NESTED_INDENT));
+                let text = format!("{}no run is recorded", " ".repeat(NESTED_INDENT));
                 self.write_line(paint(self.theme.dim, text));
             }
         }
@@ -260,7 +260,7 @@ impl TextWriter {
 
     fn write_labelled(&mut self, label: &str, text: &str) {
         let label = paint(self.theme.dim, pad_to_width(label, LABEL_WIDTH));
-        let text = truncate_middle(text, self.width.saturating_sub(LABEL_WIDTH + 4));
+        // Not shortened: an id without its middle is of no use.
         self.write_line(format!("  {label}  {text}"));
     }
 
@@ -293,7 +293,7 @@ impl TextWriter {
         let description = if resource.exists {
             sanitize(&resource.about)
         } else {
-            "not there yet".to_owned()
+            "does not exist yet".to_owned()
         };
         let lines = wrap_words(&description, self.width.saturating_sub(2));
         lines
@@ -330,9 +330,9 @@ impl TextWriter {
         if !status.apps.iter().any(|app| app.exists) {
             let on_aws = status.aws.iter().any(|resource| resource.exists);
             let what = if on_aws {
-                "No machine is there."
+                "There are no machines."
             } else {
-                "Nothing is there."
+                "Nothing exists yet."
             };
             return self.write_line(paint(title, what));
         }
@@ -342,7 +342,11 @@ impl TextWriter {
             .flat_map(|app| &app.groups)
             .map(|group| group.desired)
             .sum();
-        let serving = || status.machines().filter(|machine| !machine.retired);
+        let serving = || {
+            status
+                .machines()
+                .filter(|machine| !machine.retired && machine.wanted)
+        };
         let count = |activity| {
             serving()
                 .filter(|machine| machine.activity == activity)
@@ -350,6 +354,11 @@ impl TextWriter {
         };
         let (running, asleep) = (count(Activity::Running), count(Activity::Asleep));
         let standby = count(Activity::Standby);
+        let extra = status
+            .machines()
+            .filter(|machine| !machine.retired && !machine.wanted)
+            .filter(|machine| machine.activity == Activity::Running)
+            .count();
         let unhealthy = serving()
             .filter(|machine| machine.activity == Activity::Running && !machine.is_healthy())
             .count();
@@ -365,7 +374,11 @@ impl TextWriter {
                 "{running} of {} {runs}",
                 wording::format_count(number(desired), "machine")
             )),
-            (asleep > 0).then(|| format!("{asleep} asleep, woken by the next request")),
+            (extra > 0).then(|| {
+                let run = wording::inflect_verb(extra, "run");
+                format!("{extra} more {run} without being in the manifest")
+            }),
+            (asleep > 0).then(|| format!("{asleep} asleep until the next request")),
             (standby > 0).then(|| format!("{standby} on standby")),
             (unhealthy > 0).then(|| format!("{unhealthy} with checks that fail")),
             (mixed > 0).then(|| {

@@ -134,7 +134,7 @@ pub(super) fn group_rows<'a>(app: &AppSummary, group: &'a GroupSummary) -> Vec<S
         rows.push(StatusRow {
             name,
             region: sanitize(&group.region),
-            state: format!("0/{} there", group.desired),
+            state: format!("0/{} created", group.desired),
             checks: String::new(),
             release: String::new(),
             image: None,
