@@ -15,6 +15,17 @@ pub enum ApplyEvent {
         /// The estimated duration of the whole apply, in seconds.
         estimate_secs: Option<u64>,
     },
+    /// Another run holds the lease of a machine that this run changes. Sent once for each such machine, before any step.
+    WaitingForLease {
+        /// The app's name on Fly.
+        app: String,
+        /// Fly's id of the machine.
+        machine: String,
+        /// Who holds the lease, in the holder's own words, such as `trimtab apply staging by ci@host`.
+        holder: String,
+        /// When the lease ends unless it is renewed, in RFC 3339; absent when unknown.
+        expires_at: Option<String>,
+    },
     /// A step has started.
     Started {
         /// The resource.

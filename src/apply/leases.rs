@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
 
+use super::ApplyEvent;
 use crate::{
-    clouds::{CloudError, ErrorKind},
+    clouds::{CloudError, ErrorKind, LeaseHolder},
     kinds::{CloudWriters, LeaseTarget, World},
     plan::{Action, Plan},
 };
 
-/// Acquires all leases at once. Returns whether any of them was held by another process before: that process may have changed
+/// Acquires all leases at once, and calls `on_wait` for each that another process holds. Returns whether any of them was held by another process before: that process may have changed
 /// things that the plan does not know of.
 ///
 /// # Errors
@@ -22,6 +23,7 @@ pub(super) async fn acquire_leases(
     clouds: &CloudWriters,
     world: &World,
     timeout: Duration,
+    on_wait: impl Fn(ApplyEvent),
 ) -> Result<bool, CloudError> {
     let mut wanted: BTreeMap<&LeaseTarget, bool> = BTreeMap::new();
     // For each machine, whether it must still exist: if the plan only deletes it, it may be gone already.
@@ -30,9 +32,9 @@ pub(super) async fn acquire_leases(
             *wanted.entry(target).or_default() |= step.action != Action::Delete;
         }
     }
-    let acquired = wanted
-        .into_iter()
-        .map(|(target, must_exist)| acquire_lease(target, must_exist, clouds, world, timeout));
+    let acquired = wanted.into_iter().map(|(target, must_exist)| {
+        acquire_lease(target, must_exist, clouds, world, timeout, &on_wait)
+    });
     let acquired: Result<Vec<bool>, CloudError> = join_all(acquired).await.into_iter().collect();
     if acquired.is_err() {
         clouds.fly.leases().release_all().await;
@@ -47,6 +49,7 @@ async fn acquire_lease(
     clouds: &CloudWriters,
     world: &World,
     timeout: Duration,
+    on_wait: impl Fn(ApplyEvent),
 ) -> Result<bool, CloudError> {
     let LeaseTarget { app, id, version } = target;
     let Some(app) = world.fly_app.get(app) else {
@@ -61,7 +64,19 @@ async fn acquire_lease(
             format!("since the plan was made {what}"),
         )
     };
-    match clouds.fly.leases().acquire(&app.name, id, timeout).await {
+    let on_wait = |holder: LeaseHolder| {
+        on_wait(ApplyEvent::WaitingForLease {
+            app: app.name.clone(),
+            machine: id.clone(),
+            holder: holder.description,
+            expires_at: holder.expires_at,
+        });
+    };
+    let leases = clouds.fly.leases();
+    match leases
+        .acquire_or_wait(&app.name, id, timeout, on_wait)
+        .await
+    {
         Err(error) if error.is_not_found() && !must_exist => Ok(false),
         Err(error) if error.is_not_found() => Err(stale("it was destroyed".to_owned())),
         Err(error) => Err(error),

@@ -117,11 +117,13 @@ pub async fn apply(
         estimate_secs,
     });
     let world = run.world.clone();
+    let on_wait = |event| drop(events.send(event));
     let mut acquiring = std::pin::pin!(leases::acquire_leases(
         plan,
         clouds,
         &world,
-        options.lock_timeout
+        options.lock_timeout,
+        on_wait
     ));
     let acquired = tokio::select! {
         acquired = &mut acquiring => acquired,

@@ -16,6 +16,7 @@ mod request_counter;
 
 pub(crate) use error::format_error_chain;
 pub use error::{CloudError, CloudProvider, ErrorKind};
+pub use fly::LeaseHolder;
 pub use http::{ApiClient, ClientConfig};
 pub use probe::ProbeResponse;
 pub use progress::{MachineStatus, ProgressSink};

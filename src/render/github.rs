@@ -52,7 +52,10 @@ impl LogGroups {
         let line =
             text::event(event, &TextOptions::LOG).map(|line| escape_workflow_commands(&line));
         let address = match event {
-            ApplyEvent::Begun { .. } | ApplyEvent::Stopping | ApplyEvent::OutOfTime => {
+            ApplyEvent::Begun { .. }
+            | ApplyEvent::WaitingForLease { .. }
+            | ApplyEvent::Stopping
+            | ApplyEvent::OutOfTime => {
                 return line.into_iter().collect();
             }
             ApplyEvent::Progress { .. } => return Vec::new(),

@@ -17,7 +17,10 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::AbortHandle;
 
-use super::wire;
+use super::{
+    lease_holder::{self, LeaseHolder},
+    wire,
+};
 use crate::clouds::{
     ApiClient, CloudError, ErrorKind, RateLimitedAction,
     http::{ApiRequest, Idempotency},
@@ -94,21 +97,36 @@ impl Leases {
         self.0.client.get_or_init(|| client.clone());
     }
 
-    /// Acquires the lease of a machine, or refreshes ours.
-    ///
-    /// # Flow
-    /// Request the lease; while somebody else holds it, retry every two seconds of the server's
-    /// clock until `budget` is over. After a lost response the lease may be ours under an unknown
-    /// nonce; it expires like anybody else's.
+    /// Acquires a lease as [`Self::acquire_or_wait`] does, and tells nobody of a wait.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] with the lease holder and the expiry, if the lease was not released
-    /// in time; or when the request fails.
+    /// As [`Self::acquire_or_wait`].
     pub async fn acquire(
         &self,
         app: &str,
         id: &str,
         budget: Duration,
+    ) -> Result<AcquiredLease, CloudError> {
+        self.acquire_or_wait(app, id, budget, drop).await
+    }
+
+    /// Acquires the lease of a machine, or refreshes ours.
+    ///
+    /// # Flow
+    /// Request the lease; while somebody else holds it, retry every two seconds of the server's
+    /// clock until `budget` is over. Before the first retry, `on_wait` is told who holds it, if
+    /// that is known. After a lost response the lease may be ours under an unknown
+    /// nonce; it expires like anybody else's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] with the lease holder and the expiry, if the lease was not released
+    /// in time; or when the request fails.
+    pub async fn acquire_or_wait(
+        &self,
+        app: &str,
+        id: &str,
+        budget: Duration,
+        on_wait: impl Fn(LeaseHolder),
     ) -> Result<AcquiredLease, CloudError> {
         let client = self.client(app, id)?;
         let deadline = client.deadline_in(budget.as_secs());
@@ -139,6 +157,12 @@ impl Leases {
             }
             if deadline.remaining_secs() == 0 {
                 return Err(self.holder_error(client, app, id, budget, error).await);
+            }
+            if !had_to_wait
+                && error.kind == ErrorKind::Conflict
+                && let Some(holder) = lease_holder::find_holder(client, app, id).await
+            {
+                on_wait(holder);
             }
             // From here on somebody else may have changed the machine, so the caller must compare its
             // version with the plan.
@@ -332,19 +356,11 @@ impl Leases {
         if error.kind != ErrorKind::Conflict {
             return error;
         }
-        let get_request = ApiRequest {
-            idempotency: Idempotency::Idempotent,
-            ..lease_request(Method::GET, app, id, lease_operation(app, id))
-        };
-        let Ok(holder) = client
-            .send::<wire::LeaseResponse>(&get_request)
-            .await
-            .map(wire::LeaseResponse::into_lease)
-        else {
+        let Some(holder) = lease_holder::read_lease(client, app, id).await else {
             return error;
         };
-        let expiry = jiff::Timestamp::from_second(holder.expires_at).map(|at| at.to_string());
-        let expiry = expiry.unwrap_or_else(|_| holder.expires_at.to_string());
+        let expiry =
+            lease_holder::expiry_text(&holder).unwrap_or_else(|| holder.expires_at.to_string());
         let holder_note = match holder.description.trim() {
             "" => String::new(),
             description => format!(" ({description})"),
@@ -415,13 +431,18 @@ async fn refresh_until_released(inner: Weak<LeasesInner>) {
     }
 }
 
-fn lease_operation(app: &str, id: &str) -> String {
+pub(super) fn lease_operation(app: &str, id: &str) -> String {
     format!("lease machine {id} of {app}")
 }
 
 /// A request to the lease endpoint of a machine. Acquiring and refreshing share a rate limit, since
 /// Fly counts by endpoint.
-fn lease_request<'a>(method: Method, app: &str, id: &'a str, operation: String) -> ApiRequest<'a> {
+pub(super) fn lease_request<'a>(
+    method: Method,
+    app: &str,
+    id: &'a str,
+    operation: String,
+) -> ApiRequest<'a> {
     let action = match method {
         Method::GET => "lease get",
         Method::DELETE => "lease release",

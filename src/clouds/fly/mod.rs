@@ -8,6 +8,7 @@ mod command;
 mod exit_diagnosis;
 mod keyed_locks;
 mod lease;
+mod lease_holder;
 mod logs;
 mod read;
 mod requests;
@@ -17,6 +18,7 @@ mod write;
 mod write_app_resources;
 
 pub use lease::{AcquiredLease, Leases};
+pub use lease_holder::LeaseHolder;
 pub use read::FlyReader;
 pub use requests::{CreateVolumeRequest, MachineRequest};
 pub use wait::WaitOutcome;

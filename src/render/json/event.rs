@@ -98,6 +98,14 @@ fn event_body(event: &ApplyEvent) -> Value {
             "hook": { "resource": resource_object(address), "action": terraform_action(*action) },
             "diagnostic": diagnostic(failure),
         }),
+        ApplyEvent::WaitingForLease {
+            app,
+            machine,
+            holder,
+            expires_at,
+        } => json!({
+            "type": "lease_wait", "app": app, "machine": machine, "holder": holder, "expires_at": expires_at,
+        }),
         ApplyEvent::Stopping => json!({ "type": "stopping" }),
         ApplyEvent::OutOfTime => json!({ "type": "out_of_time" }),
     }
@@ -111,6 +119,7 @@ fn event_level(event: &ApplyEvent) -> &'static str {
         | ApplyEvent::Stopping
         | ApplyEvent::OutOfTime => "warn",
         ApplyEvent::Begun { .. }
+        | ApplyEvent::WaitingForLease { .. }
         | ApplyEvent::Started { .. }
         | ApplyEvent::Progress { .. }
         | ApplyEvent::Output { .. }

@@ -35,6 +35,23 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
             estimate_secs.filter(|secs| *secs > 0)?;
             begin_text(*total, *estimate_secs)
         }
+        ApplyEvent::WaitingForLease {
+            app,
+            machine,
+            holder,
+            expires_at,
+        } => {
+            let until = expires_at
+                .as_ref()
+                .map(|until| format!(" until {} unless it is renewed", sanitize(until)));
+            format!(
+                "waiting for machine {} of {}: {} holds its lease{}",
+                sanitize(machine),
+                sanitize(app),
+                sanitize(holder),
+                until.unwrap_or_default()
+            )
+        }
         ApplyEvent::Progress { .. } => return None,
         ApplyEvent::Output { address, lines } => {
             let line = |line: &String| format!("{address} | {}", paint(theme.dim, sanitize(line)));

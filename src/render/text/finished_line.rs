@@ -84,6 +84,7 @@ struct FinishedStep<'e> {
 fn finished_step(event: &ApplyEvent, theme: Theme) -> Option<FinishedStep<'_>> {
     let (address, symbol, activity, time) = match event {
         ApplyEvent::Begun { .. }
+        | ApplyEvent::WaitingForLease { .. }
         | ApplyEvent::Started { .. }
         | ApplyEvent::Progress { .. }
         | ApplyEvent::Stopping

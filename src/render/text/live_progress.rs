@@ -1,7 +1,10 @@
 //! Progress of a running apply, as a few lines that a terminal redraws: active steps, a progress bar and the estimated
 //! remaining time. Callers pass the time, so the output depends only on the recorded events.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -10,7 +13,12 @@ use crate::{
     apply::event::ApplyEvent,
     model::Address,
     plan::Action,
-    render::{TextOptions, theme::paint, value::truncate_middle, wording},
+    render::{
+        TextOptions,
+        theme::paint,
+        value::{sanitize, truncate_middle},
+        wording,
+    },
 };
 
 /// The frames of the spinner.
@@ -41,6 +49,8 @@ pub struct LiveProgress {
     estimate: Option<Duration>,
     active: BTreeMap<Address, ActiveStep>,
     stopping: bool,
+    /// The machines whose leases another run holds, and who holds each.
+    lease_waits: BTreeMap<String, String>,
 }
 
 /// A step that is running.
@@ -78,7 +88,14 @@ impl LiveProgress {
                     .filter(|secs| *secs > 0)
                     .map(Duration::from_secs);
             }
+            ApplyEvent::WaitingForLease {
+                machine, holder, ..
+            } => {
+                self.lease_waits.insert(machine.clone(), holder.clone());
+            }
             ApplyEvent::Started { address, action } => {
+                // All leases are held before the first step.
+                self.lease_waits.clear();
                 let step = ActiveStep {
                     action: *action,
                     started_at: now,
@@ -127,6 +144,7 @@ impl LiveProgress {
             let hidden = format!("  and {} more", self.active.len() - max_steps);
             lines.push(paint(theme.dim, hidden));
         }
+        lines.extend(self.lease_message());
         lines.push(self.render_bar(now, options));
         lines
     }
@@ -145,10 +163,27 @@ impl LiveProgress {
                 format_seconds(now.saturating_sub(step.started_at))
             )
         };
+        if let Some(message) = self.lease_message() {
+            return Some(message);
+        }
         let all: Vec<String> = self.active.iter().map(describe).collect();
         let steps = wording::format_count(u64::try_from(self.total).unwrap_or(u64::MAX), "step");
         let list = wording::join_limited(&all, MAX_NAMED_STEPS);
         (!all.is_empty()).then(|| format!("{} of {steps} done, waiting for {list}", self.finished))
+    }
+
+    /// What is being waited for before the first step; `None` if nothing is.
+    fn lease_message(&self) -> Option<String> {
+        let holders: BTreeSet<&String> = self.lease_waits.values().collect();
+        let holders: Vec<String> = holders.into_iter().map(|name| sanitize(name)).collect();
+        let count = u64::try_from(self.lease_waits.len()).unwrap_or(u64::MAX);
+        (!holders.is_empty()).then(|| {
+            format!(
+                "waiting for the leases of {}, held by {}",
+                wording::format_count(count, "machine"),
+                wording::join_limited(&holders, MAX_NAMED_STEPS)
+            )
+        })
     }
 
     fn render_step(
