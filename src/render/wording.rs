@@ -76,7 +76,7 @@ pub(super) fn data_loss_remark(loss: DataLoss) -> &'static str {
     match loss {
         DataLoss::Data => "its data is lost",
         DataLoss::App => "whatever it serves stops",
-        DataLoss::Address => "its address cannot be had again",
+        DataLoss::Address => "its address cannot be obtained again",
     }
 }
 
@@ -96,8 +96,8 @@ pub(super) fn action_participles(action: Action) -> (&'static str, &'static str)
     match action {
         Action::Create => ("creating", "created"),
         Action::Update => ("updating", "updated"),
-        Action::ReplaceDelete => ("removing the old", "removed the old"),
-        Action::ReplaceCreate => ("creating the new", "created the new"),
+        Action::ReplaceDelete => ("removing the old one", "removed the old one"),
+        Action::ReplaceCreate => ("creating the replacement", "created the replacement"),
         Action::Delete => ("destroying", "destroyed"),
         Action::CreateSuccessor => (
             "starting the new one beside the old",
@@ -105,8 +105,8 @@ pub(super) fn action_participles(action: Action) -> (&'static str, &'static str)
         ),
         Action::HandOver => ("handing over", "handed over"),
         Action::Retire => (
-            "removing the one that gave way",
-            "removed the one that gave way",
+            "removing the machine that was replaced",
+            "removed the machine that was replaced",
         ),
         Action::Run => ("running", "ran"),
         Action::Verify => ("verifying", "verified"),
@@ -128,12 +128,12 @@ pub(super) fn action_imperative(action: Action) -> &'static str {
     match action {
         Action::Create => "create",
         Action::Update => "update",
-        Action::ReplaceDelete => "remove the old",
-        Action::ReplaceCreate => "create the new",
+        Action::ReplaceDelete => "remove the old one of",
+        Action::ReplaceCreate => "create the replacement of",
         Action::Delete => "destroy",
         Action::CreateSuccessor => "start the successor of",
         Action::HandOver => "hand over",
-        Action::Retire => "remove the one that gave way in",
+        Action::Retire => "remove the machine that was replaced in",
         Action::Run => "run",
         Action::Verify => "verify",
     }

@@ -47,25 +47,29 @@ pub(crate) fn did_you_mean<'a>(
         return Some(format!("did you mean `{nearest}`?"));
     }
     let more = known.clone().into_iter().nth(MAX_LISTED).is_some();
-    let listed = join_quoted(known.into_iter().take(MAX_LISTED))
+    let listed = join_with("or", known.into_iter().take(MAX_LISTED))
         .filter(|listed| listed.len() <= MAX_LISTED * MAX_WORD_BYTES);
     listed.map(|known| {
         if more {
-            format!("known are {known}, and more")
+            format!("expected {known}, among others")
         } else {
-            format!("known are {known}")
+            format!("expected {known}")
         }
     })
 }
 
 /// Joins words: `a`, `b` and `c`.
 pub(crate) fn join_quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    join_with("and", words)
+}
+
+fn join_with<'a>(conjunction: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     let (last, rest) = quoted.split_last()?;
     if rest.is_empty() {
         Some(last.clone())
     } else {
-        Some(format!("{} and {last}", rest.join(", ")))
+        Some(format!("{} {conjunction} {last}", rest.join(", ")))
     }
 }
 

@@ -234,7 +234,8 @@ fn ownership_conflict<K: KindName>(
         }) => Some(OwnershipConflict {
             address,
             reason: format!("{what} belongs to {project}/{environment}"),
-            hint: "say another `name`: what bears another's mark is never touched".to_owned(),
+            hint: "choose another `name`: resources of another environment are never touched"
+                .to_owned(),
             adoptable: false,
         }),
     }

@@ -237,7 +237,7 @@ impl<'p> AppRollout<'p> {
     fn secret_rows(&self) -> Vec<RolloutRow> {
         let text = match self.secrets {
             0 => return Vec::new(),
-            1 => "1 changes".to_owned(),
+            1 => "one changes".to_owned(),
             number => format!("{number} change, in one call"),
         };
         vec![RolloutRow::with_phrase("secrets", Phrase::Text(text))]
@@ -323,7 +323,7 @@ pub(super) fn verification(step: &Step) -> Option<(String, String)> {
         return None;
     };
     let body_note = if *checks_body {
-        ", with the right body"
+        ", with a body that matches"
     } else {
         ""
     };

@@ -49,7 +49,7 @@ impl TextWriter {
     fn write_halted(&mut self, report: &ApplyReport) {
         if let Some(failure) = &report.halted {
             let label = paint(self.theme.error, "FAILED:");
-            self.write_line(format!("{label} nothing was begun"));
+            self.write_line(format!("{label} no step was started"));
             self.write_failure(failure);
         }
         if let Some(failure) = &report.lost {

@@ -39,9 +39,9 @@ fn change_reason(change: &Change) -> &'static str {
     match (change.verb, change.cause) {
         (Verb::Create, _) => "the manifest declares it, and it does not exist",
         (Verb::Destroy, _) => "trimtab manages it, and the manifest does not declare it",
-        (Verb::Run, _) => "a new release comes out, and its command has not run yet",
+        (Verb::Run, _) => "there is a new release, and its release command has not run yet",
         (_, Cause::Outside) => "it was changed outside since the last apply",
-        (_, Cause::Manifest) => "the manifest changed since the last apply",
+        (_, Cause::Manifest) => "the manifest asks for something else than what was applied last",
         (_, Cause::Moved) => "its image's tag has moved since the last apply",
         (_, Cause::Follows) => "something that it refers to changes",
         (_, Cause::Unknown) => "it differs from the manifest",
