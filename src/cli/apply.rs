@@ -76,9 +76,12 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
     };
     let session = Session::open(context, &target, SecretsMode::Required, &planning).await?;
     let is_confirmed = args.yes || expected.is_some();
-    let options =
-        args.progress
-            .run_options("apply", planning.only.clone(), planning.limits(), expected);
+    let options = args.progress.run_options(
+        "apply",
+        planning.only.clone(),
+        planning.limits(),
+        expected.clone(),
+    );
     let frontend = Console {
         context,
         session: &session,
@@ -90,6 +93,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
             is_confirmed,
             has_expect_option: true,
         },
+        allow_destroy: &planning.allow_destroy,
+        reviewed: args.plan.as_deref().zip(expected.as_ref()),
     };
     let result = ops::run(&session.workspace, &Goal::Manifest, &options, &frontend).await;
     session.close().await;

@@ -21,24 +21,28 @@ impl Confirmation {
         }
         if !context.ui.is_interactive() {
             let hint = if self.has_expect_option {
-                "say --yes, or --expect with the id of the plan that was reviewed"
+                "pass --yes, or --expect with the id of the plan that was reviewed"
             } else {
-                "say --yes"
+                "pass --yes"
             };
             return Err(
-                CommandError::new("nobody can be asked here; nothing was changed")
-                    .with_hint(hint)
-                    .with_exit_code(exit::REFUSED),
+                CommandError::new(
+                    "there is no terminal to ask for confirmation; nothing was changed",
+                )
+                .with_hint(hint)
+                .with_exit_code(exit::REFUSED),
             );
         }
         let question = &self.question;
+        // A terminal that was closed meanwhile has not agreed.
+        let answer = |question: &str| context.ui.prompt(question).unwrap_or_default();
         let is_yes = match &self.name_to_type {
             Some(name) => {
                 let question = format!("{question} Type `{name}` to confirm:");
-                context.ui.prompt(&question)? == *name
+                answer(&question) == *name
             }
             None => {
-                let answer = context.ui.prompt(&format!("{question} [y/N]"))?;
+                let answer = answer(&format!("{question} [y/N]"));
                 matches!(answer.to_lowercase().as_str(), "y" | "yes")
             }
         };

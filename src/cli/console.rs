@@ -1,5 +1,7 @@
 //! The frontend of operations on the command line: what each event prints, and how the user confirms.
 
+use std::{collections::BTreeSet, path::Path};
+
 use super::{
     CommandContext, CommandError,
     confirm::Confirmation,
@@ -10,15 +12,16 @@ use super::{
 };
 use crate::{
     apply::ApplyReport,
+    model::Address,
     ops::{ApplyJob, Event, Frontend},
-    plan::{Action, DeferredChange, Plan, Refusal, Verb},
+    plan::{Action, DeferredChange, Plan, PlanId, Refusal, Verb},
     render,
     status::EnvironmentStatus,
 };
 
 /// Printed before a rollback is confirmed.
 const NOT_ROLLED_BACK_NOTE: &str =
-    "Secrets keep their present values, and what a release command did stays done.";
+    "Secrets keep their current values, and the effects of a release command remain.";
 
 /// Printed after a rollback.
 const MANIFEST_UNCHANGED_NOTE: &str =
@@ -31,6 +34,10 @@ pub(super) struct Console<'a> {
     pub(super) progress: &'a ProgressArgs,
     pub(super) command: &'static str,
     pub(super) confirmation: Confirmation,
+    /// What may be destroyed, as it was given.
+    pub(super) allow_destroy: &'a [Address],
+    /// The file with the plan that was reviewed, and its id.
+    pub(super) reviewed: Option<(&'a Path, &'a PlanId)>,
 }
 
 impl Frontend for Console<'_> {
@@ -47,11 +54,27 @@ impl Frontend for Console<'_> {
                 self.session.headline(self.command),
                 self.context.ui.stdout_options(),
             );
-            let mut text = render::text::plan(plan, refusals, &headline, &options);
+            // Whoever applies a saved plan has seen it.
+            let is_seen = |(_, id): &(&Path, &PlanId)| id.covers(&plan.id());
+            let seen = self
+                .reviewed
+                .filter(is_seen)
+                .filter(|_| refusals.is_empty());
+            let mut text = match seen {
+                Some((file, _)) => format!(
+                    "{}The plan is the one in {}.",
+                    render::text::plan_totals(plan, &headline, &options),
+                    file.display()
+                ),
+                None => render::text::plan(plan, refusals, &headline, &options),
+            };
             if self.command == "rollback" {
                 text = format!("{text}\n{NOT_ROLLED_BACK_NOTE}");
             }
             self.context.ui.print(&text)?;
+            if refusals.is_empty() {
+                warn_of_unused_permissions(self.context, self.allow_destroy, plan);
+            }
         }
         Ok(())
     }
@@ -76,8 +99,8 @@ impl Frontend for Console<'_> {
                 };
                 self.progress.print_notice(context, "waiting", &text);
             }
-            Event::Replanning => ui.eprint("Somebody else was at work here: looking again."),
-            Event::AlreadyDone => ui.eprint("Nothing is left to do: another run has done it."),
+            Event::Replanning => ui.eprint("Another run has changed something meanwhile: reading and planning again."),
+            Event::AlreadyDone => ui.eprint("Nothing is left to do: another run has done it already."),
             Event::DeadlineTooShort { estimate, deadline } => ui.eprint(&format!(
                 "This takes about {}, and the deadline is {}: what does not fit is left for the next run.",
                 render::format_duration(estimate),
@@ -103,7 +126,7 @@ impl Frontend for Console<'_> {
             Event::RollingBack { apps, plan } => {
                 let names: Vec<&str> = apps.iter().map(|app| app.as_str()).collect();
                 self.message("rollback", &format!(
-                    "Rolling back {}: {}. Secrets, and what a release command did, do not go back.",
+                    "Rolling back {}: {}. Secrets and the effects of a release command stay as they are.",
                     names.join(", "),
                     describe_rollback(plan)
                 ));
@@ -195,6 +218,30 @@ impl Console<'_> {
         if rolled_back && self.progress.is_text() {
             self.context.ui.eprint(MANIFEST_UNCHANGED_NOTE);
         }
+    }
+}
+
+/// Warns of addresses that may be destroyed, and are not: probably a typing error.
+pub(super) fn warn_of_unused_permissions(
+    context: &CommandContext<'_>,
+    allow_destroy: &[Address],
+    plan: &Plan,
+) {
+    let with_others = plan.cascade_deletes.iter().map(|cascade| &cascade.address);
+    let by_themselves = plan
+        .steps()
+        .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
+    let destroyed: BTreeSet<&Address> = by_themselves
+        .map(|step| &step.address)
+        .chain(with_others)
+        .collect();
+    for address in allow_destroy
+        .iter()
+        .filter(|address| !destroyed.contains(address))
+    {
+        context.ui.eprint(&format!(
+            "warning: --allow-destroy {address} is not needed: the plan does not destroy it"
+        ));
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<
             is_confirmed: args.yes,
             has_expect_option: false,
         },
+        allow_destroy: &args.allow_destroy,
+        reviewed: None,
     };
     let result = ops::run(&session.workspace, &goal, &options, &frontend).await;
     session.close().await;

@@ -4,8 +4,11 @@
 use clap::Args;
 
 use super::{
-    CommandContext, CommandError, exit,
-    session::{InputArgs, PlanningArgs, Session, TargetArgs, load_manifest, resolve_environments},
+    CommandContext, CommandError,
+    each_environment::{self, EnvironmentsArgs},
+    exit,
+    plan::PlanFormat,
+    session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
@@ -16,66 +19,25 @@ use crate::{
 /// Show what was changed outside trimtab; exits with 2 when something was.
 #[derive(Debug, Args)]
 pub(super) struct Drift {
-    /// The environments to check; all when none is given
-    #[arg(value_name = "ENV")]
-    names: Vec<String>,
     #[command(flatten)]
-    inputs: InputArgs,
+    environments: EnvironmentsArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: super::plan::PlanFormat,
+    format: PlanFormat,
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8, CommandError> {
-    let names = resolve_environments(context, &args.names)?;
-    let mut worst = exit::OK;
-    for environment in names {
-        let inputs = InputArgs {
-            multiple_environments: args.names.is_empty(),
-            ..args.inputs.clone()
-        };
-        if let Some(missing) = missing_template_variable(context, args, &environment, &inputs) {
-            context.ui.eprint(&format!(
-                "skipped {environment}: it is a template, look at one with --var {missing}"
-            ));
-            continue;
-        }
-        let target = TargetArgs {
-            environment,
-            inputs,
-        };
-        // An environment that cannot be read must not hide the drift of the others.
-        let code = match check_environment(context, &target, args.format).await {
-            Ok(code) => code,
-            Err(failure) => failure.print(context.ui),
-        };
-        worst = match (worst, code) {
-            (exit::ERROR, _) | (_, exit::ERROR) => exit::ERROR,
-            (a, b) => a.max(b),
-        };
-    }
-    Ok(worst)
-}
-
-/// The variable that an environment lacks, when all environments are checked. A manifest of review apps needs one, and
-/// describes no environment without it.
-fn missing_template_variable(
-    context: &CommandContext<'_>,
-    args: &Drift,
-    environment: &str,
-    inputs: &InputArgs,
-) -> Option<String> {
-    let lacking = args
-        .names
-        .is_empty()
-        .then(|| load_manifest(context, environment, inputs, SecretsMode::Lenient).err());
-    lacking??.missing_variable()
+    let is_text = args.format == PlanFormat::Text;
+    each_environment::run(context, &args.environments, is_text, async |target| {
+        check_environment(context, &target, args.format).await
+    })
+    .await
 }
 
 async fn check_environment(
     context: &CommandContext<'_>,
     target: &TargetArgs,
-    format: super::plan::PlanFormat,
+    format: PlanFormat,
 ) -> Result<u8, CommandError> {
     let session = Session::open(
         context,
@@ -92,21 +54,25 @@ async fn check_environment(
 async fn print_drift(
     context: &CommandContext<'_>,
     session: &Session,
-    format: super::plan::PlanFormat,
+    format: PlanFormat,
 ) -> Result<u8, CommandError> {
     let (plan, _) = session.plan(context, &[]).await?;
     let headline = session.headline("drift");
-    let look = context.ui.stdout_options();
-    let text = match format {
-        super::plan::PlanFormat::Text => render::text::drift(&plan, &headline, &look),
-        other => other.render(
+    let ui = context.ui;
+    let refusals = refusals(&plan, &Limits::default());
+    match format {
+        PlanFormat::Text => {
+            ui.print(&render::text::drift(&plan, &headline, &ui.stdout_options()))?
+        }
+        PlanFormat::Markdown => ui.print(&render::markdown::drift(
             &plan,
-            &refusals(&plan, &Limits::default()),
+            &refusals,
             &headline,
-            &look,
-        ),
-    };
-    context.ui.print(&text)?;
+            render::markdown::COMMENT_BUDGET,
+        ))?,
+        PlanFormat::Json => ui.print_json(render::json::plan(&plan, &refusals, &headline))?,
+        PlanFormat::TfJson => ui.print_json(render::tfjson::plan(&plan))?,
+    }
     Ok(if plan.is_converged() {
         exit::OK
     } else {

@@ -2,10 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::register_secret;
+
 /// The names of the variables that trimtab reads.
 pub(super) mod names {
     /// The Fly token, unless the manifest names another variable.
     pub(in crate::cli) const TOKEN: &str = "FLY_API_TOKEN";
+    /// Credentials, whichever command is run.
+    pub(in crate::cli) const CREDENTIALS: [&str; 7] = [
+        TOKEN,
+        "FLY_ACCESS_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ACTIONS_RUNTIME_TOKEN",
+        "GITHUB_TOKEN",
+    ];
     /// The base URL of the Machines API, as for flyctl.
     pub(in crate::cli) const MACHINES_API: &str = "FLY_FLAPS_BASE_URL";
     /// The base URL of the logs, as for flyctl.
@@ -31,6 +43,8 @@ pub(super) mod names {
     pub(in crate::cli) const SANDBOX_RECORD: &str = "TRIMTAB_SANDBOX_RECORD";
     /// How much faster than Fly the embedded sandbox runs, as `trimtab sandbox --speed`.
     pub(in crate::cli) const SANDBOX_SPEED: &str = "TRIMTAB_SANDBOX_SPEED";
+    /// The width of the output, where the user sets it.
+    pub(in crate::cli) const COLUMNS: &str = "COLUMNS";
     /// Set in a pipeline: progress is one line per change there.
     pub(in crate::cli) const CI: &str = "CI";
     /// `true` on GitHub Actions, whose log has groups and annotations, and obeys lines that look like workflow commands.
@@ -57,6 +71,14 @@ impl EnvVars {
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
                 .collect(),
         )
+    }
+
+    /// Registers the credentials of the process as secrets, before anything else is printed.
+    pub(super) fn register_tokens(&self) {
+        names::CREDENTIALS
+            .iter()
+            .filter_map(|name| self.get(name))
+            .for_each(register_secret);
     }
 
     /// Adds values for names that are not set yet.

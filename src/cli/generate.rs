@@ -1,5 +1,7 @@
 //! What is generated from the program itself: JSON Schemas, shell completions, the manual page.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{CommandContext, CommandError, exit};
@@ -11,6 +13,17 @@ pub(super) struct Completions {
     /// The shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
+}
+
+/// Print the manual page of trimtab or of a command.
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The command; trimtab itself when none is given
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    command: Option<String>,
+    /// Write all pages to this folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 /// Print a JSON Schema.
@@ -39,8 +52,7 @@ pub(super) fn schema(context: &CommandContext<'_>, args: &Schema) -> Result<u8, 
         SchemaDocument::Plan => render::json::schema(),
         SchemaDocument::Status => crate::status::schema(),
     };
-    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    context.ui.print(&text)?;
+    context.ui.print_json(schema)?;
     Ok(exit::OK)
 }
 
@@ -55,9 +67,34 @@ pub(super) fn completions(
     Ok(exit::OK)
 }
 
-pub(super) fn man(context: &CommandContext<'_>, cli: clap::Command) -> Result<u8, CommandError> {
+/// Prints one page. The pages refer to each other, so each can be printed, and all can be written to a folder.
+pub(super) fn man(
+    context: &CommandContext<'_>,
+    args: &ManArgs,
+    mut cli: clap::Command,
+) -> Result<u8, CommandError> {
+    cli.build();
+    if let Some(dir) = &args.dir {
+        std::fs::create_dir_all(dir)
+            .and_then(|()| clap_mangen::generate_to(cli, dir))
+            .map_err(|error| {
+                CommandError::new(format!("cannot write to {}: {error}", dir.display()))
+            })?;
+        return Ok(exit::OK);
+    }
+    let page = match &args.command {
+        None => cli,
+        Some(name) => {
+            let name = name.strip_prefix("trimtab-").unwrap_or(name);
+            let known = cli.find_subcommand(name).cloned();
+            known.ok_or_else(|| {
+                CommandError::new(format!("there is no command `{name}`"))
+                    .with_hint("`trimtab man` lists the commands")
+            })?
+        }
+    };
     let mut out = Vec::new();
-    clap_mangen::Man::new(cli).render(&mut out)?;
+    clap_mangen::Man::new(page).render(&mut out)?;
     context.ui.print(&String::from_utf8_lossy(&out))?;
     Ok(exit::OK)
 }

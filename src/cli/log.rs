@@ -4,7 +4,10 @@ use std::io::Write;
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::render::{github, sanitize_output};
+use crate::{
+    model::{redact_json, redact_output},
+    render::{github, sanitize_output},
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -35,6 +38,14 @@ pub(super) fn init_logging(verbose: u8, format: LogFormat, color: bool, github: 
     };
 }
 
+/// Replaces known secrets in a log line. One of JSON stays valid.
+fn redact_line(line: &str) -> String {
+    match serde_json::from_str(line) {
+        Ok(document @ serde_json::Value::Object(_)) => format!("{}\n", redact_json(document)),
+        _ => redact_output(line).into_owned(),
+    }
+}
+
 /// Writes whole log lines to stderr, one at a time.
 struct StderrWriter {
     /// Whether GitHub's runner reads the log. It must not obey what a server answered.
@@ -43,7 +54,7 @@ struct StderrWriter {
 
 impl Write for StderrWriter {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let shown = String::from_utf8_lossy(line);
+        let shown = redact_line(&String::from_utf8_lossy(line));
         let shown = sanitize_output(&shown);
         if self.github {
             std::io::stderr().write_all(github::escape_workflow_commands(&shown).as_bytes())?;

@@ -13,6 +13,7 @@ mod console;
 mod demo;
 mod destroy;
 mod drift;
+mod each_environment;
 mod env_vars;
 mod error;
 pub mod exit;
@@ -31,6 +32,7 @@ mod session;
 mod status;
 mod ui;
 mod unlock;
+mod usage;
 mod validate;
 
 use env_vars::EnvVars;
@@ -120,35 +122,34 @@ enum Command {
     Demo(demo::Demo),
     /// Print shell completions
     Completions(generate::Completions),
-    /// Print the manual page
-    Man,
+    /// Print the manual page of trimtab or of a command
+    Man(generate::ManArgs),
 }
 
 /// Parses the arguments, runs the command, and returns the exit code.
 #[must_use]
 pub fn run() -> ExitCode {
+    let env_vars = EnvVars::from_process();
+    env_vars.register_tokens();
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(shown) => return print_usage(&shown),
+        Err(shown) => return ExitCode::from(usage::print(shown, &words, &env_vars)),
     };
-    let env_vars = EnvVars::from_process();
-    let github = env_vars.get(env_vars::names::GITHUB) == Some("true");
-    let ui = Terminal::new(
-        cli.global.color,
-        env_vars.get(env_vars::names::CI).is_some(),
-        github,
-    );
+    let ui = Terminal::new(cli.global.color, &env_vars);
     log::init_logging(
         cli.global.verbose,
         cli.global.log_format,
         ui.stderr_options().color,
-        github,
+        ui.is_github(),
     );
     let code = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(dispatch(cli, env_vars, &ui)),
+        Ok(runtime) => runtime.block_on(dispatch(cli, &words, env_vars, &ui)),
         Err(error) => Err(CommandError::new(format!(
             "cannot start the runtime: {error}"
         ))),
@@ -156,22 +157,17 @@ pub fn run() -> ExitCode {
     ExitCode::from(code.unwrap_or_else(|failure| failure.print(&ui)))
 }
 
-/// Prints help, version or a usage error. clap's exit code for usage errors, 2, would mean "changes" here.
-fn print_usage(shown: &clap::Error) -> ExitCode {
-    // When the terminal is gone, there is nowhere to report that.
-    drop(shown.print());
-    ExitCode::from(if shown.use_stderr() {
-        exit::ERROR
-    } else {
-        exit::OK
-    })
-}
-
-async fn dispatch(cli: Cli, mut env_vars: EnvVars, ui: &Terminal) -> Result<u8, CommandError> {
+async fn dispatch(
+    cli: Cli,
+    words: &[String],
+    mut env_vars: EnvVars,
+    ui: &Terminal,
+) -> Result<u8, CommandError> {
     for file in &cli.global.env_file {
         env_vars.add_defaults(session::read_env_file(file)?);
     }
     let context = CommandContext {
+        misplaced_sandbox_dir: usage::misplaced_sandbox_dir(words).map(str::to_owned),
         global: cli.global,
         env_vars,
         ui,
@@ -191,13 +187,15 @@ async fn dispatch(cli: Cli, mut env_vars: EnvVars, ui: &Terminal) -> Result<u8, 
         Command::Sandbox(args) => sandbox::run(&context, &args).await,
         Command::Demo(args) => demo::run(&context, &args).await,
         Command::Completions(args) => generate::completions(&context, &args, Cli::command()),
-        Command::Man => generate::man(&context, Cli::command()),
+        Command::Man(args) => generate::man(&context, &args, Cli::command()),
     }
 }
 
 /// What every command gets.
 struct CommandContext<'a> {
     global: GlobalArgs,
+    /// The word after `--sandbox`, which may have been meant as its folder.
+    misplaced_sandbox_dir: Option<String>,
     env_vars: EnvVars,
     ui: &'a Terminal,
 }

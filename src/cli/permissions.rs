@@ -49,7 +49,7 @@ pub(super) fn run(context: &CommandContext<'_>, args: &Permissions) -> Result<u8
     };
     let policy = build_policy(&loaded.desired, purpose).ok_or_else(|| {
         CommandError::new(format!("{} asks for nothing on AWS", loaded.path.display()))
-            .with_hint("say the account: [aws] account = \"…\", region = \"…\"")
+            .with_hint("set the account: [aws] account = \"…\", region = \"…\"")
     })?;
     let text = serde_json::to_string_pretty(&policy)
         .map_err(|error| CommandError::new(error.to_string()))?;

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    CommandContext, CommandError, exit, plan_file,
-    session::{PlanningArgs, Session, TargetArgs},
+    CommandContext, CommandError,
+    console::warn_of_unused_permissions,
+    exit, plan_file,
+    session::{PlanningArgs, Session, TargetArgs, global_command_args},
 };
 use crate::{
     manifest::SecretsMode,
     model::Address,
     ops::check_known_addresses,
     plan::{Plan, Refusal, refusals},
-    render::{self, Headline, TextOptions},
+    render::{self, Headline},
 };
 
 /// Show what `apply` would do, in order.
@@ -52,22 +54,30 @@ pub(super) enum PlanFormat {
 }
 
 impl PlanFormat {
-    /// Renders the plan in this format.
-    pub(super) fn render(
+    /// Prints the plan in this format.
+    fn print(
         self,
+        context: &CommandContext<'_>,
         plan: &Plan,
         refusals: &[Refusal],
         headline: &Headline,
-        look: &TextOptions,
-    ) -> String {
-        let pretty = |value| serde_json::to_string_pretty(&value).unwrap_or_default();
+    ) -> std::io::Result<()> {
+        let ui = context.ui;
         match self {
-            Self::Text => render::text::plan(plan, refusals, headline, look),
-            Self::Markdown => {
-                render::markdown::plan(plan, refusals, headline, render::markdown::COMMENT_BUDGET)
-            }
-            Self::Json => pretty(render::json::plan(plan, refusals, headline)),
-            Self::TfJson => pretty(render::tfjson::plan(plan)),
+            Self::Text => ui.print(&render::text::plan(
+                plan,
+                refusals,
+                headline,
+                &ui.stdout_options(),
+            )),
+            Self::Markdown => ui.print(&render::markdown::plan(
+                plan,
+                refusals,
+                headline,
+                render::markdown::COMMENT_BUDGET,
+            )),
+            Self::Json => ui.print_json(render::json::plan(plan, refusals, headline)),
+            Self::TfJson => ui.print_json(render::tfjson::plan(plan)),
         }
     }
 }
@@ -97,12 +107,10 @@ async fn print_plan(
     }
     let refusals = refusals(&plan, &args.planning.limits());
     let headline = session.headline("plan");
-    context.ui.print(&args.format.render(
-        &plan,
-        &refusals,
-        &headline,
-        &context.ui.stdout_options(),
-    ))?;
+    args.format.print(context, &plan, &refusals, &headline)?;
+    if refusals.is_empty() {
+        warn_of_unused_permissions(context, &args.planning.allow_destroy, &plan);
+    }
     if let Some(file) = &args.out {
         plan_file::write(
             file,
@@ -112,9 +120,12 @@ async fn print_plan(
             &refusals,
             &headline,
         )?;
+        let mut command = vec![format!("trimtab apply --plan {}", file.display())];
+        command.extend(global_command_args(context));
         context.ui.eprint(&format!(
-            "The plan is in {0}. Apply it with: trimtab apply --plan {0}",
-            file.display()
+            "The plan is in {}. Apply it with: {}",
+            file.display(),
+            command.join(" ")
         ));
     }
     Ok(match refusals.is_empty() {

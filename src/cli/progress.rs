@@ -203,5 +203,5 @@ impl ShutdownSignals {
 /// Prints one line of JSON with a time stamp. A closed stdout does not stop the work.
 fn print_json_line(context: &CommandContext<'_>, mut event: serde_json::Value) {
     event["@timestamp"] = clock::rfc3339_now().into();
-    drop(context.ui.print(&event.to_string()));
+    drop(context.ui.print_json_line(event));
 }

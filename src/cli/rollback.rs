@@ -74,6 +74,8 @@ async fn roll_back(
             is_confirmed: args.yes,
             has_expect_option: false,
         },
+        allow_destroy: &[],
+        reviewed: None,
     };
     let goal = Goal::Previous(states);
     let completion = ops::run_from(workspace, &goal, world, &options, &frontend).await?;

@@ -72,7 +72,7 @@ fn faults_help() -> String {
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
          commas),\nTRIMTAB_SANDBOX_LATENCY, TRIMTAB_SANDBOX_SPEED and TRIMTAB_SANDBOX_RECORD; there, die-before:N and \
          die-after:N kill\ntrimtab itself around its N-th request, with wN its N-th write.\n\nNo program runs in it. \
-         What programs do instead is told by rules, and their pages are seen under their names:\n{RULES_EXAMPLE}",
+         Rules say what programs do instead, and their pages are served under their host names:\n{RULES_EXAMPLE}",
         lines.join("\n")
     )
 }
@@ -116,7 +116,7 @@ pub(super) async fn run(
     );
     // Listen for signals first: a reader of these lines may send one at once.
     let mut ends = signal(SignalKind::interrupt())?;
-    context.ui.print(&lines)?;
+    context.ui.print_credentials(&lines)?;
     ends.recv().await;
     running.stop().await;
     Ok(exit::OK)

@@ -14,8 +14,8 @@ use crate::{
     clouds::{CloudReaders, RegistryClient, aws, fly},
     kinds::{Desired, World},
     manifest::{self, Inputs, LoadedEnvironment, SecretsMode, syntax::bounded_read},
-    model::Address,
-    ops::{Workspace, WorkspaceOptions},
+    model::{Address, contains_secret, register_public_name},
+    ops::{Workspace, WorkspaceOptions, check_known_addresses},
     plan::{self, Plan},
     render::Headline,
 };
@@ -36,32 +36,43 @@ impl TargetArgs {
     fn to_command_args(&self, context: &CommandContext<'_>, loaded: &LoadedEnvironment) -> String {
         let mut words = vec![self.environment.clone()];
         // With several environments, a variable may be for another one.
-        let applies =
-            |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
+        let applies = |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| applies(name));
-        words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
-        words.extend(
-            self.inputs
-                .images
-                .iter()
-                .map(|(app, image)| format!("--image {app}={image}")),
-        );
-        let global = &context.global;
-        match &global.sandbox {
-            Some(dir) if dir == Path::new(".trimtab/sandbox") => words.push("--sandbox".to_owned()),
-            Some(dir) => words.push(format!("--sandbox={}", dir.display())),
-            None => {}
-        }
-        if global.environments != Path::new("environments") {
-            words.push(format!("--environments {}", global.environments.display()));
-        }
-        words.extend(
-            global
-                .env_file
-                .iter()
-                .map(|file| format!("--env-file {}", file.display())),
-        );
+        words.extend(vars.map(|(name, value)| format!("--var {name}={}", shown_value(value))));
+        let images = self.inputs.images.iter();
+        words.extend(images.map(|(app, image)| format!("--image {app}={}", shown_value(image))));
+        words.extend(global_command_args(context));
         words.join(" ")
+    }
+}
+
+/// The global options that a command which messages suggest needs as well.
+pub(super) fn global_command_args(context: &CommandContext<'_>) -> Vec<String> {
+    let global = &context.global;
+    let mut words = Vec::new();
+    match &global.sandbox {
+        Some(dir) if dir == Path::new(".trimtab/sandbox") => words.push("--sandbox".to_owned()),
+        Some(dir) => words.push(format!("--sandbox={}", dir.display())),
+        None => {}
+    }
+    if global.environments != Path::new("environments") {
+        words.push(format!("--environments {}", global.environments.display()));
+    }
+    let files = global.env_file.iter();
+    words.extend(files.map(|file| format!("--env-file {}", file.display())));
+    words
+}
+
+/// The value of an option in a command that a message suggests: as a shell has to be given it, or `…` where it is a secret.
+fn shown_value(value: &str) -> String {
+    if contains_secret(value) {
+        return "…".to_owned();
+    }
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+,=".contains(c);
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
     }
 }
 
@@ -92,7 +103,12 @@ pub(super) struct PlanningArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) allow_destroy: Vec<Address>,
     /// The largest share of the environment, in percent, that may be deleted
-    #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::DEFAULT_MAX_DESTROY)]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = plan::Limits::DEFAULT_MAX_DESTROY,
+        value_parser = clap::value_parser!(u32).range(0..=100)
+    )]
     pub(super) max_destroy: u32,
 }
 
@@ -109,7 +125,8 @@ impl PlanningArgs {
 fn parse_name_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is not NAME=VALUE")),
+        // The text is not repeated: it may be a secret whose name was forgotten.
+        _ => Err("there is no `NAME=` before the value".to_owned()),
     }
 }
 
@@ -141,6 +158,7 @@ impl Session {
     ) -> Result<Self, CommandError> {
         let started_at = Instant::now();
         let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets_mode)?;
+        check_known_addresses(&planning.adopt, &loaded.desired, &World::default())?;
         let meta = &mut loaded.desired.meta;
         meta.adopt.extend(planning.adopt.iter().cloned());
         meta.allow_destroy
@@ -276,7 +294,7 @@ pub(super) fn resolve_environments(
 }
 
 /// What to do when there are no manifests.
-const NO_MANIFESTS_HINT: &str = "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
+const NO_MANIFESTS_HINT: &str = "run trimtab where the manifests are, or pass --environments DIR; `trimtab demo` makes an example";
 
 /// Reads one manifest.
 pub(super) fn load_manifest(
@@ -292,6 +310,7 @@ pub(super) fn load_manifest(
                 .with_hint(NO_MANIFESTS_HINT),
         );
     }
+    check_environment_name(context, environment)?;
     let inputs = Inputs {
         vars: inputs.vars.iter().cloned().collect(),
         images: inputs.images.iter().cloned().collect(),
@@ -299,5 +318,61 @@ pub(super) fn load_manifest(
         secrets_mode,
         multiple_environments: inputs.multiple_environments,
     };
-    Ok(manifest::load(dir, environment, &inputs)?)
+    let loaded = manifest::load(dir, environment, &inputs)?;
+    register_public_names(&loaded.desired);
+    Ok(loaded)
+}
+
+/// Explains a name that is no name: the path of a manifest, or the folder of the sandbox.
+fn check_environment_name(
+    context: &CommandContext<'_>,
+    environment: &str,
+) -> Result<(), CommandError> {
+    let dir = &context.global.environments;
+    if dir.join(format!("{environment}.toml")).is_file() && !environment.contains('/') {
+        return Ok(());
+    }
+    if context.misplaced_sandbox_dir.as_deref() == Some(environment) {
+        return Err(
+            CommandError::new(format!("there is no environment `{environment}`")).with_hint(
+                format!("a folder for the sandbox needs an equals sign: --sandbox={environment}"),
+            ),
+        );
+    }
+    let path = Path::new(environment);
+    let is_path = environment.contains('/') || path.extension().is_some_and(|end| end == "toml");
+    let Some(stem) = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .filter(|_| is_path)
+    else {
+        return Ok(());
+    };
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let option = match folder {
+        Some(folder) if folder != dir.as_path() => {
+            format!(" --environments {}", folder.display())
+        }
+        _ => String::new(),
+    };
+    Err(CommandError::new(format!(
+        "`{environment}` is a path, and environments go by name: the file's name without .toml"
+    ))
+    .with_hint(format!("name it `{stem}{option}`")))
+}
+
+/// Declares what everybody can see of an environment anyway: a secret whose value is `production` must not hide the name of
+/// the environment in every line.
+fn register_public_names(desired: &Desired) {
+    let meta = &desired.meta;
+    let own = [&meta.mark.project, &meta.mark.environment, &meta.org];
+    let apps = desired.fly_app.iter();
+    let apps = apps.flat_map(|(name, app)| [name.as_str(), app.name.as_str()]);
+    let region = meta.aws.iter().map(|aws| aws.region.as_str());
+    let names = own
+        .into_iter()
+        .map(String::as_str)
+        .chain(apps)
+        .chain(region);
+    names.for_each(register_public_name);
 }

@@ -3,7 +3,9 @@
 use clap::Args;
 
 use super::{
-    CommandContext, CommandError, exit,
+    CommandContext, CommandError,
+    each_environment::{self, EnvironmentsArgs},
+    exit,
     session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{manifest::SecretsMode, render, status::EnvironmentStatus};
@@ -12,7 +14,7 @@ use crate::{manifest::SecretsMode, render, status::EnvironmentStatus};
 #[derive(Debug, Args)]
 pub(super) struct Status {
     #[command(flatten)]
-    target: TargetArgs,
+    environments: EnvironmentsArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: StatusFormat,
@@ -24,33 +26,44 @@ enum StatusFormat {
     /// Text, for people.
     #[default]
     Text,
-    /// JSON, as `trimtab schema --of status` describes it.
+    /// JSON, as `trimtab schema --of status` describes it; one document for each environment.
     Json,
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<u8, CommandError> {
+    let is_text = args.format == StatusFormat::Text;
+    each_environment::run(context, &args.environments, is_text, async |target| {
+        print_status(context, &target, args.format).await
+    })
+    .await
+}
+
+async fn print_status(
+    context: &CommandContext<'_>,
+    target: &TargetArgs,
+    format: StatusFormat,
+) -> Result<u8, CommandError> {
     let session = Session::open(
         context,
-        &args.target,
+        target,
         SecretsMode::Lenient,
         &PlanningArgs::default(),
     )
     .await?;
     let world = session.observe(context).await;
-    let shown = world.map(|world| {
-        let fleet = EnvironmentStatus::from_world(session.desired(), &world);
-        match args.format {
-            StatusFormat::Text => render::text::status(
-                &fleet,
-                &session.headline("status"),
-                &context.ui.stdout_options(),
-            ),
-            StatusFormat::Json => {
-                serde_json::to_string_pretty(&fleet.to_json()).unwrap_or_default()
-            }
-        }
-    });
+    let headline = session.headline("status");
+    let status = world.map(|world| EnvironmentStatus::from_world(session.desired(), &world));
     session.close().await;
-    context.ui.print(&shown?)?;
+    let (status, ui) = (status?, context.ui);
+    match format {
+        StatusFormat::Text => {
+            ui.print(&render::text::status(
+                &status,
+                &headline,
+                &ui.stdout_options(),
+            ))?;
+        }
+        StatusFormat::Json => ui.print_json(status.to_json())?,
+    }
     Ok(exit::OK)
 }

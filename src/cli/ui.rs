@@ -1,4 +1,5 @@
-//! The only file that writes to the terminal: data to stdout, messages to stderr.
+//! The only file that writes to the terminal: data to stdout, messages to stderr. No known secret passes here, whatever the
+//! text is about.
 
 use std::{
     borrow::Cow,
@@ -8,11 +9,18 @@ use std::{
 
 use anstream::ColorChoice;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
-use crate::render::{TextOptions, github, sanitize_output};
+use super::env_vars::{EnvVars, names};
+use crate::{
+    model::{redact_json, redact_output},
+    render::{TextOptions, github, sanitize_output},
+};
 
 /// The width of text in columns, where there is no terminal.
 const DEFAULT_WIDTH: usize = 100;
+/// The smallest width that text is laid out for.
+const MIN_WIDTH: usize = 40;
 /// The height of a terminal in lines, where it is unknown.
 const DEFAULT_HEIGHT: usize = 24;
 
@@ -24,6 +32,8 @@ pub(super) struct Terminal {
     live: bool,
     /// Whether GitHub's runner reads the output, and obeys lines that look like workflow commands.
     github: bool,
+    /// The width that the user asks for with `COLUMNS`.
+    columns: Option<usize>,
 }
 
 /// When to use colours.
@@ -39,7 +49,7 @@ pub(super) enum ColorMode {
 }
 
 impl Terminal {
-    pub(super) fn new(color: ColorMode, ci: bool, github: bool) -> Self {
+    pub(super) fn new(color: ColorMode, environment: &EnvVars) -> Self {
         let color = match color {
             ColorMode::Auto => ColorChoice::Auto,
             ColorMode::Always => ColorChoice::AlwaysAnsi,
@@ -48,8 +58,11 @@ impl Terminal {
         color.write_global();
         Self {
             color,
-            live: std::io::stderr().is_terminal() && !ci,
-            github,
+            live: std::io::stderr().is_terminal() && environment.get(names::CI).is_none(),
+            github: environment.get(names::GITHUB) == Some("true"),
+            columns: environment
+                .get(names::COLUMNS)
+                .and_then(|text| text.parse().ok()),
         }
     }
 
@@ -58,7 +71,7 @@ impl Terminal {
         let stdout = std::io::stdout();
         TextOptions {
             color: self.uses_color(&stdout),
-            width: terminal_width(),
+            width: self.width_of(&stdout),
         }
     }
 
@@ -67,8 +80,17 @@ impl Terminal {
         let stderr = std::io::stderr();
         TextOptions {
             color: self.uses_color(&stderr),
-            width: terminal_width(),
+            width: self.width_of(&stderr),
         }
+    }
+
+    /// The width of a stream: what the user asks for, or that of its terminal. What is written to a pipe is not for the
+    /// terminal that another stream may have.
+    fn width_of(&self, stream: &impl std::os::fd::AsFd) -> usize {
+        let terminal = || terminal_size::terminal_size_of(stream);
+        self.columns
+            .or_else(|| terminal().map(|(width, _)| usize::from(width.0)))
+            .map_or(DEFAULT_WIDTH, |width| width.max(MIN_WIDTH))
     }
 
     fn uses_color<S: anstream::stream::RawStream>(&self, stream: &S) -> bool {
@@ -84,13 +106,32 @@ impl Terminal {
     /// # Errors
     /// When stdout cannot be written to for any other reason, such as a full disk.
     pub(super) fn print(&self, text: &str) -> std::io::Result<()> {
-        let text = self.sanitize(text);
-        let newline = if text.ends_with('\n') { "" } else { "\n" };
-        let mut out = anstream::stdout().lock();
-        match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        }
+        write_stdout(&self.sanitize(text))
+    }
+
+    /// Prints a JSON document on stdout.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub(super) fn print_json(&self, document: Value) -> std::io::Result<()> {
+        let text = serde_json::to_string_pretty(&redact_json(document)).unwrap_or_default();
+        write_stdout(&self.escape(&text))
+    }
+
+    /// Prints a JSON document in one line on stdout.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub(super) fn print_json_line(&self, document: Value) -> std::io::Result<()> {
+        write_stdout(&self.escape(&redact_json(document).to_string()))
+    }
+
+    /// Prints credentials that the user asked for: those of the sandbox.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub(super) fn print_credentials(&self, text: &str) -> std::io::Result<()> {
+        write_stdout(&self.escape(text))
     }
 
     /// Prints a message on stderr. Errors are ignored.
@@ -117,12 +158,17 @@ impl Terminal {
     pub(super) fn eprint_workflow_commands(&self, lines: &[String]) {
         if !lines.is_empty() {
             let mut err = anstream::stderr().lock();
-            drop(writeln!(err, "{}", sanitize_output(&lines.join("\n"))));
+            let text = lines.join("\n");
+            drop(writeln!(err, "{}", sanitize_output(&redact_output(&text))));
         }
     }
 
-    /// Removes what a terminal or GitHub's runner would obey, since part of the text comes from outside.
-    fn sanitize<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    /// Removes known secrets, and what a terminal or GitHub's runner would obey, since part of the text comes from outside.
+    pub(super) fn sanitize(&self, text: &str) -> String {
+        self.escape(&redact_output(text)).into_owned()
+    }
+
+    fn escape<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let text = sanitize_output(text);
         if self.github {
             Cow::Owned(github::escape_workflow_commands(&text))
@@ -172,7 +218,7 @@ impl Terminal {
         if !self.live {
             return None;
         }
-        let bar = ProgressBar::new_spinner().with_message(sanitize_output(text).into_owned());
+        let bar = ProgressBar::new_spinner().with_message(self.sanitize(text));
         let style = ProgressStyle::with_template("{spinner} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style);
@@ -190,7 +236,21 @@ impl Drop for Spinner {
     }
 }
 
-/// The width of the terminal in columns, or a width that fits a page where there is none.
-fn terminal_width() -> usize {
-    terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).max(40))
+/// Writes a text, and a line break unless it ends with one.
+fn write_stdout(text: &str) -> std::io::Result<()> {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    let mut out = anstream::stdout().lock();
+    match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+        Err(error) if is_reader_gone(&error) => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether nobody reads any more: a closed pipe, or a terminal that was closed. On Linux such a terminal answers with an
+/// input/output error, which elsewhere is that of a disk.
+fn is_reader_gone(error: &std::io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.kind() == std::io::ErrorKind::BrokenPipe
+        || error.raw_os_error() == Some(EIO)
+            && !std::fs::metadata("/dev/stdout").is_ok_and(|stdout| stdout.is_file())
 }

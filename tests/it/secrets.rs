@@ -16,6 +16,7 @@ mod debug_output;
 mod echo_server;
 mod failures;
 mod leak_test;
+mod misplaced;
 
 use std::{io::Write as _, process::Command};
 

@@ -9,11 +9,7 @@ use tokio::{
 };
 
 use super::{CommandContext, lines};
-use crate::{
-    apply::ApplyEvent,
-    model::Address,
-    render::{sanitize_output, text::LiveProgress},
-};
+use crate::{apply::ApplyEvent, model::Address, render::text::LiveProgress};
 
 /// The shortest time between two redraws.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -54,18 +50,14 @@ pub(super) async fn show_live(
             _ = tick.tick() => {
                 let most = context.ui.height().saturating_sub(RESERVED_LINES).clamp(1, MAX_STEPS);
                 let lines = board.render_lines(begun.elapsed(), &context.ui.stderr_options(), most);
-                screen.set_message(sanitize_output(&lines.join("\n")).into_owned());
-                print_finished_lines(&screen, &mut behind);
+                screen.set_message(context.ui.sanitize(&lines.join("\n")));
+                if !behind.is_empty() {
+                    // Above the part that is redrawn.
+                    screen.println(context.ui.sanitize(&std::mem::take(&mut behind).join("\n")));
+                }
             }
         }
     }
     screen.finish_and_clear();
     context.ui.eprint_lines(&behind);
-}
-
-/// Writes the finished lines above the redrawn part.
-fn print_finished_lines(screen: &ProgressBar, behind: &mut Vec<String>) {
-    if !behind.is_empty() {
-        screen.println(sanitize_output(&std::mem::take(behind).join("\n")));
-    }
 }

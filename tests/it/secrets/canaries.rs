@@ -28,6 +28,9 @@ impl Canary {
 /// long part unchanged.
 pub(super) struct Canaries(pub(super) Vec<Canary>);
 
+/// The canary that can stand anywhere in a manifest, also in the tag of an image.
+pub(super) const MISPLACED: &str = "VAULT_MISPLACED";
+
 /// Its first line is the same as in any private key, so it is not searched for.
 const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
 
@@ -42,6 +45,7 @@ impl Canaries {
                 "FLY_API_TOKEN",
                 "FlyV1 fm2_MrkTokenA3zN8bQ6,fm2_MrkTokenB5yD1hV9",
             ),
+            Canary::new(MISPLACED, "MrkMis7wQ2zK9.fT4_hV6-nB1"),
             Canary::new("AWS_SECRET_ACCESS_KEY", "MrkAwsKey9+tP4/sM7wU2jC6xL8"),
             Canary::new("AWS_SESSION_TOKEN", "MrkSession5//gR1==oF3kA8nE6"),
             Canary::new(

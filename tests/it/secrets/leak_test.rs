@@ -110,10 +110,10 @@ impl<'m> LeakTest<'m> {
             "sources/all.env",
             &format!("VAULT_FALLBACK={}\n", canaries.value("all.env")),
         );
-        // A `git` that records its arguments and prints a commit.
+        // A `git` that records its arguments and its environment, and prints a commit.
         stage.write_file(
             "bin/git",
-            "#!/bin/sh\necho git \"$@\" >> \"$HOME/called\"\necho 0a1b2c\necho message\n",
+            "#!/bin/sh\n{ echo git \"$@\"; env; } >> \"$HOME/called\"\necho 0a1b2c\necho message\n",
         );
         fs::set_permissions(stage.path("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
         stage
@@ -138,6 +138,7 @@ impl<'m> LeakTest<'m> {
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",
             "VAULT_ENV",
+            "VAULT_MISPLACED",
         ];
         let given = given.into_iter().chain(["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]);
         command
