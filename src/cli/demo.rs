@@ -13,7 +13,10 @@ use super::{
     session::{PlanningArgs, Session, TargetArgs, read_env_file},
 };
 use crate::{
-    clouds::fly::{FlyWriter, MachineRequest},
+    clouds::{
+        aws::{AwsWriter, BucketRef},
+        fly::{FlyWriter, MachineRequest},
+    },
     manifest::SecretsMode,
 };
 
@@ -25,8 +28,9 @@ pub(super) struct Demo {
     dir: PathBuf,
 }
 
-/// The example manifests, and values for their secrets.
-const DEMO_FILES: [(&str, &str); 5] = [
+/// The environment of the demo, example manifests, values for their secrets, and the schema that the manifests name for editors.
+const DEMO_FILES: [(&str, &str); 7] = [
+    ("environments/demo.toml", include_str!("demo.toml")),
     (
         "environments/_base.toml",
         include_str!("../../environments/_base.toml"),
@@ -47,9 +51,15 @@ const DEMO_FILES: [(&str, &str); 5] = [
         "example.env",
         include_str!("../../environments/example.env"),
     ),
+    (
+        "schema/environment.schema.json",
+        include_str!("../../schema/environment.schema.json"),
+    ),
 ];
+/// The file with the plan that the demo applies.
+const PLAN_FILE: &str = "first.plan";
 /// The environment of the demo.
-const ENVIRONMENT: &str = "staging";
+const ENVIRONMENT: &str = "demo";
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Demo) -> Result<u8, CommandError> {
     let dir = unused_path(&args.dir);
@@ -57,24 +67,26 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Demo) -> Result<u8,
         write_file(&dir.join(name), text)?;
     }
     let story = DemoRunner { context, dir: &dir };
-    story.print_chapter("1. Three manifests and nothing running. What would happen?");
-    story.run_command(&["plan", ENVIRONMENT])?;
-    story.print_chapter("2. Make it so.");
-    story.run_command(&["apply", ENVIRONMENT, "--yes"])?;
-    story.print_chapter("3. The same plan again: nothing is left to do.");
+    story.print_chapter(
+        "1. A manifest for an app on Fly and its backups on AWS; nothing exists yet. What would an apply do?",
+    );
+    story.run_command(&["plan", ENVIRONMENT, "--out", PLAN_FILE])?;
+    story.print_chapter("2. Apply exactly that plan.");
+    story.run_command(&["apply", "--plan", PLAN_FILE])?;
+    story.print_chapter("3. Plan again: nothing is left to do.");
     story.run_command(&["plan", ENVIRONMENT])?;
     story.print_chapter("4. Friday evening: somebody changes things by hand.");
     for deed in make_manual_changes(context, &dir).await? {
         context.ui.print(&format!("   {deed}"))?;
     }
-    story.print_chapter("5. Drift is found, and named (exit code 2).");
+    story.print_chapter("5. `drift` names what was changed (exit code 2).");
     story.run_command(&["drift", ENVIRONMENT])?;
-    story.print_chapter("6. Apply repairs exactly that.");
+    story.print_chapter("6. `apply` repairs exactly that.");
     story.run_command(&["apply", ENVIRONMENT, "--yes"])?;
-    story.print_chapter("7. And all is well (exit code 0).");
+    story.print_chapter("7. No drift is left (exit code 0).");
     story.run_command(&["drift", ENVIRONMENT])?;
     story.print_chapter(&format!(
-        "The folder {0} is yours. Go on from here:",
+        "The folder {0} is yours to play with:",
         dir.display()
     ));
     let (dir, program) = (dir.display(), std::env::current_exe()?);
@@ -149,6 +161,7 @@ async fn make_manual_changes(
     env_vars.add_defaults(read_env_file(&dir.join("example.env"))?);
     let context = CommandContext {
         global,
+        misplaced_sandbox_dir: None,
         env_vars,
         ui: context.ui,
     };
@@ -184,6 +197,17 @@ async fn make_manual_changes(
             "machine {} of {app}: 2 GB of memory, LOG_LEVEL=trace",
             there.id
         ));
+    }
+    if let Some(aws) = &session.workspace.readers.aws
+        && let Some(bucket) = world.aws_bucket.values().next()
+    {
+        let s3 = AwsWriter::new(aws.clone());
+        let place = BucketRef {
+            name: &bucket.name,
+            region: &bucket.region,
+        };
+        s3.put_bucket_versioning(place, false).await?;
+        deeds.push(format!("bucket {}: versioning suspended", bucket.name));
     }
     if let Some((name, ip)) = world.fly_ip.first_key_value() {
         let app = &world.fly_app[&name.root()].name;
