@@ -40,18 +40,7 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
             machine,
             holder,
             expires_at,
-        } => {
-            let until = expires_at
-                .as_ref()
-                .map(|until| format!(" until {} unless it is renewed", sanitize(until)));
-            format!(
-                "waiting for machine {} of {}: {} holds its lease{}",
-                sanitize(machine),
-                sanitize(app),
-                sanitize(holder),
-                until.unwrap_or_default()
-            )
-        }
+        } => lease_wait_text(app, machine, holder, expires_at.as_deref()),
         ApplyEvent::Progress { .. } => return None,
         ApplyEvent::Output { address, lines } => {
             let line = |line: &String| format!("{address} | {}", paint(theme.dim, sanitize(line)));
@@ -108,6 +97,18 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
         ApplyEvent::Stopping => "stopping: no new step is started; running steps finish".to_owned(),
     };
     Some(line)
+}
+
+/// Who holds the lease that a run waits for.
+fn lease_wait_text(app: &str, machine: &str, holder: &str, expires_at: Option<&str>) -> String {
+    let until = expires_at.map(|until| format!(" until {} unless it is renewed", sanitize(until)));
+    format!(
+        "waiting for machine {} of {}: {} holds its lease{}",
+        sanitize(machine),
+        sanitize(app),
+        sanitize(holder),
+        until.unwrap_or_default()
+    )
 }
 
 /// The reason of a failure in one line, with the request id, which the cloud's support asks for. Without the last lines of
