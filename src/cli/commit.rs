@@ -82,7 +82,7 @@ impl Commit {
         };
         match from_event {
             Some(commit) => Ok(commit),
-            None => read_git_head(environment),
+            None => read_git_head(env_vars),
         }
     }
 

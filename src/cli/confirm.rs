@@ -25,13 +25,11 @@ impl Confirmation {
             } else {
                 "pass --yes"
             };
-            return Err(
-                CommandError::new(
-                    "there is no terminal to ask for confirmation; nothing was changed",
-                )
-                .with_hint(hint)
-                .with_exit_code(exit::REFUSED),
-            );
+            return Err(CommandError::new(
+                "there is no terminal to ask for confirmation; nothing was changed",
+            )
+            .with_hint(hint)
+            .with_exit_code(exit::REFUSED));
         }
         let question = &self.question;
         // A terminal that was closed meanwhile has not agreed.

@@ -36,7 +36,8 @@ impl TargetArgs {
     fn to_command_args(&self, context: &CommandContext<'_>, loaded: &LoadedEnvironment) -> String {
         let mut words = vec![self.environment.clone()];
         // With several environments, a variable may be for another one.
-        let applies = |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
+        let applies =
+            |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| applies(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={}", shown_value(value))));
         let images = self.inputs.images.iter();

@@ -26,7 +26,7 @@ pub use name::{Name, ParseNameError};
 pub use ownership::{Ownership, OwnershipMark};
 pub(crate) use redact::{
     contains_secret, is_redacted, redact, redact_json, redact_output, register_public_name,
-    register_secret,
+    register_secret, secret_spans,
 };
 pub use region::{KNOWN_REGIONS, RETIRED_REGIONS, Region, UnknownRegion};
 pub use rollout::{RolloutPolicy, RolloutStrategy};

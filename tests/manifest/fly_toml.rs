@@ -109,7 +109,7 @@ fn parts_of_groups_that_do_not_exist_go_nowhere() {
         let told = warnings(part);
         assert!(
             told.iter().all(|line| line.contains(
-                "there is no process group `caddy`; no machine gets this; known are `app`"
+                "there is no process group `caddy`; no machine gets this; expected `app`"
             )) && told.len() == 1,
             "{part}: {told:?}"
         );

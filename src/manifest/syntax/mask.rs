@@ -8,13 +8,13 @@ use super::{
     node::{FileId, SourceFiles, TomlNode, TomlTable, TomlValue},
     secret_detection::{SECRET_PREFIXES, is_variable_name, looks_like_secret, takes_secret},
 };
-use crate::model::{contains_secret, redact};
+use crate::model::{redact, secret_spans};
 
 /// The text of a file with all possible secrets masked.
 pub(crate) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
     let text = &files.get(file).text;
     let mut spans = find_issued_keys(text);
-    spans.extend(find_known_secrets(text));
+    spans.extend(secret_spans(text));
     let (root, errors) = files.parse_toml(file);
     if !errors.is_empty() {
         spans.extend(find_suspect_lines(text));
@@ -43,30 +43,6 @@ pub(crate) fn mask_message(message: &str) -> String {
         out = out.replace(key, "‹secret›");
     }
     out
-}
-
-/// Finds the values in lines that hold a secret that this process knows, in any encoding.
-fn find_known_secrets(text: &str) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
-    if !contains_secret(text) {
-        return spans;
-    }
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        if contains_secret(line) {
-            let value = line.find('=').map_or(0, |at| at + 1);
-            // A secret in place of a key is hidden with it.
-            let value = if contains_secret(&line[..value]) {
-                0
-            } else {
-                value
-            };
-            let indent = line[value..].len() - line[value..].trim_start().len();
-            spans.push(start + value + indent..start + line.trim_end().len());
-        }
-        start += line.len();
-    }
-    spans
 }
 
 /// Finds keys with a known prefix anywhere, even in a file that is not valid TOML.

@@ -12,6 +12,7 @@
 
 use std::{
     borrow::Cow,
+    ops::Range,
     sync::{PoisonError, RwLock},
 };
 
@@ -83,6 +84,15 @@ pub(crate) fn is_redacted(text: &str) -> bool {
 #[must_use]
 pub(crate) fn contains_secret(text: &str) -> bool {
     !find(text, TextKind::Value).is_empty()
+}
+
+/// Where known secrets are in a value, in whole characters.
+#[must_use]
+pub(crate) fn secret_spans(text: &str) -> Vec<Range<usize>> {
+    let whole = |part: decode::Origin| {
+        text.floor_char_boundary(part.start)..text.ceil_char_boundary(part.end)
+    };
+    find(text, TextKind::Value).into_iter().map(whole).collect()
 }
 
 fn find(text: &str, kind: TextKind) -> Vec<decode::Origin> {

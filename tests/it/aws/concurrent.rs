@@ -57,7 +57,7 @@ async fn lock_of_killed_run_is_taken_after_expiry() {
     let text = stderr(&next);
     assert_eq!(next.status.code(), Some(0), "{text}");
     assert!(
-        text.contains("Waiting for the lock: ada on ") && text.contains("looking again"),
+        text.contains("Waiting for the lock: ada on ") && text.contains("planning again"),
         "{text}"
     );
     assert_eq!(env.summary().await, Vec::<String>::new());

@@ -144,7 +144,7 @@ async fn untrusted_certificate_is_rejected_with_reason() {
         let server = TlsServer::new(params, signed).await;
         let stderr = stderr_of_status(&server, &authority);
         assert!(
-            stderr.starts_with("error: cannot ") && stderr.contains("no connection to localhost: "),
+            stderr.starts_with("error: cannot ") && stderr.contains("no connection to localhost:"),
             "{stderr}"
         );
         assert!(stderr.contains(why), "{why}: {stderr}");
