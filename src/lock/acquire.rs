@@ -43,6 +43,10 @@ pub(super) async fn read_record<S: LockStore, P: TimeSource>(
     match value {
         GetOutcome::ObjectNotFound => Ok(None),
         GetOutcome::BucketNotFound => Err(LockErrorKind::BucketNotFound(location.bucket.clone())),
+        GetOutcome::Archived { etag, written_at } => Ok(Some(StoredRecord {
+            record: LockRecord::archived(written_at),
+            etag,
+        })),
         GetOutcome::Found { body, etag } => match LockRecord::parse(&body) {
             Ok(record) => Ok(Some(StoredRecord { record, etag })),
             Err(problem) => Err(LockErrorKind::NotALock {

@@ -138,6 +138,12 @@ impl LockError {
             }
             LockErrorKind::BucketNotFound(_) => Some("create it first, or name another one in `[aws] lock`".to_owned()),
             LockErrorKind::MissingDateHeader | LockErrorKind::NotHeld | LockErrorKind::ReleaseTimedOut => None,
+            // An earlier version wrote the lock with the bucket's own key.
+            LockErrorKind::Cloud(error) if error.message.contains("kms:Decrypt") => Some(format!(
+                "the lock's object is encrypted with a KMS key that these credentials may not use: grant `kms:Decrypt` on the key \
+                 that the message names; or, if no run is at work, remove the object with `aws s3 rm`: {}",
+                error.operation
+            )),
             LockErrorKind::Cloud(error) => error.hint().map(str::to_owned),
         }
     }

@@ -93,6 +93,13 @@ impl LockLease {
         self.0.location().bucket == bucket
     }
 
+    /// The key of the lock's object, if it is in this bucket.
+    #[must_use]
+    pub fn object_key_in(&self, bucket: &str) -> Option<String> {
+        self.is_in_bucket(bucket)
+            .then(|| self.0.location().object_key())
+    }
+
     /// Deletes the lock's object, because this run is about to delete its bucket. Stops renewing,
     /// and deletes the object only if it is still ours. Only the deletion of the bucket should
     /// follow. If another run acquires the lock in between, S3 refuses to delete a bucket that is

@@ -13,6 +13,9 @@ const SHORT_ID_CHARS: usize = 8;
 /// How many characters `trimtab unlock --id` needs at least; fewer are probably a typo.
 const MIN_ID_CHARS: usize = 4;
 
+/// Longer than any lock lasts unless it is renewed, which writes the object anew.
+const MAX_LEASE: Duration = Duration::from_secs(600);
+
 /// Who acquires a lock. Each run has its own nonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockHolder {
@@ -85,6 +88,25 @@ impl LockRecord {
             command,
             acquired_at: now,
             expires_at,
+            released: false,
+            unlocked: false,
+        }
+    }
+
+    /// The record of an object that is in an archive and cannot be read. Whoever wrote it held the lock
+    /// for [`MAX_LEASE`] at most, so it has expired by then; rules that move objects take a day. The
+    /// generation is above every one that was counted.
+    pub(super) fn archived(written_at: Timestamp) -> Self {
+        Self {
+            nonce: "archived".to_owned(),
+            generation: u64::try_from(written_at.as_second()).unwrap_or_default(),
+            holder: "a run whose lock is in an archive".to_owned(),
+            host: String::new(),
+            pid: 0,
+            run_url: None,
+            command: String::new(),
+            acquired_at: written_at,
+            expires_at: saturating_add(written_at, MAX_LEASE),
             released: false,
             unlocked: false,
         }

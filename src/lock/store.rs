@@ -8,7 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::{config::http::HttpResponse, error::SdkError, primitives::ByteStream};
+use aws_sdk_s3::{
+    config::http::HttpResponse, error::SdkError, primitives::ByteStream,
+    types::ServerSideEncryption,
+};
 use jiff::Timestamp;
 
 use super::LockLocation;
@@ -45,7 +48,15 @@ pub(super) struct StoreResponse<T> {
 /// The outcome of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GetOutcome {
-    Found { body: Vec<u8>, etag: String },
+    Found {
+        body: Vec<u8>,
+        etag: String,
+    },
+    /// A lifecycle rule has moved the object to an archive, where it can be overwritten and not read.
+    Archived {
+        etag: String,
+        written_at: Timestamp,
+    },
     ObjectNotFound,
     BucketNotFound,
 }
@@ -125,6 +136,43 @@ impl S3LockStore {
         self.reader.s3_client(&self.region)
     }
 
+    /// What is known of an object in an archive: S3 User Guide, "Working with archived objects", and
+    /// `HeadObject`, which reads no content.
+    async fn get_archived(
+        &self,
+        operation: &str,
+        sent: Instant,
+    ) -> Result<StoreResponse<GetOutcome>, CloudError> {
+        let head = self
+            .s3_client()
+            .head_object()
+            .bucket(&self.bucket)
+            .key(&self.key);
+        let head = match head
+            .expected_bucket_owner(self.reader.expected_bucket_owner())
+            .send()
+            .await
+        {
+            Ok(head) => head,
+            Err(error) => {
+                let outcome =
+                    not_found_outcome(&error).map(|outcome| self.with_server_date(sent, outcome));
+                return outcome.ok_or_else(|| read_error(operation, &error));
+            }
+        };
+        let written_at = head
+            .last_modified
+            .and_then(|date| Timestamp::from_second(date.secs()).ok());
+        let (Some(etag), Some(written_at)) = (head.e_tag, written_at) else {
+            return Err(CloudError::new_aws(
+                operation,
+                ErrorKind::InvalidResponse,
+                "it has no `ETag` or no `Last-Modified`",
+            ));
+        };
+        Ok(self.with_server_date(sent, GetOutcome::Archived { etag, written_at }))
+    }
+
     /// Adds the server date of the response to a request that was sent at `sent`. It may be the
     /// date of another response that arrived in the meantime, but that is AWS's clock as well.
     fn with_server_date<T>(&self, sent: Instant, value: T) -> StoreResponse<T> {
@@ -152,6 +200,9 @@ impl LockStore for S3LockStore {
             .await
         {
             Ok(response) => self.with_server_date(sent, response),
+            Err(error) if error_code(&error) == Some("InvalidObjectState") => {
+                return self.get_archived(&operation, sent).await;
+            }
             Err(error) => {
                 let outcome =
                     not_found_outcome(&error).map(|outcome| self.with_server_date(sent, outcome));
@@ -202,8 +253,11 @@ impl LockStore for S3LockStore {
             .put_object()
             .bucket(&self.bucket)
             .key(&self.key);
+        // Not with the bucket's own key: whoever takes the lock must need no KMS key, and the lock must
+        // stay readable when the bucket gets another one.
         let request = request
             .expected_bucket_owner(self.reader.expected_bucket_owner())
+            .server_side_encryption(ServerSideEncryption::Aes256)
             .content_type("application/json");
         let request = match condition {
             WriteCondition::IfAbsent => request.if_none_match("*"),

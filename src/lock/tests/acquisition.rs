@@ -39,6 +39,25 @@ async fn acquires_a_free_lock_and_increments_the_generation() {
     );
 }
 
+/// A lifecycle rule moves what has lain for days to an archive, where it cannot be read.
+#[tokio::test]
+async fn acquires_a_lock_that_is_in_an_archive() {
+    let simulation = Simulation::default();
+    let lease = acquire_or_panic(&simulation.new_client(), "ann").await;
+    simulation.run_to_completion(lease.release()).await.unwrap();
+    let written_at = simulation.record().acquired_at;
+    simulation.archive_object(written_at - jiff::SignedDuration::from_hours(48));
+    let lease = acquire_or_panic(&simulation.new_client(), "bob").await;
+    assert_eq!(lease.record().holder, "bob");
+    assert!(lease.record().generation > 1, "it only grows");
+
+    // Written just now: its holder may be alive, whatever the archive hides.
+    let written_at = lease.record().acquired_at;
+    simulation.archive_object(written_at);
+    let error = acquire_error(&simulation.new_client(), "eve").await;
+    assert!(matches!(error, LockErrorKind::Held { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn detects_its_own_write_after_a_lost_response() {
     for (fault, writes) in [

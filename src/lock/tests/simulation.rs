@@ -53,6 +53,8 @@ struct ServerState {
     now: Duration,
     object: Option<Vec<u8>>,
     bucket_deleted: bool,
+    /// When the object was written, in server time, if it cannot be read since it is in an archive.
+    archived_at: Option<Timestamp>,
     /// Conditions that the server ignores.
     ignored_conditions: Vec<&'static str>,
     writes: Vec<LockRecord>,
@@ -105,6 +107,11 @@ impl Simulation {
 
     pub(super) fn set_object(&self, body: Option<&[u8]>) {
         self.server().object = body.map(<[u8]>::to_vec);
+    }
+
+    /// Moves the object to an archive.
+    pub(super) fn archive_object(&self, written_at: Timestamp) {
+        self.server().archived_at = Some(written_at);
     }
 
     pub(super) fn delete_bucket(&self) {
@@ -328,9 +335,15 @@ impl LockStore for SimulatedClient {
         let read = |inner: &mut ServerState| match (&inner.object, inner.bucket_deleted) {
             (_, true) => GetOutcome::BucketNotFound,
             (None, false) => GetOutcome::ObjectNotFound,
-            (Some(body), false) => GetOutcome::Found {
-                body: body.clone(),
-                etag: etag(body),
+            (Some(body), false) => match inner.archived_at {
+                Some(written_at) => GetOutcome::Archived {
+                    etag: etag(body),
+                    written_at,
+                },
+                None => GetOutcome::Found {
+                    body: body.clone(),
+                    etag: etag(body),
+                },
             },
         };
         self.request(read, None).await
@@ -355,6 +368,7 @@ impl LockStore for SimulatedClient {
                 () => {
                     inner.writes.push(LockRecord::parse(&body).unwrap());
                     inner.object = Some(body.clone());
+                    inner.archived_at = None;
                     PutOutcome::Written { etag: etag(&body) }
                 }
             }
