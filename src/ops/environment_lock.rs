@@ -6,7 +6,7 @@ use super::{Event, Frontend, OperationError, Workspace};
 use crate::{
     clouds::aws::AwsWriter,
     kinds::{EnvironmentMeta, World},
-    lock::{self, LockLocation, LockRecord, LockTimings},
+    lock::{self, LockError, LockErrorKind, LockLocation, LockRecord, LockTimings},
 };
 
 /// Where the lock of an environment is; nothing when the environment has no bucket for it.
@@ -29,6 +29,8 @@ pub(super) enum LockOutcome {
     Acquired,
     /// Another run held it first.
     AcquiredAfterWait,
+    /// Its bucket was there at the first look, and another run has deleted it since.
+    BucketGone,
 }
 
 /// Acquires the environment lock, if there is one. The workspace keeps it until
@@ -65,13 +67,26 @@ pub(super) async fn acquire<F: Frontend>(
     };
     let writer = AwsWriter::new(aws.clone());
     let clock = workspace.options.wall_clock;
-    let lease = lock::acquire(&writer, &location, &holder, timings, clock, on_wait).await?;
+    let lease = match lock::acquire(&writer, &location, &holder, timings, clock, on_wait).await {
+        Err(error) if is_bucket_gone(workspace, &error) => return Ok(LockOutcome::BucketGone),
+        acquired => acquired?,
+    };
     workspace.store_lock(lease);
     Ok(if waited {
         LockOutcome::AcquiredAfterWait
     } else {
         LockOutcome::Acquired
     })
+}
+
+/// Whether the lock's bucket does not exist although the first look saw it. Only a run that destroys the environment deletes
+/// it, after everything else. A bucket that is managed elsewhere must exist.
+fn is_bucket_gone(workspace: &Workspace, error: &LockError) -> bool {
+    let LockErrorKind::BucketNotFound(bucket) = &error.kind else {
+        return false;
+    };
+    let mut buckets = workspace.desired().aws_bucket.values();
+    buckets.any(|spec| spec.name == *bucket)
 }
 
 /// Whether the lock's bucket can hold the lock now. A bucket of the manifest that does not exist yet has no lock, and one

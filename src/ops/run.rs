@@ -176,13 +176,15 @@ impl<F: Frontend> Run<'_, F> {
         let bucket_only = self.guard(confirmed.plan().clone().only(&[address]))?;
         self.frontend.notify(Event::CreatingLockBucket);
         let report = self.execute(&bucket_only, world).await;
-        if !report.is_complete() {
+        if !report.is_complete() || report.stopped {
             self.frontend.notify(Event::Applied(&report));
-            let error = OperationError::incomplete(
-                "the bucket that holds the lock is not ready, and nothing else was begun",
-                "run the same command again: what was done is not done twice",
-            );
-            return Err(error.into());
+            let message = if report.is_complete() {
+                "stopped after the bucket that holds the lock was made, and nothing else was begun"
+            } else {
+                "the bucket that holds the lock is not ready, and nothing else was begun"
+            };
+            let hint = "run the same command again: what was done is not done twice";
+            return Err(OperationError::incomplete(message, hint).into());
         }
         let (approved, world) = self.replan(&confirmed).await?;
         Ok((approved, world, report.outcomes))
@@ -212,7 +214,7 @@ impl<F: Frontend> Run<'_, F> {
         let (approved, world) = match lock {
             LockOutcome::NoLock => (confirmed, world),
             LockOutcome::Acquired => self.replan(&confirmed).await?,
-            LockOutcome::AcquiredAfterWait => {
+            LockOutcome::AcquiredAfterWait | LockOutcome::BucketGone => {
                 self.notify_replanning();
                 self.replan(&confirmed).await?
             }
@@ -248,7 +250,7 @@ impl<F: Frontend> Run<'_, F> {
         loop {
             // The world is kept, because a recovery compares with it.
             let report = self.execute(&approved, world.clone()).await;
-            if !report.outdated || replans == max_replans {
+            if !report.outdated || report.stopped || replans == max_replans {
                 return Ok((report, world));
             }
             replans += 1;
@@ -332,7 +334,8 @@ impl<F: Frontend> Run<'_, F> {
         self.frontend.notify(Event::NotConverged(&left));
         Err(OperationError::incomplete(
             "everything was done, and a new plan is still not empty",
-            "something changes it at the same time, or a cloud has not caught up yet: run the same command again",
+            "something changes it at the same time, or a cloud has not caught up yet: run the same command again; if the same \
+             difference stays, the cloud keeps the value in another form: write it as the plan shows it",
         ))
     }
 
