@@ -18,6 +18,49 @@ pub struct CloudError {
     pub cloud: CloudProvider,
 }
 
+/// Messages of AWS that say more than the class of the error, and what to do about them.
+const AWS_HINTS: [(&str, &str); 8] = [
+    (
+        "no credentials for AWS",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE after `aws sso login`; a GitHub job needs \
+         `permissions: id-token: write` and AWS_ROLE_ARN",
+    ),
+    (
+        "ExpiredToken",
+        "these credentials have run out: get new ones, such as by `aws sso login`",
+    ),
+    // Trimtab writes a public policy only where the bucket's own block allows it.
+    (
+        "BlockPublicPolicy",
+        "the account's own public access block forbids it, and not the rights of these credentials: see \
+         `aws s3control get-public-access-block --account-id ACCOUNT`; lift it there, or take the public statement out",
+    ),
+    (
+        "InvalidBucketAclWithObjectOwnership",
+        "the bucket's ACL grants something to others: set `ownership = \"ObjectWriter\"` in its block, or take the grants \
+         off with `aws s3api put-bucket-acl --acl private --bucket NAME`",
+    ),
+    (
+        "Invalid principal",
+        "a principal of this policy does not exist: create it first, or name its account and restrict `aws:PrincipalArn` in \
+         a condition",
+    ),
+    (
+        "explicit deny in a resource-based policy",
+        "the bucket's own policy denies this, whatever these credentials may do: see `aws s3api get-bucket-policy --bucket \
+         NAME`; use credentials that it does not deny, or take the statement out there, and run the same command again",
+    ),
+    (
+        "remove roles from instance profile",
+        "take the role out of the profile first: `aws iam remove-role-from-instance-profile`",
+    ),
+    (
+        "kms:Decrypt",
+        "the object is encrypted with a KMS key that these credentials may not use: grant `kms:Decrypt` on the key that the \
+         message names",
+    ),
+];
+
 /// The cloud providers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CloudProvider {
@@ -112,14 +155,14 @@ impl CloudError {
     /// What the user can do about errors of this class, if anything.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
+        if self.cloud == CloudProvider::Aws
+            && let Some((_, hint)) = AWS_HINTS
+                .iter()
+                .find(|(text, _)| self.message.contains(text))
+        {
+            return Some(hint);
+        }
         match self.kind {
-            ErrorKind::PermissionDenied if self.message.contains("no credentials for AWS") => Some(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE after `aws sso login`; a GitHub job needs \
-                 `permissions: id-token: write` and AWS_ROLE_ARN",
-            ),
-            ErrorKind::PermissionDenied if self.message.contains("ExpiredToken") => {
-                Some("these credentials have run out: get new ones, such as by `aws sso login`")
-            }
             ErrorKind::PermissionDenied if self.cloud == CloudProvider::Aws => Some(
                 "check whose credentials these are: `aws sts get-caller-identity`; `trimtab permissions ENV` prints what they must allow",
             ),

@@ -8,6 +8,7 @@
 //! | `fly/slots.rs` | which machine is which slot, so that the fewest machines change | yes |
 //! | `fly/app_resources.rs` | the same for volumes, secrets, addresses and certificates | yes |
 //! | `ownership.rs` | who owns an app, from its label and its machines' marks | yes |
+//! | `aws/sharing.rs` | settings that let others into a bucket, policies that shut this run out | yes |
 //! | `aws/orphaned_roles.rs` | what a manifest without an AWS account would leave behind | yes |
 //! | `images.rs` | the current digest of each image tag | no |
 
@@ -60,7 +61,7 @@ pub fn assemble_world(
     desired: &Desired,
 ) -> Result<World, CloudError> {
     let mut world = fly::assemble::assemble(fly, desired)?;
-    aws::assemble::assemble(&mut world, aws, desired)?;
+    aws::assemble::assemble(&mut world, aws, desired);
     world
         .findings
         .warnings

@@ -39,7 +39,7 @@ pub enum Purpose {
     Destroy,
 }
 
-const BUCKET_READ_ACTIONS: [&str; 9] = [
+const BUCKET_READ_ACTIONS: [&str; 11] = [
     "s3:ListBucket",
     "s3:ListBucketVersions",
     "s3:GetEncryptionConfiguration",
@@ -49,6 +49,8 @@ const BUCKET_READ_ACTIONS: [&str; 9] = [
     "s3:GetLifecycleConfiguration",
     "s3:GetBucketPolicy",
     "s3:GetBucketTagging",
+    "s3:GetReplicationConfiguration",
+    "s3:GetBucketAcl",
 ];
 const BUCKET_WRITE_ACTIONS: [&str; 9] = [
     "s3:CreateBucket",
@@ -63,11 +65,12 @@ const BUCKET_WRITE_ACTIONS: [&str; 9] = [
 ];
 /// Needed only if a bucket should have no policy at all.
 const BUCKET_POLICY_DELETE_ACTION: &str = "s3:DeleteBucketPolicy";
-const ROLE_READ_ACTIONS: [&str; 4] = [
+const ROLE_READ_ACTIONS: [&str; 5] = [
     "iam:GetRole",
     "iam:ListRolePolicies",
     "iam:GetRolePolicy",
     "iam:ListAttachedRolePolicies",
+    "iam:ListInstanceProfilesForRole",
 ];
 /// Actions that can give a role more permissions. If every role has the same permissions boundary,
 /// these are limited by it.
@@ -158,8 +161,8 @@ fn bucket_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec
 }
 
 /// The lock: planning reads it, applying acquires it. Without the permission to list, S3 does not
-/// tell that the lock is free. The KMS key of a bucket that is managed elsewhere is unknown here,
-/// so its owner must grant that permission.
+/// tell that the lock is free. The lock is not written with the bucket's KMS key; the key is for
+/// reading one that an earlier version wrote.
 fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let Some((bucket, _)) = &meta.lock_bucket else {
         return Vec::new();
@@ -179,15 +182,18 @@ fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<V
     if holder.is_none() {
         statements.push(allow_statement("FindLock", &["s3:ListBucket"], arn));
     }
-    let objects = if purpose >= Purpose::Apply {
-        ObjectAccess::Write
-    } else {
-        ObjectAccess::Read
-    };
-    if let Some((spec, key)) =
-        holder.and_then(|spec| Some((spec, spec.encryption.kms_key.as_ref()?)))
-    {
-        statements.push(kms::key_statement("LockKey", key, &spec.region, objects));
+    if let Some(spec) = holder {
+        let keys = spec.encryption.kms_key.iter();
+        let keys: BTreeSet<&String> = keys.chain(&spec.uses.former_kms_keys).collect();
+        statements.extend(keys.into_iter().enumerate().map(|(index, key)| {
+            let number = if index == 0 {
+                String::new()
+            } else {
+                (index + 1).to_string()
+            };
+            let sid = format!("LockKey{number}");
+            kms::key_statement(&sid, key, &spec.region, ObjectAccess::Read)
+        }));
     }
     statements
 }

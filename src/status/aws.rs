@@ -96,7 +96,7 @@ fn describe_role(live: &RoleLive) -> String {
     let parts: Vec<String> = live
         .policies
         .values()
-        .flat_map(crate::iam::policy::PolicyDocument::describe)
+        .flat_map(crate::iam::policy::LivePolicy::describe)
         .collect();
     if parts.is_empty() {
         "may do nothing".to_owned()

@@ -20,9 +20,13 @@ mod destroy;
 mod drift;
 mod github;
 mod identity;
+mod interrupt;
+mod lost_access;
 mod permissions;
+mod role_trust;
+mod unmanaged_settings;
 
-const ACCOUNT: &str = "123456789012";
+pub(crate) const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-central-1";
 const BUCKET: &str = "harbor-test-backups-123456789012";
 const ROLE: &str = "harbor-test-backup";
@@ -56,15 +60,15 @@ machines.app.count = { fra = 1 }
 "#;
 
 /// AWS SDK clients for the sandbox of a test environment.
-struct SdkClients {
-    s3: aws_sdk_s3::Client,
-    iam: aws_sdk_iam::Client,
+pub(crate) struct SdkClients {
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
 }
 
 impl SdkClients {
     /// Clients of the account's administrator.
-    fn administrator(env: &TestEnv) -> Self {
+    pub(crate) fn administrator(env: &TestEnv) -> Self {
         let keys = env.sandbox.aws_keys(ACCOUNT).unwrap();
         Self::with_credentials(
             env,

@@ -11,6 +11,7 @@ mod desired_from_live;
 mod generator;
 mod manual_requests;
 mod plans;
+mod policies;
 mod scenario;
 mod schema_keys;
 mod service;

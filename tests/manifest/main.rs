@@ -1,6 +1,7 @@
 //! Manifests as users write them: the desired state that they become, and the diagnostics of
 //! invalid ones.
 
+mod aws_hazards;
 mod aws_limits;
 mod corpus;
 mod fly_toml;

@@ -6,8 +6,11 @@
 //! github.rs       credentials from the identity of a GitHub Actions job
 //! interceptor.rs  sees every attempt: counts, logs, records the server's date
 //! retry.rs        SDK errors to `CloudError`, and retries while a change spreads
-//! read.rs         read operations; "not found" is a value, not an error
+//! read.rs         read operations of S3 and STS; "not found" is a value, not an error
+//! read_sharing.rs settings of a bucket that let others in
+//! read_iam.rs     read operations of IAM
 //! s3.rs           write operations on buckets
+//! s3_delete.rs    deleting a bucket, and whether it is empty
 //! iam.rs          write operations on roles and identity providers
 //! convert.rs      SDK values to ours and back
 //! types.rs        what the read operations return
@@ -20,6 +23,7 @@ mod iam;
 mod interceptor;
 mod read;
 mod read_iam;
+mod read_sharing;
 pub(crate) mod retry;
 mod s3;
 mod s3_delete;

@@ -186,15 +186,17 @@ impl AwsReader {
         name: &str,
         region: &str,
     ) -> Result<BucketDescription, CloudError> {
-        let (encryption, public_access, ownership, versioning, lifecycle, policy, tags) = tokio::try_join!(
-            self.read_bucket_encryption(name, region),
-            self.read_public_access_block(name, region),
-            self.read_bucket_ownership(name, region),
-            self.read_bucket_versioning(name, region),
-            self.read_lifecycle_rules(name, region),
-            self.read_bucket_policy(name, region),
-            self.read_bucket_tags(name, region),
-        )?;
+        let (encryption, public_access, ownership, versioning, lifecycle, policy, tags, sharing) =
+            tokio::try_join!(
+                self.read_bucket_encryption(name, region),
+                self.read_public_access_block(name, region),
+                self.read_bucket_ownership(name, region),
+                self.read_bucket_versioning(name, region),
+                self.read_lifecycle_rules(name, region),
+                self.read_bucket_policy(name, region),
+                self.read_bucket_tags(name, region),
+                self.read_bucket_sharing(name, region),
+            )?;
         let (encryption, blocked_encryption) = encryption;
         Ok(BucketDescription {
             region: region.to_owned(),
@@ -206,6 +208,7 @@ impl AwsReader {
             lifecycle,
             policy,
             tags,
+            sharing,
         })
     }
 
@@ -413,53 +416,6 @@ impl AwsReader {
             results.extend(buckets.filter(|(name, _)| name.starts_with(prefix)));
         }
         Ok(Some(results))
-    }
-
-    /// Any object (or old version, or delete marker) of a bucket whose key is not `own_key`; `None`
-    /// if there is none.
-    ///
-    /// # Errors
-    /// When a request fails.
-    pub async fn find_other_key(
-        &self,
-        name: &str,
-        region: &str,
-        own_key: &str,
-    ) -> Result<Option<String>, CloudError> {
-        let operation = format!("look whether bucket {name} holds anything");
-        // A listing starts after its key marker: if the first entry is our own key, the second
-        // request starts behind it.
-        for marker in [None, Some(own_key.to_owned())] {
-            let request = self
-                .account
-                .s3(region)
-                .list_object_versions()
-                .bucket(name)
-                .max_keys(1);
-            let request = request
-                .expected_bucket_owner(self.expected_bucket_owner())
-                .set_key_marker(marker);
-            let response = request
-                .send()
-                .await
-                .map_err(|error| to_cloud_error(&operation, &error))?;
-            let versions = response
-                .versions
-                .unwrap_or_default()
-                .into_iter()
-                .map(|version| version.key);
-            let markers = response
-                .delete_markers
-                .unwrap_or_default()
-                .into_iter()
-                .map(|marker| marker.key);
-            match versions.chain(markers).flatten().next() {
-                None => return Ok(None),
-                Some(key) if key != own_key => return Ok(Some(key)),
-                Some(_) => {}
-            }
-        }
-        Ok(None)
     }
 
     /// Checks that the credentials belong to the manifest's account.

@@ -8,7 +8,7 @@ use super::{
     retry::to_cloud_error,
     types::{OidcProviderDescription, RoleDescription, RoleSummary},
 };
-use crate::clouds::CloudError;
+use crate::clouds::{CloudError, ErrorKind};
 
 impl AwsReader {
     /// The OpenID Connect provider with this ARN, if it exists.
@@ -64,7 +64,54 @@ impl AwsReader {
             tags: iam_tags_from_sdk(role.tags.unwrap_or_default()),
             inline_policies: inline?,
             attached_policies: attached?,
+            instance_profiles: Vec::new(),
         }))
+    }
+
+    /// A role that may be deleted: with the instance profiles that it is in. They count as none where
+    /// these credentials may not list them; a deletion asks again.
+    ///
+    /// # Errors
+    /// When a request fails.
+    pub async fn read_role_with_profiles(
+        &self,
+        name: &str,
+    ) -> Result<Option<RoleDescription>, CloudError> {
+        let (role, profiles) =
+            tokio::join!(self.read_role(name), self.list_instance_profiles(name));
+        let instance_profiles = match profiles {
+            Err(error) if error.kind == ErrorKind::PermissionDenied => Vec::new(),
+            profiles => profiles?,
+        };
+        Ok(role?.map(|role| RoleDescription {
+            instance_profiles,
+            ..role
+        }))
+    }
+
+    /// The names of the instance profiles that a role is in. IAM deletes no role that is in one.
+    ///
+    /// # Errors
+    /// When a request fails.
+    pub async fn list_instance_profiles(&self, role: &str) -> Result<Vec<String>, CloudError> {
+        let operation = format!("list the instance profiles of role {role}");
+        let mut pages = self
+            .account
+            .iam()
+            .list_instance_profiles_for_role()
+            .role_name(role)
+            .into_paginator()
+            .send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            let Some(page) = absent_as_none(&operation, page, &["NoSuchEntity"])? else {
+                break;
+            };
+            let profiles = page.instance_profiles.into_iter();
+            names.extend(profiles.map(|profile| profile.instance_profile_name));
+        }
+        names.sort();
+        Ok(names)
     }
 
     async fn read_inline_policies(

@@ -21,6 +21,9 @@ use crate::{
 /// usually spread within seconds, sometimes within a minute; Terraform's AWS provider allows two
 /// minutes for both.
 const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a public policy is tried again after the bucket's public access block was lifted. Shorter,
+/// because S3 answers the same where the block of the whole account forbids it, and that never passes.
+pub(super) const LIFTED_BLOCK_TIMEOUT: Duration = Duration::from_secs(15);
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
@@ -38,15 +41,6 @@ pub(crate) const RETRYABLE_ON_BUCKET_POLICY: &[&str] = &[
     "ConditionalRequestConflict",
     "NoSuchBucket",
     "MalformedPolicy:Invalid principal",
-];
-/// The same for a bucket without `BlockPublicPolicy`: a public access block that was just lifted
-/// may still be in force on some servers.
-pub(crate) const RETRYABLE_ON_PUBLIC_BUCKET_POLICY: &[&str] = &[
-    "OperationAborted",
-    "ConditionalRequestConflict",
-    "NoSuchBucket",
-    "MalformedPolicy:Invalid principal",
-    "AccessDenied:BlockPublicPolicy",
 ];
 /// Errors that pass on a bucket that is known to exist, or that is being deleted: `NoSuchBucket` is
 /// final here.
@@ -67,9 +61,10 @@ pub(crate) const RETRYABLE_ON_POLICY_ATTACHMENT: &[&str] = &[
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
 ];
-/// Errors of `DeleteRole` that pass: a policy that was just detached still counts for some seconds.
+/// Errors of `DeleteRole` that pass: a policy that was just detached still counts for some seconds
+/// ("Cannot delete entity, must detach all policies first"). An instance profile does not go by itself.
 pub(crate) const RETRYABLE_ON_ROLE_DELETION: &[&str] = &[
-    "DeleteConflict",
+    "DeleteConflict:policies",
     "ConcurrentModification",
     "EntityTemporarilyUnmodifiable",
 ];
@@ -271,7 +266,7 @@ fn matches_any<E: SdkServiceError>(
         })
 }
 
-/// Delays that double up to [`MAX_DELAY`] until [`PROPAGATION_TIMEOUT`] is used up. Against a
+/// Delays that double up to [`MAX_DELAY`] until a timeout ([`PROPAGATION_TIMEOUT`] by default) is used up. Against a
 /// sandbox they are shortened by its speed.
 pub(crate) struct PropagationBackoff {
     speed: f64,
@@ -281,10 +276,14 @@ pub(crate) struct PropagationBackoff {
 
 impl PropagationBackoff {
     pub(crate) fn new(speed: f64) -> Self {
+        Self::with_timeout(speed, PROPAGATION_TIMEOUT)
+    }
+
+    pub(super) fn with_timeout(speed: f64, timeout: Duration) -> Self {
         Self {
             speed: clamp_speed(speed),
             next_delay: FIRST_DELAY,
-            remaining: PROPAGATION_TIMEOUT,
+            remaining: timeout,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     AwsWriter, convert,
     retry::{
         self, PropagationBackoff, RETRYABLE_ON_BUCKET_POLICY, RETRYABLE_ON_BUCKET_SETTINGS,
-        RETRYABLE_ON_EXISTING_BUCKET, RETRYABLE_ON_PUBLIC_BUCKET_POLICY, retry, to_cloud_error,
+        RETRYABLE_ON_EXISTING_BUCKET, retry, to_cloud_error,
     },
     types::{BucketDescription, BucketLookup},
 };
@@ -144,8 +144,9 @@ impl AwsWriter {
         }
     }
 
-    /// Replaces all tags of a bucket. S3 keeps AWS's own tags (`aws:…`), and rejects requests that
-    /// contain them.
+    /// Replaces all tags of a bucket. AWS's own tags (`aws:…`) must be among them as they were read:
+    /// S3 refuses a request that leaves one out or changes it, with `InvalidTag` ("System tags cannot
+    /// be removed by requester").
     ///
     /// # Errors
     /// When a request fails.
@@ -155,14 +156,8 @@ impl AwsWriter {
         to: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
         let operation = format!("set the tags of bucket {}", bucket.name);
-        let without_aws_tags = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            tags.iter()
-                .filter(|(key, _)| !key.starts_with("aws:"))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
-        };
         let invalid = |why: String| CloudError::new_aws(&operation, ErrorKind::Rejected, why);
-        let list = convert::tags_to_sdk(&without_aws_tags(to)).map_err(invalid)?;
+        let list = convert::tags_to_sdk(to).map_err(invalid)?;
         let tagging = sdk::Tagging::builder().set_tag_set(Some(list)).build();
         let tagging = tagging.map_err(|error| invalid(error.to_string()))?;
         let client = self.account.s3(bucket.region);
@@ -174,6 +169,13 @@ impl AwsWriter {
             request.tagging(tagging.clone()).send()
         })
         .await?;
+        // A service may set tags of its own at any time, so they do not count in the comparison.
+        let without_aws_tags = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            tags.iter()
+                .filter(|(key, _)| !key.starts_with("aws:"))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
         self.wait_until_visible(&operation, without_aws_tags(to), async || {
             Ok(without_aws_tags(
                 &self.read_bucket_tags(bucket.name, bucket.region).await?,
@@ -396,11 +398,6 @@ impl AwsWriter {
     ) -> Result<(), CloudError> {
         let operation = format!("set the policy of bucket {}", bucket.name);
         let client = self.account.s3(bucket.region);
-        let retryable_errors = if is_open {
-            RETRYABLE_ON_PUBLIC_BUCKET_POLICY
-        } else {
-            RETRYABLE_ON_BUCKET_POLICY
-        };
         match to {
             None => {
                 retry(
@@ -418,14 +415,24 @@ impl AwsWriter {
                 .await?;
             }
             Some(text) => {
-                retry(self.speed(), &operation, retryable_errors, || {
-                    let request = client.put_bucket_policy().bucket(bucket.name);
-                    request
-                        .expected_bucket_owner(self.expected_bucket_owner())
-                        .policy(text)
-                        .send()
-                })
-                .await?;
+                let mut backoff =
+                    PropagationBackoff::with_timeout(self.speed(), retry::LIFTED_BLOCK_TIMEOUT);
+                let put = || {
+                    retry(self.speed(), &operation, RETRYABLE_ON_BUCKET_POLICY, || {
+                        let request = client.put_bucket_policy().bucket(bucket.name);
+                        request
+                            .expected_bucket_owner(self.expected_bucket_owner())
+                            .policy(text)
+                            .send()
+                    })
+                };
+                while let Err(error) = put().await {
+                    // A block that was just lifted may still be in force on some servers.
+                    let may_pass = is_open && error.message.contains("BlockPublicPolicy");
+                    if !may_pass || !backoff.wait().await {
+                        return Err(error);
+                    }
+                }
             }
         }
         self.wait_until_visible(&operation, true, async || {

@@ -1,13 +1,64 @@
-//! Deleting a bucket. S3 deletes only empty buckets, and the only object that trimtab deletes is its own lock.
+//! Deleting a bucket, and whether it is empty. S3 deletes only empty buckets, and the only object that trimtab deletes is its
+//! own lock.
 
 use aws_sdk_s3::types as sdk;
 
 use super::{
-    AwsWriter,
+    AwsReader, AwsWriter,
+    read::absent_as_none,
     retry::{RETRYABLE_ON_EXISTING_BUCKET, retry, to_cloud_error},
     s3::BucketRef,
 };
 use crate::clouds::{CloudError, ErrorKind};
+
+impl AwsReader {
+    /// Any object (or old version, or delete marker) of a bucket whose key is not `own_key`; `None`
+    /// if there is none.
+    ///
+    /// # Errors
+    /// When a request fails.
+    pub async fn find_other_key(
+        &self,
+        name: &str,
+        region: &str,
+        own_key: &str,
+    ) -> Result<Option<String>, CloudError> {
+        let operation = format!("look whether bucket {name} holds anything");
+        // A listing starts after its key marker: if the first entry is our own key, the second
+        // request starts behind it.
+        for marker in [None, Some(own_key.to_owned())] {
+            let request = self
+                .account
+                .s3(region)
+                .list_object_versions()
+                .bucket(name)
+                .max_keys(1);
+            let request = request
+                .expected_bucket_owner(self.expected_bucket_owner())
+                .set_key_marker(marker);
+            let response = request
+                .send()
+                .await
+                .map_err(|error| to_cloud_error(&operation, &error))?;
+            let versions = response
+                .versions
+                .unwrap_or_default()
+                .into_iter()
+                .map(|version| version.key);
+            let markers = response
+                .delete_markers
+                .unwrap_or_default()
+                .into_iter()
+                .map(|marker| marker.key);
+            match versions.chain(markers).flatten().next() {
+                None => return Ok(None),
+                Some(key) if key != own_key => return Ok(Some(key)),
+                Some(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
 
 impl AwsWriter {
     /// Deletes the old versions and all delete markers of our own object, so that the bucket can be
@@ -34,7 +85,10 @@ impl AwsWriter {
                 .expected_bucket_owner(self.expected_bucket_owner())
                 .send()
                 .await;
-            let page = page.map_err(|error| to_cloud_error(&operation, &error))?;
+            // A bucket that somebody else has deleted meanwhile has no versions either.
+            let Some(page) = absent_as_none(&operation, page, &["NoSuchBucket"])? else {
+                return Ok(());
+            };
             let versions = page.versions.unwrap_or_default().into_iter();
             let old_versions = versions
                 .filter(|one| !one.is_latest.unwrap_or(true))
@@ -72,7 +126,9 @@ impl AwsWriter {
                 .expected_bucket_owner(self.expected_bucket_owner())
                 .send()
                 .await;
-            let response = response.map_err(|error| to_cloud_error(&operation, &error))?;
+            let Some(response) = absent_as_none(&operation, response, &["NoSuchBucket"])? else {
+                return Ok(());
+            };
             if let Some(error) = response.errors.unwrap_or_default().first() {
                 let text_or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
                 let message = format!(

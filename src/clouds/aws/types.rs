@@ -45,6 +45,20 @@ pub struct BucketDescription {
     pub policy: Option<String>,
     /// All tags, including those that AWS sets itself (`aws:…`).
     pub tags: BTreeMap<String, String>,
+    /// Who else gets at its content, by settings that no manifest has.
+    pub sharing: BucketSharing,
+}
+
+/// Settings of a bucket that let data out or others in, and that trimtab reads but never writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketSharing {
+    /// The ARNs of the buckets to which enabled replication rules copy its objects.
+    pub replicates_to: Vec<String>,
+    /// What its ACL grants to anybody but its owner, such as `WRITE to everyone`. ACLs count unless
+    /// the ownership setting is `BucketOwnerEnforced`.
+    pub acl_grants: Vec<String>,
+    /// The actions that these credentials lack to read these settings.
+    pub missing_permissions: Vec<&'static str>,
 }
 
 /// An OpenID Connect provider of an account.
@@ -81,6 +95,8 @@ pub struct RoleDescription {
     pub inline_policies: BTreeMap<String, String>,
     /// The ARNs of the attached managed policies.
     pub attached_policies: Vec<String>,
+    /// The instance profiles that it is in, where that was asked for.
+    pub instance_profiles: Vec<String>,
 }
 
 /// A role as `ListRoles` returns it.

@@ -4,20 +4,27 @@
 //! Sources: IAM User Guide ("IAM JSON policy elements", "Grammar of the IAM JSON policy language")
 //! and "Access Analyzer policy check reference", which says that empty lists are accepted.
 
+mod covering;
+mod denial;
 mod describe;
 mod diff;
+mod live;
 mod matching;
+mod operators;
 mod parse;
 mod policy_string;
+mod public_access;
 mod statement;
 mod unique_keys;
 mod validate;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub use denial::{KnownRequest, session_role};
+pub use live::LivePolicy;
 pub use parse::InvalidPolicy;
 pub use statement::{Effect, Statement};
 pub use validate::PolicyUse;
@@ -87,6 +94,27 @@ impl PolicyDocument {
     /// The statements, in the author's order.
     pub fn statements(&self) -> impl Iterator<Item = &Statement> {
         self.statements.iter()
+    }
+
+    /// The principals of the type `AWS` that its statements name, or except, in the author's spelling.
+    #[must_use]
+    pub fn aws_principals(&self) -> BTreeSet<&str> {
+        let principals = self
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.principals);
+        principals
+            .filter_map(|principals| principals.by_type.get(statement::PrincipalSet::AWS))
+            .flatten()
+            .map(policy_string::PolicyString::original)
+            .collect()
+    }
+
+    /// What a statement is called in messages: its `Sid`, or its number from 1.
+    #[must_use]
+    pub fn statement_name(&self, index: usize) -> String {
+        let sid = self.statements.get(index).and_then(Statement::sid);
+        sid.map_or_else(|| (index + 1).to_string(), |sid| format!("`{sid}`"))
     }
 
     /// The difference, statement by statement; empty if and only if both are equal. A statement is

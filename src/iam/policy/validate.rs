@@ -4,43 +4,32 @@
 //! Sources: IAM User Guide ("Grammar of the IAM JSON policy language", "Sid"), and the errors that
 //! IAM and S3 return. What only AWS can know, such as whether a principal exists, is not checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    DEFAULT_VERSION, PolicyDocument, Statement,
+    DEFAULT_VERSION, KnownRequest, PolicyDocument, Statement,
+    operators::Operator,
     policy_string::PolicyString,
     statement::{Effect, ElementValues, PrincipalSet},
 };
 
 /// The current version of the policy language.
 const CURRENT_VERSION: &str = "2012-10-17";
-/// The types of principals.
-const PRINCIPAL_TYPES: [&str; 4] = [PrincipalSet::AWS, "Federated", "Service", "CanonicalUser"];
-/// Condition keys that restrict `Principal: "*"` enough for the policy not to be public (S3 User
-/// Guide, "The meaning of public").
-const RESTRICTING_CONDITION_KEYS: [&str; 15] = [
-    "aws:principalaccount",
-    "aws:principalarn",
-    "aws:principalorgid",
-    "aws:principalorgpaths",
-    "aws:sourceaccount",
-    "aws:sourcearn",
-    "aws:sourceip",
-    "aws:sourceowner",
-    "aws:sourcevpc",
-    "aws:sourcevpce",
-    "aws:userid",
-    "aws:vpcsourceip",
-    "s3:dataaccesspointaccount",
-    "s3:dataaccesspointarn",
-    "s3:x-amz-server-side-encryption-aws-kms-key-id",
-];
 /// The issuer of the tokens of all GitHub Actions jobs.
 const GITHUB_ISSUER: &str = "token.actions.githubusercontent.com";
 /// The issuer under Fly's alias for every personal organization. Fly never issues tokens under it.
 const FLY_PERSONAL_ISSUER: &str = "oidc.fly.io/personal";
 /// The actions that can change a bucket policy. Whoever is denied both can never lift the denial.
-const POLICY_CHANGE_ACTIONS: [&str; 2] = ["s3:putbucketpolicy", "s3:deletebucketpolicy"];
+const POLICY_CHANGE_ACTIONS: [&str; 2] = ["s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
+
+/// Actions on objects whose name does not say so.
+const OBJECT_ACTIONS: [&str; 5] = [
+    "abortmultipartupload",
+    "bypassgovernanceretention",
+    "listmultipartuploadparts",
+    "replicatedelete",
+    "replicatetags",
+];
 
 /// Where a policy document is used.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +42,8 @@ pub enum PolicyUse<'a> {
     Bucket {
         /// The name of the bucket.
         name: &'a str,
+        /// The account that owns it.
+        account: &'a str,
         /// Whether the bucket's `BlockPublicPolicy` is on.
         blocks_public: bool,
     },
@@ -123,36 +114,78 @@ impl Statement {
                 format!("the action `{name}` names no service, as `s3:GetObject` does")
             }),
         );
-        let types = self
-            .principals
-            .iter()
-            .flat_map(|principals| principals.by_type.keys());
-        let invalid =
-            types.filter(|principal_type| !PRINCIPAL_TYPES.contains(&principal_type.as_str()));
-        problems.extend(
-            invalid.map(|principal_type| {
-                format!("there are no principals of type `{principal_type}`")
-            }),
-        );
-        let names = self
-            .principals
-            .iter()
-            .filter_map(|principals| principals.by_type.get(PrincipalSet::AWS))
-            .flatten()
-            .map(PolicyString::original);
-        let invalid = names.filter(|name| !is_aws_principal(name));
-        problems.extend(invalid.map(|name| {
-            format!("the principal `{name}` is neither an ARN, nor an account, nor `*`")
-        }));
+        self.check_not_empty(&mut problems);
+        if let Some(principals) = &self.principals {
+            check_principals(principals, &mut problems);
+        }
+        self.check_conditions(&mut problems);
         match policy_use {
             PolicyUse::Role => self.validate_role_policy(&mut problems),
             PolicyUse::Trust => self.validate_trust_policy(&mut problems),
             PolicyUse::Bucket {
                 name,
+                account,
                 blocks_public,
-            } => self.validate_bucket_policy(name, blocks_public, &mut problems),
+            } => {
+                self.validate_bucket_policy(name, &mut problems);
+                if blocks_public && self.is_public() {
+                    problems.push(
+                        "this grants access to everyone, which the bucket's public access block forbids"
+                            .to_owned(),
+                    );
+                }
+                if self.locks_everyone_out(name, account) {
+                    problems.push(
+                        "this locks everyone out, so only the account's root user could undo it"
+                            .to_owned(),
+                    );
+                }
+            }
         }
         problems
+    }
+
+    /// An empty list matches nothing. IAM refuses it ("Policy statement must contain actions"), and it
+    /// is never what was meant.
+    fn check_not_empty(&self, problems: &mut Vec<String>) {
+        let resources = self.resources.as_ref();
+        let mut elements = vec![(
+            "Action",
+            self.actions.negated,
+            self.actions.values.is_empty(),
+        )];
+        elements.extend(
+            resources.map(|element| ("Resource", element.negated, element.values.is_empty())),
+        );
+        elements.extend(self.principals.as_ref().map(|principals| {
+            let is_empty = principals.by_type.is_empty()
+                || principals.by_type.values().any(BTreeSet::is_empty);
+            ("Principal", principals.negated, is_empty)
+        }));
+        for (name, negated, _) in elements.into_iter().filter(|(.., is_empty)| *is_empty) {
+            let not = if negated { "Not" } else { "" };
+            problems.push(format!(
+                "`{not}{name}` is empty, so AWS refuses the statement"
+            ));
+        }
+    }
+
+    fn check_conditions(&self, problems: &mut Vec<String>) {
+        for (operator, keys) in &self.conditions {
+            if Operator::parse(operator.normalized()).is_none() {
+                problems.push(format!(
+                    "there is no condition operator `{}`",
+                    operator.original()
+                ));
+            }
+            let without_service = keys.keys().find(|key| !key.original().contains(':'));
+            problems.extend(without_service.map(|key| {
+                format!(
+                    "the condition key `{}` names no service, as `aws:SourceIp` does",
+                    key.original()
+                )
+            }));
+        }
     }
 
     fn validate_role_policy(&self, problems: &mut Vec<String>) {
@@ -163,8 +196,7 @@ impl Statement {
             );
         }
         self.require_element("Resource", self.resources.is_some(), problems);
-        let is_arn = |name: &&str| *name == "*" || name.starts_with("arn:");
-        let invalid = value_texts(self.resources.as_ref()).find(|name| !is_arn(name));
+        let invalid = value_texts(self.resources.as_ref()).find(|name| !is_resource(name));
         problems
             .extend(invalid.map(|name| format!("the resource `{name}` is neither an ARN nor `*`")));
     }
@@ -179,10 +211,10 @@ impl Statement {
             .actions
             .values
             .iter()
-            .find(|value| value.normalized() != "*" && !value.normalized().starts_with("sts:"));
+            .find(|value| !is_assume_role_action(value.normalized()));
         problems.extend(invalid.map(|value| {
             format!(
-                "`{}` does not assume a role: only actions of `sts` do",
+                "`{}` does not assume a role: only `sts:AssumeRole` and its like do",
                 value.original()
             )
         }));
@@ -227,12 +259,7 @@ impl Statement {
         self.effect == Effect::Deny || claims.into_iter().any(|claim| claim != "aud")
     }
 
-    fn validate_bucket_policy(
-        &self,
-        bucket: &str,
-        blocks_public: bool,
-        problems: &mut Vec<String>,
-    ) {
+    fn validate_bucket_policy(&self, bucket: &str, problems: &mut Vec<String>) {
         self.require_element("Principal", self.principals.is_some(), problems);
         self.require_element("Resource", self.resources.is_some(), problems);
         let is_other_service = |value: &&PolicyString| {
@@ -241,26 +268,57 @@ impl Statement {
         let invalid = self.actions.values.iter().find(is_other_service);
         problems.extend(invalid.map(|value| format!("`{}` is no action of S3", value.original())));
         let bucket_arn = format!("arn:aws:s3:::{bucket}");
-        let is_inside_bucket = |name: &str| {
-            name.strip_prefix(&bucket_arn)
-                .is_some_and(|suffix| suffix.is_empty() || suffix.starts_with(['/', '*']))
+        let rest_of = |name: &str| {
+            let rest = name.strip_prefix(&bucket_arn)?;
+            (rest.is_empty() || rest.starts_with(['/', '*'])).then(|| rest.to_owned())
         };
-        let invalid = value_texts(self.resources.as_ref()).find(|name| !is_inside_bucket(name));
-        problems.extend(
-            invalid
-                .map(|name| format!("the resource `{name}` is not in this bucket, {bucket_arn}")),
-        );
-        if blocks_public && self.is_public() {
-            problems.push(
-                "this grants access to everyone, which the bucket's public access block forbids"
-                    .to_owned(),
-            );
+        let mut outside =
+            value_texts(self.resources.as_ref()).filter(|name| rest_of(name).is_none());
+        if let Some(name) = outside.next() {
+            problems.push(format!(
+                "the resource `{name}` is not in this bucket, {bucket_arn}"
+            ));
+            return;
         }
-        if self.locks_everyone_out(&bucket_arn) {
-            problems.push(
-                "this locks everyone out, so only the account's root user could undo it".to_owned(),
-            );
-        }
+        let rests: Vec<String> = value_texts(self.resources.as_ref())
+            .filter_map(rest_of)
+            .collect();
+        let applies = |action: &str| {
+            action.contains(['*', '?'])
+                || rests.iter().any(|rest| {
+                    rest.starts_with('*') || rest.starts_with('/') == is_object_action(action)
+                })
+        };
+        let mut actions = self.actions.values.iter();
+        let idle = actions
+            .find(|value| !applies(value.normalized()))
+            .filter(|_| !self.actions.negated && !rests.is_empty());
+        problems.extend(idle.map(|value| {
+            let right = if is_object_action(value.normalized()) {
+                format!("objects: {bucket_arn}/*")
+            } else {
+                format!("the bucket itself: {bucket_arn}")
+            };
+            format!(
+                "`{}` applies to none of these resources, so S3 refuses the statement: it is an action on {right}",
+                value.original()
+            )
+        }));
+    }
+
+    /// Whether this statement would prevent everyone in the account from ever changing the bucket's
+    /// policy again.
+    fn locks_everyone_out(&self, bucket: &str, account: &str) -> bool {
+        let resource = format!("arn:aws:s3:::{bucket}");
+        POLICY_CHANGE_ACTIONS.iter().all(|action| {
+            self.certainly_denies(&KnownRequest {
+                action,
+                resource: &resource,
+                account,
+                keys: BTreeMap::from([("aws:securetransport", Some("true"))]),
+                ..KnownRequest::default()
+            })
+        })
     }
 
     /// IAM accepts only letters and digits in a `Sid`; S3 accepts more.
@@ -278,58 +336,76 @@ impl Statement {
             problems.push(format!("this statement has no `{name}`"));
         }
     }
+}
 
-    fn names_everyone(&self) -> bool {
-        self.principals.as_ref().is_some_and(|principals| {
-            principals.negated
-                || principals
-                    .by_type
-                    .values()
-                    .flatten()
-                    .any(|value| value.normalized() == "*")
-        })
+/// Finds principals of unknown types, and names that cannot be one.
+fn check_principals(principals: &PrincipalSet, problems: &mut Vec<String>) {
+    for (principal_type, names) in &principals.by_type {
+        let mut texts = names.iter().map(PolicyString::original);
+        match principal_type.as_str() {
+            PrincipalSet::AWS => {
+                let invalid = texts.find(|name| !is_aws_principal(name));
+                problems.extend(invalid.map(|name| {
+                    format!("the principal `{name}` is neither an ARN, nor an account, nor `*`")
+                }));
+                let pattern =
+                    names.iter().map(PolicyString::original).find(|name| {
+                        name.starts_with("arn:") && name.contains(['*', '?'])
+                    });
+                problems.extend(pattern.map(|name| {
+                    format!(
+                        "the principal `{name}` is a pattern, and principals have none: name the account, and restrict \
+                         `aws:PrincipalArn` in a Condition"
+                    )
+                }));
+            }
+            "Service" => {
+                let invalid = texts.find(|name| !name.ends_with(".amazonaws.com"));
+                problems.extend(invalid.map(|name| {
+                    format!("the service `{name}` has no name such as `ec2.amazonaws.com`")
+                }));
+            }
+            "Federated" => {}
+            // S3 gives it back as the ARN of an account or of an origin access identity (S3 User Guide,
+            // "Principals for bucket policies"), so a plan would show a change for ever.
+            "CanonicalUser" => problems.push(
+                "S3 replaces a `CanonicalUser` by the ARN that it stands for, so every plan would show a change: write that \
+                 ARN, as `{ AWS = \"arn:aws:iam::…\" }`"
+                    .to_owned(),
+            ),
+            other => problems.push(format!("there are no principals of type `{other}`")),
+        }
     }
+}
 
-    fn is_public(&self) -> bool {
-        let is_restricted = self
-            .conditions
-            .values()
-            .flat_map(|keys| keys.keys())
-            .any(|key| RESTRICTING_CONDITION_KEYS.contains(&key.normalized()));
-        self.effect == Effect::Allow && self.names_everyone() && !is_restricted
+/// Whether this is the resource of an identity-based policy: `*`, or an ARN with all six parts.
+fn is_resource(name: &str) -> bool {
+    let parts: Vec<&str> = name.splitn(6, ':').collect();
+    match *parts.as_slice() {
+        ["*"] => true,
+        ["arn", partition, _, _, _, _] => {
+            partition.starts_with("aws") || partition.contains(['*', '?'])
+        }
+        _ => false,
     }
+}
 
-    /// Whether this statement would prevent everyone from ever changing the bucket's policy again.
-    fn locks_everyone_out(&self, bucket_arn: &str) -> bool {
-        let covers = |pattern: &str, name: &str| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => pattern == name,
-        };
-        let denies_change = POLICY_CHANGE_ACTIONS.iter().all(|denies_change| {
-            self.actions
-                .values
-                .iter()
-                .any(|value| covers(value.normalized(), denies_change))
-                != self.actions.negated
-        });
-        let bucket = self.resources.as_ref().is_some_and(|element| {
-            element
-                .values
-                .iter()
-                .any(|value| covers(value.original(), bucket_arn))
-                != element.negated
-        });
-        let is_everyone = self
-            .principals
-            .as_ref()
-            .is_some_and(|principals| !principals.negated)
-            && self.names_everyone();
-        self.effect == Effect::Deny
-            && is_everyone
-            && denies_change
-            && bucket
-            && self.conditions.is_empty()
-    }
+/// Whether an action, in lower case, may stand in a trust policy.
+fn is_assume_role_action(action: &str) -> bool {
+    let Some(name) = action.strip_prefix("sts:") else {
+        return action == "*";
+    };
+    name.starts_with("assumerole")
+        || ["tagsession", "setsourceidentity", "setcontext"].contains(&name)
+        || name.contains(['*', '?'])
+}
+
+/// Whether an action of S3, in lower case, is one on objects rather than on the bucket (Service
+/// Authorization Reference, "Actions defined by Amazon S3").
+fn is_object_action(action: &str) -> bool {
+    let name = action.strip_prefix("s3:").unwrap_or(action);
+    (name.contains("object") && !name.contains("bucketobjectlock"))
+        || OBJECT_ACTIONS.contains(&name)
 }
 
 /// Whether this is a possible AWS principal: everyone, an account, an ARN, or the unique ID that

@@ -52,8 +52,7 @@ pub enum LockSource {
     Elsewhere(LockBucket),
 }
 
-/// A bucket that is managed elsewhere. If a KMS key encrypts it, trimtab's own credentials need
-/// `kms:Decrypt` and `kms:GenerateDataKey` for that key, which `trimtab permissions` does not list.
+/// A bucket that is managed elsewhere.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockBucket {
@@ -75,8 +74,13 @@ pub struct BucketSection {
     pub name: Option<String>,
     /// Its region; it cannot be changed later. Default: that of `aws`.
     pub region: Option<String>,
-    /// How objects are encrypted at rest. Default: `AES256` (SSE-S3).
+    /// How objects are encrypted at rest. Default: `AES256` (SSE-S3). Objects that are there keep the
+    /// key that they were written with.
     pub encryption: Option<EncryptionSource>,
+    /// KMS keys that the bucket had before: identities that may read it keep `kms:Decrypt` on them.
+    #[serde(default)]
+    #[schemars(example = &["arn:aws:kms:eu-central-1:123456789012:key/2f4e"])]
+    pub former_kms_keys: Vec<String>,
     /// Whether it keeps versions of objects that are overwritten or deleted. Default: true.
     pub versioning: Option<bool>,
     /// Whether public access is blocked, whatever ACLs and policies say. Default: true.

@@ -1,10 +1,14 @@
 //! Assembles the AWS part of the world from a snapshot, and determines the owner of each resource
 //! from its tags and path.
 
-use super::collect::{AwsSnapshot, BucketSnapshot, requested_provider};
+use super::{
+    collect::{AwsSnapshot, BucketSnapshot, requested_provider},
+    sharing,
+};
 use crate::observe::fly::collect::FlySnapshot;
 use crate::{
-    clouds::{CloudError, aws::types},
+    clouds::aws::types,
+    iam::policy::session_role,
     kinds::{
         Desired, OwnershipConflict, UnmanagedResource, World,
         aws::{
@@ -20,14 +24,7 @@ use crate::{
 };
 
 /// Adds the AWS resources to the world.
-///
-/// # Errors
-/// When a policy document that AWS returns is invalid.
-pub(crate) fn assemble(
-    world: &mut World,
-    snapshot: &AwsSnapshot,
-    desired: &Desired,
-) -> Result<(), CloudError> {
+pub(crate) fn assemble(world: &mut World, snapshot: &AwsSnapshot, desired: &Desired) {
     world
         .findings
         .warnings
@@ -38,7 +35,7 @@ pub(crate) fn assemble(
         .clone_from(&snapshot.fly_org_slug);
     let provider = find_provider(snapshot, desired);
     for (key, bucket) in &snapshot.buckets {
-        add_bucket(world, key, bucket, desired)?;
+        add_bucket(world, key, bucket, desired);
     }
     for bucket in &snapshot.undeclared_buckets {
         let types::BucketLookup::Found(live_bucket) = &bucket.lookup else {
@@ -48,7 +45,7 @@ pub(crate) fn assemble(
             desired.aws_bucket.contains_key(name) || world.aws_bucket.contains_key(name)
         };
         if let Some(key) = orphan_name(&live_bucket.tags, &bucket.name, desired, is_taken) {
-            let live = BucketLive::from_s3(&bucket.name, live_bucket, bucket.first_key.clone())?;
+            let live = BucketLive::from_s3(&bucket.name, live_bucket, bucket.first_key.clone());
             world.aws_bucket.insert(key, live);
         }
     }
@@ -59,7 +56,7 @@ pub(crate) fn assemble(
         )
     });
     for (key, role) in &snapshot.roles {
-        let live = RoleLive::from_iam(role, trusted_provider.clone())?;
+        let live = role_live(role, trusted_provider.clone(), snapshot);
         add_role_conflict(world, key, role, desired);
         report_attached_policies(world, key, &live, desired);
         world.aws_role.insert(key.clone(), live);
@@ -68,9 +65,8 @@ pub(crate) fn assemble(
         let is_taken =
             |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
         if let Some(key) = orphan_name(&role.tags, &role.name, desired, is_taken) {
-            world
-                .aws_role
-                .insert(key, RoleLive::from_iam(role, trusted_provider.clone())?);
+            let live = role_live(role, trusted_provider.clone(), snapshot);
+            world.aws_role.insert(key, live);
         } else {
             world
                 .findings
@@ -79,7 +75,21 @@ pub(crate) fn assemble(
         }
     }
     world.aws_provider.extend(provider);
-    Ok(())
+    sharing::report(world, snapshot);
+    sharing::warn_denials(world, snapshot, desired);
+}
+
+/// A role, and whether this run works with it. Names of roles are unique in an account, whatever their
+/// path.
+fn role_live(
+    role: &types::RoleDescription,
+    provider: Option<(&str, ResourceRef<OidcProvider>)>,
+    snapshot: &AwsSnapshot,
+) -> RoleLive {
+    let mut live = RoleLive::from_iam(role, provider);
+    let caller = snapshot.caller.as_deref().and_then(session_role);
+    live.users.is_caller = caller.is_some_and(|(_, name)| name.eq_ignore_ascii_case(&live.name));
+    live
 }
 
 /// The OIDC provider, if the manifest needs it or it can be deleted: if we own it and no role
@@ -159,7 +169,7 @@ fn add_bucket(
         first_key,
     }: &BucketSnapshot,
     desired: &Desired,
-) -> Result<(), CloudError> {
+) {
     let address = Address::new::<Bucket>(key);
     match lookup {
         types::BucketLookup::NotFound => {}
@@ -173,10 +183,9 @@ fn add_bucket(
         types::BucketLookup::Found(live_bucket) => {
             let conflict = ownership_conflict::<Bucket>(key, &format!("bucket {name}"), &live_bucket.tags, desired);
             world.findings.ownership_conflicts.extend(conflict);
-            world.aws_bucket.insert(key.clone(), BucketLive::from_s3(name, live_bucket, first_key.clone())?);
+            world.aws_bucket.insert(key.clone(), BucketLive::from_s3(name, live_bucket, first_key.clone()));
         }
     }
-    Ok(())
 }
 
 /// Reports a role that is not ours. A role on our path was created by trimtab with tags, so if the

@@ -42,6 +42,8 @@ pub struct AwsSnapshot {
     pub provider: Option<(OidcProviderDescription, bool)>,
     /// Warnings about what could not be read.
     pub warnings: Vec<String>,
+    /// Whom the credentials belong to, as `sts:GetCallerIdentity` says it.
+    pub caller: Option<String>,
 }
 
 /// The state of a bucket.
@@ -64,13 +66,15 @@ pub(crate) async fn collect(
     let (Some(aws), Some(meta)) = (&readers.aws, &desired.meta.aws) else {
         return Ok(AwsSnapshot::default());
     };
-    let account = async { aws.check_account().await.map(drop) };
-    let (account, snapshot) = tokio::join!(
-        account,
+    let (caller, snapshot) = tokio::join!(
+        aws.check_account(),
         Box::pin(collect_all(aws, &readers.fly, meta, desired))
     );
-    account?;
-    snapshot
+    let caller = Some(caller?.arn);
+    Ok(AwsSnapshot {
+        caller,
+        ..snapshot?
+    })
 }
 
 type RoleLookup<'a> = (
@@ -116,8 +120,15 @@ async fn collect_all(
             read_bucket(aws, &spec.name, &spec.region, &desired.meta.mark).await?,
         ))
     });
+    // Instance profiles matter only where a role may go.
+    let is_destroying = is_being_destroyed(desired);
     let roles = desired.aws_role.iter().map(|(key, spec)| async move {
-        Ok::<_, CloudError>((key, spec, aws.read_role(&spec.name).await))
+        let role = if is_destroying {
+            aws.read_role_with_profiles(&spec.name).await
+        } else {
+            aws.read_role(&spec.name).await
+        };
+        Ok::<_, CloudError>((key, spec, role))
     });
     let (buckets, roles, bucket_names, role_summaries, (org_slug, provider)) = tokio::try_join!(
         try_join_all(buckets),
@@ -154,7 +165,7 @@ async fn collect_all(
     let undeclared = role_summaries
         .iter()
         .filter(|role| role.path == path && !declared.contains(role.name.as_str()));
-    let undeclared_roles = undeclared.map(|role| aws.read_role(&role.name));
+    let undeclared_roles = undeclared.map(|role| aws.read_role_with_profiles(&role.name));
     let (undeclared_buckets, undeclared_roles, provider) = tokio::try_join!(
         try_join_all(undeclared_buckets),
         try_join_all(undeclared_roles),
@@ -181,6 +192,7 @@ async fn collect_all(
         undeclared_roles: undeclared_roles.into_iter().flatten().collect(),
         provider,
         warnings,
+        caller: None,
     })
 }
 

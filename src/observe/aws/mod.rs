@@ -3,3 +3,4 @@
 pub(super) mod assemble;
 pub(super) mod collect;
 pub(super) mod orphaned_roles;
+mod sharing;

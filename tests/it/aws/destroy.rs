@@ -144,7 +144,8 @@ async fn provider_trusted_by_foreign_role_is_kept() {
     let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     env.apply().await;
     let iam = SdkClients::administrator(&env).iam;
-    let trust = env.world().await.aws_role["backup"].trust.to_json_string();
+    let trust = &env.world().await.aws_role["backup"].trust;
+    let trust = trust.document().unwrap().to_json_string();
     iam.create_role()
         .role_name("theirs")
         .assume_role_policy_document(trust)

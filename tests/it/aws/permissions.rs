@@ -23,7 +23,7 @@ fn manifest_without_machines() -> String {
 /// Runs the program as a user does: with the endpoints of Fly and AWS in variables, and AWS keys
 /// that have one policy. The sandbox runs at real speed, so that the program's lock does not
 /// expire.
-struct LimitedRun<'a> {
+pub(super) struct LimitedRun<'a> {
     env: &'a TestEnv,
     keys: Value,
 }
@@ -42,8 +42,21 @@ impl<'a> LimitedRun<'a> {
         }
     }
 
+    /// As a session of a role.
+    pub(super) async fn as_role(env: &'a TestEnv, role_arn: &str) -> Self {
+        let assumed = SdkClients::administrator(env).sts.assume_role();
+        let assumed = assumed.role_arn(role_arn).role_session_name("run").send();
+        let session = assumed.await.unwrap().credentials.unwrap();
+        let keys = json!({
+            "access_key_id": session.access_key_id,
+            "secret_access_key": session.secret_access_key,
+            "session_token": session.session_token,
+        });
+        Self { env, keys }
+    }
+
     /// With exactly the policy that `trimtab permissions` prints for a purpose.
-    async fn for_purpose(env: &'a TestEnv, purpose: &str) -> Self {
+    pub(super) async fn for_purpose(env: &'a TestEnv, purpose: &str) -> Self {
         let printed = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(["permissions", "test", "--for", purpose, "--environments"])
             .arg(env.dir.path())
@@ -58,8 +71,8 @@ impl<'a> LimitedRun<'a> {
         .await
     }
 
-    /// Runs the program; returns its exit code and its output.
-    async fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+    /// The program with these arguments and credentials.
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let (sandbox, dir) = (&self.env.sandbox, self.env.dir.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
         command
@@ -89,6 +102,15 @@ impl<'a> LimitedRun<'a> {
                 self.keys["secret_access_key"].as_str().unwrap(),
             )
             .stdin(Stdio::null());
+        if let Some(token) = self.keys["session_token"].as_str() {
+            command.env("AWS_SESSION_TOKEN", token);
+        }
+        command
+    }
+
+    /// Runs the program; returns its exit code and its output.
+    pub(super) async fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.command(args);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap();
@@ -96,7 +118,7 @@ impl<'a> LimitedRun<'a> {
         (output.status.code(), text)
     }
 
-    async fn assert_succeeds(&self, args: &[&str]) -> String {
+    pub(super) async fn assert_succeeds(&self, args: &[&str]) -> String {
         let (code, text) = self.run(args).await;
         assert_eq!(code, Some(0), "{args:?}: {text}");
         text
@@ -144,9 +166,7 @@ async fn printed_policy_covers_customer_kms_key() {
 
 /// Plans, applies and destroys, each with exactly the printed policy.
 async fn assert_policies_suffice(manifest: &str) {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
-    let env = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
+    let env = real_speed_env(manifest).await;
     let SdkClients { s3, iam, .. } = SdkClients::administrator(&env);
     let plans = LimitedRun::for_purpose(&env, "plan").await;
     assert!(
@@ -185,11 +205,16 @@ async fn assert_policies_suffice(manifest: &str) {
     assert!(left.open_id_connect_provider_list().is_empty());
 }
 
+/// An environment at real speed.
+pub(super) async fn real_speed_env(manifest: &str) -> TestEnv {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
+    TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_without_lock_permission_is_denied() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("test.toml"), manifest_without_machines()).unwrap();
-    let env = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
+    let env = real_speed_env(&manifest_without_machines()).await;
     let printed = build_policy(&env.desired(), Purpose::Apply).unwrap();
     let others = printed
         .statements()

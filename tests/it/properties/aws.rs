@@ -61,6 +61,10 @@ fn bucket() -> ValueStrategy {
                 json!(["AES256", "aws:kms", { "kms": kms }, { "kms": "alias/any", "bucket_key": false }]),
             ),
         ),
+        optional_key(
+            "former_kms_keys",
+            one_value_of(json!([["alias/former"], []])),
+        ),
         optional_key("versioning", boolean()),
         optional_key("public_access_block", boolean()),
         optional_key(

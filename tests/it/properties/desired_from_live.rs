@@ -7,7 +7,7 @@ use trimtab::{
     kinds::{
         Desired, World,
         aws::{
-            bucket::{BucketLive, BucketSpec},
+            bucket::{BucketLive, BucketSpec, BucketUses},
             oidc_provider::OidcProviderSpec,
             role::{RoleLive, RoleSpec, Trust},
         },
@@ -182,13 +182,19 @@ fn role_from_live(live: &RoleLive) -> RoleSpec {
         account: live.arn.split(':').nth(4).unwrap().to_owned(),
         path: live.path.clone(),
         description: live.description.clone(),
-        trust: Trust::Document(live.trust.clone()),
-        policies: live.policies.clone(),
+        trust: Trust::Document(live.trust.document().unwrap().clone()),
+        policies: live
+            .policies
+            .iter()
+            .map(|(name, policy)| (name.clone(), policy.document().unwrap().clone()))
+            .collect(),
         managed: Some(live.managed.clone()),
         boundary: live.boundary.clone(),
         max_session: live.max_session,
         tags: live.tags.clone(),
         provider: live.provider.clone(),
+        trusted_roles: BTreeSet::new(),
+        trusts_later: false,
     }
 }
 
@@ -201,9 +207,13 @@ fn bucket_from_live(live: &BucketLive) -> BucketSpec {
         ownership: live.ownership.clone().unwrap(),
         versioning: live.versioning.as_deref() == Some("Enabled"),
         lifecycle: live.lifecycle.clone(),
-        policy: live.policy.clone(),
+        policy: live
+            .policy
+            .as_ref()
+            .map(|policy| policy.document().unwrap().clone()),
         tags: live.tags.clone(),
         needs: BTreeSet::new(),
+        uses: BucketUses::default(),
     }
 }
 

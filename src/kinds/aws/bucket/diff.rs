@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Bucket, BucketLive, BucketSpec};
+use super::{Bucket, BucketLive, BucketSpec, hazards};
 use crate::{
-    iam::policy::PolicyDocument,
+    iam::policy::{LivePolicy, PolicyDocument},
     kinds::{
         Blocker, DataLoss, DeletionRules, DescribeEdit, Diff, DiffContext, Kind,
         aws::tags::{self, TagChange},
@@ -34,7 +34,7 @@ pub enum BucketEdit {
     /// Replaces the lifecycle rules: old and new.
     Lifecycle(Vec<LifecycleRule>, Vec<LifecycleRule>),
     /// Sets or deletes the bucket policy: old and new.
-    Policy(Option<Box<PolicyDocument>>, Option<Box<PolicyDocument>>),
+    Policy(Option<Box<LivePolicy>>, Option<Box<PolicyDocument>>),
 }
 
 impl DescribeEdit for BucketEdit {
@@ -70,7 +70,7 @@ impl DescribeEdit for BucketEdit {
             }
             Self::Lifecycle(from, to) => diff_lifecycle_rules(from, to),
             Self::Policy(from, to) => {
-                PolicyDocument::diff_lines("policy", from.as_deref(), to.as_deref())
+                LivePolicy::diff_lines("policy", from.as_deref(), to.as_deref())
             }
         }
     }
@@ -179,6 +179,7 @@ pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
         policy,
         tags,
         needs: _,
+        uses: _,
     } = spec;
     let mut edits: Vec<BucketEdit> = Vec::new();
     // Tags first: if the apply stops in between, the bucket is still recognized as ours.
@@ -214,11 +215,18 @@ pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
             lifecycle.clone(),
         ));
     }
-    if *policy != live.policy {
+    let is_same_policy = match (&live.policy, policy) {
+        (None, None) => true,
+        (Some(live), Some(policy)) => live == policy,
+        _ => false,
+    };
+    if !is_same_policy {
         // After the public access block, which may have to be lifted before S3 accepts a public
         // policy.
-        let to_boxed = |policy: &Option<PolicyDocument>| policy.clone().map(Box::new);
-        edits.push(BucketEdit::Policy(to_boxed(&live.policy), to_boxed(policy)));
+        edits.push(BucketEdit::Policy(
+            live.policy.clone().map(Box::new),
+            policy.clone().map(Box::new),
+        ));
     }
     edits
 }
@@ -243,6 +251,9 @@ impl Kind for Bucket {
                 ),
             });
         }
+        if let Some(blocker) = hazards::find_blocker(spec, live) {
+            return Diff::Blocked(blocker);
+        }
         let edits = compute_edits(spec, live);
         if edits.is_empty() {
             Diff::Same
@@ -263,6 +274,7 @@ impl Kind for Bucket {
             policy,
             tags,
             needs: _,
+            uses: _,
         } = spec;
         let mut lines = vec![
             DiffLine::add("name", name.clone()),

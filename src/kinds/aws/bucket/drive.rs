@@ -1,28 +1,21 @@
 //! Creates, changes and deletes buckets.
 
-use super::{Bucket, BucketEdit, BucketLive, BucketSpec, compute_edits};
+use super::{Bucket, BucketEdit, BucketLive, BucketSpec, compute_edits, find_denial};
 use crate::{
     clouds::{
         CloudError, ErrorKind,
-        aws::{BucketRef, types},
+        aws::{AwsWriter, BucketRef, types},
     },
-    iam::policy::PolicyDocument,
+    iam::policy::{LivePolicy, PolicyDocument},
     kinds::{CloudWriters, Drive, World},
     lock::{self, LockLocation},
     model::{Name, OwnershipMark, s3::PublicAccessBlock},
 };
 
 impl BucketLive {
-    /// The live state from what S3 reports. `first_object_key` is the key of an object that is not
-    /// trimtab's own.
-    ///
-    /// # Errors
-    /// When the bucket policy cannot be parsed.
-    pub fn from_s3(
-        name: &str,
-        bucket: &types::BucketDescription,
-        holds: Option<String>,
-    ) -> Result<Self, CloudError> {
+    /// The live state from what S3 reports. `holds` is the key of an object that is not trimtab's own.
+    #[must_use]
+    pub fn from_s3(name: &str, bucket: &types::BucketDescription, holds: Option<String>) -> Self {
         let types::BucketDescription {
             region,
             encryption,
@@ -33,18 +26,11 @@ impl BucketLive {
             lifecycle,
             policy,
             tags,
+            sharing,
         } = bucket;
-        let policy = policy
-            .as_deref()
-            .map(PolicyDocument::parse)
-            .transpose()
-            .map_err(|error| {
-                let operation = format!("read the policy of bucket {name}");
-                CloudError::new_aws(operation, ErrorKind::InvalidResponse, error.to_string())
-            })?;
         let mut lifecycle = lifecycle.clone();
         lifecycle.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(Self {
+        Self {
             name: name.to_owned(),
             region: region.clone(),
             encryption: encryption.clone(),
@@ -54,10 +40,11 @@ impl BucketLive {
             ownership: ownership.clone(),
             versioning: versioning.clone(),
             lifecycle,
-            policy,
+            policy: policy.as_deref().map(LivePolicy::parse),
             tags: tags.clone(),
             holds,
-        })
+            acl_grants: sharing.acl_grants.clone(),
+        }
     }
 }
 
@@ -75,6 +62,10 @@ impl Drive for Bucket {
             name: &spec.name,
             region: &spec.region,
         };
+        if let Some(policy) = &spec.policy {
+            let lock_key = spec.uses.lock_key.as_deref();
+            refuse_own_denial(aws, &spec.name, policy, lock_key).await?;
+        }
         let is_new = aws
             .create_bucket(bucket_ref, &spec.ownership, &spec.tags)
             .await?;
@@ -90,7 +81,7 @@ impl Drive for Bucket {
                 "somebody else has made it meanwhile",
             ));
         }
-        let mut live = BucketLive::from_s3(bucket_ref.name, &created, None)?;
+        let mut live = BucketLive::from_s3(bucket_ref.name, &created, None);
         for edit in compute_edits(spec, &live) {
             live = Self::edit(clouds, &live, &edit, world).await?;
         }
@@ -147,13 +138,18 @@ impl Drive for Bucket {
                 after.lifecycle.clone_from(to);
             }
             BucketEdit::Policy(_, to) => {
+                if let Some(policy) = to {
+                    let lease = clouds.lock.as_ref();
+                    let lock_key = lease.and_then(|lease| lease.object_key_in(&live.name));
+                    refuse_own_denial(aws, &live.name, policy, lock_key.as_deref()).await?;
+                }
                 let document = to.as_ref().map(|to| to.to_json_string());
                 let is_equivalent =
                     |current: &str| PolicyDocument::parse(current).ok().as_ref() == to.as_deref();
                 let is_open = !live.public_access.block_public_policy;
                 aws.put_bucket_policy(bucket_ref, document.as_deref(), is_open, is_equivalent)
                     .await?;
-                after.policy = to.as_deref().cloned();
+                after.policy = to.as_deref().cloned().map(LivePolicy::from);
             }
         }
         Ok(after)
@@ -198,6 +194,30 @@ impl Drive for Bucket {
         }
         aws.delete_bucket(bucket_ref).await
     }
+}
+
+/// Refuses to write a policy by which this very run could not change the bucket any more.
+async fn refuse_own_denial(
+    aws: &AwsWriter,
+    bucket: &str,
+    policy: &PolicyDocument,
+    lock_key: Option<&str>,
+) -> Result<(), CloudError> {
+    let caller = aws.caller_identity().await?;
+    let denial = find_denial(bucket, policy, lock_key, &caller.account, Some(&caller.arn));
+    let Some((index, action)) = denial else {
+        return Ok(());
+    };
+    Err(CloudError::new_aws(
+        format!("set the policy of bucket {bucket}"),
+        ErrorKind::Rejected,
+        format!(
+            "its statement {} would deny {action} to {}, so no later run with these credentials could change it back; except them \
+             in the statement, or apply with credentials that it does not deny",
+            policy.statement_name(index),
+            caller.arn
+        ),
+    ))
 }
 
 /// Deletes the lock's object, with all its versions, from the bucket in which it is stored.

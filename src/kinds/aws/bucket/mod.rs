@@ -3,11 +3,13 @@
 
 mod diff;
 mod drive;
+mod hazards;
 mod spec;
 
 pub use diff::{BucketEdit, compute_edits};
+pub use hazards::find_denial;
 pub use spec::{
-    BUCKET_OWNER_ENFORCED, BucketLive, BucketSpec, RESERVED_PREFIX,
+    BUCKET_OWNER_ENFORCED, BucketLive, BucketSpec, BucketUses, RESERVED_PREFIX,
     deny_insecure_transport_statement,
 };
 

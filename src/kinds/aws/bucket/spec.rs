@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    iam::policy::PolicyDocument,
+    iam::policy::{LivePolicy, PolicyDocument},
     kinds::{References, aws::tags::Tags},
     model::{
         Address, OwnershipMark,
@@ -58,6 +58,20 @@ pub struct BucketSpec {
     pub tags: Tags,
     /// The resources that its policy refers to.
     pub needs: BTreeSet<Address>,
+    /// What the manifest uses the bucket for, which decides what a change would break.
+    #[serde(skip)]
+    pub uses: BucketUses,
+}
+
+/// What a manifest uses a bucket for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketUses {
+    /// The roles of identities that read or write its objects.
+    pub readers: BTreeSet<String>,
+    /// KMS keys that the bucket had before, and that its readers may still decrypt with.
+    pub former_kms_keys: BTreeSet<String>,
+    /// The key of the environment's lock, if this bucket holds it.
+    pub lock_key: Option<String>,
 }
 
 /// The live state, as S3 reports it.
@@ -80,12 +94,15 @@ pub struct BucketLive {
     /// The lifecycle rules, sorted by ID.
     pub lifecycle: Vec<LifecycleRule>,
     /// The bucket policy.
-    pub policy: Option<PolicyDocument>,
+    pub policy: Option<LivePolicy>,
     /// All tags.
     pub tags: Tags,
     /// The key of an object that is not trimtab's own; `None` if there is no other object.
     #[serde(skip)]
     pub holds: Option<String>,
+    /// What its ACL grants to anybody but its owner.
+    #[serde(skip)]
+    pub acl_grants: Vec<String>,
 }
 
 impl References for BucketSpec {
@@ -101,6 +118,7 @@ impl References for BucketSpec {
             policy: _,
             tags: _,
             needs,
+            uses: _,
         } = self;
         needs.iter().cloned().collect()
     }
@@ -120,6 +138,7 @@ impl References for BucketLive {
             policy: _,
             tags: _,
             holds: _,
+            acl_grants: _,
         } = self;
         Vec::new()
     }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Role, RoleLive, RoleSpec, Trust};
+use super::{Role, RoleLive, RoleSpec, RoleUsers, Trust};
 use crate::{
-    iam::policy::PolicyDocument,
+    iam::policy::{Effect, LivePolicy, PolicyDocument},
     kinds::{
         Blocker, DeletionRules, DescribeEdit, Diff, DiffContext, Kind,
         aws::tags::{self, TagChange},
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoleEdit {
     /// Replaces the trust policy: old and new.
-    TrustPolicy(Box<PolicyDocument>, Box<PolicyDocument>),
+    TrustPolicy(Box<LivePolicy>, Box<PolicyDocument>),
     /// Sets the description and the longest session, which one API call sets together.
     Settings {
         /// The old and the new description.
@@ -30,11 +30,7 @@ pub enum RoleEdit {
     /// Changes tags.
     Tags(TagChange),
     /// Sets or deletes an inline policy: its name, old and new.
-    InlinePolicy(
-        String,
-        Option<Box<PolicyDocument>>,
-        Option<Box<PolicyDocument>>,
-    ),
+    InlinePolicy(String, Option<Box<LivePolicy>>, Option<Box<PolicyDocument>>),
     /// Attaches (true) or detaches a managed policy.
     ManagedPolicy(String, bool),
 }
@@ -43,7 +39,7 @@ impl DescribeEdit for RoleEdit {
     fn lines(&self) -> Vec<DiffLine> {
         match self {
             Self::TrustPolicy(from, to) => merge_grant_lines(
-                PolicyDocument::diff_lines("trust", Some(from), Some(to)),
+                LivePolicy::diff_lines("trust", Some(from), Some(to)),
                 diff_grants(Some(from), Some(to)),
             ),
             Self::Settings {
@@ -71,7 +67,7 @@ impl DescribeEdit for RoleEdit {
                 let path = format!("policy.{name}");
                 let (from, to) = (from.as_deref(), to.as_deref());
                 merge_grant_lines(
-                    PolicyDocument::diff_lines(&path, from, to),
+                    LivePolicy::diff_lines(&path, from, to),
                     diff_grants(from, to),
                 )
             }
@@ -79,6 +75,33 @@ impl DescribeEdit for RoleEdit {
             Self::ManagedPolicy(arn, false) => {
                 vec![DiffLine::remove("managed_policies", arn.clone())]
             }
+        }
+    }
+}
+
+impl RoleEdit {
+    /// Whether the role may do less afterwards, as far as it can be told from the documents. Who may
+    /// assume it does not matter to a session that has begun.
+    fn takes_rights(&self) -> bool {
+        match self {
+            Self::TrustPolicy(..) | Self::Settings { .. } | Self::Tags(_) => false,
+            Self::PermissionsBoundary(_, to) => to.is_some(),
+            Self::InlinePolicy(_, from, to) => {
+                let has = |policy: &PolicyDocument, effect| {
+                    policy
+                        .statements()
+                        .any(|statement| statement.effect() == effect)
+                };
+                let from = from.as_deref().map(LivePolicy::document);
+                match (from, to.as_deref()) {
+                    (None, to) => to.is_some_and(|to| has(to, Effect::Deny)),
+                    // What it grants now cannot be told.
+                    (Some(None), _) => true,
+                    (Some(Some(from)), None) => has(from, Effect::Allow),
+                    (Some(Some(from)), Some(to)) => !to.grants_all_of(from),
+                }
+            }
+            Self::ManagedPolicy(_, attached) => !attached,
         }
     }
 }
@@ -109,10 +132,9 @@ fn merge_grant_lines(mut lines: Vec<DiffLine>, descriptions: Vec<DiffLine>) -> V
 }
 
 /// The lines in words about what is granted from now on, and what no longer.
-fn diff_grants(from: Option<&PolicyDocument>, to: Option<&PolicyDocument>) -> Vec<DiffLine> {
-    let descriptions =
-        |policy: Option<&PolicyDocument>| policy.map(PolicyDocument::describe).unwrap_or_default();
-    let (from, to) = (descriptions(from), descriptions(to));
+fn diff_grants(from: Option<&LivePolicy>, to: Option<&PolicyDocument>) -> Vec<DiffLine> {
+    let from = from.map(LivePolicy::describe).unwrap_or_default();
+    let to = to.map(PolicyDocument::describe).unwrap_or_default();
     let removed = from
         .iter()
         .filter(|descriptions| !to.contains(descriptions));
@@ -150,6 +172,8 @@ pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdi
         max_session,
         tags,
         provider: _,
+        trusted_roles: _,
+        trusts_later: _,
     } = spec;
     let mut edits: Vec<RoleEdit> = Vec::new();
     // Tags first: if the apply stops in between, the role is still recognized as ours.
@@ -162,7 +186,7 @@ pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdi
         ));
     }
     let trust = trust.to_policy(account, org);
-    if trust != live.trust {
+    if live.trust != trust {
         edits.push(RoleEdit::TrustPolicy(
             Box::new(live.trust.clone()),
             Box::new(trust),
@@ -178,9 +202,13 @@ pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdi
     let names: BTreeSet<&String> = policies.keys().chain(live.policies.keys()).collect();
     for name in names {
         let (to, from) = (policies.get(name), live.policies.get(name));
-        if to != from {
-            let boxed = |policy: Option<&PolicyDocument>| policy.cloned().map(Box::new);
-            edits.push(RoleEdit::InlinePolicy(name.clone(), boxed(from), boxed(to)));
+        let is_same = matches!((from, to), (Some(from), Some(to)) if from == to);
+        if !is_same {
+            edits.push(RoleEdit::InlinePolicy(
+                name.clone(),
+                from.cloned().map(Box::new),
+                to.cloned().map(Box::new),
+            ));
         }
     }
     if let Some(managed) = managed {
@@ -219,6 +247,17 @@ impl Kind for Role {
             (_, org) => org.unwrap_or_default(),
         };
         let edits = compute_edits(spec, live, org);
+        if live.users.is_caller && edits.iter().any(RoleEdit::takes_rights) {
+            return Diff::Blocked(Blocker {
+                reason: format!(
+                    "the credentials of this run are a session of role {}, and the change takes rights from it in the middle of \
+                     the run",
+                    spec.name
+                ),
+                hint: "apply it with other credentials, such as an administrator's; what is left can be applied with --only"
+                    .to_owned(),
+            });
+        }
         if edits.is_empty() {
             Diff::Same
         } else {
@@ -247,6 +286,8 @@ impl Kind for Role {
             max_session,
             tags,
             provider: _,
+            trusted_roles: _,
+            trusts_later: _,
         } = spec;
         let org = spec.trust.org();
         let mut lines = vec![DiffLine::add("arn", spec.arn())];
@@ -282,6 +323,35 @@ impl Kind for Role {
 impl DeletionRules for Role {
     /// What an app uses on AWS is known only from the environment variables of its machines.
     const DELETED_LAST: bool = true;
+
+    /// Its policies have to go before it does, so a role that IAM would not delete is left as it is.
+    fn deletion_blocker(live: &RoleLive) -> Option<Blocker> {
+        let RoleUsers {
+            instance_profiles,
+            is_caller,
+        } = &live.users;
+        if let [first, ..] = &**instance_profiles {
+            return Some(Blocker {
+                reason: format!(
+                    "role {} is in the instance profile {}, whose instances work with it",
+                    live.name,
+                    instance_profiles.join(", ")
+                ),
+                hint: format!(
+                    "take it out first: `aws iam remove-role-from-instance-profile --instance-profile-name {first} --role-name \
+                     {}`; or keep its block",
+                    live.name
+                ),
+            });
+        }
+        is_caller.then(|| Blocker {
+            reason: format!(
+                "the credentials of this run are a session of role {}, which would lose its rights in the middle of the run",
+                live.name
+            ),
+            hint: "run this with other credentials, such as an administrator's, or keep its block".to_owned(),
+        })
+    }
 
     fn is_protected(live: &RoleLive) -> bool {
         tags::is_protected(&live.tags)

@@ -1,12 +1,12 @@
 //! Creates, changes and deletes roles.
 
-use super::{Role, RoleEdit, RoleLive, RoleSpec, compute_edits};
+use super::{Role, RoleEdit, RoleLive, RoleSpec, RoleUsers, compute_edits, spec::trust_in_nobody};
 use crate::{
     clouds::{
         CloudError, ErrorKind,
         aws::{AwsWriter, NewRole, types},
     },
-    iam::policy::PolicyDocument,
+    iam::policy::{LivePolicy, PolicyDocument},
     kinds::{CloudWriters, Drive, World, aws::OidcProvider},
     model::{Name, ResourceRef},
 };
@@ -14,13 +14,11 @@ use crate::{
 impl RoleLive {
     /// The live state from what IAM reports. `provider` is the ARN of the provider that this
     /// environment manages, and the reference to it.
-    ///
-    /// # Errors
-    /// When a policy of the role cannot be parsed.
+    #[must_use]
     pub fn from_iam(
         role: &types::RoleDescription,
         provider: Option<(&str, ResourceRef<OidcProvider>)>,
-    ) -> Result<Self, CloudError> {
+    ) -> Self {
         let types::RoleDescription {
             name,
             arn,
@@ -32,32 +30,31 @@ impl RoleLive {
             tags,
             inline_policies: inline,
             attached_policies: attached,
+            instance_profiles,
         } = role;
-        let parse_policy = |what: &str, document: &str| {
-            PolicyDocument::parse(document).map_err(|error| {
-                let operation = format!("read {what} of role {name}");
-                CloudError::new_aws(operation, ErrorKind::InvalidResponse, error.to_string())
-            })
-        };
-        let policies = inline
-            .iter()
-            .map(|(name, document)| Ok((name.clone(), parse_policy(name, document)?)));
         let provider = provider
             .filter(|(arn, _)| role.summary().trusts(arn))
             .map(|(_, name)| name);
-        Ok(Self {
+        Self {
             name: name.clone(),
             arn: arn.clone(),
             path: path.clone(),
             description: description.clone(),
-            trust: parse_policy("the trust policy", trust)?,
-            policies: policies.collect::<Result<_, CloudError>>()?,
+            trust: LivePolicy::parse(trust),
+            policies: inline
+                .iter()
+                .map(|(name, document)| (name.clone(), LivePolicy::parse(document)))
+                .collect(),
             managed: attached.iter().cloned().collect(),
             boundary: boundary.clone(),
             max_session: *max_session,
             tags: tags.clone(),
             provider,
-        })
+            users: RoleUsers {
+                instance_profiles: instance_profiles.clone(),
+                is_caller: false,
+            },
+        }
     }
 }
 
@@ -116,7 +113,7 @@ async fn apply_edit(
     match edit {
         RoleEdit::TrustPolicy(_, to) => {
             aws.update_trust_policy(name, &to.to_json_string()).await?;
-            after.trust = (**to).clone();
+            after.trust = (**to).clone().into();
         }
         RoleEdit::Settings {
             description: (_, document),
@@ -140,9 +137,10 @@ async fn apply_edit(
             aws.set_role_policy(name, policy, document.as_deref())
                 .await?;
             after.policies.remove(policy);
-            after
-                .policies
-                .extend(to.as_ref().map(|to| (policy.clone(), (**to).clone())));
+            after.policies.extend(
+                to.as_ref()
+                    .map(|to| (policy.clone(), (**to).clone().into())),
+            );
         }
         RoleEdit::ManagedPolicy(arn, attached) => {
             aws.set_policy_attachment(name, arn, *attached).await?;
@@ -162,9 +160,13 @@ impl Drive for Role {
     ) -> Result<RoleLive, CloudError> {
         let aws = clouds.aws()?;
         let org = spec.trust.org();
-        let created =
-            create_or_find_role(aws, spec, &spec.trust.to_policy(&spec.account, org)).await?;
-        let mut live = RoleLive::from_iam(&created, None)?;
+        let first_trust = if spec.trusts_later {
+            trust_in_nobody()
+        } else {
+            spec.trust.to_policy(&spec.account, org)
+        };
+        let created = create_or_find_role(aws, spec, &first_trust).await?;
+        let mut live = RoleLive::from_iam(&created, None);
         live.provider.clone_from(&spec.provider);
         for edit in compute_edits(spec, &live, org) {
             live = Self::edit(clouds, &live, &edit, world).await?;
@@ -181,13 +183,12 @@ impl Drive for Role {
     ) -> Result<RoleLive, CloudError> {
         let after = apply_edit(clouds.aws()?, live, edit).await?;
         let shows = |role: &types::RoleDescription| {
-            let current = RoleLive::from_iam(role, None);
-            current.is_ok_and(|current| {
-                RoleLive {
-                    provider: after.provider.clone(),
-                    ..current
-                } == after
-            })
+            let current = RoleLive {
+                provider: after.provider.clone(),
+                users: after.users.clone(),
+                ..RoleLive::from_iam(role, None)
+            };
+            current == after
         };
         clouds.aws()?.wait_for_role(&after.name, shows).await?;
         Ok(after)
@@ -206,6 +207,15 @@ impl Drive for Role {
                 format!("remove role {}", live.name),
                 ErrorKind::Conflict,
                 message,
+            ));
+        }
+        // IAM refuses to delete a role that is in an instance profile, and its instances would be left
+        // without rights.
+        if let Some(profile) = aws.list_instance_profiles(&live.name).await?.first() {
+            return Err(CloudError::new_aws(
+                format!("remove role {}", live.name),
+                ErrorKind::Rejected,
+                format!("it is in the instance profile {profile}: take it out of that first"),
             ));
         }
         for policy in current.inline_policies.keys() {

@@ -8,7 +8,7 @@ mod spec;
 
 pub use credential_override::CredentialOverride;
 pub use diff::{RoleEdit, compute_edits};
-pub use spec::{RoleLive, RoleSpec, Trust, role_path};
+pub use spec::{RoleLive, RoleSpec, RoleUsers, Trust, role_path};
 
 use crate::model::KindName;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    iam::policy::PolicyDocument,
+    iam::policy::{LivePolicy, PolicyDocument},
     kinds::{
         References,
         aws::{
@@ -23,6 +23,15 @@ use crate::{
 #[must_use]
 pub fn role_path(mark: &OwnershipMark) -> String {
     format!("/trimtab/{}/{}/", mark.project, mark.environment)
+}
+
+/// A trust policy by which nobody can assume a role.
+pub(super) fn trust_in_nobody() -> PolicyDocument {
+    let document = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole" }],
+    });
+    PolicyDocument::from_json(&document).expect("the document above is a policy")
 }
 
 /// Who may assume a role.
@@ -101,6 +110,14 @@ pub struct RoleSpec {
     pub tags: Tags,
     /// The OIDC provider whose tokens it trusts.
     pub provider: Option<ResourceRef<OidcProvider>>,
+    /// The roles of this manifest that its trust policy names and that can be created before it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub trusted_roles: BTreeSet<Address>,
+    /// Whether its trust policy names a role that cannot be created before it: itself, or one whose
+    /// trust policy names this one. IAM accepts no principal that does not exist, so the role is created
+    /// with a trust policy that admits nobody.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trusts_later: bool,
 }
 
 impl RoleSpec {
@@ -126,9 +143,9 @@ pub struct RoleLive {
     /// The description.
     pub description: String,
     /// The trust policy.
-    pub trust: PolicyDocument,
+    pub trust: LivePolicy,
     /// The inline policies, by name.
-    pub policies: BTreeMap<String, PolicyDocument>,
+    pub policies: BTreeMap<String, LivePolicy>,
     /// The ARNs of the attached managed policies.
     pub managed: BTreeSet<String>,
     /// The ARN of the permissions boundary.
@@ -140,6 +157,18 @@ pub struct RoleLive {
     /// The OIDC provider whose tokens it trusts, if it is one of this environment.
     #[serde(skip)]
     pub provider: Option<ResourceRef<OidcProvider>>,
+    /// What keeps it from being deleted or from losing rights.
+    #[serde(skip)]
+    pub users: RoleUsers,
+}
+
+/// Who works with a role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleUsers {
+    /// The instance profiles that it is in.
+    pub instance_profiles: Vec<String>,
+    /// Whether the credentials of this run are a session of it.
+    pub is_caller: bool,
 }
 
 impl References for RoleSpec {
@@ -156,8 +185,11 @@ impl References for RoleSpec {
             max_session: _,
             tags: _,
             provider,
+            trusted_roles,
+            trusts_later: _,
         } = self;
-        provider.iter().map(ResourceRef::address).collect()
+        let provider = provider.iter().map(ResourceRef::address);
+        provider.chain(trusted_roles.iter().cloned()).collect()
     }
 }
 
@@ -175,6 +207,7 @@ impl References for RoleLive {
             max_session: _,
             tags: _,
             provider,
+            users: _,
         } = self;
         provider.iter().map(ResourceRef::address).collect()
     }

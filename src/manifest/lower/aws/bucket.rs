@@ -10,7 +10,9 @@ use crate::{
     iam::policy::{PolicyDocument, PolicyUse},
     kinds::aws::{
         Bucket, Role,
-        bucket::{BucketSpec, deny_insecure_transport_statement},
+        bucket::{
+            BucketSpec, BucketUses, RESERVED_PREFIX, deny_insecure_transport_statement, find_denial,
+        },
         tags::desired_tags,
     },
     manifest::{
@@ -74,12 +76,20 @@ impl AwsContext<'_> {
             .cloned()
             .collect();
         tags::check_tags(&bucket.tags, TagRules::S3, cursor.key("tags"), diagnostics);
-        check_kms_key(
-            bucket.encryption.as_ref(),
-            &region,
-            cursor.key("encryption"),
-            diagnostics,
-        );
+        if let Some(EncryptionSource::Kms(shape::KmsEncryption { kms: Some(key), .. })) =
+            &bucket.encryption
+        {
+            check_kms_key(
+                key,
+                &region,
+                cursor.key("encryption").key("kms"),
+                diagnostics,
+            );
+        }
+        for (index, key) in bucket.former_kms_keys.iter().enumerate() {
+            let field = cursor.key("former_kms_keys").item(index);
+            check_kms_key(key, &region, field, diagnostics);
+        }
         BucketSpec {
             encryption: lower_encryption(bucket.encryption.as_ref()),
             public_access: PublicAccessBlock::all(bucket.public_access_block.unwrap_or(true)),
@@ -98,8 +108,63 @@ impl AwsContext<'_> {
                 bucket.protected.unwrap_or_default(),
             ),
             needs,
+            uses: BucketUses {
+                former_kms_keys: bucket.former_kms_keys.iter().cloned().collect(),
+                ..BucketUses::default()
+            },
             name: bucket_name,
             region,
+        }
+    }
+
+    /// Records which bucket holds the lock, and checks that no policy denies everyone what every run
+    /// does: to take the lock, and to read the bucket and its policy.
+    pub(super) fn check_own_access(
+        &self,
+        lock: Option<&(String, String)>,
+        out: &mut Lowered,
+        diagnostics: &mut Diagnostics,
+    ) {
+        for (key, spec) in &mut out.desired.aws_bucket {
+            let holds_lock = lock.is_some_and(|(name, _)| *name == spec.name);
+            spec.uses.lock_key = holds_lock.then(|| self.mark.lock_key());
+            let Some(policy) = &spec.policy else { continue };
+            let lock_key = spec.uses.lock_key.as_deref();
+            let denial = find_denial(&spec.name, policy, lock_key, &self.account, None);
+            let stated = self.manifest.buckets.get(key.as_str());
+            let ours = stated.map_or(0, own_statement_count);
+            let Some((index, action)) =
+                denial.and_then(|(index, action)| Some((index.checked_sub(ours)?, action)))
+            else {
+                continue;
+            };
+            let used = PolicyUse::Bucket {
+                name: &spec.name,
+                account: &self.account,
+                blocks_public: false,
+            };
+            let mut reported = policy.validate(used).into_iter();
+            if reported.any(|(reported, _)| reported == Some(index + ours)) {
+                continue;
+            }
+            let field = self
+                .cursor
+                .key("buckets")
+                .key(key.as_str())
+                .key("statements")
+                .item(index);
+            let what = if action.ends_with("Object") {
+                "the lock's object"
+            } else {
+                "the bucket"
+            };
+            let diagnostic = field.diagnostic(format!(
+                "this denies everyone {action} on {what}, so no later run could change this environment"
+            ));
+            diagnostics.error(diagnostic.with_help(format!(
+                "trimtab writes its lock below `{RESERVED_PREFIX}`, over TLS and with `AES256`: restrict the Resource, or except \
+                 trimtab's role in the Condition"
+            )));
         }
     }
 
@@ -127,11 +192,8 @@ impl AwsContext<'_> {
                 );
             }
         }
-        let tls = bucket
-            .tls_only
-            .unwrap_or(true)
-            .then(|| deny_insecure_transport_statement(name));
-        let generated_count = tls.iter().len();
+        let generated_count = own_statement_count(bucket);
+        let tls = (generated_count > 0).then(|| deny_insecure_transport_statement(name));
         let stated = bucket.statements.iter().map(|words| json!(words));
         let statements: Vec<Value> = tls.into_iter().chain(stated).collect();
         if statements.is_empty() {
@@ -144,6 +206,7 @@ impl AwsContext<'_> {
         .ok()?;
         let used = PolicyUse::Bucket {
             name,
+            account: &self.account,
             blocks_public: bucket.public_access_block.unwrap_or(true),
         };
         for (index, reason) in policy.validate(used) {
@@ -154,6 +217,11 @@ impl AwsContext<'_> {
         limits::check_bucket_policy(&policy, cursor, diagnostics);
         Some(policy)
     }
+}
+
+/// How many statements trimtab puts before those of the manifest.
+fn own_statement_count(bucket: &shape::BucketSection) -> usize {
+    usize::from(bucket.tls_only.unwrap_or(true))
 }
 
 /// Prefixes and suffixes of names that S3 reserves ("Bucket naming rules" in its user guide).
@@ -220,16 +288,7 @@ fn lower_encryption(stated: Option<&EncryptionSource>) -> Encryption {
 
 /// Checks a KMS key. An alias by its ARN, or a bare key id, would lead to a bucket that the app's
 /// own role cannot read; a key of another region cannot be used at all.
-fn check_kms_key(
-    stated: Option<&EncryptionSource>,
-    region: &str,
-    cursor: Cursor<'_>,
-    diagnostics: &mut Diagnostics,
-) {
-    let Some(EncryptionSource::Kms(shape::KmsEncryption { kms: Some(key), .. })) = stated else {
-        return;
-    };
-    let cursor = cursor.key("kms");
+fn check_kms_key(key: &str, region: &str, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
     let alias = |name: &str| {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
         !name.is_empty() && name.len() <= 250 && name.chars().all(is_allowed)

@@ -62,6 +62,14 @@ pub(super) fn bucket_statements(
             objects,
         ));
     }
+    if may_read(grant) {
+        let former = bucket.uses.former_kms_keys.iter();
+        let former = former.filter(|key| bucket.encryption.kms_key.as_ref() != Some(*key));
+        out.extend(former.enumerate().map(|(index, key)| {
+            let sid = sid(&format!("FormerKey{}", index + 1));
+            kms::key_statement(&sid, key, &bucket.region, ObjectAccess::Read)
+        }));
+    }
     if prefix.is_empty() && !out.is_empty() {
         // The app must not touch the environment's lock, which is in the same bucket.
         out.push(json!({
@@ -69,6 +77,12 @@ pub(super) fn bucket_statements(
         }));
     }
     out
+}
+
+/// Whether the grant includes reading objects.
+pub(super) fn may_read(grant: &BucketGrant) -> bool {
+    let allow = grant.allow.as_deref().unwrap_or(&DEFAULT_ACCESS);
+    allow.contains(&BucketAccess::Read)
 }
 
 /// Adds the slash to a prefix: `db` alone would also cover `db-of-others`.

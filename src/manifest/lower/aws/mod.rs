@@ -28,9 +28,11 @@ mod credential_overrides;
 mod identity_policy;
 mod lifecycle;
 mod limits;
+mod region;
 mod region_code;
 mod role;
 mod tags;
+mod trust_order;
 
 use region_code::check_region_code;
 
@@ -95,9 +97,11 @@ pub(super) fn lower(
     aws.lower_buckets(lowered, diagnostics);
     aws.lower_identities(&mut apps, lowered, diagnostics);
     aws.lower_roles(lowered, diagnostics);
+    trust_order::order_trust(&mut lowered.desired.aws_role);
     aws.check_unique_names(lowered, diagnostics);
     let lock = aws.lock_bucket(stated.lock.as_ref(), lowered, diagnostics);
     lifecycle::add_lock_versions_rule(&mut lowered.desired.aws_bucket, lock.as_ref());
+    aws.check_own_access(lock.as_ref(), lowered, diagnostics);
     lowered.desired.meta.aws = Some(AwsMeta {
         account: aws.account.clone(),
         region: aws.region.clone(),

@@ -8,6 +8,7 @@ use super::{
     AppAwsBindings, AwsContext,
     credential_overrides::{AppIdentity, warn_credential_overrides},
     identity_policy, limits,
+    region::RegionChoice,
     tags::{self, TagRules},
 };
 use crate::{
@@ -48,12 +49,20 @@ impl AwsContext<'_> {
                 self.check_rest_of_identity(&name, identity, cursor, out, diagnostics);
                 continue;
             };
-            let (statements, needs, region) =
+            let (statements, needs, regions) =
                 self.lower_grants(&name, identity, cursor.key("buckets"), out, diagnostics);
             apps.needs.entry(app.clone()).or_default().extend(needs);
             if identity.env.unwrap_or(true) {
-                let region = region.unwrap_or_else(|| self.region.clone());
-                if let Some(stated) = self.manifest.apps.get(&app) {
+                let section = self.manifest.apps.get(&app);
+                let choice = RegionChoice {
+                    buckets: &regions,
+                    stated: section
+                        .and_then(|section| section.env.get("AWS_REGION"))
+                        .map(scalars::format_env_value),
+                    default: &self.region,
+                };
+                let region = choice.choose(cursor.key("buckets"), diagnostics);
+                if let Some(stated) = section {
                     let app_identity = AppIdentity {
                         key,
                         region: &region,
@@ -110,6 +119,8 @@ impl AwsContext<'_> {
                     identity.protected.unwrap_or_default(),
                 ),
                 provider: self.ensure_provider(out),
+                trusted_roles: BTreeSet::new(),
+                trusts_later: false,
             };
             self.insert_role("identities", &name, spec, out);
         }
@@ -162,20 +173,25 @@ impl AwsContext<'_> {
         env.entry("AWS_REGION".to_owned()).or_insert(region);
     }
 
-    /// The statements that an identity's buckets grant, what must exist first, and the region of
-    /// the first bucket.
+    /// The statements that an identity's buckets grant, what must exist first, and the regions of the
+    /// buckets.
     fn lower_grants(
         &self,
         role: &Name,
         identity: &shape::IdentitySection,
         cursor: Cursor<'_>,
-        out: &Lowered,
+        out: &mut Lowered,
         diagnostics: &mut Diagnostics,
-    ) -> (Vec<Value>, BTreeSet<Address>, Option<String>) {
+    ) -> (Vec<Value>, BTreeSet<Address>, BTreeMap<String, String>) {
         let mut needs = BTreeSet::from([Address::new::<Role>(role)]);
-        let (mut statements, mut region, mut sids) = (Vec::new(), None, BTreeSet::new());
+        let (mut statements, mut regions, mut sids) =
+            (Vec::new(), BTreeMap::new(), BTreeSet::new());
         for (key, granted) in &identity.buckets {
-            let Some((name, bucket)) = out.desired.aws_bucket.get_key_value(key.as_str()) else {
+            let bucket_name = Name::parse(key).ok();
+            let bucket = bucket_name
+                .as_ref()
+                .and_then(|name| Some((name, out.desired.aws_bucket.get_mut(name)?)));
+            let Some((name, bucket)) = bucket else {
                 let known = self.manifest.buckets.keys().map(String::as_str);
                 let diagnostic = cursor
                     .key(key)
@@ -203,12 +219,15 @@ impl AwsContext<'_> {
                 );
             }
             needs.insert(Address::new::<Bucket>(name));
-            region.get_or_insert_with(|| bucket.region.clone());
+            regions.insert(key.clone(), bucket.region.clone());
+            if identity_policy::may_read(granted) {
+                bucket.uses.readers.insert(role.to_string());
+            }
             statements.extend(identity_policy::bucket_statements(
                 key, bucket, granted, &mut sids,
             ));
         }
-        (statements, needs, region)
+        (statements, needs, regions)
     }
 
     /// Looks up an app by key, and the trust policy for its machines.
@@ -305,6 +324,9 @@ impl AwsContext<'_> {
                     role.protected.unwrap_or_default(),
                 ),
                 provider,
+                // Both follow from all roles together.
+                trusted_roles: BTreeSet::new(),
+                trusts_later: false,
             };
             self.insert_role("roles", &name, spec, out);
         }

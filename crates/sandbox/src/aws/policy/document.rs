@@ -203,7 +203,16 @@ fn action_applies_to(action: &str, rest: &str) -> bool {
 fn is_object_action(action: &str) -> bool {
     let name = action.to_ascii_lowercase();
     let object = name.contains("object") && !name.contains("bucketobjectlock");
-    object || name.ends_with(":abortmultipartupload") || name.ends_with(":listmultipartuploadparts")
+    object
+        || [
+            ":abortmultipartupload",
+            ":bypassgovernanceretention",
+            ":listmultipartuploadparts",
+            ":replicatedelete",
+            ":replicatetags",
+        ]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 fn with_accounts_and_wildcard<'a>(exists: &'a dyn Fn(&str) -> bool) -> impl Fn(&str) -> bool + 'a {

@@ -1,0 +1,151 @@
+//! Changes after which nobody could read what is there, or change the environment any more.
+
+use aws_sdk_s3::primitives::ByteStream;
+use serde_json::json;
+use trimtab::iam::policy::PolicyDocument;
+
+use super::{
+    ACCOUNT, BUCKET, MANIFEST, SdkClients,
+    permissions::{LimitedRun, real_speed_env},
+};
+use crate::support::TestEnv;
+
+const LOCK_KEY: &str = ".trimtab/locks/harbor/test.json";
+const APPLY: [&str; 3] = ["apply", "test", "--yes"];
+
+fn key(number: u32) -> String {
+    format!("arn:aws:kms:eu-central-1:{ACCOUNT}:key/{number}{number}{number}{number}")
+}
+
+/// The manifest with more lines in its bucket, and without machines, which would take their time.
+fn manifest_with(bucket: &str) -> String {
+    MANIFEST
+        .replace("count = { fra = 1 }", "count = 0")
+        .replace(
+            "[buckets.backups]\n",
+            &format!("[buckets.backups]\n{bucket}\n"),
+        )
+}
+
+#[tokio::test]
+async fn another_key_is_refused_while_an_identity_reads_what_is_there() {
+    let with_key = |number: u32| format!("encryption = {{ kms = \"{}\" }}", key(number));
+    let env = TestEnv::new(&manifest_with(&with_key(1))).await;
+    env.apply().await;
+    // An empty bucket has nothing that could be lost.
+    env.write_manifest(&manifest_with(&with_key(2)));
+    assert!(!env.summary().await.concat().contains("blocked"));
+    let s3 = SdkClients::administrator(&env).s3;
+    s3.put_object()
+        .bucket(BUCKET)
+        .key("db/monday")
+        .body(ByteStream::from_static(b"x"))
+        .send()
+        .await
+        .unwrap();
+    for bucket in [with_key(2), String::new()] {
+        env.write_manifest(&manifest_with(&bucket));
+        let summary = env.summary().await.join("\n");
+        assert!(
+            summary.contains(&format!(
+                "blocked aws.bucket/backups: bucket {BUCKET} holds objects that are encrypted with {}, and backup could not read \
+                 them any more",
+                key(1)
+            )),
+            "{summary}"
+        );
+    }
+    let kept = format!("{}\nformer_kms_keys = [\"{}\"]", with_key(2), key(1));
+    env.write_manifest(&manifest_with(&kept));
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    let access = env.world().await.aws_role["backup"].policies["access"].describe();
+    assert!(
+        access.iter().any(|line| line.contains("1111")),
+        "{access:?}"
+    );
+    // When nothing is encrypted with the old key any more, the user takes it out.
+    env.write_manifest(&manifest_with(&with_key(2)));
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_outlives_the_keys_of_its_bucket() {
+    let without_readers = |bucket: &str| {
+        let manifest = manifest_with(bucket);
+        let (before, after) = manifest.split_once("[identities.backup]").unwrap();
+        let apps = after.split_once("[apps.web]").unwrap().1;
+        format!("{before}[apps.web]{apps}")
+    };
+    let with_key = |number: u32| format!("encryption = {{ kms = \"{}\" }}", key(number));
+    let env = real_speed_env(&without_readers(&with_key(1))).await;
+    for bucket in [with_key(1), with_key(2), String::new()] {
+        env.write_manifest(&without_readers(&bucket));
+        // Exactly the rights that the manifest asks for by then.
+        let run = LimitedRun::for_purpose(&env, "apply").await;
+        run.assert_succeeds(&APPLY).await;
+        let s3 = SdkClients::administrator(&env).s3;
+        let lock = s3.head_object().bucket(BUCKET).key(LOCK_KEY).send();
+        let lock = lock.await.unwrap();
+        assert_eq!(
+            lock.server_side_encryption().unwrap().as_str(),
+            "AES256",
+            "{bucket}"
+        );
+    }
+}
+
+/// A statement of many compliance rules, see opentofu/opentofu#2970.
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_is_written_where_unencrypted_objects_are_denied() {
+    let statement = "statements = [{ Sid = \"DenyUnencrypted\", Effect = \"Deny\", Principal = \"*\", Action = \"s3:PutObject\", \
+        Resource = \"${buckets.backups.arn}/*\", Condition.Null.\"s3:x-amz-server-side-encryption\" = \"true\" }]";
+    let env = real_speed_env(&manifest_with(statement)).await;
+    let run = LimitedRun::for_purpose(&env, "apply").await;
+    run.assert_succeeds(&APPLY).await;
+    run.assert_succeeds(&["apply", "test", "--yes"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_that_shuts_out_the_run_is_not_written() {
+    let env = real_speed_env(&manifest_with("")).await;
+    let run = LimitedRun::for_purpose(&env, "apply").await;
+    run.assert_succeeds(&APPLY).await;
+    let statement = "statements = [{ Sid = \"OnlyAdmin\", Effect = \"Deny\", Principal = \"*\", Action = \"s3:PutBucketPolicy\", \
+        Resource = \"${buckets.backups.arn}\", Condition.ArnNotEquals.\"aws:PrincipalArn\" = \"arn:aws:iam::123456789012:role/admin\" }]";
+    env.write_manifest(&manifest_with(statement));
+    let planned = run
+        .assert_succeeds(&["plan", "test", "--format", "text"])
+        .await;
+    assert!(
+        planned.contains("`OnlyAdmin` of the policy of bucket"),
+        "{planned}"
+    );
+    let (code, text) = run.run(&APPLY).await;
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("would deny s3:PutBucketPolicy to"), "{text}");
+    let live = env.world().await.aws_bucket["backups"].policy.clone();
+    let live = serde_json::to_string(&live).unwrap();
+    assert!(!live.contains("OnlyAdmin"), "{live}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_policy_that_denies_the_lock_names_the_way_out() {
+    let env = real_speed_env(&manifest_with("")).await;
+    let run = LimitedRun::for_purpose(&env, "apply").await;
+    run.assert_succeeds(&APPLY).await;
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{BUCKET}/*"),
+    }] });
+    PolicyDocument::from_json(&policy).unwrap();
+    let s3 = SdkClients::administrator(&env).s3;
+    let put = s3.put_bucket_policy().bucket(BUCKET);
+    put.policy(policy.to_string()).send().await.unwrap();
+    let (code, text) = run.run(&APPLY).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("the bucket's own policy denies this") && text.contains("get-bucket-policy"),
+        "{text}"
+    );
+}
