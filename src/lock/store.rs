@@ -6,7 +6,13 @@
 //! the condition does not hold, 409 `ConditionalRequestConflict` if another write is in progress,
 //! 404 `NoSuchKey` for `If-Match` on an object that does not exist.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use aws_sdk_s3::{
     config::http::HttpResponse, error::SdkError, primitives::ByteStream,
@@ -15,12 +21,15 @@ use aws_sdk_s3::{
 use jiff::Timestamp;
 
 use super::LockLocation;
-use crate::clouds::{
-    CloudError, ErrorKind,
-    aws::{
-        AwsReader,
-        retry::{SdkServiceError, error_code, http_status, to_cloud_error},
+use crate::{
+    clouds::{
+        CloudError, ErrorKind,
+        aws::{
+            AwsReader,
+            retry::{SdkServiceError, error_code, http_status, to_cloud_error},
+        },
     },
+    model::s3::LockEncryption,
 };
 
 /// The largest object that is read as a lock, in bytes. A record has a few hundred.
@@ -117,6 +126,8 @@ pub(super) struct S3LockStore {
     bucket: String,
     region: String,
     key: String,
+    /// The index of the encryption with which the bucket's policy let the object be written.
+    admitted_encryption: Arc<AtomicUsize>,
 }
 
 impl S3LockStore {
@@ -129,11 +140,51 @@ impl S3LockStore {
             bucket: bucket.clone(),
             region: region.clone(),
             key: location.object_key(),
+            admitted_encryption: Arc::default(),
         }
     }
 
     fn s3_client(&self) -> aws_sdk_s3::Client {
         self.reader.s3_client(&self.region)
+    }
+
+    /// Writes the object with this encryption.
+    async fn put_encrypted(
+        &self,
+        body: Vec<u8>,
+        condition: WriteCondition,
+        encryption: LockEncryption,
+    ) -> Result<StoreResponse<PutOutcome>, CloudError> {
+        let (operation, sent) = (
+            format!("write s3://{}/{}", self.bucket, self.key),
+            Instant::now(),
+        );
+        let request = self
+            .s3_client()
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&self.key);
+        let request = request
+            .expected_bucket_owner(self.reader.expected_bucket_owner())
+            .set_server_side_encryption(encryption.header().map(ServerSideEncryption::from))
+            .content_type("application/json");
+        let request = match condition {
+            WriteCondition::IfAbsent => request.if_none_match("*"),
+            WriteCondition::IfMatch(etag) => request.if_match(etag),
+        };
+        match request.body(ByteStream::from(body)).send().await {
+            Ok(response) => match response.e_tag {
+                Some(etag) => Ok(self.with_server_date(sent, PutOutcome::Written { etag })),
+                None => Err(CloudError::new_aws(
+                    operation,
+                    ErrorKind::InvalidResponse,
+                    "the answer has no `ETag`",
+                )),
+            },
+            Err(error) => rejected_write_outcome(&error)
+                .map(|outcome| self.with_server_date(sent, outcome))
+                .ok_or_else(|| to_cloud_error(&operation, &error)),
+        }
     }
 
     /// What is known of an object in an archive: S3 User Guide, "Working with archived objects", and
@@ -239,43 +290,30 @@ impl LockStore for S3LockStore {
         })
     }
 
+    /// Tries one encryption after the other while the bucket's policy may be what denies it.
     async fn put(
         &self,
         body: Vec<u8>,
         condition: WriteCondition,
     ) -> Result<StoreResponse<PutOutcome>, CloudError> {
-        let (operation, sent) = (
-            format!("write s3://{}/{}", self.bucket, self.key),
-            Instant::now(),
-        );
-        let request = self
-            .s3_client()
-            .put_object()
-            .bucket(&self.bucket)
-            .key(&self.key);
-        // Not with the bucket's own key: whoever takes the lock must need no KMS key, and the lock must
-        // stay readable when the bucket gets another one.
-        let request = request
-            .expected_bucket_owner(self.reader.expected_bucket_owner())
-            .server_side_encryption(ServerSideEncryption::Aes256)
-            .content_type("application/json");
-        let request = match condition {
-            WriteCondition::IfAbsent => request.if_none_match("*"),
-            WriteCondition::IfMatch(etag) => request.if_match(etag),
-        };
-        match request.body(ByteStream::from(body)).send().await {
-            Ok(response) => match response.e_tag {
-                Some(etag) => Ok(self.with_server_date(sent, PutOutcome::Written { etag })),
-                None => Err(CloudError::new_aws(
-                    operation,
-                    ErrorKind::InvalidResponse,
-                    "the answer has no `ETag`",
-                )),
-            },
-            Err(error) => rejected_write_outcome(&error)
-                .map(|outcome| self.with_server_date(sent, outcome))
-                .ok_or_else(|| to_cloud_error(&operation, &error)),
+        let admitted = self.admitted_encryption.load(Ordering::Relaxed);
+        let mut first_denial = None;
+        for (index, encryption) in LockEncryption::ALL.into_iter().enumerate().skip(admitted) {
+            let sent = self.put_encrypted(body.clone(), condition.clone(), encryption);
+            match sent.await {
+                Err(error) if error.message.contains("AccessDenied") => {
+                    first_denial.get_or_insert(error);
+                }
+                outcome => {
+                    self.admitted_encryption.store(index, Ordering::Relaxed);
+                    return outcome;
+                }
+            }
         }
+        Err(first_denial.unwrap_or_else(|| {
+            let operation = format!("write s3://{}/{}", self.bucket, self.key);
+            CloudError::new_aws(operation, ErrorKind::PermissionDenied, "it is denied")
+        }))
     }
 
     /// In a bucket with versioning, deletes exactly the version that has the `ETag`; what was

@@ -31,6 +31,33 @@ impl Encryption {
     }
 }
 
+/// How the object of a lock is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockEncryption {
+    /// SSE-S3, which needs no permission for a key and outlives every key of the bucket.
+    SseS3,
+    /// Whatever the bucket's default is.
+    BucketDefault,
+    /// The account's own KMS key for S3, which everybody in the account may use through S3.
+    AwsManagedKey,
+}
+
+impl LockEncryption {
+    /// In the order in which they are tried: policies of buckets deny objects without a header, or with
+    /// a header that names another key than theirs, or without KMS.
+    pub const ALL: [Self; 3] = [Self::SseS3, Self::BucketDefault, Self::AwsManagedKey];
+
+    /// The value of the header `x-amz-server-side-encryption`, if it is sent.
+    #[must_use]
+    pub const fn header(self) -> Option<&'static str> {
+        match self {
+            Self::SseS3 => Some(Encryption::AES256),
+            Self::BucketDefault => None,
+            Self::AwsManagedKey => Some("aws:kms"),
+        }
+    }
+}
+
 /// The four settings of S3 Block Public Access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PublicAccessBlock {

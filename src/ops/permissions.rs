@@ -161,8 +161,8 @@ fn bucket_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec
 }
 
 /// The lock: planning reads it, applying acquires it. Without the permission to list, S3 does not
-/// tell that the lock is free. The lock is not written with the bucket's KMS key; the key is for
-/// reading one that an earlier version wrote.
+/// tell that the lock is free. The lock is not written with the bucket's KMS key unless its policy
+/// admits nothing else; otherwise the key is for reading one that an earlier version wrote.
 fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let Some((bucket, _)) = &meta.lock_bucket else {
         return Vec::new();
@@ -191,8 +191,16 @@ fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<V
             } else {
                 (index + 1).to_string()
             };
+            let writes = purpose >= Purpose::Apply
+                && spec.encryption.kms_key.as_ref() == Some(key)
+                && spec.locks_with_own_key(&meta.account);
+            let objects = if writes {
+                ObjectAccess::Write
+            } else {
+                ObjectAccess::Read
+            };
             let sid = format!("LockKey{number}");
-            kms::key_statement(&sid, key, &spec.region, ObjectAccess::Read)
+            kms::key_statement(&sid, key, &spec.region, objects)
         }));
     }
     statements

@@ -136,8 +136,7 @@ fn statements_that_would_shut_every_run_out() {
     let deny = "Effect = \"Deny\"\nPrincipal = \"*\"\n";
     for (statement, expected) in [
         (
-            "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/*\"\n\
-             Condition.StringNotEquals.\"s3:x-amz-server-side-encryption\" = \"aws:kms\"",
+            "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/*\"\nCondition.Bool.\"aws:SecureTransport\" = true",
             "this denies everyone s3:PutObject on the lock's object",
         ),
         (
@@ -156,7 +155,9 @@ fn statements_that_would_shut_every_run_out() {
         assert_refused(&bucket_with(&format!("{deny}{statement}")), expected);
     }
     for statement in [
-        // The lock is written with a header that says how it is encrypted.
+        // The lock is written with the first encryption that the policy admits.
+        "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/*\"\n\
+         Condition.StringNotEquals.\"s3:x-amz-server-side-encryption\" = \"aws:kms\"",
         "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/*\"\nCondition.Null.\"s3:x-amz-server-side-encryption\" = \"true\"",
         "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/db/*\"",
         "Action = \"s3:*\"\nResource = \"${buckets.b.arn}/*\"\nCondition.ArnNotLike.\"aws:PrincipalArn\" = \"arn:aws:iam::123456789012:role/ci\"",

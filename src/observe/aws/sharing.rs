@@ -8,9 +8,12 @@ use crate::{
     clouds::aws::types::{BucketDescription, BucketLookup},
     kinds::{
         Desired, UnmanagedResource, World,
-        aws::bucket::{BUCKET_OWNER_ENFORCED, find_denial},
+        aws::{
+            Bucket,
+            bucket::{BUCKET_OWNER_ENFORCED, RequestSender, find_denial},
+        },
     },
-    model::Name,
+    model::{Address, Name},
 };
 
 /// Reports replication and ACLs, which let data out and others in. Somebody made them by hand, since no
@@ -40,9 +43,11 @@ fn unmanaged_settings(
 ) -> Vec<UnmanagedResource> {
     let unmanaged = |what: String, why: &str| UnmanagedResource {
         what,
-        within: key.clone(),
+        within: Address::new::<Bucket>(key),
         why: why.to_owned(),
         loss: None,
+        address: None,
+        identity: String::new(),
     };
     let sharing = &bucket.sharing;
     let replication = sharing.replicates_to.iter().map(|target| {
@@ -79,7 +84,11 @@ pub(super) fn warn_denials(world: &mut World, snapshot: &AwsSnapshot, desired: &
             continue;
         }
         let lock_key = spec.uses.lock_key.as_deref();
-        let denial = find_denial(&spec.name, policy, lock_key, &meta.account, Some(caller));
+        let sender = RequestSender {
+            account: &meta.account,
+            caller: Some(caller),
+        };
+        let denial = find_denial(&spec.name, policy, lock_key, sender);
         if let Some((index, action)) = denial {
             world.findings.warnings.push(format!(
                 "statement {} of the policy of bucket {} would deny {action} to {caller}: apply it with other credentials, or \

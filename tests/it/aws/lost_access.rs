@@ -96,15 +96,41 @@ async fn lock_outlives_the_keys_of_its_bucket() {
     }
 }
 
-/// A statement of many compliance rules, see opentofu/opentofu#2970.
+/// Statements of many compliance rules, see opentofu/opentofu#2970, and the encryption that passes.
 #[tokio::test(flavor = "multi_thread")]
-async fn lock_is_written_where_unencrypted_objects_are_denied() {
-    let statement = "statements = [{ Sid = \"DenyUnencrypted\", Effect = \"Deny\", Principal = \"*\", Action = \"s3:PutObject\", \
-        Resource = \"${buckets.backups.arn}/*\", Condition.Null.\"s3:x-amz-server-side-encryption\" = \"true\" }]";
-    let env = real_speed_env(&manifest_with(statement)).await;
-    let run = LimitedRun::for_purpose(&env, "apply").await;
-    run.assert_succeeds(&APPLY).await;
-    run.assert_succeeds(&["apply", "test", "--yes"]).await;
+async fn lock_is_written_as_the_policy_of_the_bucket_demands() {
+    let sse = "\"s3:x-amz-server-side-encryption\"";
+    let key_id = "\"s3:x-amz-server-side-encryption-aws-kms-key-id\"";
+    let own_key = format!(
+        "StringNotEqualsIfExists = {{ {key_id} = \"{}\" }}, Null = {{ {sse} = \"false\" }}",
+        key(1)
+    );
+    for (condition, expected) in [
+        (format!("Null = {{ {sse} = \"true\" }}"), "AES256"),
+        (
+            format!("StringNotEquals = {{ {sse} = \"aws:kms\" }}"),
+            "aws:kms",
+        ),
+        (own_key, "aws:kms"),
+    ] {
+        let bucket = format!(
+            "encryption = {{ kms = \"{}\" }}\nstatements = [{{ Effect = \"Deny\", Principal = \"*\", Action = \"s3:PutObject\", \
+             Resource = \"${{buckets.backups.arn}}/*\", Condition = {{ {condition} }} }}]",
+            key(1)
+        );
+        let env = real_speed_env(&manifest_with(&bucket)).await;
+        let run = LimitedRun::for_purpose(&env, "apply").await;
+        run.assert_succeeds(&APPLY).await;
+        run.assert_succeeds(&APPLY).await;
+        let s3 = SdkClients::administrator(&env).s3;
+        let lock = s3.head_object().bucket(BUCKET).key(LOCK_KEY).send();
+        let lock = lock.await.unwrap();
+        assert_eq!(
+            lock.server_side_encryption().unwrap().as_str(),
+            expected,
+            "{condition}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

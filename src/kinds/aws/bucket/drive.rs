@@ -1,6 +1,8 @@
 //! Creates, changes and deletes buckets.
 
-use super::{Bucket, BucketEdit, BucketLive, BucketSpec, compute_edits, find_denial};
+use super::{
+    Bucket, BucketEdit, BucketLive, BucketSpec, RequestSender, compute_edits, find_denial,
+};
 use crate::{
     clouds::{
         CloudError, ErrorKind,
@@ -204,7 +206,11 @@ async fn refuse_own_denial(
     lock_key: Option<&str>,
 ) -> Result<(), CloudError> {
     let caller = aws.caller_identity().await?;
-    let denial = find_denial(bucket, policy, lock_key, &caller.account, Some(&caller.arn));
+    let sender = RequestSender {
+        account: &caller.account,
+        caller: Some(&caller.arn),
+    };
+    let denial = find_denial(bucket, policy, lock_key, sender);
     let Some((index, action)) = denial else {
         return Ok(());
     };

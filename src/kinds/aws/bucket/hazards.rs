@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::{BUCKET_OWNER_ENFORCED, BucketLive, BucketSpec};
 use crate::{
-    iam::policy::{KnownRequest, PolicyDocument, Statement},
+    iam::policy::{KnownRequest, PolicyDocument},
     kinds::Blocker,
-    model::s3::Encryption,
+    model::s3::LockEncryption,
 };
 
 /// Why the bucket cannot be changed to its spec as it is now.
@@ -61,60 +61,104 @@ fn acl_blocker(spec: &BucketSpec, live: &BucketLive) -> Option<Blocker> {
     })
 }
 
-/// What every run does with the lock.
-const LOCK_ACTIONS: [&str; 2] = ["s3:PutObject", "s3:GetObject"];
 /// What it takes to see the bucket and to change its policy back.
 const BUCKET_ACTIONS: [&str; 3] = ["s3:ListBucket", "s3:GetBucketPolicy", "s3:PutBucketPolicy"];
 
-/// The condition keys of trimtab's own requests, as far as they decide anything.
-fn known_keys() -> BTreeMap<&'static str, Option<&'static str>> {
-    BTreeMap::from([
-        ("aws:securetransport", Some("true")),
-        ("s3:x-amz-server-side-encryption", Some(Encryption::AES256)),
-        ("s3:x-amz-server-side-encryption-aws-kms-key-id", None),
-        ("s3:x-amz-server-side-encryption-customer-algorithm", None),
-        ("s3:x-amz-acl", None),
-        ("s3:x-amz-storage-class", None),
-    ])
+/// Whose requests a policy may deny.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestSender<'a> {
+    /// The account, twelve digits.
+    pub account: &'a str,
+    /// Who it is, as `sts:GetCallerIdentity` says it, if that is known.
+    pub caller: Option<&'a str>,
+}
+
+impl RequestSender<'_> {
+    /// The index of a statement that certainly denies a request of this sender.
+    fn find_denial(
+        self,
+        policy: &PolicyDocument,
+        (action, resource): (&str, &str),
+        encryption_header: Option<&str>,
+    ) -> Option<usize> {
+        let request = KnownRequest {
+            action,
+            resource,
+            account: self.account,
+            caller: self.caller,
+            keys: BTreeMap::from([
+                ("aws:securetransport", Some("true")),
+                ("s3:x-amz-server-side-encryption", encryption_header),
+                ("s3:x-amz-server-side-encryption-aws-kms-key-id", None),
+                ("s3:x-amz-server-side-encryption-customer-algorithm", None),
+                ("s3:x-amz-acl", None),
+                ("s3:x-amz-storage-class", None),
+            ]),
+        };
+        policy
+            .statements()
+            .position(|statement| statement.certainly_denies(&request))
+    }
+
+    /// The first encryption with which the policy may let the lock's object be written, or the statement
+    /// that denies it.
+    fn lock_encryption(
+        self,
+        bucket: &str,
+        policy: &PolicyDocument,
+        lock_key: &str,
+    ) -> Result<LockEncryption, usize> {
+        let resource = format!("arn:aws:s3:::{bucket}/{lock_key}");
+        let mut denied_by = None;
+        for encryption in LockEncryption::ALL {
+            let write = ("s3:PutObject", resource.as_str());
+            match self.find_denial(policy, write, encryption.header()) {
+                None => return Ok(encryption),
+                Some(index) => denied_by = denied_by.or(Some(index)),
+            }
+        }
+        Err(denied_by.unwrap_or_default())
+    }
 }
 
 /// The first request of trimtab's own that a policy certainly denies: the index of the statement, and
 /// the action. Without it, the environment could not be changed any more. `lock_key` is the key of the
-/// lock if the bucket holds it, `caller` whoever applies, if that is known.
+/// lock if the bucket holds it.
 #[must_use]
 pub fn find_denial(
     bucket: &str,
     policy: &PolicyDocument,
     lock_key: Option<&str>,
-    account: &str,
-    caller: Option<&str>,
+    sender: RequestSender<'_>,
 ) -> Option<(usize, &'static str)> {
     let arn = format!("arn:aws:s3:::{bucket}");
-    let lock_arn = lock_key.map(|key| format!("{arn}/{key}"));
-    let mut requests = Vec::new();
-    for action in LOCK_ACTIONS {
-        requests.extend(lock_arn.as_deref().map(|arn| (action, arn)));
+    if let Some(key) = lock_key {
+        if let Err(index) = sender.lock_encryption(bucket, policy, key) {
+            return Some((index, "s3:PutObject"));
+        }
+        let read = ("s3:GetObject", &*format!("{arn}/{key}"));
+        if let Some(index) = sender.find_denial(policy, read, None) {
+            return Some((index, read.0));
+        }
     }
-    for action in BUCKET_ACTIONS {
-        requests.push((action, arn.as_str()));
-    }
-    let denies = |statement: &Statement, (action, resource): (&'static str, &str)| {
-        let request = KnownRequest {
-            action,
-            resource,
+    BUCKET_ACTIONS.into_iter().find_map(|action| {
+        let index = sender.find_denial(policy, (action, &arn), None)?;
+        Some((index, action))
+    })
+}
+
+impl BucketSpec {
+    /// Whether the lock's object is encrypted with the bucket's own key, because its policy denies
+    /// everything else. Whoever takes the lock then needs that key.
+    #[must_use]
+    pub fn locks_with_own_key(&self, account: &str) -> bool {
+        let sender = RequestSender {
             account,
-            caller,
-            keys: known_keys(),
+            caller: None,
         };
-        statement.certainly_denies(&request).then_some(action)
-    };
-    policy
-        .statements()
-        .enumerate()
-        .find_map(|(index, statement)| {
-            let denied = requests
-                .iter()
-                .find_map(|request| denies(statement, *request))?;
-            Some((index, denied))
-        })
+        let (Some(policy), Some(lock_key)) = (&self.policy, &self.uses.lock_key) else {
+            return false;
+        };
+        sender.lock_encryption(&self.name, policy, lock_key) == Ok(LockEncryption::BucketDefault)
+    }
 }

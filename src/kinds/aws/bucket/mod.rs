@@ -7,7 +7,7 @@ mod hazards;
 mod spec;
 
 pub use diff::{BucketEdit, compute_edits};
-pub use hazards::find_denial;
+pub use hazards::{RequestSender, find_denial};
 pub use spec::{
     BUCKET_OWNER_ENFORCED, BucketLive, BucketSpec, BucketUses, RESERVED_PREFIX,
     deny_insecure_transport_statement,

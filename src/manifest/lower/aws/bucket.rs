@@ -11,7 +11,8 @@ use crate::{
     kinds::aws::{
         Bucket, Role,
         bucket::{
-            BucketSpec, BucketUses, RESERVED_PREFIX, deny_insecure_transport_statement, find_denial,
+            BucketSpec, BucketUses, RESERVED_PREFIX, RequestSender,
+            deny_insecure_transport_statement, find_denial,
         },
         tags::desired_tags,
     },
@@ -130,7 +131,11 @@ impl AwsContext<'_> {
             spec.uses.lock_key = holds_lock.then(|| self.mark.lock_key());
             let Some(policy) = &spec.policy else { continue };
             let lock_key = spec.uses.lock_key.as_deref();
-            let denial = find_denial(&spec.name, policy, lock_key, &self.account, None);
+            let everyone = RequestSender {
+                account: &self.account,
+                caller: None,
+            };
+            let denial = find_denial(&spec.name, policy, lock_key, everyone);
             let stated = self.manifest.buckets.get(key.as_str());
             let ours = stated.map_or(0, own_statement_count);
             let Some((index, action)) =
@@ -162,8 +167,8 @@ impl AwsContext<'_> {
                 "this denies everyone {action} on {what}, so no later run could change this environment"
             ));
             diagnostics.error(diagnostic.with_help(format!(
-                "trimtab writes its lock below `{RESERVED_PREFIX}`, over TLS and with `AES256`: restrict the Resource, or except \
-                 trimtab's role in the Condition"
+                "trimtab's lock is below `{RESERVED_PREFIX}`, and is written over TLS: restrict the Resource, or except trimtab's \
+                 role in the Condition"
             )));
         }
     }
