@@ -62,7 +62,7 @@ async fn print_drift(
     let refusals = refusals(&plan, &Limits::default());
     match format {
         PlanFormat::Text => {
-            ui.print(&render::text::drift(&plan, &headline, &ui.stdout_options()))?
+            ui.print(&render::text::drift(&plan, &headline, &ui.stdout_options()))?;
         }
         PlanFormat::Markdown => ui.print(&render::markdown::drift(
             &plan,

@@ -191,7 +191,7 @@ pub fn plan_rollback(
             }
             (PreviousState::Uncordoned, _) => restore_uncordoned(&mut differ, name, live),
             (PreviousState::Config(_), None) => {
-                defer_if_left_behind(&mut differ, name, live, before)
+                defer_if_left_behind(&mut differ, name, live, before);
             }
         }
     }

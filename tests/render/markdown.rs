@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, file};
 use trimtab::{
-    iam::policy::PolicyDocument,
+    iam::policy::{LivePolicy, PolicyDocument},
     kinds::{
         Desired, World,
         aws::role::{RoleLive, RoleSpec, Trust},
@@ -152,6 +152,8 @@ fn many_grants() -> (Desired, World) {
             max_session: RoleSpec::DEFAULT_MAX_SESSION_SECS,
             tags: BTreeMap::new(),
             provider: None,
+            trusted_roles: Default::default(),
+            trusts_later: false,
         };
         let before = policy(statements(role, "dynamodb:Query"));
         let live = RoleLive {
@@ -159,13 +161,14 @@ fn many_grants() -> (Desired, World) {
             arn: spec.arn(),
             path: spec.path.clone(),
             description: String::new(),
-            trust: trust.clone(),
-            policies: BTreeMap::from([("p".to_owned(), before)]),
+            trust: LivePolicy::Document(trust.clone()),
+            policies: BTreeMap::from([("p".to_owned(), LivePolicy::Document(before))]),
             managed: Default::default(),
             boundary: None,
             max_session: spec.max_session,
             tags: BTreeMap::new(),
             provider: None,
+            users: Default::default(),
         };
         desired.aws_role.insert(address.clone(), spec);
         world.aws_role.insert(address, live);

@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn document(statements: Value) -> PolicyDocument {
+    fn document(statements: &Value) -> PolicyDocument {
         PolicyDocument::from_json(&json!({ "Version": "2012-10-17", "Statement": statements }))
             .unwrap()
     }
@@ -81,7 +81,7 @@ mod tests {
             "Condition": { "Bool": { "aws:SecureTransport": "true" } } });
         let deny = json!({ "Effect": "Deny", "Action": "s3:*", "Resource": "*" });
         let all_but = json!({ "Effect": "Allow", "NotAction": "iam:*", "Resource": "*" });
-        let grants = |to: Value, from: Value| document(to).grants_all_of(&document(from));
+        let grants = |to: Value, from: Value| document(&to).grants_all_of(&document(&from));
         assert!(grants(json!([both]), json!([read])));
         assert!(!grants(json!([read]), json!([both])));
         assert!(!grants(json!([only_tls]), json!([read])));

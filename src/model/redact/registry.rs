@@ -204,14 +204,20 @@ fn squeezed(value: &str) -> Vec<u8> {
 fn reach_of(value: &str) -> Option<Reach> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let is_word = value.bytes().all(|byte| byte.is_ascii_alphabetic());
-    match value.len() {
-        0..MIN_LEN => None,
-        _ if NEVER_SECRET.contains(&value.to_ascii_lowercase().as_str()) => None,
-        0..MIN_DIGITS if is_number => None,
-        0..MIN_LETTERS if is_word => Some(Reach::WordsOfValues),
-        0..MIN_LEN_INSIDE_WORDS => Some(Reach::Words),
-        _ => Some(Reach::Anywhere),
+    let length = value.len();
+    let is_ordinary = length < MIN_LEN
+        || NEVER_SECRET.contains(&value.to_ascii_lowercase().as_str())
+        || is_number && length < MIN_DIGITS;
+    if is_ordinary {
+        return None;
     }
+    Some(if is_word && length < MIN_LETTERS {
+        Reach::WordsOfValues
+    } else if length < MIN_LEN_INSIDE_WORDS {
+        Reach::Words
+    } else {
+        Reach::Anywhere
+    })
 }
 
 /// The password of `scheme://user:password@host`. Servers repeat it without the rest.

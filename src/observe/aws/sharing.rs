@@ -42,10 +42,10 @@ fn unmanaged_settings(
     bucket: &BucketDescription,
 ) -> Vec<UnmanagedResource> {
     let unmanaged = |what: String, why: &str| UnmanagedResource {
-        what,
-        within: Address::new::<Bucket>(key),
+        description: what,
+        container: Address::new::<Bucket>(key),
         why: why.to_owned(),
-        loss: None,
+        data_loss: None,
         address: None,
         identity: String::new(),
     };

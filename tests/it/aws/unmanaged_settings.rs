@@ -47,7 +47,7 @@ fn snapshot_of(ownership: &str, sharing: BucketSharing) -> AwsSnapshot {
     }
 }
 
-async fn observe_with(env: &TestEnv, snapshot: &AwsSnapshot) -> World {
+fn observe_with(env: &TestEnv, snapshot: &AwsSnapshot) -> World {
     assemble_world(&FlySnapshot::default(), snapshot, &env.desired()).unwrap()
 }
 
@@ -60,9 +60,9 @@ async fn replication_and_acls_are_shown() {
         missing_permissions: Vec::new(),
     };
     let shown = async |ownership: &str| {
-        let world = observe_with(&env, &snapshot_of(ownership, sharing.clone())).await;
+        let world = observe_with(&env, &snapshot_of(ownership, sharing.clone()));
         let unmanaged = world.findings.unmanaged.into_iter();
-        unmanaged.map(|found| found.what).collect::<Vec<_>>()
+        unmanaged.map(|found| found.description).collect::<Vec<_>>()
     };
     let replication = format!("replication of bucket {BUCKET} to arn:aws:s3:::somebody-elses");
     let acl = format!("ACL of bucket {BUCKET}: WRITE to everyone");
@@ -81,7 +81,7 @@ async fn missing_rights_to_see_them_are_a_warning() {
         missing_permissions: vec!["s3:GetBucketAcl"],
         ..BucketSharing::default()
     };
-    let world = observe_with(&env, &snapshot_of("BucketOwnerEnforced", sharing)).await;
+    let world = observe_with(&env, &snapshot_of("BucketOwnerEnforced", sharing));
     assert_eq!(
         world.findings.warnings,
         [
@@ -97,7 +97,7 @@ async fn acl_that_grants_something_blocks_that_acls_are_disabled() {
         acl_grants: vec!["WRITE to everyone".to_owned()],
         ..BucketSharing::default()
     };
-    let world = observe_with(&env, &snapshot_of("ObjectWriter", sharing.clone())).await;
+    let world = observe_with(&env, &snapshot_of("ObjectWriter", sharing.clone()));
     let blocked = plan_summary(&plan(&env.desired(), &world).unwrap()).concat();
     assert!(
         blocked.contains("S3 does not disable an ACL that grants something"),
@@ -108,7 +108,7 @@ async fn acl_that_grants_something_blocks_that_acls_are_disabled() {
         "[buckets.backups]\nownership = \"ObjectWriter\"",
     );
     env.write_manifest(&writer);
-    let world = observe_with(&env, &snapshot_of("ObjectWriter", sharing)).await;
+    let world = observe_with(&env, &snapshot_of("ObjectWriter", sharing));
     let planned = plan_summary(&plan(&env.desired(), &world).unwrap()).concat();
     assert!(!planned.contains("blocked"), "{planned}");
 }
@@ -129,7 +129,7 @@ async fn role_in_an_instance_profile_is_not_deleted() {
         fly_org_slug: Some("acme".to_owned()),
         ..AwsSnapshot::default()
     };
-    let world = observe_with(&env, &snapshot).await;
+    let world = observe_with(&env, &snapshot);
     let blocked = plan_summary(&plan(&env.desired(), &world).unwrap()).concat();
     assert!(
         blocked.contains("role harbor-test-runner is in the instance profile fleet"),

@@ -58,7 +58,7 @@ async fn role_in_instance_profile_cannot_be_deleted() {
     assert_eq!(
         roles
             .iter()
-            .map(|role| role.role_name())
+            .map(aws_sdk_iam::types::Role::role_name)
             .collect::<Vec<_>>(),
         ["runner"]
     );
