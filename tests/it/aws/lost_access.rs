@@ -175,3 +175,23 @@ async fn live_policy_that_denies_the_lock_names_the_way_out() {
         "{text}"
     );
 }
+
+/// A rule without a prefix covers the lock as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_in_an_archive_is_taken() {
+    let env = real_speed_env(&manifest_with("")).await;
+    let run = LimitedRun::for_purpose(&env, "apply").await;
+    run.assert_succeeds(&APPLY).await;
+    let s3 = SdkClients::administrator(&env).s3;
+    let read = s3.get_object().bucket(BUCKET).key(LOCK_KEY).send();
+    let body = read.await.unwrap().body.collect().await.unwrap();
+    let put = s3.put_object().bucket(BUCKET).key(LOCK_KEY);
+    let put = put.storage_class(aws_sdk_s3::types::StorageClass::Glacier);
+    put.body(body.into_bytes().into()).send().await.unwrap();
+    env.sandbox
+        .advance_clock(std::time::Duration::from_secs(700))
+        .unwrap();
+    let other = manifest_with("").replace("team = \"sea\"", "team = \"land\"");
+    env.write_manifest(&other);
+    run.assert_succeeds(&APPLY).await;
+}

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_s3::types as sdk;
+use serde_json::json;
 use trimtab::{
+    apply::Outcome,
     clouds::aws::types::{BucketDescription, BucketLookup, BucketSharing, RoleDescription},
     kinds::World,
     model::{Name, OwnershipMark, s3::PublicAccessBlock},
@@ -11,7 +14,7 @@ use trimtab::{
     plan::plan,
 };
 
-use super::{BUCKET, MANIFEST};
+use super::{ACCOUNT, BUCKET, MANIFEST, ROLE, SdkClients, post_admin};
 use crate::support::{TestEnv, plan_summary};
 
 fn mark_tags(name: &str) -> BTreeMap<String, String> {
@@ -134,5 +137,167 @@ async fn role_in_an_instance_profile_is_not_deleted() {
     assert!(
         blocked.contains("role harbor-test-runner is in the instance profile fleet"),
         "{blocked}"
+    );
+}
+
+const LEGACY: &str = "legacy-data";
+
+/// A bucket that somebody made, with these ACLs.
+async fn create_legacy_bucket(s3: &aws_sdk_s3::Client, acl: sdk::BucketCannedAcl) {
+    let location = sdk::CreateBucketConfiguration::builder()
+        .location_constraint(sdk::BucketLocationConstraint::EuCentral1)
+        .build();
+    let create = s3.create_bucket().bucket(LEGACY);
+    let create = create.create_bucket_configuration(location);
+    let create = create.object_ownership(sdk::ObjectOwnership::ObjectWriter);
+    create.send().await.unwrap();
+    let open = s3.delete_public_access_block().bucket(LEGACY);
+    open.send().await.unwrap();
+    let put = s3.put_bucket_acl().bucket(LEGACY).acl(acl);
+    put.send().await.unwrap();
+}
+
+fn legacy_manifest(lines: &str) -> String {
+    MANIFEST.replace(
+        "[buckets.backups]\n",
+        &format!("[buckets.backups]\nname = \"{LEGACY}\"\nadopt = true\n{lines}\n"),
+    )
+}
+
+#[tokio::test]
+async fn adopted_bucket_shows_its_acl_and_its_replication() {
+    let env = TestEnv::new(&legacy_manifest("")).await;
+    let s3 = SdkClients::administrator(&env).s3;
+    create_legacy_bucket(&s3, sdk::BucketCannedAcl::PublicRead).await;
+    let blocked = env.summary().await.concat();
+    assert!(
+        blocked.contains("the ACL of bucket legacy-data grants READ to everyone"),
+        "{blocked}"
+    );
+    env.write_manifest(&legacy_manifest("ownership = \"ObjectWriter\""));
+    env.apply().await;
+    let rule = sdk::ReplicationRule::builder()
+        .status(sdk::ReplicationRuleStatus::Enabled)
+        .priority(1)
+        .filter(sdk::ReplicationRuleFilter::builder().prefix("").build())
+        .delete_marker_replication(
+            sdk::DeleteMarkerReplication::builder()
+                .status(sdk::DeleteMarkerReplicationStatus::Disabled)
+                .build(),
+        )
+        .destination(
+            sdk::Destination::builder()
+                .bucket("arn:aws:s3:::somebody-elses")
+                .build()
+                .unwrap(),
+        )
+        .build()
+        .unwrap();
+    let config = sdk::ReplicationConfiguration::builder()
+        .role("arn:aws:iam::123456789012:role/x")
+        .rules(rule)
+        .build()
+        .unwrap();
+    let put = s3.put_bucket_replication().bucket(LEGACY);
+    put.replication_configuration(config).send().await.unwrap();
+    let unmanaged = env.world().await.findings.unmanaged.into_iter();
+    let shown: Vec<String> = unmanaged.map(|found| found.description).collect();
+    assert_eq!(
+        shown,
+        [
+            "replication of bucket legacy-data to arn:aws:s3:::somebody-elses",
+            "ACL of bucket legacy-data: READ to everyone",
+        ]
+    );
+}
+
+/// See cloud-custodian#2834.
+#[tokio::test]
+async fn tags_of_aws_are_sent_back_unchanged() {
+    let env = TestEnv::new(&legacy_manifest("")).await;
+    let s3 = SdkClients::administrator(&env).s3;
+    create_legacy_bucket(&s3, sdk::BucketCannedAcl::Private).await;
+    let tags = json!({ "aws:cloudformation:stack-name": "legacy" });
+    post_admin(
+        &env,
+        "aws/system-tags",
+        json!({ "bucket": LEGACY, "tags": tags }),
+    )
+    .await;
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+    let live = env.world().await.aws_bucket["backups"].tags.clone();
+    assert_eq!(live["aws:cloudformation:stack-name"], "legacy");
+    assert_eq!(live["team"], "sea");
+}
+
+#[tokio::test]
+async fn role_that_was_put_into_an_instance_profile_stays_whole() {
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    let iam = SdkClients::administrator(&env).iam;
+    let create = iam.create_instance_profile();
+    create.instance_profile_name("fleet").send().await.unwrap();
+    let add = iam
+        .add_role_to_instance_profile()
+        .instance_profile_name("fleet");
+    add.role_name(ROLE).send().await.unwrap();
+    let (before, rest) = MANIFEST.split_once("[identities.backup]").unwrap();
+    let apps = rest.split_once("[apps.web]").unwrap().1;
+    env.write_manifest(&format!("{before}[apps.web]{apps}"));
+    let blocked = env.summary().await.concat();
+    assert!(
+        blocked.contains("is in the instance profile fleet"),
+        "{blocked}"
+    );
+    let policies = iam.list_role_policies().role_name(ROLE).send().await;
+    assert_eq!(policies.unwrap().policy_names(), ["access"]);
+}
+
+#[tokio::test]
+async fn public_policy_that_the_account_blocks_fails_soon_and_says_so() {
+    let public = "public_access_block = false\nstatements = [{ Effect = \"Allow\", Principal = \"*\", Action = \"s3:GetObject\", \
+        Resource = \"${buckets.backups.arn}/*\" }]\n";
+    let manifest = MANIFEST.replace(
+        "[buckets.backups]\n",
+        &format!("[buckets.backups]\n{public}"),
+    );
+    let env = TestEnv::new(&manifest).await;
+    let block = sdk::PublicAccessBlockConfiguration::builder()
+        .block_public_policy(true)
+        .build();
+    let s3 = SdkClients::administrator(&env).s3;
+    // The setting of the whole account is a request of its own, which the client of buckets lacks.
+    s3.put_public_access_block()
+        .bucket("any")
+        .public_access_block_configuration(block)
+        .customize()
+        .mutate_request(|request| {
+            let uri = request.uri().to_owned();
+            let base = uri.split("/any").next().unwrap_or_default();
+            let address = format!("{base}/v20180820/configuration/publicAccessBlock");
+            request.set_uri(address).unwrap();
+            request.headers_mut().insert("x-amz-account-id", ACCOUNT);
+        })
+        .send()
+        .await
+        .unwrap();
+    let report = env.try_apply(None).await.unwrap();
+    let failure = report
+        .outcomes
+        .iter()
+        .find_map(|step| match &step.outcome {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        })
+        .unwrap();
+    assert!(failure.reason.contains("BlockPublicPolicy"), "{failure:?}");
+    assert!(
+        failure
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("the account's own public access block"),
+        "{failure:?}"
     );
 }
