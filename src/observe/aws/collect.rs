@@ -156,19 +156,9 @@ async fn collect_all(
         };
         read_undeclared_bucket(aws, name, region, mark)
     });
-    let declared: BTreeSet<&str> = desired
-        .aws_role
-        .values()
-        .map(|spec| spec.name.as_str())
-        .collect();
-    // Some IAM implementations ignore the path prefix and list all roles.
-    let undeclared = role_summaries
-        .iter()
-        .filter(|role| role.path == path && !declared.contains(role.name.as_str()));
-    let undeclared_roles = undeclared.map(|role| aws.read_role_with_profiles(&role.name));
     let (undeclared_buckets, undeclared_roles, provider) = tokio::try_join!(
         try_join_all(undeclared_buckets),
-        try_join_all(undeclared_roles),
+        read_undeclared_roles(aws, desired, &role_summaries, &path),
         check_provider_in_use(aws, provider, desired, &path),
     )?;
     let (undeclared_buckets, unreadable): (Vec<_>, Vec<_>) =
@@ -194,6 +184,25 @@ async fn collect_all(
         warnings,
         caller: None,
     })
+}
+
+/// Reads the roles of this environment that the manifest does not name any more.
+async fn read_undeclared_roles(
+    aws: &AwsReader,
+    desired: &Desired,
+    summaries: &[RoleSummary],
+    path: &str,
+) -> Result<Vec<Option<RoleDescription>>, CloudError> {
+    let declared: BTreeSet<&str> = desired
+        .aws_role
+        .values()
+        .map(|spec| spec.name.as_str())
+        .collect();
+    // Some IAM implementations ignore the path prefix and list all roles.
+    let undeclared = summaries
+        .iter()
+        .filter(|role| role.path == path && !declared.contains(role.name.as_str()));
+    try_join_all(undeclared.map(|role| aws.read_role_with_profiles(&role.name))).await
 }
 
 /// Reads a bucket and whether it contains anything, which matters when it is to be deleted.

@@ -240,7 +240,7 @@ fn policies_that_pass_validation_are_accepted_by_aws() {
     let env = runtime.block_on(TestEnv::new(MANIFEST));
     let judge = runtime.block_on(Judge::new(&env));
     let accepted = Cell::new(0_usize);
-    let mut runner = TestRunner::new(proptest_config(600));
+    let mut runner = TestRunner::new(proptest_config(1500));
     let result = runner.run(&document(), |document| {
         for verdict in runtime.block_on(judge.verdicts(&document)) {
             verdict.map_err(TestCaseError::fail)?;

@@ -199,7 +199,7 @@ impl Drive for Volume {
         Ok(after)
     }
 
-    /// Fly refuses to delete a volume that is still attached, see [`DETACH_TIMEOUT`].
+    /// Fly refuses to delete a volume that is still attached, see `DETACH_TIMEOUT`.
     async fn delete(
         clouds: &CloudWriters,
         live: &VolumeLive,

@@ -53,27 +53,7 @@ impl AwsContext<'_> {
                 self.lower_grants(&name, identity, cursor.key("buckets"), out, diagnostics);
             apps.needs.entry(app.clone()).or_default().extend(needs);
             if identity.env.unwrap_or(true) {
-                let section = self.manifest.apps.get(&app);
-                let choice = RegionChoice {
-                    buckets: &regions,
-                    stated: section
-                        .and_then(|section| section.env.get("AWS_REGION"))
-                        .map(scalars::format_env_value),
-                    default: &self.region,
-                };
-                let region = choice.choose(cursor.key("buckets"), diagnostics);
-                if let Some(stated) = section {
-                    let app_identity = AppIdentity {
-                        key,
-                        region: &region,
-                    };
-                    warn_credential_overrides(
-                        stated,
-                        self.cursor.key("apps").key(&app),
-                        app_identity,
-                        diagnostics,
-                    );
-                }
+                let region = self.identity_region(&app, key, &regions, cursor, diagnostics);
                 self.add_identity_env(apps, &app, key, region, cursor, diagnostics);
             }
             tags::check_tags(
@@ -124,6 +104,39 @@ impl AwsContext<'_> {
             };
             self.insert_role("identities", &name, spec, out);
         }
+    }
+
+    /// The region that the app of an identity gets. Warns of variables and secrets of the app that would override the identity.
+    fn identity_region(
+        &self,
+        app: &str,
+        key: &str,
+        bucket_regions: &BTreeMap<String, String>,
+        cursor: Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> String {
+        let section = self.manifest.apps.get(app);
+        let choice = RegionChoice {
+            buckets: bucket_regions,
+            stated: section
+                .and_then(|section| section.env.get("AWS_REGION"))
+                .map(scalars::format_env_value),
+            default: &self.region,
+        };
+        let region = choice.choose(cursor.key("buckets"), diagnostics);
+        if let Some(section) = section {
+            let app_identity = AppIdentity {
+                key,
+                region: &region,
+            };
+            warn_credential_overrides(
+                section,
+                self.cursor.key("apps").key(app),
+                app_identity,
+                diagnostics,
+            );
+        }
+        region
     }
 
     /// Checks an identity without a valid app, so that all its mistakes are told at once.

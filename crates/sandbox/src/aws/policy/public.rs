@@ -32,11 +32,13 @@ fn is_open_to_everyone(statement: &PolicyStatement) -> bool {
     });
     let is_any_address = |value: &String| value == "0.0.0.0/0" || value == "::/0";
     let restricted = statement.conditions.iter().any(|condition| {
-        let is_restricting_key =
-            RESTRICTING_KEYS.contains(&condition.key.to_ascii_lowercase().as_str());
-        is_restricting_key
+        let key = condition.key.to_ascii_lowercase();
+        // A range of all addresses restricts nothing. As the value of another key it is only a text.
+        let admits_any_address =
+            key == "aws:sourceip" && condition.values.iter().any(is_any_address);
+        RESTRICTING_KEYS.contains(&key.as_str())
             && condition.restricts_to_fixed_value()
-            && !condition.values.iter().any(is_any_address)
+            && !admits_any_address
     });
     for_everyone && !restricted
 }
