@@ -358,6 +358,39 @@ pub struct CertificateSummary {
     /// Whether the host name's DNS records point to the app.
     #[serde(deserialize_with = "null_as_default")]
     pub configured: bool,
+    /// The DNS records to set. Lists leave them out.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub dns_requirements: DnsRequirements,
+}
+
+/// The DNS records that a certificate needs (`DNSRequirements` of Fly's OpenAPI document).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DnsRequirements {
+    /// The IPv4 addresses of the app.
+    #[serde(deserialize_with = "null_as_default")]
+    pub a: Vec<String>,
+    /// The IPv6 addresses of the app.
+    #[serde(deserialize_with = "null_as_default")]
+    pub aaaa: Vec<String>,
+    /// The name that a CNAME record may point to instead.
+    #[serde(deserialize_with = "null_as_default")]
+    pub cname: String,
+    /// The record by which the certificate authority is shown who owns the name; a wildcard needs it.
+    #[serde(deserialize_with = "null_as_default")]
+    pub acme_challenge: AcmeChallenge,
+}
+
+/// A CNAME record for the certificate authority.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AcmeChallenge {
+    /// The name of the record.
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    /// What it points to.
+    #[serde(deserialize_with = "null_as_default")]
+    pub target: String,
 }
 
 /// The response to reading an organization.

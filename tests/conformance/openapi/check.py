@@ -258,6 +258,8 @@ class Findings:
                 return entry["what"]
             if "path" in entry and exchange["path"].startswith(entry["path"]):
                 return entry["what"]
+            if "contains" in entry and entry["contains"] in exchange["path"]:
+                return entry["what"]
         return None
 
 

@@ -242,9 +242,13 @@ impl TextWriter {
             .unwrap_or_default();
         for certificate in &app.certificates {
             let state = if certificate.configured {
-                "configured"
+                "configured".to_owned()
             } else {
-                "waits for DNS"
+                format!(
+                    "waits for DNS: `fly certs setup {} -a {}` lists the records to set",
+                    sanitize(&certificate.hostname),
+                    sanitize(&app.fly_name)
+                )
             };
             self.write_labelled(
                 "certificate",
