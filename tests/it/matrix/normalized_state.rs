@@ -102,7 +102,7 @@ fn normalize_app(app: &Value) -> Value {
         .collect();
     let machines = machines
         .iter()
-        .map(|(_, machine)| normalize_machine(machine, &volumes));
+        .map(|(_, machine)| normalize_machine(machine, &volumes, &named));
     // The digest that Fly shows depends on the app's id, so it differs between runs.
     let secrets: BTreeMap<&str, u64> = entries(&app["secrets"])
         .map(|(name, secret)| (name, hash_value(&secret["value"])))
@@ -144,8 +144,13 @@ fn normalize_volume(volume: &Value, machines: &BTreeMap<&str, &Value>) -> Value 
     })
 }
 
-fn normalize_machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
+fn normalize_machine(
+    machine: &Value,
+    volumes: &BTreeMap<&str, Value>,
+    machines: &BTreeMap<&str, &Value>,
+) -> Value {
     let mut config = machine["config"].clone();
+    name_machines(&mut config, machines);
     for mount in config["mounts"].as_array_mut().into_iter().flatten() {
         let volume = mount["volume"]
             .as_str()
@@ -173,6 +178,24 @@ fn normalize_machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value 
         "image": machine["image_digest"],
         "config": config,
     })
+}
+
+/// Replaces the ids of machines by their names: a standby refers to another machine by its id.
+fn name_machines(value: &mut Value, machines: &BTreeMap<&str, &Value>) {
+    match value {
+        Value::Object(table) => table
+            .values_mut()
+            .for_each(|value| name_machines(value, machines)),
+        Value::Array(list) => list
+            .iter_mut()
+            .for_each(|value| name_machines(value, machines)),
+        Value::String(id) => {
+            if let Some(name) = machines.get(id.as_str()) {
+                *value = (*name).clone();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn sorted(values: impl Iterator<Item = Value>) -> Vec<Value> {

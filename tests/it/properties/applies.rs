@@ -413,8 +413,8 @@ fn edit_and_revert(with_aws: bool) -> impl Strategy<Value = ManifestScenario> {
         })
 }
 
-/// Removes settings whose default the platform or an earlier apply determines, and names: renaming
-/// an app makes a new one and keeps the old one.
+/// Removes settings whose default the platform or an earlier apply determines, such as the size, and names: renaming an app makes
+/// a new one and keeps the old one.
 fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest {
     fn without(value: &mut Value) {
         match value {
@@ -425,14 +425,26 @@ fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest 
                     "container",
                     "restart",
                     "auto_start_machines",
+                    "memory",
+                    "cpus",
+                    "cpu_kind",
+                    "vm",
                     "persist_rootfs",
                     "managed_policies",
                     "network",
                     "encrypted",
                 ];
                 let disk = ["snapshot_retention", "scheduled_snapshots"];
-                table.retain(|key, _| {
-                    !left.contains(&key.as_str()) && !disk.contains(&key.as_str())
+                // A volume has a `size` as well, such as "2gb".
+                let is_machine_size = |value: &Value| {
+                    value
+                        .as_str()
+                        .is_some_and(|size| size.contains("cpu") || size.contains("performance"))
+                };
+                table.retain(|key, value| {
+                    !left.contains(&key.as_str())
+                        && !disk.contains(&key.as_str())
+                        && !(key == "size" && is_machine_size(value))
                 });
                 if let Some(count) = table.get_mut("count") {
                     peopled(count);
