@@ -117,7 +117,7 @@ impl Frontend for Console<'_> {
                         format!("\n  {address}: {}; {}", blocker.reason, blocker.hint)
                     })
                     .collect();
-                ui.eprint(&format!("Incomplete: this is held back, everything else is done:{held_back}"));
+                ui.eprint(&format!("Incomplete, because this is held back:{held_back}"));
             }
             Event::NotConverged(plan) => {
                 let headline = self.session.headline(self.command);

@@ -43,7 +43,7 @@ pub enum Event<'a> {
     Applied(&'a ApplyReport),
     /// A new plan is empty.
     Verified,
-    /// Nothing is left to do now, and some changes wait for what cannot be reached.
+    /// These changes were left out. The run is incomplete because of them.
     HeldBack(&'a [DeferredChange]),
     /// Every step was done, and a new plan is still not empty.
     NotConverged(&'a Plan),
