@@ -116,6 +116,7 @@ pub(crate) fn api_responses(data: &[u8]) {
         existence: parse_part::<wire::AppResponse>(&all, "app")
             .map_or(AppExistence::NameTaken, AppExistence::Exists),
         machines: parse_part(&all, "machines").unwrap_or_default(),
+        destroyed_machines: parse_part(&all, "destroyed_machines").unwrap_or_default(),
         volumes: parse_part(&all, "volumes").unwrap_or_default(),
         secrets: parse_part(&all, "secrets").unwrap_or_default(),
         ips: parse_part(&all, "ips").unwrap_or_default(),

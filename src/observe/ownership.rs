@@ -15,6 +15,7 @@ pub(super) fn is_empty(snapshot: &AppSnapshot) -> bool {
         fly_name: _,
         existence: _,
         machines,
+        destroyed_machines: _,
         volumes,
         secrets,
         ips,

@@ -329,7 +329,8 @@ impl Differ<'_> {
                 address,
                 with: object.container,
                 identity: object.identity,
-                description: format!("{}, not managed", object.description),
+                // The address has its name and its id.
+                description: "not managed".to_owned(),
                 data_loss: object.data_loss,
                 recovery_hint: None,
                 protected: false,

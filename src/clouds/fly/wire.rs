@@ -62,6 +62,9 @@ pub struct MachineResponse {
     /// The time of creation, in RFC 3339.
     #[serde(deserialize_with = "null_as_default")]
     pub created_at: String,
+    /// When it changed last, in RFC 3339.
+    #[serde(deserialize_with = "null_as_default")]
+    pub updated_at: String,
     /// The id of the current version of the configuration.
     #[serde(deserialize_with = "null_as_default")]
     pub instance_id: String,

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    app_resources::{self, AssignedVolumes},
+    app_resources,
     collect::{AppExistence, AppSnapshot, FlySnapshot},
     slots,
+    volumes::{self, AssignedVolumes},
 };
 use crate::observe::ownership;
 use crate::{
@@ -175,7 +176,7 @@ fn add_machines_and_volumes(
         volumes,
         spares,
         warnings,
-    } = app_resources::assign_volumes(app, desired, &snapshot.volumes, &machines, protected);
+    } = volumes::assign_volumes(app, desired, snapshot, &machines, protected);
     world.findings.unmanaged.extend(spares);
     world.findings.warnings.extend(warnings);
     let by_id: std::collections::BTreeMap<&str, &Name> = volumes

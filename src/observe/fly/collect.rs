@@ -31,6 +31,8 @@ pub struct AppSnapshot {
     pub existence: AppExistence,
     /// The machines that are not destroyed.
     pub machines: Vec<wire::MachineResponse>,
+    /// The destroyed machines that Fly still lists. They are read only where several volumes could be the one that a machine had.
+    pub destroyed_machines: Vec<wire::MachineResponse>,
     /// The volumes that are not destroyed.
     pub volumes: Vec<wire::VolumeResponse>,
     /// The names and digests of the secrets, including ownership labels.
@@ -177,12 +179,17 @@ async fn collect_app(
         Err(error) => return Err(error),
     };
     let fly_name = fly_name.to_owned();
+    let volumes = match existence {
+        AppExistence::Exists(_) => volumes?,
+        AppExistence::NameFree | AppExistence::NameTaken => Vec::new(),
+    };
     let snapshot = match existence {
         AppExistence::Exists(_) => AppSnapshot {
-            fly_name,
             existence,
+            destroyed_machines: read_destroyed_machines(reader, &fly_name, &volumes).await?,
+            fly_name,
             machines: machines?,
-            volumes: volumes?,
+            volumes,
             secrets: secrets?,
             ips: ips?,
             certificates: certificates?,
@@ -194,4 +201,25 @@ async fn collect_app(
         },
     };
     Ok((key.clone(), snapshot))
+}
+
+/// The destroyed machines of an app in which several volumes of one name and region are not attached. Volumes bear no mark, so only
+/// these machines tell which volume was used last.
+async fn read_destroyed_machines(
+    reader: &FlyReader,
+    fly_name: &str,
+    volumes: &[wire::VolumeResponse],
+) -> Result<Vec<wire::MachineResponse>, CloudError> {
+    let mut seen = BTreeSet::new();
+    let is_attached = |volume: &wire::VolumeResponse| {
+        let machine = volume.attached_machine_id.as_deref();
+        machine.is_some_and(|id| !id.is_empty())
+    };
+    let mut unattached = volumes.iter().filter(|volume| !is_attached(volume));
+    if unattached.all(|volume| seen.insert((&volume.name, &volume.region))) {
+        return Ok(Vec::new());
+    }
+    let mut machines = reader.list_machines_with_deleted(fly_name).await?;
+    machines.retain(wire::MachineResponse::is_destroyed);
+    Ok(machines)
 }

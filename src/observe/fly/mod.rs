@@ -4,3 +4,4 @@ pub(super) mod app_resources;
 pub(super) mod assemble;
 pub(super) mod collect;
 pub(super) mod slots;
+pub(super) mod volumes;
