@@ -58,6 +58,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
         let spec = CertificateSpec {
             app: live.app.clone(),
             hostname: live.hostname.clone(),
+            addresses: Vec::new(),
         };
         desired.fly_certificate.insert(name.clone(), spec);
     }

@@ -19,8 +19,7 @@ impl Kind for Certificate {
     }
 
     fn creation_lines(spec: &CertificateSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
-        let CertificateSpec { app: _, hostname } = spec;
-        vec![DiffLine::add("hostname", hostname.clone())]
+        vec![DiffLine::add("hostname", spec.hostname.clone())]
     }
 
     fn identity(live: &CertificateLive) -> String {

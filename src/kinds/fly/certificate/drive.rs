@@ -75,7 +75,11 @@ impl Drive for Certificate {
         spec: &CertificateSpec,
         world: &World,
     ) -> Result<CertificateLive, CloudError> {
-        let CertificateSpec { app, hostname } = spec;
+        let CertificateSpec {
+            app,
+            hostname,
+            addresses: _,
+        } = spec;
         let name = fly_app_name(world, app)?;
         match clouds.fly.create_certificate(name, hostname).await {
             Ok(created) => {

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use crate::{
-    kinds::{References, fly::App},
+    kinds::{
+        References,
+        fly::{App, Ip},
+    },
     model::{Address, ResourceRef},
 };
 
@@ -14,6 +17,9 @@ pub struct CertificateSpec {
     pub app: ResourceRef<App>,
     /// The host name, such as `example.com` or `*.example.com`.
     pub hostname: String,
+    /// The app's addresses. The DNS records that a new certificate asks for name them, so they are assigned first.
+    #[serde(skip)]
+    pub addresses: Vec<ResourceRef<Ip>>,
 }
 
 /// The live state, as reported by Fly.
@@ -29,8 +35,13 @@ pub struct CertificateLive {
 
 impl References for CertificateSpec {
     fn references(&self) -> Vec<Address> {
-        let Self { app, hostname: _ } = self;
-        vec![app.address()]
+        let Self {
+            app,
+            hostname: _,
+            addresses,
+        } = self;
+        let addresses = addresses.iter().map(ResourceRef::address);
+        std::iter::once(app.address()).chain(addresses).collect()
     }
 }
 

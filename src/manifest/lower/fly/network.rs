@@ -4,7 +4,7 @@ use super::{app::AppContext, process_groups::GroupScoped, scalars};
 use crate::manifest::lower::{Diagnostics, Lowered};
 use crate::{
     kinds::fly::{
-        Certificate,
+        Certificate, Ip,
         certificate::CertificateSpec,
         ip::{IpKind, IpSpec},
         workload::config::{MachinePort, MachineService},
@@ -13,7 +13,7 @@ use crate::{
         schema::{IpEntry, IpType},
         syntax::cursor::Cursor,
     },
-    model::{Region, resources_in_app},
+    model::{Region, ResourceRef, resources_in_app},
 };
 
 /// Adds the IP addresses of an app: those of the manifest, or else those that `fly deploy` assigns
@@ -70,7 +70,7 @@ fn add_ip(
                 .with_help("one address of each sort and region"),
         );
     }
-    app.record_location::<crate::kinds::fly::Ip>(&name, cursor, lowered);
+    app.record_location::<Ip>(&name, cursor, lowered);
     lowered.desired.fly_ip.insert(
         name,
         IpSpec {
@@ -158,6 +158,9 @@ pub(crate) fn lower_certificates(
     lowered: &mut Lowered,
     diagnostics: &mut Diagnostics,
 ) {
+    let addresses: Vec<ResourceRef<Ip>> = resources_in_app(&lowered.desired.fly_ip, &app.name)
+        .map(|(name, _)| ResourceRef::new(name.clone()))
+        .collect();
     for (index, hostname) in app.app.certificates.iter().enumerate() {
         let cursor = app.cursor.key("certificates").item(index);
         if !is_hostname(hostname) {
@@ -181,6 +184,7 @@ pub(crate) fn lower_certificates(
                 CertificateSpec {
                     app: app.app_ref(),
                     hostname: hostname.clone(),
+                    addresses: addresses.clone(),
                 },
             );
         }
