@@ -141,7 +141,9 @@ impl Differ<'_> {
             self.add_cascade_delete::<K>(&address, live);
             return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
         }
-        if let Some(blocker) = K::manual_change(spec, live) {
+        let manual_change = K::manual_change(spec, live);
+        let matches = manual_change.is_none();
+        if let Some(blocker) = manual_change {
             self.defer(&address, DeferralReason::Manual, blocker);
         }
         let diff = K::diff(spec, live, &self.context());
@@ -158,7 +160,10 @@ impl Differ<'_> {
             return;
         }
         match diff {
-            Diff::Same => *self.builder.unchanged.entry(K::NAME).or_default() += 1,
+            // What the user has to change by hand does not match, although no step changes it.
+            Diff::Same => {
+                *self.builder.unchanged.entry(K::NAME).or_default() += usize::from(matches);
+            }
             Diff::Blocked(blocker) => self
                 .builder
                 .blocked
