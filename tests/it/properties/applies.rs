@@ -436,16 +436,14 @@ fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest 
                 ];
                 let disk = ["snapshot_retention", "scheduled_snapshots"];
                 // A volume has a `size` as well, such as "2gb".
-                let is_machine_size = |value: &Value| {
-                    value
-                        .as_str()
-                        .is_some_and(|size| size.contains("cpu") || size.contains("performance"))
+                let is_machine_size =
+                    |size: &str| size.contains("cpu") || size.contains("performance");
+                let is_removed = |key: &str, value: &Value| {
+                    left.contains(&key)
+                        || disk.contains(&key)
+                        || key == "size" && value.as_str().is_some_and(is_machine_size)
                 };
-                table.retain(|key, value| {
-                    !left.contains(&key.as_str())
-                        && !disk.contains(&key.as_str())
-                        && !(key == "size" && is_machine_size(value))
-                });
+                table.retain(|key, value| !is_removed(key, value));
                 if let Some(count) = table.get_mut("count") {
                     peopled(count);
                 }
