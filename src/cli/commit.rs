@@ -171,14 +171,14 @@ const GIT_SAFE_SETTINGS: [&str; 6] = [
 ];
 
 /// Reads the commit that is checked out.
-fn read_git_head(environment: &EnvVars) -> Result<Commit, CommandError> {
+fn read_git_head(env_vars: &EnvVars) -> Result<Commit, CommandError> {
     let wrong = |why: &str| {
         CommandError::new(format!("cannot tell the commit's message: {why}"))
             .with_hint(UNKNOWN_MESSAGE_HINT)
     };
     let inherited = GIT_ENVIRONMENT
         .iter()
-        .filter_map(|name| Some((name, environment.get(name)?)));
+        .filter_map(|name| Some((name, env_vars.get(name)?)));
     let output = Command::new("git")
         .env_clear()
         .envs(inherited)
