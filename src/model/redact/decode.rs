@@ -10,8 +10,9 @@ use super::entities;
 const MAX_ROUNDS: usize = 5;
 /// How deep base64 and hexadecimal are decoded: Kubernetes stores base64 of what may be base64 already.
 const MAX_DEPTH: usize = 2;
-/// The shortest run of base64 or hexadecimal digits that is decoded. Five bytes are seven digits of base64.
-const MIN_RUN: usize = 7;
+/// The shortest run of base64 or hexadecimal digits that is decoded: eight bytes of base64. Shorter secrets are decoded only
+/// together with what surrounds them, such as the user in `Basic` authentication; nearly every word is a shorter run.
+const MIN_RUN: usize = 11;
 /// MIME and PEM break lines of base64 after 76 or 64 digits; a line break after a shorter line ends the run.
 const MIN_WRAPPED_LINE: usize = 60;
 

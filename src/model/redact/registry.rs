@@ -75,6 +75,8 @@ pub(super) enum TextKind {
 /// All known secrets, and the names that are public.
 pub(super) struct Registry {
     patterns: BTreeMap<[u8; KEY_LEN], BTreeMap<Vec<u8>, Reach>>,
+    /// Whether any pattern begins with these two bytes, by their number. Most places in a text need no more than this.
+    first_pairs: Vec<bool>,
     public_names: BTreeSet<Vec<u8>>,
 }
 
@@ -82,6 +84,7 @@ impl Registry {
     pub(super) const fn new() -> Self {
         Self {
             patterns: BTreeMap::new(),
+            first_pairs: Vec::new(),
             public_names: BTreeSet::new(),
         }
     }
@@ -113,6 +116,8 @@ impl Registry {
                 pattern.pop();
             }
             if let Some(key) = pattern.first_chunk::<KEY_LEN>() {
+                self.first_pairs.resize(1 << 16, false);
+                self.first_pairs[pair_number(key[0], key[1])] = true;
                 let same_start = self.patterns.entry(*key).or_default();
                 let known = same_start.entry(pattern).or_insert(reach);
                 *known = (*known).min(reach);
@@ -150,6 +155,9 @@ impl Registry {
 
     fn find_in_form(&self, form: &Decoded, kind: TextKind, found: &mut Vec<Origin>) {
         for (at, key) in form.bytes.windows(KEY_LEN).enumerate() {
+            if !self.first_pairs[pair_number(key[0], key[1])] {
+                continue;
+            }
             let Some(candidates) = <[u8; KEY_LEN]>::try_from(key)
                 .ok()
                 .and_then(|key| self.patterns.get(&key))
@@ -174,6 +182,10 @@ impl Registry {
             }
         }
     }
+}
+
+fn pair_number(first: u8, second: u8) -> usize {
+    usize::from(u16::from_be_bytes([first, second]))
 }
 
 /// Finds keys that services issue.
