@@ -217,13 +217,17 @@ fn latin1_to_utf8(text: &Decoded) -> Decoded {
     out
 }
 
-/// Leaves out what programs add or drop around a value: quotes, backslashes, invisible characters, and how words are
-/// spaced. A `+` is a space in form data. So a value that a layout has wrapped is found, and one whose quotes a shell
+/// Leaves out what programs add or drop around a value: quotes, backslashes, invisible characters, colours, and how words
+/// are spaced. A `+` is a space in form data. So a value that a layout has wrapped is found, and one whose quotes a shell
 /// needs to have doubled.
 pub(super) fn squeeze(text: &Decoded) -> Decoded {
     let mut out = Decoded::default();
-    for chunk_start in CharStarts::new(&text.bytes) {
-        let (start, length) = chunk_start;
+    let mut color_end = 0;
+    for (start, length) in CharStarts::new(&text.bytes) {
+        color_end = color_end.max(start + control_sequence_len(&text.bytes[start..]));
+        if start < color_end {
+            continue;
+        }
         let bytes = &text.bytes[start..start + length];
         let shown = match bytes {
             [b'\'' | b'"' | b'\\' | b'`'] => continue,
@@ -246,6 +250,16 @@ pub(super) fn squeeze(text: &Decoded) -> Decoded {
         }
     }
     out
+}
+
+/// The length of the control sequence that a text begins with, such as a colour: its last letter would seem to belong to
+/// the word that follows. 0 if there is none.
+pub(super) fn control_sequence_len(text: &[u8]) -> usize {
+    let Some(rest) = text.strip_prefix(b"\x1b[") else {
+        return 0;
+    };
+    let is_end = |byte: &u8| matches!(byte, 0x40..=0x7E);
+    rest.iter().position(is_end).map_or(0, |at| at + 3)
 }
 
 /// The start and the length of each character; a byte that is no UTF-8 counts as one.

@@ -236,6 +236,16 @@ mod tests {
         assert_eq!(redact_output("the veilword"), "the veilword");
     }
 
+    /// The last letter of a colour is no part of the word that is coloured.
+    #[test]
+    fn a_colored_secret_is_found() {
+        register_secret("veil8x");
+        for text in ["veil8x", "ghp_0123456789abcdef"] {
+            let colored = format!("k \u{1b}[33m{text}\u{1b}[0m");
+            assert_eq!(redact_output(&colored), "k \u{1b}[33m‹secret›\u{1b}[0m");
+        }
+    }
+
     #[test]
     fn an_issued_key_is_one_without_being_known() {
         assert_eq!(

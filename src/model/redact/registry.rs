@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decode::{Decoded, Origin, plain_form, searchable_forms, squeeze};
+use super::decode::{Decoded, Origin, control_sequence_len, plain_form, searchable_forms, squeeze};
 
 /// Shorter values are never hidden: a value of three characters stands in every other line by chance.
 const MIN_LEN: usize = 4;
@@ -198,7 +198,12 @@ fn find_issued_keys(text: &str) -> Vec<Origin> {
         for (start, _) in text.match_indices(prefix) {
             let rest = &text[start + prefix.len()..];
             let length = rest.find(|c| !continues(c)).unwrap_or(rest.len());
-            if length >= MIN_ISSUED_LEN && !text[..start].ends_with(is_part) {
+            let before = &text[..start];
+            let color = before.rfind('\u{1b}').map_or("", |at| &before[at..]);
+            let is_colored =
+                !color.is_empty() && control_sequence_len(color.as_bytes()) == color.len();
+            let begins = is_colored || !before.ends_with(is_part);
+            if length >= MIN_ISSUED_LEN && begins {
                 let end = start + prefix.len() + length;
                 found.push(Origin { start, end });
             }
