@@ -1,5 +1,7 @@
 //! A plan for review by a person: refusals, changes, the order of the rollout, what is not touched, totals.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::{TextWriter, pad_to_width};
 use crate::{
     plan::{Plan, Refusal, Verb},
@@ -54,11 +56,14 @@ impl TextWriter {
     /// The command and location, and what reading the live state cost.
     pub(super) fn write_headline(&mut self, headline: &Headline) {
         let location = format!("{} · {}", headline.command, headline.location());
-        let (title, cost) = (
-            self.theme.title,
-            paint(self.theme.dim, headline.read_cost()),
-        );
-        self.write_line(format!("{}   {cost}", paint(title, location)));
+        let cost = headline.read_cost();
+        let fits = location.width() + 3 + cost.width() <= self.width;
+        let gap = if fits { "   " } else { "\n  " };
+        self.write_line(format!(
+            "{}{gap}{}",
+            paint(self.theme.title, location),
+            paint(self.theme.dim, cost)
+        ));
     }
 
     /// The refusals, each with a hint.
@@ -89,13 +94,24 @@ impl TextWriter {
         );
         let description = match group.description().as_str() {
             "" => String::new(),
-            description => paint(self.theme.dim, format!("  ({})", sanitize(description))),
+            description => format!("  ({})", sanitize(description)),
         };
-        let remarks = self.format_remarks(&group.remarks(refusals));
-        self.write_line(format!(
-            "{label}  {}{description}{remarks}",
-            group.address()
-        ));
+        let (address, remarks) = (group.address(), group.remarks(refusals));
+        let label_width = 3 + 1 + pad_to_width(verb.word(), 7).width() + 2;
+        let width = label_width + address.width() + description.width();
+        let fits = width + 2 + remarks.join(", ").width() <= self.width;
+        let description = match description.as_str() {
+            "" => String::new(),
+            description => paint(self.theme.dim, description),
+        };
+        let gap = if fits { "" } else { "\n     " };
+        let remarks = self.format_remarks(&remarks);
+        let remarks = if remarks.is_empty() {
+            String::new()
+        } else {
+            format!("{gap}{remarks}")
+        };
+        self.write_line(format!("{label}  {address}{description}{remarks}"));
         let rows = attribute_rows(&group.lines, self.detail_width(), DiffWording::Plan);
         self.write_attribute_rows(&rows, verb != Verb::Create);
         self.write_cascade_deletes(group);
