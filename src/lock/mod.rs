@@ -306,6 +306,22 @@ pub async fn unlock(
     unlock::unlock(&S3LockStore::new(writer, location), &clock, location, id).await
 }
 
+/// Releases the lock that an acquisition under this nonce may have written before it was dropped. It does nothing when another run
+/// holds the lock.
+///
+/// # Errors
+/// When a request fails. The lock then expires by itself.
+pub async fn release_abandoned(
+    writer: &AwsWriter,
+    location: &LockLocation,
+    nonce: &str,
+    wall_clock: fn() -> Timestamp,
+) -> Result<(), LockError> {
+    let clock = ServerClock::new(SystemTimeSource::new(wall_clock, writer.settings().speed));
+    let store = S3LockStore::new(writer, location);
+    unlock::release_abandoned(&store, &clock, location, nonce).await
+}
+
 /// Deletes the object of a lock that nobody holds, from a bucket that is about to be deleted.
 ///
 /// # Errors

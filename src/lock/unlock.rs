@@ -45,16 +45,16 @@ pub(super) async fn unlock<S: LockStore, P: TimeSource>(
             let Some(StoredRecord { record, etag }) = stored else {
                 return Err(LockErrorKind::NotHeld);
             };
+            // Already ended: repeating the command is no error.
+            if record.unlocked && record.matches_id(id) {
+                return Ok(record);
+            }
             if record.released {
                 // If an earlier attempt of ours wrote this and its response was lost, we succeeded.
                 return attempted
                     .filter(|attempted| attempted.is_same_acquisition(&record))
                     .map(|_| record)
                     .ok_or(LockErrorKind::NotHeld);
-            }
-            // Already ended: repeating the command is no error.
-            if record.unlocked && record.matches_id(id) {
-                return Ok(record);
             }
             if !record.matches_id(id) {
                 return Err(LockErrorKind::WrongHolder {
@@ -87,6 +87,30 @@ pub(super) async fn unlock<S: LockStore, P: TimeSource>(
                 }
             }
         }
+    };
+    result.await.map_err(|error| location.error(error))
+}
+
+/// See [`super::release_abandoned`].
+pub(super) async fn release_abandoned<S: LockStore, P: TimeSource>(
+    store: &S,
+    clock: &ServerClock<P>,
+    location: &LockLocation,
+    nonce: &str,
+) -> Result<(), LockError> {
+    let result = async {
+        let Some(StoredRecord { record, etag }) = read_record(store, clock, location).await? else {
+            return Ok(());
+        };
+        let now = clock
+            .earliest_now()
+            .ok_or(LockErrorKind::MissingDateHeader)?;
+        if determine_status(Some(&record), nonce, now, Duration::ZERO) == LockStatus::Ours {
+            let (released, condition) = (record.to_released(), WriteCondition::IfMatch(etag));
+            let written = write_record(store, clock, &released, condition).await;
+            written.map_err(LockErrorKind::from_cloud_error)?;
+        }
+        Ok(())
     };
     result.await.map_err(|error| location.error(error))
 }

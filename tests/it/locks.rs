@@ -390,10 +390,10 @@ async fn forced_unlock_is_noticed_by_holder() {
         LockErrorKind::Lost(LockLoss::Unlocked)
     ));
     ann.release().await.unwrap();
-    assert!(matches!(
-        store.unlock("ann-0123").await.unwrap_err().kind,
-        LockErrorKind::NotHeld
-    ));
+    assert!(
+        store.unlock("ann-0123").await.unwrap().released,
+        "to repeat it is no error"
+    );
     assert_eq!(store.acquire("bob").await.unwrap().record().generation, 2);
 }
 
