@@ -152,7 +152,14 @@ impl Frontend for Console<'_> {
     }
 
     fn confirm(&self, _plan: &Plan) -> Result<(), CommandError> {
-        self.confirmation.ask(self.context)
+        self.confirmation.ask(self.context)?;
+        // From here on something may be written, so a signal must not end the process any more.
+        self.session.signals();
+        Ok(())
+    }
+
+    async fn interrupted(&self) {
+        self.session.signals().wait_for(1).await;
     }
 
     /// The plan that was printed says what is blocked. Where none was printed, the error does.

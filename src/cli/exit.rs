@@ -10,7 +10,7 @@ pub const ERROR: u8 = 1;
 pub const CHANGES: u8 = 2;
 /// The plan is refused: dangerous, not the one that was reviewed, or not confirmed.
 pub const REFUSED: u8 = 3;
-/// Some steps were not done: run the same command again.
+/// Some steps were not done, or a signal has ended a run that may have written: run the same command again.
 pub const INCOMPLETE: u8 = 4;
 
 /// The exit code of an operation.

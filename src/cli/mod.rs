@@ -29,6 +29,7 @@ mod rollback;
 mod run_identity;
 mod sandbox;
 mod session;
+mod signals;
 mod status;
 mod ui;
 mod unlock;

@@ -1,15 +1,12 @@
 //! The progress of an apply: redrawn lines on a terminal, folded groups on GitHub, one line per change in other logs, or one
-//! JSON event per line for programs. The first Ctrl-C finishes the steps under way; the second one aborts them.
+//! JSON event per line for programs. The first Ctrl-C gives the steps under way a moment to finish; the second one aborts them.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use clap::Args;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc::unbounded_channel,
-};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{CommandContext, clock, exit, session::Session};
+use super::{CommandContext, clock, session::Session, signals::SignalCounter};
 use crate::{
     apply::{ApplyEvent, ApplyOptions, ApplyReport},
     lock::LockTimings,
@@ -24,6 +21,10 @@ mod live;
 
 const DEFAULT_LEASE_TIMEOUT: GoDuration =
     GoDuration::from_secs(LockTimings::DEFAULT_ACQUIRE_TIMEOUT.as_secs());
+
+/// GitHub's runner kills a job ten seconds after its first signal. To give back the leases takes three seconds at most, and the
+/// lock two.
+const DEFAULT_STOP_TIMEOUT: GoDuration = GoDuration::from_secs(3);
 
 /// How an apply runs, and how its progress is shown.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +41,9 @@ pub(super) struct ProgressArgs {
     /// How long to wait for another run: for the environment lock, or for the lease of a machine
     #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse, default_value_t = DEFAULT_LEASE_TIMEOUT)]
     lease_timeout: GoDuration,
+    /// How long the steps under way may go on after a signal; the next run does the rest
+    #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse, default_value_t = DEFAULT_STOP_TIMEOUT)]
+    stop_timeout: GoDuration,
 }
 
 /// The output format of an apply.
@@ -114,10 +118,8 @@ pub(super) async fn apply_with_progress(
         print_json_line(context, render::json::summary(job.approved.plan()));
     }
     let (sender, receiver) = unbounded_channel();
-    // From here on a signal must not end the process, or a write would be cut off.
-    let signals = ShutdownSignals::new();
-    session.set_exit_task(None);
-    let signals = tokio::spawn(handle_signals(signals, job.options.clone(), sender.clone()));
+    let options = job.options.clone();
+    let stop_timeout = Duration::from_millis(progress.stop_timeout.as_millis());
     let steps = job.approved.plan().steps().map(|step| &step.address);
     let steps: Vec<_> = steps.collect();
     let show = async {
@@ -133,17 +135,13 @@ pub(super) async fn apply_with_progress(
         }
     };
     let work = async {
-        let report = job.run(&sender).await;
-        // Listen before the old listener goes, so that no signal is lost in between.
-        let mut next = ShutdownSignals::new();
-        signals.abort();
-        // What follows only reads, so the next signal ends the process.
-        let exit_task = tokio::spawn(async move {
-            next.recv().await;
-            std::process::exit(i32::from(exit::INCOMPLETE));
-        });
-        session.set_exit_task(Some(exit_task.abort_handle()));
-        // The display ends when the last sender is gone. The other one went with the task above.
+        let report = tokio::select! {
+            // A signal that came before the job stops it before its first step.
+            biased;
+            never = pass_on_signals(session.signals(), &options, &sender, stop_timeout) => match never {},
+            report = job.run(&sender) => report,
+        };
+        // The display ends when the last sender is gone.
         drop(sender);
         report
     };
@@ -154,50 +152,22 @@ pub(super) async fn apply_with_progress(
     report
 }
 
-/// The first signal stops: no further step begins. The second one aborts the steps under way.
-async fn handle_signals(
-    mut signals: ShutdownSignals,
-    options: ApplyOptions,
-    events: tokio::sync::mpsc::UnboundedSender<ApplyEvent>,
-) {
-    signals.recv().await;
+/// The first signal stops: no further step begins. The second one, or the end of `stop_timeout`, aborts the steps under way.
+async fn pass_on_signals(
+    signals: &SignalCounter,
+    options: &ApplyOptions,
+    events: &UnboundedSender<ApplyEvent>,
+    stop_timeout: Duration,
+) -> Infallible {
+    signals.wait_for(1).await;
     options.stop.cancel();
     drop(events.send(ApplyEvent::Stopping));
-    signals.recv().await;
+    tokio::select! {
+        () = signals.wait_for(2) => {}
+        () = tokio::time::sleep(stop_timeout) => {}
+    }
     options.abort.cancel();
-}
-
-/// Ctrl-C (SIGINT), the SIGTERM of a pipeline's runner, and the SIGHUP of a closed terminal. No signal is lost from the
-/// moment this exists.
-struct ShutdownSignals([Option<Signal>; 3]);
-
-impl ShutdownSignals {
-    fn new() -> Self {
-        Self(
-            [
-                SignalKind::interrupt(),
-                SignalKind::terminate(),
-                SignalKind::hangup(),
-            ]
-            .map(|kind| signal(kind).ok()),
-        )
-    }
-
-    /// Waits for the next signal of any kind.
-    async fn recv(&mut self) {
-        async fn recv_one(signal: &mut Option<Signal>) {
-            match signal {
-                Some(signal) => drop(signal.recv().await),
-                None => std::future::pending().await,
-            }
-        }
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            () = recv_one(interrupt) => {}
-            () = recv_one(terminate) => {}
-            () = recv_one(hangup) => {}
-        }
-    }
+    std::future::pending().await
 }
 
 /// Prints one line of JSON with a time stamp. A closed stdout does not stop the work.

@@ -1,6 +1,6 @@
 //! What most commands begin with: the arguments that name an environment, its manifest, and connected clients.
 
-use std::{collections::BTreeMap, path::Path, sync::PoisonError, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::OnceLock, time::Instant};
 
 use clap::Args;
 
@@ -8,6 +8,7 @@ use super::{
     CommandContext, CommandError, clock,
     connect::{self, Connection},
     run_identity,
+    signals::SignalCounter,
     ui::Spinner,
 };
 use crate::{
@@ -145,8 +146,8 @@ pub(super) struct Session {
     target_args: String,
     uses_sandbox: bool,
     sandbox: Option<sandbox::RunningSandbox>,
-    /// The task that ends the process at a signal, while nothing is being written.
-    exit_task: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
+    /// The signals since something may have been written; nothing before.
+    signals: OnceLock<SignalCounter>,
 }
 
 impl Session {
@@ -191,7 +192,7 @@ impl Session {
             target_args,
             uses_sandbox: context.global.sandbox.is_some(),
             sandbox,
-            exit_task: std::sync::Mutex::default(),
+            signals: OnceLock::new(),
         })
     }
 
@@ -228,15 +229,9 @@ impl Session {
         context.ui.start_spinner(&format!("looking at {org}"))
     }
 
-    /// Replaces the task that ends the process at a signal. There is none while something is being written.
-    pub(super) fn set_exit_task(&self, task: Option<tokio::task::AbortHandle>) {
-        let mut current = self
-            .exit_task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = std::mem::replace(&mut *current, task) {
-            old.abort();
-        }
+    /// The signals of the user. From the first call on, a signal does not end the process by itself.
+    pub(super) fn signals(&self) -> &SignalCounter {
+        self.signals.get_or_init(SignalCounter::start)
     }
 
     /// The headline of a plan or a report.

@@ -5,6 +5,7 @@ use clap::Args;
 use super::{
     CommandContext, CommandError, clock, exit,
     session::{InputArgs, PlanningArgs, Session, TargetArgs},
+    signals::SignalCounter,
 };
 use crate::{
     clouds::aws::{AwsReader, AwsWriter},
@@ -107,13 +108,18 @@ async fn end_lock(
     timings: LockTimings,
 ) -> Result<u8, CommandError> {
     reader.check_account().await?;
-    let record = lock::unlock(
-        &AwsWriter::new(reader.clone()),
-        location,
-        id,
-        clock::current_time,
-    )
-    .await?;
+    let writer = AwsWriter::new(reader.clone());
+    let signals = SignalCounter::start();
+    let record = tokio::select! {
+        record = lock::unlock(&writer, location, id, clock::current_time) => record?,
+        () = signals.wait_for(1) => {
+            return Err(CommandError::new(
+                "stopped by a signal, and it is not known whether the lock was ended",
+            )
+            .with_hint("run the same command again")
+            .with_exit_code(exit::INCOMPLETE));
+        }
+    };
     context.ui.print(&format!("Ended the lock of {record}."))?;
     if !record.released {
         context.ui.eprint(&format!(

@@ -47,6 +47,8 @@ impl OwnershipMark {
     /// Metadata key: present from before a start until it has succeeded. It distinguishes a machine
     /// that was stopped on purpose from one that never came up.
     pub const STARTING_KEY: &str = "trimtab_starting";
+    /// The value of [`Self::STARTING_KEY`] when a rollback starts the machine: the version is not the one that failed.
+    pub const STARTING_BY_ROLLBACK: &str = "rollback";
     /// Metadata key: the release that the machine was started with.
     pub const RELEASE_KEY: &str = "trimtab_release";
     /// Metadata key: the release whose release command has succeeded. Written before any machine
@@ -54,6 +56,9 @@ impl OwnershipMark {
     pub const RELEASE_COMMAND_SUCCEEDED_KEY: &str = "trimtab_released";
     /// Metadata key: the id of the machine that this one will replace.
     pub const SUCCEEDS_KEY: &str = "trimtab_succeeds";
+    /// Metadata key: present on one machine of an app from before a rollback until it is complete: the release that the app goes
+    /// back to, and the newest version of its machines when the rollback began.
+    pub const ROLLBACK_KEY: &str = "trimtab_rollback";
     /// Metadata key: present on one machine of an app until the verification of the release has
     /// succeeded.
     pub const UNVERIFIED_KEY: &str = "trimtab_unverified";

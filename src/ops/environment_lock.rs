@@ -2,12 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, Frontend, OperationError, Workspace};
+use super::{Event, Frontend, OperationError, Workspace, error::RUN_AGAIN};
 use crate::{
     clouds::aws::AwsWriter,
     kinds::{EnvironmentMeta, World},
     lock::{self, LockError, LockErrorKind, LockLocation, LockRecord, LockTimings},
 };
+
+/// How long an operation that the user has stopped may take to release the lock. It is not scaled by the sandbox's speed, since
+/// network latency is not.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Releases the lock, if this run holds it. After a signal that takes two seconds at most; the lock then expires by itself.
+pub(super) async fn release<F: Frontend>(workspace: &Workspace, frontend: &F) {
+    let is_late = async {
+        frontend.interrupted().await;
+        tokio::time::sleep(RELEASE_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = workspace.release_lock() => {}
+        () = is_late => tracing::warn!("the lock was not released in time and expires by itself"),
+    }
+}
 
 /// Where the lock of an environment is; nothing when the environment has no bucket for it.
 #[must_use]
@@ -67,7 +83,24 @@ pub(super) async fn acquire<F: Frontend>(
     };
     let writer = AwsWriter::new(aws.clone());
     let clock = workspace.options.wall_clock;
-    let lease = match lock::acquire(&writer, &location, &holder, timings, clock, on_wait).await {
+    let acquiring = lock::acquire(&writer, &location, &holder, timings, clock, on_wait);
+    let acquired = tokio::select! {
+        acquired = acquiring => acquired,
+        () = frontend.interrupted() => {
+            // The dropped acquisition may have written the lock.
+            let releasing = lock::release_abandoned(&writer, &location, &holder.nonce, clock);
+            match tokio::time::timeout(RELEASE_TIMEOUT, releasing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the lock may be held until it expires"),
+                Err(_) => tracing::warn!("the lock may be held until it expires"),
+            }
+            return Err(OperationError::incomplete(
+                "stopped by a signal before the lock was there, and nothing was begun under it",
+                RUN_AGAIN,
+            ));
+        }
+    };
+    let lease = match acquired {
         Err(error) if is_bucket_gone(workspace, &error) => return Ok(LockOutcome::BucketGone),
         acquired => acquired?,
     };

@@ -7,6 +7,9 @@ use crate::{
     plan::{CycleError, Refusal},
 };
 
+/// What to do after a run that did not come to its end.
+pub(super) const RUN_AGAIN: &str = "run the same command again: what was done is not done twice";
+
 /// Why an operation stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
@@ -57,6 +60,14 @@ impl OperationError {
             message: message.into(),
             hint: hint.into(),
         }
+    }
+
+    /// The user has asked the operation to end while it did not write.
+    pub(super) fn interrupted() -> Self {
+        Self::incomplete(
+            "stopped by a signal while the live state was being read",
+            RUN_AGAIN,
+        )
     }
 
     pub(super) fn incomplete(message: impl Into<String>, hint: impl Into<String>) -> Self {

@@ -97,6 +97,12 @@ pub trait Frontend: Sync {
     /// When the user declines, or cannot be asked.
     fn confirm(&self, plan: &Plan) -> Result<(), Self::Error>;
 
+    /// Waits until the user asks the operation to end. From the confirmation on, an operation listens to this while it reads
+    /// and while it waits; a job is told by [`Self::execute`].
+    fn interrupted(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
     /// The error for a plan that the guard refused.
     fn refused(&self, refusals: Vec<Refusal>) -> Self::Error;
 

@@ -10,6 +10,7 @@ mod images;
 pub mod permissions;
 mod recovery;
 mod rollback;
+mod rollback_mark;
 mod run;
 mod workspace;
 

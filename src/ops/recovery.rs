@@ -22,16 +22,18 @@ pub(super) async fn recover<F: Frontend>(
     }
     let desired = run.workspace.desired();
     let apps = apps_to_roll_back(run, report);
-    let mut now = run.workspace.observe().await?;
+    let mut now = run.observe().await?;
     let mut changed = changed_apps(run, before, &now);
     let suspects = suspect_releases(before, &now, &apps);
     let rolls_back = apps
         .iter()
         .any(|app| changed.contains(app) || suspects.contains_key(app));
     if rolls_back {
-        let states = states_to_restore(run, before, &now, &apps, &suspects).await?;
+        let states = run
+            .read(states_to_restore(run, before, &now, &apps, &suspects))
+            .await?;
         let complete = roll_back(run, &now, &apps, &states).await?;
-        now = run.workspace.observe().await?;
+        now = run.observe().await?;
         changed = changed_apps(run, before, &now);
         // What was rolled back in full needs no further rollback, even where a version number differs.
         changed.retain(|app| !complete || !apps.contains(app));
@@ -58,8 +60,8 @@ pub(super) async fn recover<F: Frontend>(
 
 /// The apps whose rollout failed and whose manifest says `on_failure = "rollback"`.
 fn apps_to_roll_back<F: Frontend>(run: &Run<'_, F>, report: &ApplyReport) -> BTreeSet<Name> {
-    // A user who asked to stop wants nothing new to begin. Without the lock, what is live may be another run's by now.
-    if report.stopped || report.lost.is_some() {
+    // Without the lock, what is live may be another run's by now.
+    if report.lost.is_some() {
         return BTreeSet::new();
     }
     let wanted = &run.workspace.desired().meta.rollback_on_failure;
@@ -94,7 +96,11 @@ fn suspect_releases(
             .filter_map(|live| live.release().map(str::to_owned))
             .collect::<BTreeSet<String>>()
     };
-    let is_suspect = |live: &WorkloadLive| live.is_start_unconfirmed() || live.is_unverified();
+    // What a rollback has started is the way back, not a new release.
+    let is_suspect = |live: &WorkloadLive| {
+        let is_unconfirmed = live.is_start_unconfirmed() || live.is_unverified();
+        is_unconfirmed && !live.is_rollback_unconfirmed()
+    };
     let mut suspects = BTreeMap::new();
     for app in apps {
         let found = releases(before, app, is_suspect);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::try_join_all;
 use serde_json::Value;
 
-use super::{OperationError, Workspace, check_known_addresses};
+use super::{OperationError, Workspace, check_known_addresses, rollback_mark};
 use crate::{
     clouds::{CloudError, fly::wire},
     kinds::{
@@ -37,7 +37,13 @@ pub async fn previous_states(
     histories.retain_selected(only);
     let targets = choose_targets(&histories, to, workspace.desired(), &world)?;
     check_single_app(&targets, to, only)?;
-    let states = states_in_releases(&histories, &targets, &world);
+    let mut states = states_in_releases(&histories, &targets, &world);
+    for (app, machines) in histories.by_app() {
+        if let Some(target) = targets.get(&app) {
+            let mark = ReleaseTimeline::new(&machines).rollback_mark(target);
+            rollback_mark::choose_machine(&mut states, &world, &app, mark);
+        }
+    }
     workspace.check_images_exist(states.images()).await?;
     Ok((states, world))
 }
@@ -209,6 +215,11 @@ fn choose_targets(
         let timeline = ReleaseTimeline::new(machines);
         if let Some(to) = to {
             return Ok(timeline.find(to));
+        }
+        // A rollback that was not seen to its end is finished first, even where nothing is left to change.
+        let mut marks = rollback_mark::find(now, app);
+        if let Some(target) = marks.find_map(|mark| timeline.marked_target(mark)) {
+            return Ok(Some(target));
         }
         // The app has just gone back to a release. That is the target as long as something of it is left to do, so that a
         // rollback that was interrupted is finished and not continued to the release before.

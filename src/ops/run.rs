@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::{
     ApplyJob, Event, Frontend, Goal, OperationError, Workspace,
     environment_lock::{self, LockOutcome},
+    error::RUN_AGAIN,
     goal::{Planned, check_expected},
-    recovery,
+    recovery, rollback_mark,
 };
 use crate::{
     apply::{ApplyOptions, ApplyReport, event::StepReport},
@@ -94,6 +95,7 @@ pub async fn run_from<F: Frontend>(
     let Planned { plan, world } = goal.plan(workspace, world, &options.only)?;
     if plan.is_empty() && matches!(goal, Goal::Previous(_)) {
         frontend.notify(Event::NothingToDo);
+        run.remove_rollback_marks(&world).await?;
         return Ok(Completion::Complete);
     }
     let limits = goal.limits(&options.limits, &plan);
@@ -116,7 +118,7 @@ pub async fn run_from<F: Frontend>(
     )
     .await?;
     let result = run.execute_locked(lock, approved, world, created).await;
-    workspace.release_lock().await;
+    environment_lock::release(workspace, frontend).await;
     result
 }
 
@@ -130,9 +132,20 @@ pub(super) struct Run<'a, F> {
 
 impl<F: Frontend> Run<'_, F> {
     /// Reads the live state.
-    async fn observe(&self) -> Result<World, OperationError> {
+    pub(super) async fn observe(&self) -> Result<World, OperationError> {
         let _busy = self.frontend.observing();
-        self.goal.observe(self.workspace).await
+        self.read(self.goal.observe(self.workspace)).await
+    }
+
+    /// Awaits something that only reads, unless the user asks to stop.
+    pub(super) async fn read<T>(
+        &self,
+        reading: impl Future<Output = Result<T, OperationError>>,
+    ) -> Result<T, OperationError> {
+        tokio::select! {
+            result = reading => result,
+            () = self.frontend.interrupted() => Err(OperationError::interrupted()),
+        }
     }
 
     fn guard(&self, plan: Plan) -> Result<Approved, F::Error> {
@@ -183,8 +196,7 @@ impl<F: Frontend> Run<'_, F> {
             } else {
                 "the bucket that holds the lock is not ready, and nothing else was begun"
             };
-            let hint = "run the same command again: what was done is not done twice";
-            return Err(OperationError::incomplete(message, hint).into());
+            return Err(OperationError::incomplete(message, RUN_AGAIN).into());
         }
         let (approved, world) = self.replan(&confirmed).await?;
         Ok((approved, world, report.outcomes))
@@ -224,6 +236,9 @@ impl<F: Frontend> Run<'_, F> {
             return Ok(self.completion(approved.plan()));
         }
         let deferred = approved.plan().deferred.clone();
+        if let Goal::Previous(states) = self.goal {
+            rollback_mark::write(self.workspace, &world, states).await?;
+        }
         let (mut report, world) = self.execute_current(approved, world).await?;
         // The lock's bucket is a part of what was confirmed, so it belongs into the report.
         report.outcomes.splice(0..0, created);
@@ -311,7 +326,8 @@ impl<F: Frontend> Run<'_, F> {
         if report.is_complete() {
             return Ok(self.verify().await?);
         }
-        if matches!(self.goal, Goal::Manifest) {
+        // A user who asked to stop waits for the end, and the report says how to go on.
+        if matches!(self.goal, Goal::Manifest) && !report.stopped {
             // Whatever fails from here on, the run itself stays incomplete.
             if let Err(error) = recovery::recover(self, report, before).await {
                 self.frontend.warn(error.into());
@@ -351,10 +367,22 @@ impl<F: Frontend> Run<'_, F> {
         if !deferred.is_empty() {
             self.frontend.notify(Event::HeldBack(deferred));
         }
-        Ok(if report.is_complete() && deferred.is_empty() {
+        if !report.is_complete() {
+            return Ok(Completion::Incomplete);
+        }
+        self.remove_rollback_marks(&world).await?;
+        Ok(if deferred.is_empty() {
             Completion::Complete
         } else {
             Completion::Incomplete
         })
+    }
+
+    /// Records that a rollback is complete, so that the next one goes back further.
+    async fn remove_rollback_marks(&self, world: &World) -> Result<(), OperationError> {
+        match self.goal {
+            Goal::Previous(states) => rollback_mark::remove(self.workspace, world, states).await,
+            Goal::Manifest | Goal::Nothing(_) => Ok(()),
+        }
     }
 }

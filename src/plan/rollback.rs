@@ -21,7 +21,7 @@ use crate::{
         fly::{
             Cron, Machine,
             machine::{MachineLive, MachineSpec},
-            workload::{PreviousConfig, WorkloadEdit, WorkloadLive, rollback_edit},
+            workload::{PreviousConfig, WorkloadEdit, WorkloadLive, restored_spec, rollback_edit},
         },
         visit_kinds,
     },
@@ -50,6 +50,8 @@ pub struct PreviousStates {
     pub crons: ResourceMap<PreviousConfig>,
     /// Machines that cannot go back with the others, with the reason.
     pub left_out: BTreeMap<Address, Blocker>,
+    /// What is written on one machine of each app until it is back: Fly's id of the machine, and the mark of the rollback.
+    pub marks: BTreeMap<Name, (String, String)>,
 }
 
 impl PreviousStates {
@@ -265,13 +267,16 @@ fn restore_config(
 ) {
     let address = Address::new::<Machine>(name);
     let mut edits = Vec::new();
-    match rollback_edit(&spec.workload, &live.workload, previous, true) {
-        Ok(Some(edit)) => edits.push(edit),
+    let edit = match rollback_edit(&spec.workload, &live.workload, previous, true) {
         // An interrupted rollback has updated the machine, and did not see it start.
         Ok(None) if live.workload.is_start_unconfirmed() => {
-            edits.push(WorkloadEdit::ConfirmStart(Box::new(spec.workload.clone())));
+            let restored = restored_spec(&spec.workload, &live.workload, previous);
+            restored.map(|spec| Some(WorkloadEdit::ConfirmStart(Box::new(spec))))
         }
-        Ok(None) => {}
+        edit => edit,
+    };
+    match edit {
+        Ok(edit) => edits.extend(edit),
         Err(blocker) => {
             return differ
                 .builder

@@ -94,7 +94,9 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
         ApplyEvent::OutOfTime => {
             "the deadline is near: no step is started that could not finish in time".to_owned()
         }
-        ApplyEvent::Stopping => "stopping: no new step is started; running steps finish".to_owned(),
+        ApplyEvent::Stopping => {
+            "stopping: no new step is started; running steps have a moment to finish".to_owned()
+        }
     };
     Some(line)
 }

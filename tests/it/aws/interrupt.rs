@@ -52,7 +52,7 @@ async fn signal_while_the_locks_bucket_is_made_stops_the_run() {
     let run = LimitedRun::for_purpose(&env, "apply").await;
     env.sandbox
         .set_faults(vec!["hold-before:w1".parse().unwrap()]);
-    let mut command = run.command(&["apply", "test", "--yes"]);
+    let mut command = run.command(&["apply", "test", "--yes", "--stop-timeout", "24h"]);
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -154,6 +154,8 @@ impl Production {
         let before = self.sandbox.requests().len();
         let child = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(["apply", environment, "--yes", "--environments", "."])
+            // The tests end the steps under way.
+            .args(["--stop-timeout", "24h"])
             .args([
                 "--image",
                 &format!("{app}=registry.fly.io/{name}:{tag}"),

@@ -339,6 +339,7 @@ async fn update_config(
     labels.remove(OwnershipMark::STARTING_KEY);
     labels.remove(OwnershipMark::SUCCEEDS_KEY);
     labels.remove(OwnershipMark::RELEASE_COMMAND_SUCCEEDED_KEY);
+    labels.remove(OwnershipMark::ROLLBACK_KEY);
     match earlier {
         None => labels.extend(full_metadata(spec, world)),
         Some(earlier) => {
@@ -355,7 +356,11 @@ async fn update_config(
             labels.extend(now);
         }
     }
-    labels.extend(launch.then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())));
+    let cause = match earlier {
+        None => "true",
+        Some(_) => OwnershipMark::STARTING_BY_ROLLBACK,
+    };
+    labels.extend(launch.then(|| (OwnershipMark::STARTING_KEY.to_owned(), cause.to_owned())));
     labels.extend(kept_settings(spec, &config).metadata_change(&labels));
     labels.retain(|_, value| !value.is_empty());
     config["metadata"] = json!(labels);

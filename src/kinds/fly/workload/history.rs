@@ -128,6 +128,26 @@ impl<'a> ReleaseTimeline<'a> {
         Some(self.target(release))
     }
 
+    /// The mark of a rollback to this release that begins now.
+    #[must_use]
+    pub fn rollback_mark(&self, target: &RollbackTarget) -> String {
+        let newest = self.entries.last().map_or("", |entry| &entry.version);
+        format!("{} {newest}", target.release)
+    }
+
+    /// The release that a rollback with this mark goes back to. Nothing when another release has begun since: the mark is a leftover
+    /// then.
+    #[must_use]
+    pub fn marked_target(&self, mark: &str) -> Option<RollbackTarget> {
+        let (release, newest) = mark.split_once(' ')?;
+        let mut since = self
+            .entries
+            .iter()
+            .filter(|entry| entry.version.as_str() > newest);
+        let is_known = self.entries.iter().any(|entry| entry.release() == release);
+        (is_known && since.all(|entry| entry.release() == release)).then(|| self.target(release))
+    }
+
     /// The release before the present one.
     #[must_use]
     pub fn previous(&self) -> Option<RollbackTarget> {
@@ -217,6 +237,25 @@ mod tests {
         let back = history(&[("7", "bbbb"), ("5", "cccc"), ("3", "bbbb"), ("1", "aaaa")]);
         let not_yet = history(&[("6", "cccc"), ("4", "bbbb"), ("2", "aaaa")]);
         assert_eq!(targets(&[&back, &not_yet]), ["bbbb", "aaaa"]);
+    }
+
+    #[test]
+    fn mark_of_a_rollback_counts_until_another_release_begins() {
+        let all = [("5", "aaaa"), ("4", "cccc"), ("2", "bbbb"), ("1", "aaaa")];
+        let before = history(&all[1..]);
+        let timeline = ReleaseTimeline::new(&[&before]);
+        let mark = timeline.rollback_mark(&timeline.find("aaaa").unwrap());
+        let target = |history: &VersionHistory| {
+            let target = ReleaseTimeline::new(&[history]).marked_target(&mark);
+            target.map(|target| target.release)
+        };
+        let done = history(&all);
+        assert_eq!(target(&before).as_deref(), Some("aaaa"));
+        assert_eq!(target(&done).as_deref(), Some("aaaa"));
+        let applied = history(&[("6", "dddd")]);
+        let later = VersionHistory(applied.0.iter().chain(&done.0).cloned().collect());
+        assert_eq!(target(&later), None);
+        assert_eq!(target(&history(&[("2", "bbbb")])), None);
     }
 
     #[test]

@@ -181,6 +181,13 @@ impl WorkloadLive {
         self.metadata.contains_key(OwnershipMark::STARTING_KEY)
     }
 
+    /// Whether a rollback has started it last, and did not see it start.
+    #[must_use]
+    pub fn is_rollback_unconfirmed(&self) -> bool {
+        let started_by = self.metadata.get(OwnershipMark::STARTING_KEY);
+        started_by.is_some_and(|by| by == OwnershipMark::STARTING_BY_ROLLBACK)
+    }
+
     /// Whether the verification of its app has begun and has not succeeded.
     #[must_use]
     pub fn is_unverified(&self) -> bool {

@@ -24,6 +24,6 @@ pub use image::{
     with_default_image,
 };
 pub use live::{Health, ProcessExit, WorkloadLive};
-pub use rollback::{PreviousConfig, rollback_edit};
+pub use rollback::{PreviousConfig, restored_spec, rollback_edit};
 pub use spec::Workload;
 pub use unstated::{with_group_guest, with_largest_guest};

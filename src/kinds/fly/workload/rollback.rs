@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{ConfigUpdate, MachineConfig, Workload, WorkloadEdit, WorkloadLive, diff, json_tree};
+use super::{
+    ConfigUpdate, MachineConfig, Workload, WorkloadEdit, WorkloadLive, diff, json_tree,
+    unstated::leave_open,
+};
 use crate::{
     kinds::Blocker,
     model::{DiffLine, Image, OwnershipMark},
@@ -16,15 +19,18 @@ use crate::{
 pub struct PreviousConfig {
     /// The configuration as Fly stored it, including metadata.
     config: Value,
+    /// The mark of the rollback that restores it, if this machine bears it.
+    rollback_mark: Option<String>,
 }
 
 /// Metadata keys that describe a temporary state or the current secrets, and so must not be
 /// restored.
-const TRANSIENT_METADATA: [&str; 6] = [
+const TRANSIENT_METADATA: [&str; 7] = [
     OwnershipMark::STARTING_KEY,
     OwnershipMark::SUCCEEDS_KEY,
     OwnershipMark::RELEASE_COMMAND_SUCCEEDED_KEY,
     OwnershipMark::UNVERIFIED_KEY,
+    OwnershipMark::ROLLBACK_KEY,
     OwnershipMark::SECRET_FINGERPRINTS_KEY,
     OwnershipMark::SECRETS_VERSION_KEY,
 ];
@@ -33,7 +39,10 @@ impl PreviousConfig {
     /// A configuration from a machine's version list.
     #[must_use]
     pub fn new(config: Value) -> Self {
-        Self { config }
+        Self {
+            config,
+            rollback_mark: None,
+        }
     }
 
     /// The current configuration of a machine, with the image pinned to the running digest.
@@ -43,7 +52,7 @@ impl PreviousConfig {
         if let Some(image) = live.running_image() {
             config["image"] = image.as_str().into();
         }
-        Self { config }
+        Self::new(config)
     }
 
     /// The same configuration as a part of this release. A release that flyctl made stays flyctl's.
@@ -57,6 +66,15 @@ impl PreviousConfig {
             *marked = release.into();
         }
         self
+    }
+
+    /// The same configuration, restored by a rollback with this mark.
+    #[must_use]
+    pub fn with_rollback_mark(self, mark: String) -> Self {
+        Self {
+            rollback_mark: Some(mark),
+            ..self
+        }
     }
 
     /// The image.
@@ -80,6 +98,8 @@ impl PreviousConfig {
             .and_then(|all| serde_json::from_value(all).ok())
             .unwrap_or_default();
         all.retain(|key, _| !TRANSIENT_METADATA.contains(&key.as_str()));
+        let mark = self.rollback_mark.clone();
+        all.extend(mark.map(|mark| (OwnershipMark::ROLLBACK_KEY.to_owned(), mark)));
         all
     }
 }
@@ -95,17 +115,7 @@ pub fn rollback_edit(
     earlier: &PreviousConfig,
     launch: bool,
 ) -> Result<Option<WorkloadEdit>, Blocker> {
-    let mut config: MachineConfig =
-        serde_json::from_value(earlier.config.clone()).map_err(|error| Blocker {
-            reason: format!(
-                "the earlier configuration of machine {} cannot be read: {error}",
-                live.id
-            ),
-            hint: "apply a manifest that says what it shall be".to_owned(),
-        })?;
-    config.verbatim.clear();
-    config.guest.get_or_insert_default();
-    let mut lines = diff_lines(&config, live);
+    let mut lines = diff_lines(&earlier_config(live, earlier)?, live);
     if launch {
         lines.extend(diff::failed_start_line(live));
     }
@@ -125,18 +135,43 @@ pub fn rollback_edit(
         }
     }
     let launch = launch && (live.is_running() || live.is_start_unconfirmed());
-    let spec = Workload {
-        config,
-        ..spec.clone()
-    };
     let labels = Some(earlier.lasting_metadata());
     Ok(Some(WorkloadEdit::Update(Box::new(ConfigUpdate {
-        spec,
+        spec: restored_spec(spec, live, earlier)?,
         body,
         launch,
         lines,
         restored_metadata: labels,
     }))))
+}
+
+/// What a rollback asks of a machine: the earlier configuration, and the rest as the manifest says.
+///
+/// # Errors
+/// When the earlier configuration cannot be parsed.
+pub fn restored_spec(
+    spec: &Workload,
+    live: &WorkloadLive,
+    earlier: &PreviousConfig,
+) -> Result<Workload, Blocker> {
+    Ok(Workload {
+        config: leave_open(earlier_config(live, earlier)?, &spec.config),
+        ..spec.clone()
+    })
+}
+
+fn earlier_config(live: &WorkloadLive, earlier: &PreviousConfig) -> Result<MachineConfig, Blocker> {
+    let mut config: MachineConfig =
+        serde_json::from_value(earlier.config.clone()).map_err(|error| Blocker {
+            reason: format!(
+                "the earlier configuration of machine {} cannot be read: {error}",
+                live.id
+            ),
+            hint: "apply a manifest that says what it shall be".to_owned(),
+        })?;
+    config.verbatim.clear();
+    config.guest.get_or_insert_default();
+    Ok(config)
 }
 
 /// The differences between an earlier configuration and the current one.

@@ -136,6 +136,21 @@ pub(super) fn complete_config(spec: &Workload, live: &WorkloadLive) -> MachineCo
     config
 }
 
+/// A configuration in which what the manifest leaves open is open as well, so that a rollback records what it kept as an apply does.
+pub(super) fn leave_open(mut config: MachineConfig, manifest: &MachineConfig) -> MachineConfig {
+    if manifest.restart.is_none() {
+        config.restart = None;
+    }
+    let keys: Vec<String> = keyed_services(&config).map(|(key, _)| key).collect();
+    for (key, service) in keys.iter().zip(&mut config.services) {
+        let stated = keyed_services(manifest).find(|(other, _)| other == key);
+        if stated.is_some_and(|(_, stated)| stated.autostart.is_none()) {
+            service.autostart = None;
+        }
+    }
+    config
+}
+
 /// The same workload with the size of the first machine of its process group, where the manifest states none and one runs.
 #[must_use]
 pub fn with_group_guest(spec: &Workload, group: &str, context: &DiffContext<'_>) -> Workload {

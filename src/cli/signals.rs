@@ -1,0 +1,43 @@
+//! Ctrl-C (SIGINT), the SIGTERM of a pipeline's runner, and the SIGHUP of a closed terminal.
+//!
+//! Until something may be written, a signal ends the process as it ends any other. From then on the signals are counted: the
+//! operation ends by itself, and gives back what it holds.
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// Counts the signals that ask the process to end. No signal is lost from the moment this exists.
+#[derive(Clone, Debug)]
+pub(super) struct SignalCounter(watch::Receiver<u32>);
+
+impl SignalCounter {
+    /// Begins to count. From now on a signal does not end the process.
+    pub(super) fn start() -> Self {
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let (sender, received) = watch::channel(0);
+        for mut listener in kinds.into_iter().filter_map(|kind| signal(kind).ok()) {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while listener.recv().await.is_some() {
+                    sender.send_modify(|count| *count += 1);
+                }
+            });
+        }
+        Self(received)
+    }
+
+    /// Waits until this many signals have arrived.
+    pub(super) async fn wait_for(&self, count: u32) {
+        let mut received = self.0.clone();
+        if received.wait_for(|seen| *seen >= count).await.is_err() {
+            // Nobody listens, so there will be no signal.
+            std::future::pending::<()>().await;
+        }
+    }
+}
