@@ -22,8 +22,10 @@ mod baselines;
 mod case_runner;
 mod disruptions;
 pub(crate) mod normalized_state;
+mod operations;
 mod outside_changes;
 mod sigkill;
+mod signals;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

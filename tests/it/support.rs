@@ -27,7 +27,9 @@ use trimtab::{
     observe::{ResolvedImages, observe, resolve_images},
     plan::{Limits, Plan, Refusal, guard, plan},
 };
-use trimtab_sandbox::{self as sandbox, ClockMode, Fault, RunningSandbox, SandboxOptions};
+use trimtab_sandbox::{
+    self as sandbox, ClockMode, Fault, RunningSandbox, SandboxOptions, SandboxSnapshot,
+};
 
 /// The speed of the sandbox's clock. At this speed a boot of one second takes five milliseconds,
 /// and the five minutes in which a machine must become healthy are still more than a second.
@@ -42,7 +44,7 @@ pub(crate) struct TestEnv {
     pub(crate) sandbox: RunningSandbox,
     pub(crate) environment: String,
     pub(crate) inputs: Inputs,
-    speed: f64,
+    pub(crate) speed: f64,
     desired: Mutex<Option<Desired>>,
     readers: tokio::sync::OnceCell<CloudReaders>,
     /// Whether every app may be adopted, as with `--adopt`.
@@ -213,11 +215,16 @@ impl TestEnv {
 
     /// The same with a sandbox on disk, so that the program itself can use it.
     pub(crate) async fn on_disk(manifest: &str, faults: Vec<Fault>) -> Self {
+        Self::on_disk_with_speed(manifest, faults, SPEED).await
+    }
+
+    /// The same at another speed.
+    pub(crate) async fn on_disk_with_speed(manifest: &str, faults: Vec<Fault>, speed: f64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
         let options = SandboxOptions {
             faults,
-            speed: SPEED,
+            speed,
             ..SandboxOptions::new(dir.path().join("sandbox"))
         };
         Self::start(dir, "test", default_inputs(), options).await
@@ -230,6 +237,22 @@ impl TestEnv {
         let options = SandboxOptions {
             clock: ClockMode::Manual,
             speed: SPEED,
+            ..SandboxOptions::in_memory()
+        };
+        Self::start(dir, "test", default_inputs(), options).await
+    }
+
+    /// The same in a state that another sandbox was in.
+    pub(crate) async fn from_snapshot(
+        manifest: &str,
+        snapshot: SandboxSnapshot,
+        speed: f64,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        let options = SandboxOptions {
+            snapshot,
+            speed,
             ..SandboxOptions::in_memory()
         };
         Self::start(dir, "test", default_inputs(), options).await
