@@ -1,6 +1,6 @@
 //! Resource addresses and the typed references by which one resource points at another.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Bound};
+use std::{fmt, marker::PhantomData};
 
 use serde::{Serialize, Serializer};
 
@@ -141,19 +141,4 @@ impl<K: KindName> Serialize for ResourceRef<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.address())
     }
-}
-
-/// All resources of one kind, by name. Sorted, so that the same inputs give the same plan.
-pub type ResourceMap<T> = BTreeMap<Name, T>;
-
-/// The resources of `table` that belong to `app`. Uses a range query instead of scanning the whole
-/// map.
-pub fn resources_in_app<'t, T>(
-    resources: &'t ResourceMap<T>,
-    app: &Name,
-) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    let prefix = app.child_prefix();
-    // `web-api` sorts before `web/…`, so the range begins at the slash.
-    let range = resources.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
-    range.take_while(move |(name, _)| name.as_str().starts_with(&prefix))
 }

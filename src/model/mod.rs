@@ -10,15 +10,14 @@ mod name;
 mod ownership;
 mod redact;
 mod region;
+mod resource_map;
 mod rollout;
 pub mod s3;
 mod secret;
 mod size;
 mod unprintable;
 
-pub use address::{
-    Address, KindName, ParseAddressError, ResourceMap, ResourceRef, resources_in_app,
-};
+pub use address::{Address, KindName, ParseAddressError, ResourceRef};
 pub use diff_line::{DiffLine, DisplayValue};
 pub use duration::{GoDuration, ParseDurationError};
 pub use image::{Image, ParseImageError};
@@ -29,6 +28,7 @@ pub(crate) use redact::{
     register_secret, secret_spans,
 };
 pub use region::{KNOWN_REGIONS, RETIRED_REGIONS, Region, UnknownRegion};
+pub use resource_map::{ResourceMap, resources_in_app};
 pub use rollout::{RolloutPolicy, RolloutStrategy};
 pub use secret::{Fingerprint, Salt, Secret};
 pub use size::{Gib, Mib, ParseSizeError};

@@ -126,7 +126,7 @@ impl AwsContext<'_> {
         out: &mut Lowered,
         diagnostics: &mut Diagnostics,
     ) {
-        for (key, spec) in &mut out.desired.aws_bucket {
+        for (key, spec) in out.desired.aws_bucket.iter_mut() {
             let holds_lock = lock.is_some_and(|(name, _)| *name == spec.name);
             spec.uses.lock_key = holds_lock.then(|| self.mark.lock_key());
             let Some(policy) = &spec.policy else { continue };

@@ -217,11 +217,8 @@ impl<'a> AwsContext<'a> {
             account: self.account.clone(),
             org: String::new(),
         };
-        lowered
-            .desired
-            .aws_provider
-            .entry(name.clone())
-            .or_insert(spec);
+        // Every role adds the same one.
+        lowered.desired.aws_provider.insert(name.clone(), spec);
         Some(ResourceRef::new(name))
     }
 

@@ -236,7 +236,7 @@ impl SecretOrigin {
 pub(crate) fn mark_secrets_with_machines(desired: &mut Desired) {
     let machines = desired.fly_machine.keys().chain(desired.fly_cron.keys());
     let apps_with_machines: BTreeSet<_> = machines.map(crate::model::Name::root).collect();
-    for (name, spec) in &mut desired.fly_secrets {
+    for (name, spec) in desired.fly_secrets.iter_mut() {
         spec.has_machines = apps_with_machines.contains(name);
     }
 }
