@@ -6,21 +6,17 @@ use std::{sync::Arc, time::Duration};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 pub(super) use super::http_errors::connection_error;
 use super::{
     CloudError, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter, endpoint,
     format_error_chain,
     http_errors::{invalid_response_error, status_error},
+    in_flight::InFlightLimits,
     request_counter::RequestCounter,
 };
 use crate::model::redact;
 
-/// The maximum number of concurrent requests. Each request has its own rate limit (see
-/// [`RateLimiter`]), and over HTTP/2 they share a connection, so this only bounds memory: with 256,
-/// a plan of fifty apps (six lists each) takes two waves.
-const MAX_IN_FLIGHT: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time to wait for a response. Fly's proxy itself gives up after a minute.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
@@ -158,7 +154,7 @@ struct ApiClientInner {
     base_url: String,
     authorization: reqwest::header::HeaderValue,
     rate_limiter: RateLimiter,
-    in_flight: Semaphore,
+    in_flight: InFlightLimits,
     speed: f64,
     request_counter: RequestCounter,
 }
@@ -191,7 +187,7 @@ impl ApiClient {
             base_url: config.base_url.trim_end_matches('/').to_owned(),
             authorization,
             rate_limiter: RateLimiter::new(config.speed),
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            in_flight: InFlightLimits::new(),
             speed: clamp_speed(config.speed),
             request_counter: RequestCounter::new(config.crash_point),
         })))
@@ -211,7 +207,7 @@ impl ApiClient {
             base_url: base_url.trim_end_matches('/').to_owned(),
             authorization: authorization.clone(),
             rate_limiter: RateLimiter::new(*speed),
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            in_flight: InFlightLimits::new(),
             speed: *speed,
             request_counter: request_counter.clone(),
         }))
@@ -333,8 +329,7 @@ impl ApiClient {
         let slot = rate_limiter
             .acquire(request.action, request.identifier)
             .await;
-        // Take the permit only now, so that a request that waits for its rate limit blocks no other.
-        let _permit = in_flight.acquire().await;
+        let _place = in_flight.acquire(request.action).await;
         let numbers =
             request_counter.begin_request(&request.operation, request.method != Method::GET)?;
         let mut builder = clients

@@ -8,6 +8,7 @@ mod error;
 pub mod fly;
 pub(crate) mod http;
 mod http_errors;
+mod in_flight;
 mod probe;
 mod progress;
 mod rate_limiter;

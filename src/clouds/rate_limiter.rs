@@ -30,6 +30,8 @@ pub enum RateLimitedAction {
     GetMachine,
     /// Deleting an app.
     DeleteApp,
+    /// Waiting for a machine's state: a long poll, which Fly answers when the state is reached.
+    WaitForState,
     /// Any other action, by name.
     Other(&'static str),
 }
@@ -40,7 +42,7 @@ impl RateLimitedAction {
         match self {
             Self::GetMachine => (5.0, 10.0),
             Self::DeleteApp => (100.0 / 60.0, 100.0),
-            Self::Other(_) => (
+            Self::WaitForState | Self::Other(_) => (
                 f64::from(fly_limits::REQUESTS_PER_SECOND),
                 f64::from(fly_limits::REQUEST_BURST),
             ),

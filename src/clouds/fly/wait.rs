@@ -39,7 +39,8 @@ impl FlyReader {
     /// # Flow
     /// Poll until the server reports the state or the time is over. Read the machine after each
     /// poll that timed out, and every second while it starts: if its program crashes, or it has
-    /// settled in another state, waiting longer is no use.
+    /// settled in another state, waiting longer is no use. Reading also ends the wait while the poll
+    /// has no place yet among many others.
     ///
     /// # Errors
     /// [`ErrorKind::Failed`] with a diagnosis if the machine does not reach the state within
@@ -53,7 +54,7 @@ impl FlyReader {
         limit_secs: u64,
         progress: &ProgressSink,
     ) -> Result<WaitOutcome, CloudError> {
-        let version = version
+        let version_query = version
             .map(|version| format!("&version={version}"))
             .unwrap_or_default();
         let operation = format!("wait until machine {id} of {app} is {state}");
@@ -63,9 +64,14 @@ impl FlyReader {
             let remaining = deadline.remaining_secs();
             let poll_secs = remaining.clamp(1, MAX_POLL_SECS);
             let path = format!(
-                "/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll_secs}{version}"
+                "/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll_secs}{version_query}"
             );
-            let Err(error) = wait.long_poll(path, state == "started").await? else {
+            let is_running = |machine: &wire::MachineResponse| {
+                machine.state == "started"
+                    && version.is_none_or(|version| machine.instance_id == version)
+            };
+            let is_running = (state == "started").then_some(is_running);
+            let Err(error) = wait.long_poll(path, is_running).await? else {
                 return Ok(WaitOutcome::Reached);
             };
             match error.kind {
@@ -190,19 +196,19 @@ impl<'a> MachineWait<'a> {
     }
 
     /// One long poll. The inner result is its response; it is never retried blindly, since 408 is a
-    /// regular response here. While a starting machine is polled it is also read regularly; the
-    /// outer error is that its program crashes.
+    /// regular response here. A starting machine, which has `is_running`, is also read regularly:
+    /// when it runs, the poll has succeeded, and the outer error is that its program crashes.
     async fn long_poll(
         &mut self,
         path: String,
-        is_starting: bool,
+        is_running: Option<impl Fn(&wire::MachineResponse) -> bool>,
     ) -> Result<Result<(), CloudError>, CloudError> {
         let (reader, id, operation) = (self.reader, self.id, self.operation.clone());
         let request = ApiRequest {
             method: Method::GET,
             path,
             body: None,
-            action: RateLimitedAction::Other("wait"),
+            action: RateLimitedAction::WaitForState,
             identifier: id,
             idempotency: Idempotency::NotIdempotent,
             operation,
@@ -212,14 +218,20 @@ impl<'a> MachineWait<'a> {
         loop {
             tokio::select! {
                 response = &mut response => return Ok(response.map(drop)),
-                () = reader.http.sleep_scaled(START_POLL_INTERVAL), if is_starting => {}
+                () = reader.http.sleep_scaled(START_POLL_INTERVAL), if is_running.is_some() => {}
             }
             // Ignore read errors here: the caller reads the machine again after the poll.
-            if let Ok(Some(machine)) = self.read_machine().await
-                && (exit_diagnosis::is_crash_looping(&machine)
-                    || exit_diagnosis::has_exited(&machine))
-            {
+            let Ok(Some(machine)) = self.read_machine().await else {
+                continue;
+            };
+            if exit_diagnosis::is_crash_looping(&machine) || exit_diagnosis::has_exited(&machine) {
                 return Err(self.failure_error(&machine).await);
+            }
+            if is_running
+                .as_ref()
+                .is_some_and(|is_running| is_running(&machine))
+            {
+                return Ok(Ok(()));
             }
         }
     }
