@@ -25,14 +25,16 @@ pub mod event;
 mod leases;
 mod lock;
 mod queue;
+mod turns;
 
 pub use event::{ApplyEvent, ApplyFailure, ApplyReport, Outcome};
 pub use queue::StepQueue;
+use turns::CreationTurns;
 
 /// How a plan is applied.
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
-    /// How many steps may run at the same time.
+    /// How many steps may run at the same time, those that only wait for a machine included.
     pub concurrency: usize,
     /// When cancelled, no further step starts, and running steps are finished.
     pub stop: CancellationToken,
@@ -47,13 +49,13 @@ pub struct ApplyOptions {
 }
 
 impl ApplyOptions {
-    /// Enough for a whole environment of a small team. Fly's rate limits are per machine and app, and the HTTP client keeps
-    /// to them.
-    pub const DEFAULT_CONCURRENCY: usize = 32;
+    /// It bounds memory and no more. Most steps only wait most of the time, so a limit of what the servers can take would hold
+    /// back whatever could start beside them; the clients bound the requests in flight and keep to the rate limits.
+    pub const DEFAULT_CONCURRENCY: usize = 4096;
 
-    /// Whether a step that takes `secs` seconds on Fly would end before the deadline if it started now.
-    fn has_time(&self, secs: u64) -> bool {
-        let duration = Duration::from_secs(secs).div_f64(self.speed);
+    /// Whether what takes so long on Fly would end before the deadline if it started now.
+    fn has_time(&self, duration: Duration) -> bool {
+        let duration = duration.div_f64(self.speed);
         self.deadline
             .is_none_or(|deadline| Instant::now() + duration <= deadline)
     }
@@ -101,6 +103,7 @@ pub async fn apply(
         world: Arc::new(world),
         events,
         report: ApplyReport::new(),
+        turns: CreationTurns::new(options.speed),
         failed_apps: BTreeMap::new(),
         lock: clouds.lock.as_deref(),
     };
@@ -149,6 +152,7 @@ struct ApplyRun<'p> {
     world: Arc<World>,
     events: &'p UnboundedSender<ApplyEvent>,
     report: ApplyReport,
+    turns: CreationTurns,
     /// The apps whose rollout has failed, with the first step that failed.
     failed_apps: BTreeMap<Name, Address>,
     lock: Option<&'p LockLease>,
@@ -164,37 +168,70 @@ impl ApplyRun<'_> {
     async fn run_steps(&mut self, clouds: &CloudWriters, options: &ApplyOptions) {
         let mut running: JoinSet<TaskOutput> = JoinSet::new();
         loop {
+            let mut stopped = options.stop.is_cancelled();
             // Fill up the free places with ready steps.
-            while running.len() < options.concurrency && !options.stop.is_cancelled() {
-                let Some(node) = self.queue.take_ready() else {
+            while running.len() < options.concurrency && !stopped {
+                let Some(node) = self.next_step(options) else {
                     break;
                 };
                 if let Some(because) = self.failed_rollout_step(node).cloned() {
                     self.skip_with_dependents(node, &because);
                     continue;
                 }
-                if options.has_time(self.plan.step(node).cost.secs) {
+                if options.has_time(self.plan.step(node).cost.duration()) {
                     self.start_step(node, clouds, &mut running);
                 } else {
                     self.defer_step(node);
                 }
+                stopped = options.stop.is_cancelled();
             }
-            // Then wait for one step to end. A stop request needs no branch here: running steps are finished, and the
+            // What waits for its turn has not begun, so after a stop request it stays for a later apply.
+            let can_start = !stopped && running.len() < options.concurrency;
+            if running.is_empty() && (stopped || self.turns.is_empty()) {
+                break;
+            }
+            // Then wait for one step to end, or for the next turn. After a stop request running steps are finished, and the
             // inner loop starts no more.
             let done = tokio::select! {
-                done = running.join_next() => done,
+                Some(done) = running.join_next() => done,
+                () = self.turns.next_due(), if can_start => continue,
+                () = options.stop.cancelled(), if !stopped => continue,
                 () = options.abort.cancelled() => break,
                 () = lock::wait_until_lost(self.lock) => break self.record_lock_loss().await,
             };
             match done {
-                None => break,
-                Some(Ok((_, _, None))) => break self.record_lock_loss().await,
-                Some(Ok((node, started, Some(result)))) => self.finish_step(node, started, result),
+                Ok((_, _, None)) => break self.record_lock_loss().await,
+                Ok((node, started, Some(result))) => self.finish_step(node, started, result),
                 // A step panicked, which is a bug. Its node stays "running" and is reported as unknown.
-                Some(Err(error)) => tracing::error!(%error, "a step was lost"),
+                Err(error) => tracing::error!(%error, "a step was lost"),
             }
         }
         running.abort_all();
+    }
+
+    /// The next step that may start: a creation whose turn has come, or else the first ready step that needs no later turn.
+    fn next_step(&mut self, options: &ApplyOptions) -> Option<NodeIndex> {
+        if let Some(node) = self.turns.take_due() {
+            self.queue.resume(node);
+            return Some(node);
+        }
+        loop {
+            let node = self.queue.take_ready()?;
+            let Step { address, cost, .. } = self.plan.step(node);
+            let delay = match cost.is_create {
+                true => self.turns.reserve(address.name().root()),
+                false => Duration::ZERO,
+            };
+            if delay.is_zero() {
+                return Some(node);
+            }
+            if options.has_time(delay + cost.duration()) {
+                self.queue.defer(node);
+                self.turns.hold(node, delay);
+            } else {
+                self.defer_step(node);
+            }
+        }
     }
 
     /// Records why the lock was lost. The caller leaves the loop, which drops all running steps.

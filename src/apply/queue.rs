@@ -52,10 +52,15 @@ impl<'p, N, E> StepQueue<'p, N, E> {
         Some(next)
     }
 
-    /// Takes back a step that was handed out and will not start in this apply. It is not handed out again, and the steps that
-    /// wait for it keep waiting.
+    /// Takes back a step that was handed out and does not start now. It is not handed out again unless it is resumed, and the
+    /// steps that wait for it keep waiting.
     pub fn defer(&mut self, node: NodeIndex) {
         self.state[node.index()] = StepState::Ready;
+    }
+
+    /// Hands out a deferred step after all, and marks it as running.
+    pub fn resume(&mut self, node: NodeIndex) {
+        self.state[node.index()] = StepState::Running;
     }
 
     /// Marks a step as done, and the steps that waited only for it as ready.

@@ -32,7 +32,7 @@ pub(super) struct ProgressArgs {
     /// The output format: text, or one JSON event per line
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: ProgressFormat,
-    /// The number of steps that run at once
+    /// The most steps that run at once, those that only wait for a machine included
     #[arg(long, value_name = "N", default_value_t = ApplyOptions::DEFAULT_CONCURRENCY)]
     parallel: usize,
     /// Start no step that cannot end within this time, such as 8m; the next run does the rest

@@ -301,6 +301,12 @@ impl Cost {
         }
     }
 
+    /// The typical duration.
+    #[must_use]
+    pub const fn duration(self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.secs)
+    }
+
     /// A creation that takes `secs` seconds and counts for the rate limit.
     #[must_use]
     pub const fn creation(secs: u64) -> Self {

@@ -11,6 +11,7 @@
 //! rollback.rs  earlier machine states     →  a plan towards them
 //! change.rs    steps                      →  one change for each resource, dangerous ones first
 //! estimate.rs  plan                       →  how long it takes on Fly
+//! creation_pace.rs  creations in an app   →  when Fly allows each of them
 //! guard.rs     plan × limits              →  approved, or refused with number, limit and flag
 //! only.rs      plan × addresses           →  a smaller plan, and what it leaves out
 //! id.rs        steps                      →  the id of a reviewed plan
@@ -31,6 +32,7 @@ use crate::{
 
 mod builder;
 mod change;
+mod creation_pace;
 mod differ;
 mod estimate;
 mod guard;
@@ -43,6 +45,7 @@ mod steps;
 mod verification;
 
 pub use change::{Change, Verb};
+pub use creation_pace::CreationPace;
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
 pub use id::{InvalidPlanId, PlanId};
 pub use only::{OnlySelection, is_selected, unknown_addresses};

@@ -32,6 +32,7 @@ mod rollouts;
 mod scripts;
 mod secrets;
 mod skip_if_message;
+mod starting_steps;
 mod support;
 mod unstated;
 

@@ -258,6 +258,17 @@ impl TestEnv {
         Self::start(dir, "test", default_inputs(), options).await
     }
 
+    /// The same with a clock that never moves, so that no machine ever starts, and a client as patient as with Fly.
+    pub(crate) async fn with_stopped_clock(manifest: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        let options = SandboxOptions {
+            clock: ClockMode::Manual,
+            ..SandboxOptions::in_memory()
+        };
+        Self::start(dir, "test", default_inputs(), options).await
+    }
+
     /// Any environment in a folder of manifests.
     pub(crate) async fn with_manifests(
         dir: tempfile::TempDir,
@@ -535,7 +546,11 @@ pub(crate) fn allow_everything(plan: &Plan) -> Limits {
 
 /// Applies a plan with everything allowed.
 pub(crate) async fn apply_plan(plan: Plan, readers: CloudReaders, world: World) -> ApplyReport {
-    let report = try_apply_plan(plan, readers, world, &ApplyOptions::default()).await;
+    let conduct = ApplyOptions {
+        speed: readers.fly.speed(),
+        ..ApplyOptions::default()
+    };
+    let report = try_apply_plan(plan, readers, world, &conduct).await;
     report.unwrap_or_else(|refusals| panic!("{refusals:#?}"))
 }
 

@@ -68,6 +68,12 @@ impl FlyReader {
         self.http.request_count()
     }
 
+    /// The speed of the server's clock relative to Fly.
+    #[must_use]
+    pub fn speed(&self) -> f64 {
+        self.http.speed()
+    }
+
     /// Whether this run has reached a simulated crash, see
     /// [`CrashPoint`](crate::clouds::CrashPoint).
     #[must_use]
