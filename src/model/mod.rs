@@ -4,6 +4,7 @@
 mod address;
 mod diff_line;
 mod duration;
+mod fingerprint;
 pub mod fly_limits;
 mod image;
 mod name;
@@ -20,6 +21,7 @@ mod unprintable;
 pub use address::{Address, KindName, ParseAddressError, ResourceRef};
 pub use diff_line::{DiffLine, DisplayValue};
 pub use duration::{GoDuration, ParseDurationError};
+pub use fingerprint::{Fingerprint, Salt};
 pub use image::{Image, ParseImageError};
 pub use name::{Name, ParseNameError};
 pub use ownership::{Ownership, OwnershipMark};
@@ -30,6 +32,6 @@ pub(crate) use redact::{
 pub use region::{KNOWN_REGIONS, RETIRED_REGIONS, Region, UnknownRegion};
 pub use resource_map::{ResourceMap, resources_in_app};
 pub use rollout::{RolloutPolicy, RolloutStrategy};
-pub use secret::{Fingerprint, Salt, Secret};
+pub use secret::Secret;
 pub use size::{Gib, Mib, ParseSizeError};
 pub use unprintable::is_unprintable;

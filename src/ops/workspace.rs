@@ -13,10 +13,10 @@ use tokio::sync::OnceCell;
 use super::{OperationError, RunIdentity, images};
 use crate::{
     clouds::{CloudError, CloudReaders, ProgressSink, RegistryClient, aws, fly},
-    kinds::{CloudWriters, Desired, World},
+    kinds::{CloudWriters, Desired, World, fly::secrets::SecretsSpec},
     lock::LockLease,
     manifest::LoadedEnvironment,
-    model::{Address, Image},
+    model::{Address, Fingerprint, Image},
     observe::{self, ResolvedImages},
     plan::{self, Plan},
 };
@@ -51,7 +51,8 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Puts a manifest and its clients together. It sends nothing.
+    /// Puts a manifest and its clients together. It sends nothing. The fingerprints of secrets, which every plan needs, are
+    /// computed from now on, beside the reading of the clouds.
     #[must_use]
     pub fn new(
         loaded: LoadedEnvironment,
@@ -59,6 +60,9 @@ impl Workspace {
         registry: RegistryClient,
         options: WorkspaceOptions,
     ) -> Self {
+        let secrets = loaded.desired.fly_secrets.values();
+        let fingerprints = secrets.flat_map(SecretsSpec::fingerprints).cloned();
+        Fingerprint::compute_in_background(fingerprints.collect());
         Self {
             loaded,
             readers,

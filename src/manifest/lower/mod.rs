@@ -155,7 +155,6 @@ pub(super) fn lower(
     }
     // These look at all apps, so they run when every app has been lowered.
     fly::secrets::mark_secrets_with_machines(&mut lowered.desired);
-    fly::secrets::compute_fingerprints(&mut lowered.desired);
     fly::depends_on::lower_depends_on(manifest, cursor, &mut lowered.desired, &mut diagnostics);
     lowered.desired.meta.warnings = format_warnings(context.files, diagnostics.warnings);
     lowered.errors = diagnostics.errors;

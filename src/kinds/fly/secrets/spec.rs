@@ -87,6 +87,15 @@ impl SecretsLive {
     }
 }
 
+impl SecretsSpec {
+    /// The fingerprints of all values.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.values
+            .values()
+            .filter_map(|secret| secret.fingerprint.as_ref())
+    }
+}
+
 /// Compared by fingerprint, since a [`Secret`] cannot be compared.
 impl PartialEq for SecretsSpec {
     fn eq(&self, other: &Self) -> bool {

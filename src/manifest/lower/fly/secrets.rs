@@ -1,5 +1,4 @@
-//! Lowers secrets: reads each value from its source, and computes the fingerprints that tell
-//! whether it changed.
+//! Lowers secrets: reads each value from its source.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +31,8 @@ pub(crate) fn lower_secrets(
     if app.app.secrets.is_empty() {
         return;
     }
+    let mark = &lowered.desired.meta.mark;
+    let salt = Salt::for_app(&mark.project, &mark.environment, app.key);
     let (mut values, mut optional_without_value) = (BTreeMap::new(), BTreeSet::new());
     for (name, source) in &app.app.secrets {
         let cursor = app.cursor.key("secrets").key(name);
@@ -63,15 +64,14 @@ pub(crate) fn lower_secrets(
                     .with_help(origin.missing_value_help()),
             );
         }
+        let value = value.map(Secret::new);
         let spec = SecretSpec {
-            value: value.map(Secret::new),
-            fingerprint: None,
+            fingerprint: value.as_ref().map(|value| value.fingerprint(name, &salt)),
+            value,
             source: origin.describe(),
         };
         values.insert(name.clone(), spec);
     }
-    let mark = &lowered.desired.meta.mark;
-    let salt = Salt::for_app(&mark.project, &mark.environment, app.key);
     app.record_location::<Secrets>(&app.name, app.cursor.key("secrets"), lowered);
     // `mark_secrets_with_machines` sets `has_machines` once all machines are lowered.
     let spec = SecretsSpec {
@@ -239,41 +239,4 @@ pub(crate) fn mark_secrets_with_machines(desired: &mut Desired) {
     for (name, spec) in desired.fly_secrets.iter_mut() {
         spec.has_machines = apps_with_machines.contains(name);
     }
-}
-
-/// Computes the fingerprints of all values. The hash is slow on purpose, so all cores are used.
-pub(crate) fn compute_fingerprints(desired: &mut Desired) {
-    let mut jobs: Vec<(&Salt, &String, &mut SecretSpec)> = Vec::new();
-    for spec in desired.fly_secrets.values_mut() {
-        let SecretsSpec {
-            app: _,
-            values,
-            optional_without_value: _,
-            salt,
-            has_machines: _,
-        } = spec;
-        jobs.extend(
-            values
-                .iter_mut()
-                .filter(|(_, spec)| spec.value.is_some())
-                .map(|(name, spec)| (&*salt, name, spec)),
-        );
-    }
-    if jobs.is_empty() {
-        return;
-    }
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let chunk_size = jobs.len().div_ceil(workers);
-    std::thread::scope(|scope| {
-        for chunk in jobs.chunks_mut(chunk_size) {
-            scope.spawn(move || {
-                for (salt, name, spec) in chunk {
-                    spec.fingerprint = spec
-                        .value
-                        .as_ref()
-                        .map(|value| value.fingerprint(name, salt));
-                }
-            });
-        }
-    });
 }
