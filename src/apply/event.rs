@@ -59,6 +59,8 @@ pub enum ApplyEvent {
         action: Action,
         /// How long it took, in milliseconds.
         millis: u64,
+        /// How long the whole apply will probably take, in milliseconds, by the steps so far.
+        estimate_millis: u64,
     },
     /// A step failed.
     Failed {

@@ -22,12 +22,14 @@ use crate::{
 };
 
 pub mod event;
+mod learned_pace;
 mod leases;
 mod lock;
 mod queue;
 mod turns;
 
 pub use event::{ApplyEvent, ApplyFailure, ApplyReport, Outcome};
+use learned_pace::LearnedPace;
 pub use queue::StepQueue;
 use turns::CreationTurns;
 
@@ -53,9 +55,8 @@ impl ApplyOptions {
     /// back whatever could start beside them; the clients bound the requests in flight and keep to the rate limits.
     pub const DEFAULT_CONCURRENCY: usize = 4096;
 
-    /// Whether what takes so long on Fly would end before the deadline if it started now.
+    /// Whether what takes so long would end before the deadline if it started now.
     fn has_time(&self, duration: Duration) -> bool {
-        let duration = duration.div_f64(self.speed);
         self.deadline
             .is_none_or(|deadline| Instant::now() + duration <= deadline)
     }
@@ -104,20 +105,14 @@ pub async fn apply(
         events,
         report: ApplyReport::new(),
         turns: CreationTurns::new(options.speed),
+        pace: LearnedPace::new(plan, options.speed),
         failed_apps: BTreeMap::new(),
         lock: clouds.lock.as_deref(),
     };
-    let estimate = plan.estimate().div_f64(options.speed);
-    let estimate_secs = Some(
-        estimate
-            .as_millis()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(u64::MAX),
-    );
+    let estimate_secs = to_millis(run.pace.estimate()).div_ceil(1000);
     run.send_event(ApplyEvent::Begun {
         total: plan.graph().node_count(),
-        estimate_secs,
+        estimate_secs: Some(estimate_secs),
     });
     let world = run.world.clone();
     let on_wait = |event| drop(events.send(event));
@@ -153,9 +148,14 @@ struct ApplyRun<'p> {
     events: &'p UnboundedSender<ApplyEvent>,
     report: ApplyReport,
     turns: CreationTurns,
+    pace: LearnedPace,
     /// The apps whose rollout has failed, with the first step that failed.
     failed_apps: BTreeMap<Name, Address>,
     lock: Option<&'p LockLease>,
+}
+
+fn to_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a step is a part of the rollout of its app.
@@ -178,7 +178,7 @@ impl ApplyRun<'_> {
                     self.skip_with_dependents(node, &because);
                     continue;
                 }
-                if options.has_time(self.plan.step(node).cost.duration()) {
+                if options.has_time(self.pace.stretch(self.plan.step(node).cost.duration)) {
                     self.start_step(node, clouds, &mut running);
                 } else {
                     self.defer_step(node);
@@ -225,7 +225,7 @@ impl ApplyRun<'_> {
             if delay.is_zero() {
                 return Some(node);
             }
-            if options.has_time(delay + cost.duration()) {
+            if options.has_time(delay.div_f64(options.speed) + self.pace.stretch(cost.duration)) {
                 self.queue.defer(node);
                 self.turns.hold(node, delay);
             } else {
@@ -336,17 +336,19 @@ impl ApplyRun<'_> {
     ) {
         let step = self.plan.step(node);
         let (address, action) = (step.address.clone(), step.action);
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (expected, elapsed) = (step.cost.duration, started.elapsed());
         match result {
             Ok(result) => {
                 // Steps that are running keep the world that they were started with.
                 Arc::make_mut(&mut self.world).record_result(address.name(), result);
                 self.queue.complete(node);
+                self.pace.record_step(expected, elapsed);
                 self.report.record(address.clone(), action, Outcome::Done);
                 self.send_event(ApplyEvent::Finished {
                     address,
                     action,
-                    millis,
+                    millis: to_millis(elapsed),
+                    estimate_millis: to_millis(self.pace.estimate()),
                 });
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The traits by which a kind describes itself to the planner and the apply loop. Neither of them ever tests for one kind by its
 //! name, so adding a kind changes nothing there.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use serde::Serialize;
 
@@ -282,36 +282,33 @@ pub enum Phase {
 /// The expected duration of an operation, and whether Fly's rate limit for creations counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// The typical duration in seconds.
-    pub secs: u64,
+    /// The typical duration: of a program that starts without delay, and with its image on the host already.
+    pub duration: Duration,
     /// Whether it counts for the one creation per second that Fly allows in an app.
     pub is_create: bool,
 }
 
 impl Cost {
     /// One API call that takes effect at once.
-    pub const CALL: Self = Self::change(1);
+    pub const CALL: Self = Self {
+        duration: Duration::from_millis(300),
+        is_create: false,
+    };
 
     /// A change or deletion that takes `secs` seconds.
     #[must_use]
     pub const fn change(secs: u64) -> Self {
         Self {
-            secs,
+            duration: Duration::from_secs(secs),
             is_create: false,
         }
-    }
-
-    /// The typical duration.
-    #[must_use]
-    pub const fn duration(self) -> std::time::Duration {
-        std::time::Duration::from_secs(self.secs)
     }
 
     /// A creation that takes `secs` seconds and counts for the rate limit.
     #[must_use]
     pub const fn creation(secs: u64) -> Self {
         Self {
-            secs,
+            duration: Duration::from_secs(secs),
             is_create: true,
         }
     }

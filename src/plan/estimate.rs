@@ -23,7 +23,7 @@ impl Plan {
             if step.cost.is_create {
                 start = pace.reserve(step.address.name().root(), start);
             }
-            ends[node.index()] = start + step.cost.duration();
+            ends[node.index()] = start + step.cost.duration;
         }
         ends.into_iter().max().unwrap_or_default()
     }

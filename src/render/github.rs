@@ -237,6 +237,7 @@ mod tests {
             address: secrets,
             action,
             millis: 400,
+            estimate_millis: 90_000,
         });
         assert_eq!(done[0], "::group::web: 1 done");
         assert_eq!(done.len(), 4);

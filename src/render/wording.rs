@@ -52,15 +52,19 @@ pub(super) fn format_estimate(duration: Duration) -> String {
 
 const MIN_SHOWN_ESTIMATE: Duration = Duration::from_secs(10);
 
-/// How long applying takes, unless it is too short to mention. Release commands take an unknown time.
+/// How long applying takes, and what that assumes; unless it is too short to mention. Release commands take an unknown time.
 pub(super) fn estimate_sentence(estimate: Duration, commands: usize) -> Option<String> {
     let suffix = if commands > 0 {
         ", plus the release command"
     } else {
         ""
     };
-    (estimate >= MIN_SHOWN_ESTIMATE)
-        .then(|| format!("Takes about {} on Fly{suffix}.", format_estimate(estimate)))
+    (estimate >= MIN_SHOWN_ESTIMATE).then(|| {
+        format!(
+            "Takes about {} on Fly if programs start right away{suffix}.",
+            format_estimate(estimate)
+        )
+    })
 }
 
 /// Why an object differs, if that is unusual: a changed manifest is the normal case and not mentioned.

@@ -325,7 +325,8 @@ fn single_machine_is_no_rollout() {
         .only(&[Address::parse("fly.machine/web/app/lhr/0").unwrap()]);
     assert_data_eq!(
         rollout_text(&plan, 80),
-        "Plan: 0 to add, 1 to change, 0 to destroy.\n1 machine restarts.\nTakes about 16 s on Fly.\n"
+        "Plan: 0 to add, 1 to change, 0 to destroy.\n1 machine restarts.\n\
+         Takes about 13 s on Fly if programs start right away.\n"
     );
     assert_eq!(
         plan.rollouts["web/app"].members.len(),

@@ -38,6 +38,7 @@ pub(crate) fn sample_events() -> Vec<ApplyEvent> {
             address: parse_address("fly.secrets/web"),
             action: Action::Update,
             millis: 340,
+            estimate_millis: 90_000,
         },
         ApplyEvent::Started {
             address: machine(),
@@ -64,6 +65,7 @@ pub(crate) fn sample_events() -> Vec<ApplyEvent> {
             address: parse_address("fly.volume/web/data/ewr/0"),
             action: Action::ReplaceDelete,
             millis: 75_000,
+            estimate_millis: 90_000,
         },
     ]
 }

@@ -65,6 +65,7 @@ fn event_body(event: &ApplyEvent) -> Value {
             address,
             action,
             millis,
+            estimate_millis: _,
         } => json!({
             "type": "apply_complete",
             "hook": {

@@ -53,6 +53,7 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
             address,
             action,
             millis,
+            estimate_millis: _,
         } => {
             let duration = wording::format_duration(Duration::from_millis(*millis));
             let done = paint(theme.create, wording::action_participles(*action).1);

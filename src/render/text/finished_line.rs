@@ -105,6 +105,7 @@ fn finished_step(event: &ApplyEvent, theme: Theme) -> Option<FinishedStep<'_>> {
             address,
             action,
             millis,
+            estimate_millis: _,
         } => {
             let time = wording::format_duration(Duration::from_millis(*millis));
             (

@@ -42,10 +42,9 @@ const MAX_NAMED_STEPS: usize = 2;
 pub struct LiveProgress {
     total: usize,
     finished: usize,
-    /// When the last step finished.
-    last_finished_at: Duration,
     /// The width of the longest address in the plan, so that columns never move.
     address_width: usize,
+    /// How long the whole apply will probably take, by the steps so far.
     estimate: Option<Duration>,
     active: BTreeMap<Address, ActiveStep>,
     stopping: bool,
@@ -113,16 +112,26 @@ impl LiveProgress {
                     step.state = wording::format_progress(state, *passing, *checks);
                 }
             }
-            ApplyEvent::Finished { address, .. }
-            | ApplyEvent::Failed { address, .. }
-            | ApplyEvent::HeldBack { address, .. } => {
-                self.active.remove(address);
-                (self.finished, self.last_finished_at) = (self.finished + 1, now);
+            ApplyEvent::Finished {
+                address,
+                estimate_millis,
+                ..
+            } => {
+                self.end_step(address);
+                self.estimate = Some(Duration::from_millis(*estimate_millis));
+            }
+            ApplyEvent::Failed { address, .. } | ApplyEvent::HeldBack { address, .. } => {
+                self.end_step(address);
             }
             ApplyEvent::Skipped { .. } => self.finished += 1,
             ApplyEvent::Stopping => self.stopping = true,
             ApplyEvent::OutOfTime | ApplyEvent::Output { .. } => {}
         }
+    }
+
+    fn end_step(&mut self, address: &Address) {
+        self.active.remove(address);
+        self.finished += 1;
     }
 
     /// The lines to redraw: at most `max_steps` active steps, and the progress bar.
@@ -267,28 +276,13 @@ impl LiveProgress {
         )
     }
 
-    /// The remaining time: the rest of the estimate, scaled by the pace so far (actual by estimated time). `None` without
-    /// an estimate, or once it is used up.
+    /// The remaining time. `None` without an estimate, or once it is used up.
     fn time_left(&self, now: Duration) -> Option<Duration> {
-        let estimate = self.estimate?.as_secs_f64();
-        let done = self.finished as f64 / self.total.max(self.finished).max(1) as f64;
-        // The exponent blends from the estimate alone (nothing done, scale 1) to the measured pace alone (all done).
-        let scale = match self.finished {
-            0 => 1.0,
-            _ => (self.last_finished_at.as_secs_f64() / (estimate * done))
-                .clamp(PACE_LIMITS.0, PACE_LIMITS.1)
-                .powf(done),
-        };
-        let remaining = Duration::from_secs_f64(estimate * (1.0 - done) * scale);
-        // Computed as of the last finished step; it counts down until the next one finishes.
-        remaining
-            .checked_sub(now.saturating_sub(self.last_finished_at))
-            .filter(|remaining| !remaining.is_zero())
+        self.estimate?
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())
     }
 }
-
-/// The minimum and maximum pace: the first steps may not be representative.
-const PACE_LIMITS: (f64, f64) = (0.1, 10.0);
 
 /// A duration in whole seconds: flickering tenths would be useless.
 fn format_seconds(time: Duration) -> String {
@@ -347,6 +341,7 @@ mod tests {
             address: all[0].clone(),
             action: Action::Update,
             millis: 400,
+            estimate_millis: 31_000,
         };
         progress.record_event(&done, 2 * SECOND);
         let state = "started\u{7}".to_owned();
@@ -399,6 +394,7 @@ mod tests {
             address: machine.clone(),
             action: Action::Update,
             millis: 12_000,
+            estimate_millis: 31_000,
         };
         let line = progress().finished_line(&done, &options).unwrap();
         assert_eq!(
@@ -420,28 +416,22 @@ mod tests {
     }
 
     #[test]
-    fn time_left_follows_the_estimate_and_then_the_pace() {
-        let remaining = |ended: usize, last: u32, secs: u32| {
-            let mut progress = progress();
-            (progress.total, progress.finished, progress.last_finished_at) =
-                (10, ended, last * SECOND);
-            progress
-                .time_left(secs * SECOND)
-                .map(|remaining| remaining.as_secs())
+    fn time_left_follows_the_latest_estimate() {
+        let mut progress = progress();
+        let left = |progress: &LiveProgress, secs: u32| {
+            let left = progress.time_left(secs * SECOND)?;
+            Some(left.as_secs())
         };
-        assert_eq!(remaining(0, 0, 30), Some(60));
-        assert_eq!(remaining(0, 0, 100), None, "an estimate that is used up");
-        assert_eq!(remaining(5, 45, 45), Some(45));
-        assert_eq!(
-            remaining(5, 45, 60),
-            Some(30),
-            "it counts down until the next step finishes"
-        );
-        assert!(remaining(5, 90, 90) > Some(45) && remaining(5, 20, 20) < Some(45));
-        assert!(
-            remaining(9, 810, 810).unwrap() > 60,
-            "at a tenth of the expected pace, the last tenth takes long"
-        );
+        assert_eq!(left(&progress, 11), Some(20));
+        assert_eq!(left(&progress, 31), None, "an estimate that is used up");
+        let slow = ApplyEvent::Finished {
+            address: address("fly.machine/web/app/ewr/0"),
+            action: Action::Update,
+            millis: 30_000,
+            estimate_millis: 80_000,
+        };
+        progress.record_event(&slow, 31 * SECOND);
+        assert_eq!(left(&progress, 31), Some(49));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl OperationRules for Cron {
     fn cost(op: &Op<Self>) -> Cost {
         match op {
             Op::Create(_) => Cost::creation(2),
-            _ => Cost::change(3),
+            _ => Cost::change(2),
         }
     }
 }

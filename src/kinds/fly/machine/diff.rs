@@ -72,12 +72,16 @@ fn is_update(edit: &WorkloadEdit) -> bool {
 
 /// The expected duration of an operation, which depends mostly on how long the machine takes to become healthy.
 fn op_cost(op: &Op<Machine>) -> Cost {
-    let start = |spec: &MachineSpec| spec.workload.estimated_start_secs();
     match op {
-        Op::Create(spec) | Op::CreateSuccessor(spec, _) => Cost::creation(2 + start(spec)),
-        Op::Edit(_, edits) => Cost::change(edits.iter().map(WorkloadEdit::cost_secs).sum()),
-        Op::Delete(_) | Op::Retire(_) => Cost::change(3),
-        Op::HandOver(_) => Cost::change(2),
+        // A host takes about a second until it begins to boot a new machine.
+        Op::Create(spec) | Op::CreateSuccessor(spec, _) => {
+            Cost::creation(1 + spec.workload.estimated_start_secs())
+        }
+        Op::Edit(_, edits) => Cost {
+            duration: edits.iter().map(WorkloadEdit::estimated_duration).sum(),
+            is_create: false,
+        },
+        Op::Delete(_) | Op::Retire(_) | Op::HandOver(_) => Cost::change(2),
         Op::Verify(_) => Cost::CALL,
     }
 }

@@ -110,6 +110,15 @@ pub struct MachineConfig {
     pub verbatim: BTreeMap<String, Value>,
 }
 
+impl MachineConfig {
+    /// Whether any check says when the machine is healthy.
+    #[must_use]
+    pub fn has_checks(&self) -> bool {
+        let mut services = self.services.iter();
+        !self.checks.is_empty() || services.any(|service| !service.checks.is_empty())
+    }
+}
+
 /// Fly returns `{"policy":""}` if the policy is not set.
 fn restart<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MachineRestart>, D::Error> {
     Ok(Option::<MachineRestart>::deserialize(from)?.filter(|restart| !restart.policy.is_empty()))

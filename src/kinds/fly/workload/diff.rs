@@ -1,6 +1,6 @@
 //! Compares a live machine with its desired state, and determines the API calls that reconcile it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{
     unstated::{KeptSettings, complete_config},
 };
 use crate::{
-    kinds::{DescribeEdit, Diff, DiffContext, Impact},
+    kinds::{Cost, DescribeEdit, Diff, DiffContext, Impact},
     model::{Address, DiffLine, DisplayValue, Ownership, OwnershipMark},
 };
 
@@ -409,16 +409,18 @@ impl Workload {
 }
 
 impl WorkloadEdit {
-    /// The estimated duration in seconds.
-    pub(crate) fn cost_secs(&self) -> u64 {
-        match self {
-            // First the old version stops, usually within its `kill_timeout` of five seconds, then
-            // the new one starts.
-            Self::Update(update) if update.launch => 3 + update.spec.estimated_start_secs(),
-            Self::Update(_) | Self::DiscardSuccessor { .. } => 3,
+    /// The estimated duration.
+    pub(crate) fn estimated_duration(&self) -> Duration {
+        let secs = match self {
+            // First the old version stops. Most programs do within a second, though they have five
+            // (`kill_timeout`). Then the new one starts.
+            Self::Update(update) if update.launch => 1 + update.spec.estimated_start_secs(),
+            Self::Update(_) => 1,
+            Self::DiscardSuccessor { .. } => 2,
             Self::ConfirmStart(spec) => spec.estimated_start_secs(),
-            Self::Metadata { .. } | Self::Uncordon => 1,
-        }
+            Self::Metadata { .. } | Self::Uncordon => return Cost::CALL.duration,
+        };
+        Duration::from_secs(secs)
     }
 }
 

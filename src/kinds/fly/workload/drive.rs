@@ -242,7 +242,7 @@ async fn wait_until_healthy(
     }
     let machine = if !awaited {
         clouds.fly.get_machine(app, id).await?
-    } else if has_checks(&spec.config) {
+    } else if spec.config.has_checks() {
         clouds
             .fly
             .wait_until_checks_pass(app, id, spec.wait_secs, &clouds.progress)
@@ -265,14 +265,6 @@ async fn wait_until_healthy(
     live.metadata.extend(metadata);
     live.metadata.retain(|_, value| !value.is_empty());
     Ok(live)
-}
-
-fn has_checks(config: &MachineConfig) -> bool {
-    !config.checks.is_empty()
-        || config
-            .services
-            .iter()
-            .any(|service| !service.checks.is_empty())
 }
 
 /// Performs an in-place change.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{MachineConfig, config::MachineCheck, replace_container_images};
+use super::{MachineConfig, replace_container_images};
 use crate::{
     kinds::{
         DiffContext,
@@ -14,11 +14,12 @@ use crate::{
     model::{Address, Image, OwnershipMark, Region, ResourceRef, fly_limits::SMOKE_CHECK_SECS},
 };
 
-/// Estimated boot time of a machine, in seconds. Firecracker boots in about a second; the image is
-/// on the host or is fetched within a few.
-const BOOT_SECS: u64 = 3;
-/// The default interval of a check, in seconds (Machines API).
-const DEFAULT_CHECK_INTERVAL_SECS: u64 = 10;
+/// Estimated boot time of a machine, in seconds. Firecracker boots in about a second; a small image
+/// that is not on the host takes about as long again.
+const BOOT_SECS: u64 = 2;
+/// How many seconds after the boot a program that is ready has passed its checks. The first round
+/// comes soon after the start rather than after a whole interval.
+const FIRST_CHECKS_SECS: u64 = 2;
 
 /// A machine of a process group, a cron machine, or a release command machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -91,20 +92,14 @@ impl Workload {
     }
 
     /// The estimated duration of a start until the machine is healthy, in seconds: booting, and
-    /// then the first round of the slowest check, or the smoke check of a machine without checks.
+    /// then the first round of checks, or the smoke check of a machine without checks.
     #[must_use]
     pub fn estimated_start_secs(&self) -> u64 {
-        let config = &self.config;
-        let checks = config
-            .checks
-            .values()
-            .chain(config.services.iter().flat_map(|service| &service.checks));
-        let first = |check: &MachineCheck| {
-            check.interval.map_or(DEFAULT_CHECK_INTERVAL_SECS, |span| {
-                span.as_millis().div_ceil(1000)
-            })
+        let checks_secs = match self.config.has_checks() {
+            true => FIRST_CHECKS_SECS,
+            false => SMOKE_CHECK_SECS,
         };
-        BOOT_SECS + checks.map(first).max().unwrap_or(SMOKE_CHECK_SECS)
+        BOOT_SECS + checks_secs
     }
 
     /// The same workload, marked with its app's release.
