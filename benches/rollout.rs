@@ -1,8 +1,9 @@
 //! Measures how long a new image takes to reach thirty machines in three regions at the speed of
 //! Fly, for each strategy, against the minimum that the machines themselves need.
 //!
-//! Run with `cargo bench --bench rollout`; it takes a minute and a half. It fails when a rolling
-//! update takes more than a quarter longer than the minimum, or when a request is rate limited.
+//! Run with `cargo bench --bench rollout`; it takes three minutes. It fails when a rolling update
+//! takes more than a quarter longer than the minimum, or when a request is rate limited. A second
+//! table compares how many steps may run at once: the default may cost no time.
 
 #![expect(
     clippy::print_stdout,
@@ -12,6 +13,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -32,6 +34,8 @@ use trimtab_sandbox::{self as sandbox, RequestRecord, RunningSandbox, SandboxOpt
 
 const MACHINE_COUNT: u32 = 30;
 const MAX_UNAVAILABLE: u32 = 5;
+/// The number of apps in the comparison of concurrency, each with ten machines.
+const APP_COUNT: u32 = 20;
 /// How much longer than its minimum a rolling update may take.
 const MAX_ROLLING_RATIO: f64 = 1.25;
 /// The latency of a client on another continent.
@@ -47,6 +51,7 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(run_all());
+    runtime.block_on(compare_concurrency());
 }
 
 async fn run_all() {
@@ -71,8 +76,9 @@ async fn run_all() {
     assert!(
         measure_apply(
             &fleet,
-            &load_manifest(dir.path(), "rolling", 0),
-            SETUP_SPEED
+            &load_manifest(dir.path(), 1, "rolling", 0),
+            SETUP_SPEED,
+            ApplyOptions::DEFAULT_CONCURRENCY
         )
         .await
         .report
@@ -86,7 +92,9 @@ async fn run_all() {
         .map(|(strategy, minimum, _)| (*strategy, *minimum, DISTANT_LATENCY));
     for (image, (strategy, minimum, latency)) in (1..).zip(near.into_iter().chain(far)) {
         let fleet = start_sandbox(&state, 1.0, latency).await;
-        let run = measure_apply(&fleet, &load_manifest(dir.path(), strategy, image), 1.0).await;
+        let desired = load_manifest(dir.path(), 1, strategy, image);
+        let concurrency = ApplyOptions::DEFAULT_CONCURRENCY;
+        let run = measure_apply(&fleet, &desired, 1.0, concurrency).await;
         fleet.stop().await;
         let ratio = run.print_row(strategy, minimum, latency);
         assert!(run.report.is_complete(), "{strategy}: {:#?}", run.report);
@@ -94,6 +102,36 @@ async fn run_all() {
             strategy != "rolling" || ratio <= MAX_ROLLING_RATIO,
             "a rolling update takes {ratio:.2} times its least"
         );
+    }
+}
+
+/// Many small apps at once, most of whose steps wait for a machine.
+async fn compare_concurrency() {
+    println!("\na new image for {APP_COUNT} apps with 10 machines each, by steps at once");
+    println!(
+        "{:<10} {:>8} {:>9} {:>9}",
+        "strategy", "steps", "apply", "estimate"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("sandbox");
+    let fleet = start_sandbox(&state, SETUP_SPEED, Duration::ZERO).await;
+    let desired = load_manifest(dir.path(), APP_COUNT, "rolling", 0);
+    let default = ApplyOptions::DEFAULT_CONCURRENCY;
+    let made = measure_apply(&fleet, &desired, SETUP_SPEED, default).await;
+    assert!(made.report.is_complete(), "{:#?}", made.report);
+    fleet.stop().await;
+    let cases = ["rolling", "immediate"]
+        .into_iter()
+        .flat_map(|strategy| [32, 512, default].map(|steps| (strategy, steps)));
+    for (image, (strategy, steps)) in (1..).zip(cases) {
+        let fleet = start_sandbox(&state, 1.0, Duration::ZERO).await;
+        let desired = load_manifest(dir.path(), APP_COUNT, strategy, image);
+        let run = measure_apply(&fleet, &desired, 1.0, steps).await;
+        fleet.stop().await;
+        assert!(run.report.is_complete(), "{strategy}: {:#?}", run.report);
+        let secs = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+        let (total, estimate) = (secs(run.total), secs(run.estimate));
+        println!("{strategy:<10} {steps:>8} {total:>9} {estimate:>9}");
     }
 }
 
@@ -167,15 +205,25 @@ async fn start_sandbox(dir: &Path, speed: f64, latency: Duration) -> RunningSand
     sandbox::start(options).await.unwrap()
 }
 
-fn load_manifest(dir: &Path, strategy: &str, image: u32) -> Desired {
-    let each = MACHINE_COUNT / 3;
-    let text = format!(
-        "project = \"bench\"\n[fly]\norg = \"bench\"\n[apps.web]\nname = \"bench-web\"\nprimary_region = \"ewr\"\n\
-         image = \"registry.fly.io/bench-web:{image}\"\n[apps.web.deploy]\nstrategy = \"{strategy}\"\n\
-         max_unavailable = {MAX_UNAVAILABLE}\n[apps.web.http_service]\ninternal_port = 8080\n\
-         [[apps.web.http_service.checks]]\npath = \"/health\"\ninterval = \"10s\"\ntimeout = \"2s\"\n\
-         [apps.web.machines.app]\ncount = {{ ewr = {each}, fra = {each}, iad = {each} }}\n"
-    );
+/// One app with [`MACHINE_COUNT`] machines, or several small ones.
+fn load_manifest(dir: &Path, apps: u32, strategy: &str, image: u32) -> Desired {
+    let (counts, unavailable) = match apps {
+        1 => ([MACHINE_COUNT / 3; 3], MAX_UNAVAILABLE),
+        _ => ([4, 3, 3], 3),
+    };
+    let [ewr, fra, iad] = counts;
+    let mut text = String::from("project = \"bench\"\n[fly]\norg = \"bench\"\n");
+    for app in 0..apps {
+        write!(
+            text,
+            "[apps.web{app}]\nname = \"bench-web{app}\"\nprimary_region = \"ewr\"\n\
+             image = \"registry.fly.io/bench-web:{image}\"\n[apps.web{app}.deploy]\nstrategy = \"{strategy}\"\n\
+             max_unavailable = {unavailable}\n[apps.web{app}.http_service]\ninternal_port = 8080\n\
+             [[apps.web{app}.http_service.checks]]\npath = \"/health\"\ninterval = \"10s\"\ntimeout = \"2s\"\n\
+             [apps.web{app}.machines.app]\ncount = {{ ewr = {ewr}, fra = {fra}, iad = {iad} }}\n"
+        )
+        .unwrap();
+    }
     std::fs::write(dir.join("bench.toml"), text).unwrap();
     let inputs = Inputs {
         vars: BTreeMap::new(),
@@ -191,7 +239,12 @@ fn load_manifest(dir: &Path, strategy: &str, image: u32) -> Desired {
         .desired
 }
 
-async fn measure_apply(fleet: &RunningSandbox, desired: &Desired, speed: f64) -> Measurement {
+async fn measure_apply(
+    fleet: &RunningSandbox,
+    desired: &Desired,
+    speed: f64,
+    concurrency: usize,
+) -> Measurement {
     let token = Secret::new(fleet.org_token("bench").unwrap());
     let reader = FlyReader::new(&ClientConfig::for_sandbox(fleet.url(), token, speed)).unwrap();
     let world = observe(&reader.clone().into(), desired).await.unwrap();
@@ -207,7 +260,12 @@ async fn measure_apply(fleet: &RunningSandbox, desired: &Desired, speed: f64) ->
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let before = fleet.requests().len();
     let started_at = Instant::now();
-    let report = apply(&approved, &clouds, world, &ApplyOptions::default(), &events).await;
+    let options = ApplyOptions {
+        concurrency,
+        speed,
+        ..ApplyOptions::default()
+    };
+    let report = apply(&approved, &clouds, world, &options, &events).await;
     let total = started_at.elapsed();
     let requests = fleet.requests().split_off(before);
     Measurement {

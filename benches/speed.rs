@@ -17,7 +17,7 @@ use std::{
 };
 
 use trimtab::{
-    clouds::{ClientConfig, CloudReaders, aws, fly::FlyReader},
+    clouds::{ClientConfig, CloudReaders, RegistryClient, aws, fly::FlyReader},
     kinds::{
         Desired, World,
         fly::{
@@ -26,9 +26,10 @@ use trimtab::{
             workload::{Health, WorkloadLive},
         },
     },
-    manifest::{self, Inputs, SecretsMode},
+    manifest::{self, Inputs, LoadedEnvironment, SecretsMode},
     model::{Ownership, Secret},
     observe::observe,
+    ops::{RunIdentity, Workspace, WorkspaceOptions},
     plan::plan,
 };
 use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions};
@@ -40,6 +41,7 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(bench_over_http());
+    runtime.block_on(bench_secrets());
     bench_program();
 }
 
@@ -72,12 +74,15 @@ fn desired_with(apps: usize, machines: usize) -> Desired {
 }
 
 fn load_manifest(text: &str) -> Desired {
+    load_environment(text, &inputs()).desired
+}
+
+fn load_environment(text: &str, inputs: &Inputs) -> LoadedEnvironment {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("bench.toml"), text).unwrap();
-    manifest::load(dir.path(), "bench", &inputs())
+    manifest::load(dir.path(), "bench", inputs)
         .map_err(|problems| problems.render(false, 100))
         .unwrap()
-        .desired
 }
 
 /// A world that matches the manifest except for one machine in a hundred.
@@ -215,6 +220,90 @@ async fn bench_over_http() {
     }
 }
 
+/// How often a plan is made of which the median counts.
+const PLANS: usize = 9;
+
+/// Compares plans of a team with and without secrets, whose fingerprints are slow to compute.
+async fn bench_secrets() {
+    println!("\nplan of 3 apps with 8 machines, 50 ms latency, median of {PLANS}");
+    println!(
+        "{:>24} {:>12} {:>12}",
+        "secrets of each app", "wall", "more"
+    );
+    let mut without = None;
+    for secrets in [0, 4, 16] {
+        let dir = tempfile::tempdir().unwrap();
+        let (text, inputs) = team_with_secrets(secrets);
+        apply_once(dir.path(), &load_environment(&text, &inputs).desired).await;
+        let mut options = SandboxOptions::new(dir.path());
+        options.latency = Duration::from_millis(50);
+        let running = sandbox::start(options).await.unwrap();
+        let mut times = Vec::new();
+        for _ in 0..PLANS {
+            times.push(time_plan(&running, &text, &inputs).await);
+        }
+        running.stop().await;
+        times.sort();
+        let median = times[PLANS / 2];
+        let more = median.saturating_sub(*without.get_or_insert(median));
+        println!("{secrets:>24} {median:>12.2?} {more:>12.2?}");
+    }
+}
+
+/// A team's environment, in which each app has so many secrets.
+fn team_with_secrets(secrets: usize) -> (String, Inputs) {
+    let mut text = String::from("project = \"bench\"\n[fly]\norg = \"bench\"\n");
+    let mut inputs = inputs();
+    for (app, machines) in [4, 2, 2].into_iter().enumerate() {
+        write!(
+            text,
+            "[apps.a{app}]\nname = \"bench-{app}\"\nprimary_region = \"ewr\"\nimage = \"registry.fly.io/bench:1\"\n\
+             [apps.a{app}.machines.app]\ncount = {machines}\n[apps.a{app}.secrets]\n"
+        )
+        .unwrap();
+        for secret in 0..secrets {
+            let variable = format!("SECRET_{app}_{secret}");
+            writeln!(text, "{variable} = {{ env = \"{variable}\" }}").unwrap();
+            let value = format!("value-of-{variable}");
+            inputs.process_environment.insert(variable, value);
+        }
+    }
+    (text, inputs)
+}
+
+/// Plans as the program does, from reading the manifest to the finished plan, which must be empty.
+async fn time_plan(running: &RunningSandbox, text: &str, inputs: &Inputs) -> Duration {
+    let started_at = Instant::now();
+    let loaded = load_environment(text, inputs);
+    let token = Secret::new(running.org_token("bench").unwrap());
+    let config = ClientConfig::for_sandbox(running.url(), token, 1.0);
+    let fly = FlyReader::new(&config).unwrap();
+    let options = WorkspaceOptions {
+        allow_missing_images: true,
+        started_at,
+        speed: 1.0,
+        identity: RunIdentity {
+            user: "bench".to_owned(),
+            host: None,
+            run_url: None,
+        },
+        wall_clock: || jiff::Timestamp::UNIX_EPOCH,
+    };
+    let readers = CloudReaders { fly, aws: None };
+    let registry = RegistryClient::new(&config).unwrap();
+    let workspace = Workspace::new(loaded, readers, registry, options);
+    let desired = workspace.desired();
+    let world = workspace.observe_with_images(desired).await.unwrap();
+    let plan = workspace.plan(desired, &world, &[]).unwrap();
+    let took = started_at.elapsed();
+    assert_eq!(
+        plan.steps().count(),
+        0,
+        "the sandbox holds what the manifest says"
+    );
+    took
+}
+
 /// Applies once at high speed, so that there is something to observe.
 async fn apply_once(dir: &std::path::Path, desired: &Desired) {
     let mut options = SandboxOptions::new(dir);
@@ -238,7 +327,10 @@ async fn apply_once(dir: &std::path::Path, desired: &Desired) {
         &approved,
         &clouds,
         world,
-        &trimtab::apply::ApplyOptions::default(),
+        &trimtab::apply::ApplyOptions {
+            speed: 2_000.0,
+            ..trimtab::apply::ApplyOptions::default()
+        },
         &events,
     )
     .await;
