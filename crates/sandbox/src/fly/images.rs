@@ -15,6 +15,12 @@ const DOCKER_HUB_MIRROR: &str = "docker-hub-mirror.fly.io";
 /// The host names of Docker Hub, which Fly mirrors.
 const DOCKER_HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
+/// The version of `flyio/postgres-flex` that its tags point to, which is not that of PostgreSQL.
+pub(crate) const POSTGRES_FLEX_VERSION: &str = "v0.2.0";
+/// The full versions of PostgreSQL that have a tag of `flyio/postgres-flex`; each major version has one
+/// as well.
+const POSTGRES_FLEX_TAGS: [&str; 5] = ["15.15", "16.11", "17.2", "17.7", "18.1"];
+
 /// The overrides, by full reference.
 pub(crate) type ImageOverrides = BTreeMap<String, ImageOverride>;
 
@@ -133,7 +139,43 @@ pub(crate) fn image_ref(image: &str, digest: Option<&str>) -> Value {
         tag,
         digest: _,
     } = reference;
-    json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest, "labels": {} })
+    let labels = match postgres_flex_version(image) {
+        Some(version) => json!({
+            "fly.app_role": "postgres_cluster",
+            "fly.pg-manager": "repmgr",
+            "fly.pg-version": version,
+            "fly.version": POSTGRES_FLEX_VERSION,
+        }),
+        None => json!({}),
+    };
+    json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest, "labels": labels })
+}
+
+/// The version of PostgreSQL in Fly's image for Postgres clusters, such as `17.7` or `17`; `None` for
+/// other images. Without a tag, the digest tells it: that of a tag which is not known here is taken for
+/// the newest version.
+pub(crate) fn postgres_flex_version(image: &str) -> Option<String> {
+    let reference = ImageReference::parse(image);
+    let is_flex = reference.registry == DOCKER_HUB_MIRROR
+        && matches!(
+            reference.repository.as_str(),
+            "flyio/postgres-flex" | "flyio/postgres-flex-timescaledb"
+        );
+    if !is_flex {
+        return None;
+    }
+    let starts_with_digit = reference.tag.starts_with(|c: char| c.is_ascii_digit());
+    if starts_with_digit {
+        return Some(reference.tag);
+    }
+    let majors = POSTGRES_FLEX_TAGS.map(|tag| tag.split('.').next().unwrap_or(tag));
+    let mut tags = POSTGRES_FLEX_TAGS.into_iter().chain(majors);
+    let has_digest = |tag: &&str| {
+        let tagged = format!("{DOCKER_HUB_MIRROR}/{}:{tag}", reference.repository);
+        Some(ImageReference::parse(&tagged).default_digest()) == reference.digest
+    };
+    let newest = POSTGRES_FLEX_TAGS.last().copied().unwrap_or_default();
+    Some(tags.find(has_digest).unwrap_or(newest).to_owned())
 }
 
 /// The digest of the image in a machine configuration; `None` when it names no image.

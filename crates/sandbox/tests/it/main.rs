@@ -18,6 +18,7 @@ mod networks;
 mod openapi;
 mod openapi_coverage;
 mod organizations;
+mod postgres_apps;
 mod record;
 mod registry;
 mod resources;

@@ -7,6 +7,7 @@ use crate::api::ApiCall;
 use crate::fly::uiex;
 use crate::fly::v1::ips::{self, NewIp};
 use crate::fly::v1::{NewApp, add_app, secrets};
+use crate::ids;
 use crate::json;
 use crate::world::{App, JsonObject, SimulatedWorld};
 
@@ -275,13 +276,27 @@ fn release_egress(
     Ok(json!({ "v4": released("egress_v4"), "v6": released("egress_v6") }))
 }
 
+/// Opens a place for an app in the consul cluster that keeps the state of Postgres clusters. Each
+/// call opens a new, empty one: nodes that are given different addresses do not find each other. That
+/// a token for one app may do this is not documented, so it may not.
 fn enable_postgres_consul(
     world: &mut SimulatedWorld,
     call: &ApiCall,
     input: &JsonObject,
 ) -> Result<Value, GraphqlError> {
-    let name = app_name(world, call, input, "appId")?;
-    Ok(json!({ "consulUrl": format!("https://:sandbox@consul-{name}.fly-shared.net/{name}/") }))
+    let app = queries::find_app(world, call, string_argument(input, "appId"))?;
+    if !call.caller.can_see_org(&app.org) {
+        return Err(GraphqlError::new(
+            "Not authorized to access this enablePostgresConsul",
+            "UNAUTHORIZED",
+        ));
+    }
+    let name = app.name.clone();
+    let bytes = world.next_id_bytes("consul");
+    let (token, suffix) = (ids::hex(&bytes[..16]), ids::base32_id(&bytes));
+    Ok(
+        json!({ "consulUrl": format!("https://:{token}@consul-iad-1.fly-shared.net/{name}-{suffix}/") }),
+    )
 }
 
 fn attach_postgres_cluster(

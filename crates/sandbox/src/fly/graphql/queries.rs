@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 use super::{GraphqlError, connection, fields, string_argument};
 use crate::api::ApiCall;
 use crate::fly::access::TokenGrant;
+use crate::fly::images::POSTGRES_FLEX_VERSION;
 use crate::fly::v1::platform;
 use crate::world::{App, JsonObject, Org, SimulatedWorld};
 
-/// The version of the Postgres image for new clusters.
-const POSTGRES_TAG: &str = "17.2";
+/// The repositories of Fly's Postgres images, the tag for new clusters, and the version of the image
+/// itself. Fly moves the tag along, so two clusters that were created a month apart differ in it.
+const POSTGRES_IMAGES: [(&str, &str, &str); 2] = [
+    ("flyio/postgres-flex", "18.1", POSTGRES_FLEX_VERSION),
+    ("flyio/postgres", "14.6", "v0.0.41"),
+];
 /// The maximum page size of `apps`.
 const MAX_PAGE_SIZE: usize = 200;
 
@@ -40,11 +45,11 @@ pub(super) fn resolve(
             .find(|region| region.code == platform::NEAREST_REGION)
             .map(region_object)
             .into()),
-        "latestImageTag" => Ok(format!(
-            "{}:{POSTGRES_TAG}",
-            string_argument(arguments, "repository")
-        )
-        .into()),
+        "latestImageTag" => {
+            let (repository, tag, _) =
+                find_postgres_image(string_argument(arguments, "repository"))?;
+            Ok(format!("{repository}:{tag}").into())
+        }
         "latestImageDetails" => image_details(string_argument(arguments, "image")),
         "canPerformBluegreenDeployment" => {
             find_app(world, call, string_argument(arguments, "name")).map(|_| true.into())
@@ -176,19 +181,27 @@ fn platform_object() -> Value {
 }
 
 /// Only Fly's own images have a latest version; for all others Fly returns an error.
+fn find_postgres_image(
+    repository: &str,
+) -> Result<&'static (&'static str, &'static str, &'static str), GraphqlError> {
+    POSTGRES_IMAGES
+        .iter()
+        .find(|(known, _, _)| *known == repository)
+        .ok_or_else(|| GraphqlError::new("Unknown repository", "UNPROCESSABLE"))
+}
+
+/// The newest image of a repository, for the image of a machine.
 fn image_details(image: &str) -> Result<Value, GraphqlError> {
-    let repository = image.split([':', '@']).next().unwrap_or_default();
-    if !repository.starts_with("flyio/") {
-        return Err(GraphqlError::new("Unknown repository", "UNPROCESSABLE"));
-    }
-    let image_ref = crate::fly::images::image_ref(&format!("{repository}:{POSTGRES_TAG}"), None);
+    let (repository, tag, version) =
+        find_postgres_image(image.split([':', '@']).next().unwrap_or_default())?;
+    let image_ref = crate::fly::images::image_ref(&format!("{repository}:{tag}"), None);
     Ok(json!({
         "__typename": "ImageVersion",
         "registry": image_ref["registry"],
         "repository": image_ref["repository"],
         "tag": image_ref["tag"],
         "digest": image_ref["digest"],
-        "version": format!("v{POSTGRES_TAG}"),
+        "version": version,
     }))
 }
 
