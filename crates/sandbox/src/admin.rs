@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::{ApiError, ApiResponse, ApiResult};
 use crate::aws;
 use crate::faults::{FAULT_HELP, Fault};
+use crate::fly;
 use crate::fly::access::authenticate;
 use crate::fly::behaviour::Rule;
 use crate::shared_state::SharedState;
@@ -26,8 +27,8 @@ pub(crate) fn authorize(
 ) -> Result<(), ApiError> {
     let shows_secrets = matches!(
         (method, path),
-        ("GET", "state") | ("POST", "tokens" | "aws/keys" | "oidc" | "github")
-    );
+        ("GET", "state" | "execs") | ("POST", "tokens" | "aws/keys" | "oidc" | "github")
+    ) || path.starts_with("postgres/");
     let has_own_token = authorization
         .and_then(|text| text.strip_prefix("Bearer "))
         .is_some_and(|token| !token.is_empty() && token == state.admin_token);
@@ -54,6 +55,8 @@ pub(crate) fn handle_request(
     match (method, path) {
         ("GET", "state") => Ok(ApiResponse::ok(state.state_json())),
         ("GET", "requests") => Ok(ApiResponse::ok(json!(state.requests))),
+        ("GET", "execs") => Ok(ApiResponse::ok(json!(state.world.execs))),
+        ("POST", "execs") => change_exec_settings(state, body),
         ("GET", "clock") => Ok(show_clock(state)),
         ("POST", "clock") => advance_clock(state, body),
         ("GET", "faults") => Ok(list_faults(state)),
@@ -86,6 +89,12 @@ pub(crate) fn handle_request(
         ("POST", "aws/system-tags") => set_system_tags(state, body),
         ("POST", "oidc") => aws::issue_machine_token(&mut state.world, body),
         ("POST", "github") => aws::start_workflow(&mut state.world, &state.url, body),
+        (method, path) if path.starts_with("postgres/") => fly::postgres::handle_request(
+            &mut state.world,
+            method,
+            path.trim_start_matches("postgres/"),
+            body,
+        ),
         ("GET", path) if path.starts_with("oidc/") => {
             aws::serve_oidc_discovery(&mut state.world, path.trim_start_matches("oidc/"))
         }
@@ -159,7 +168,7 @@ fn add_rules(state: &mut SharedState, body: &Value) -> ApiResult {
 fn override_images(state: &mut SharedState, body: &Value) -> ApiResult {
     let single = std::slice::from_ref(body);
     for image_override in body.as_array().map_or(single, Vec::as_slice) {
-        crate::fly::images::set_override(&mut state.world.global.images, image_override)?;
+        fly::images::set_override(&mut state.world.global.images, image_override)?;
     }
     state.world.global_dirty = true;
     Ok(ApiResponse::ok(json!(state.world.global.images)))
@@ -186,6 +195,13 @@ fn create_aws_keys(state: &mut SharedState, body: &Value) -> ApiResult {
     Ok(ApiResponse::ok(
         json!({ "access_key_id": keys.id, "secret_access_key": keys.secret }),
     ))
+}
+
+/// Changes what `exec` does: whether it passes standard input on, and how long a request may be.
+fn change_exec_settings(state: &mut SharedState, body: &Value) -> ApiResult {
+    state.world.global.exec = parse_body(body)?;
+    state.world.global_dirty = true;
+    Ok(ApiResponse::ok(json!(state.world.global.exec)))
 }
 
 /// Gives a bucket the tags that a service of AWS sets, such as those of CloudFormation.
@@ -222,7 +238,7 @@ fn create_token(state: &mut SharedState, body: &Value) -> ApiResult {
     }
     let TokenRequest { org } = parse_body(body)?;
     let token = crate::running::ensure_token(&mut state.world, &org, |org| {
-        crate::fly::access::TokenGrant::Org { org }
+        fly::access::TokenGrant::Org { org }
     });
     Ok(ApiResponse::ok(json!({ "token": token })))
 }

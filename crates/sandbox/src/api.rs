@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::fly::access::ApiCaller;
+use crate::psql_process::PsqlProcess;
 
 /// The body of a response.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub(crate) enum ResponseBody {
     Json(Value),
     /// Plain text, as Fly's router returns for unknown paths.
     Text(String),
+    /// The output of a program that the server has yet to run.
+    Psql(Box<PsqlProcess>),
 }
 
 /// The response of an endpoint.

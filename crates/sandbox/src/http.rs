@@ -30,7 +30,8 @@ pub(crate) async fn read_json_body(body: HttpBody) -> Result<Value, ApiError> {
 
 fn encode_body(body: &ResponseBody) -> (Option<&'static str>, String) {
     match body {
-        ResponseBody::Empty => (None, String::new()),
+        // The server has run the program before it sends the response.
+        ResponseBody::Empty | ResponseBody::Psql(_) => (None, String::new()),
         ResponseBody::Json(value) => (Some("application/json; charset=utf-8"), value.to_string()),
         ResponseBody::Text(text) => (Some("text/plain; charset=utf-8"), text.clone()),
     }

@@ -170,6 +170,8 @@ mod http;
 mod ids;
 mod json;
 mod local_only;
+mod postgres;
+mod psql_process;
 mod recorder;
 mod running;
 mod server;
@@ -185,6 +187,7 @@ pub use crate::running::{
 };
 pub use crate::shared_state::RequestRecord;
 pub use crate::store::{ServerFile, StoreError};
+pub use crate::world::ExecRecord;
 
 /// How long the transitions of a machine take in the sandbox, in milliseconds: a lower bound for
 /// every client.
@@ -199,4 +202,6 @@ pub mod times {
     pub const BOOT_MS: i64 = transitions::BOOT_MS;
     /// From `started` until the first check results are available.
     pub const FIRST_CHECK_MS: i64 = transitions::FIRST_CHECK_MS;
+    /// From `started` until the first node of a Postgres cluster has set it up and is its primary.
+    pub const POSTGRES_BOOT_MS: i64 = crate::fly::postgres::INITIALIZE_MS;
 }

@@ -29,7 +29,7 @@ use crate::recorder::{self, ExchangeRecorder};
 use crate::server::Server;
 use crate::shared_state::{RequestRecord, SharedState};
 use crate::store::{self, ServerFile, StateStore, StoreError};
-use crate::world::SimulatedWorld;
+use crate::world::{ExecRecord, SimulatedWorld};
 
 /// How long `stop` waits for open requests to finish.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
@@ -62,6 +62,9 @@ pub struct SandboxOptions {
     /// A file to which every request to Fly's APIs is appended with its response, as a line of
     /// JSON. It contains secrets.
     pub record: Option<PathBuf>,
+    /// The address of a PostgreSQL server, `postgres://…`. Scripts for `psql` in a Postgres node run
+    /// there, in place of the model.
+    pub postgres: Option<String>,
 }
 
 impl SandboxOptions {
@@ -87,6 +90,7 @@ impl SandboxOptions {
             clock: ClockMode::Real,
             seed: 0,
             record: None,
+            postgres: None,
         }
     }
 }
@@ -174,7 +178,8 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
         let url = server.map(|server| server.url).unwrap_or_default();
         return Err(StartError::InUse { url });
     };
-    let world = store.load(options.seed, options.snapshot)?;
+    let mut world = store.load(options.seed, options.snapshot)?;
+    world.postgres_url = options.postgres;
     let (listener, address) = bind(options.listen).await?;
     let (aws_listener, aws_address) = bind(options.aws_listen).await?;
     let admin_token = new_admin_token();
@@ -356,6 +361,11 @@ impl RunningSandbox {
     /// Every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.server.lock_state().requests.clone()
+    }
+
+    /// Every `exec` request that was answered, with its whole body, in order.
+    pub fn execs(&self) -> Vec<ExecRecord> {
+        self.server.lock_state().world.execs.clone()
     }
 
     /// How many requests were affected by a fault since the faults were last set.

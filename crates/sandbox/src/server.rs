@@ -21,11 +21,13 @@ use crate::fly::proxy::{self, PublicRequest};
 use crate::fly::rate_limit;
 use crate::fly::routes::{Route, RouteHandler};
 use crate::fly::transitions;
+use crate::fly::v1::machines::{output_view, timed_out};
 use crate::http::{drop_connection, read_json_body, render_response, truncated_response};
 use crate::local_only::check_local;
+use crate::psql_process::PsqlProcess;
 use crate::shared_state::SharedState;
 use crate::store::StoreError;
-use crate::world::SimulatedWorld;
+use crate::world::{ExecRecord, SimulatedWorld};
 
 /// The server: the shared state, and the notification that wakes waiting requests when it changes.
 #[derive(Debug)]
@@ -336,10 +338,33 @@ impl Server {
             RouteHandler::Immediate(run) => Ok(run(world, &call)),
             RouteHandler::LongPoll(run) => run(world, &call),
         });
-        response
+        let response = response
             .await
             .and_then(|result| result)
-            .unwrap_or_else(ApiResponse::from)
+            .unwrap_or_else(ApiResponse::from);
+        match response.body {
+            ResponseBody::Psql(process) => self.run_process(&process).await,
+            _ => response,
+        }
+    }
+
+    /// Runs a real program, without the state locked, and completes the record of the request.
+    async fn run_process(&self, process: &PsqlProcess) -> ApiResponse {
+        let response = match process.run().await {
+            Some(output) => ApiResponse::ok(output_view(&output)),
+            None => timed_out().into(),
+        };
+        let mut state = self.lock_state();
+        let waits = |record: &&mut ExecRecord| {
+            record.response.is_null() && record.request["stdin"] == process.stdin.as_str()
+        };
+        if let Some(record) = state.world.execs.iter_mut().find(waits) {
+            record.status = response.status;
+            if let ResponseBody::Json(body) = &response.body {
+                record.response = body.clone();
+            }
+        }
+        response
     }
 
     /// Repeats `poll` until it returns a response, however long that takes. `poll` returns `Err`

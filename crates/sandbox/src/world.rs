@@ -18,6 +18,7 @@ use crate::fly::images::ImageOverrides;
 use crate::fly::machine::Machine;
 use crate::fly::v1::NetworkPolicy;
 use crate::ids;
+use crate::postgres::PgServer;
 
 /// The name of the private network that apps are in unless they are created in another.
 pub(crate) const DEFAULT_NETWORK: &str = "default";
@@ -37,6 +38,46 @@ pub(crate) struct SimulatedWorld {
     /// Whether `world.json` must be written as well.
     pub(crate) global_dirty: bool,
     pub(crate) aws: AwsState,
+    /// Every `exec` that was answered.
+    pub(crate) execs: Vec<ExecRecord>,
+    /// The address of a PostgreSQL server that runs the scripts in place of the model.
+    pub(crate) postgres_url: Option<String>,
+}
+
+/// An `exec` request with its response, as `GET /_sandbox/execs` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExecRecord {
+    /// The name of the app.
+    pub app: String,
+    /// The id of the machine.
+    pub machine: String,
+    /// The body of the request.
+    pub request: Value,
+    /// The status of the response.
+    pub status: u16,
+    /// The body of the response.
+    pub response: Value,
+    /// When it was answered, in milliseconds since 1970 on the sandbox's clock.
+    pub at_ms: i64,
+}
+
+/// What `exec` does, where Fly's own behaviour is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExecSettings {
+    /// Whether programs get the standard input of the request; otherwise it is empty.
+    pub(crate) stdin: bool,
+    /// The longest body of a request, in bytes.
+    pub(crate) max_body_bytes: Option<usize>,
+}
+
+impl Default for ExecSettings {
+    fn default() -> Self {
+        Self {
+            stdin: true,
+            max_body_bytes: None,
+        }
+    }
 }
 
 /// The contents of `world.json`: everything that does not belong to one app.
@@ -57,6 +98,9 @@ pub(crate) struct WorldFile {
     /// Images declared missing, and tags declared to point to another digest.
     #[serde(default)]
     pub(crate) images: ImageOverrides,
+    /// What `exec` does.
+    #[serde(default)]
+    pub(crate) exec: ExecSettings,
 }
 
 /// An organization.
@@ -101,6 +145,9 @@ pub(crate) struct App {
     pub(crate) releases: Vec<Release>,
     #[serde(default)]
     pub(crate) network_policies: BTreeMap<String, NetworkPolicy>,
+    /// The places in consul where a Postgres cluster has left that it exists.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) initialized_consul_urls: BTreeSet<String>,
 }
 
 /// A volume.
@@ -124,6 +171,12 @@ pub(crate) struct Volume {
     pub(crate) snapshots: Vec<VolumeSnapshot>,
     /// When the current state ends, and the state that follows.
     pub(crate) due: Option<(i64, String)>,
+    /// How full its file system is, in percent; `None` for that of an almost empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fill_percent: Option<u64>,
+    /// The data directory of PostgreSQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<Box<PgServer>>,
 }
 
 /// A snapshot of a volume.
@@ -135,6 +188,8 @@ pub(crate) struct VolumeSnapshot {
     pub(crate) volume_size: u64,
     pub(crate) retention_days: u64,
     pub(crate) created_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<Box<PgServer>>,
 }
 
 /// A secret of an app.

@@ -121,6 +121,11 @@ pub(super) fn log_program_output(machine: &mut Machine, behaviour: &ProgramBehav
     }
 }
 
+/// Logs a line that the program prints.
+pub(super) fn log_line(machine: &mut Machine, at: i64, line: impl Into<String>) {
+    machine.append_log(at, "app", line);
+}
+
 /// Logs the stop signal of a requested stop.
 pub(super) fn log_stop_signal(machine: &mut Machine, at: i64) {
     let signal = machine

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::behaviour::SimulatedExit;
 use super::console::LogLine;
+use super::postgres::PgNode;
 use crate::ids;
 use crate::json;
 use crate::world::JsonObject;
@@ -90,6 +91,8 @@ pub(crate) enum MachineTransition {
     Destroyed,
     /// The next run of a machine with a schedule begins.
     Scheduled,
+    /// Something happens in the program of a Postgres node.
+    Postgres,
 }
 
 /// A transition and when it is due.
@@ -163,6 +166,9 @@ pub(crate) struct Machine {
     /// Log lines, oldest first.
     #[serde(default)]
     pub(crate) logs: VecDeque<LogLine>,
+    /// What its program does, while it is a Postgres node and started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<PgNode>,
 }
 
 impl Machine {
@@ -228,6 +234,11 @@ impl Machine {
     /// The schedule (`hourly`, `daily`, …), if it has one.
     pub(crate) fn schedule(&self) -> Option<&str> {
         self.config.get("schedule").and_then(Value::as_str)
+    }
+
+    /// An environment variable in the configuration.
+    pub(crate) fn env(&self, name: &str) -> Option<&str> {
+        self.config.get("env")?.get(name)?.as_str()
     }
 
     /// The id of the mounted volume.

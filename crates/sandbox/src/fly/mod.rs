@@ -8,6 +8,7 @@ pub(crate) mod console;
 pub(crate) mod graphql;
 pub(crate) mod images;
 pub(crate) mod machine;
+pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rate_limit;
 pub(crate) mod registry;

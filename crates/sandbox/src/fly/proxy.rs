@@ -175,7 +175,8 @@ fn can_autostart(machine: &Machine) -> bool {
     ) && configured.unwrap_or(true)
 }
 
-fn autostart(world: &mut SimulatedWorld, app: &str, id: &str) {
+/// Starts a machine for a request or connection to its app.
+pub(crate) fn autostart(world: &mut SimulatedWorld, app: &str, id: &str) {
     let now = world.now_ms;
     let Some(app) = world.apps.get_mut(app) else {
         return;

@@ -5,9 +5,12 @@
 //! every request first applies the transitions that are due by now. A restart of the sandbox
 //! therefore changes nothing.
 
+use std::collections::BTreeMap;
+
 use super::behaviour::{ProgramBehaviour, Rule, SimulatedExit};
 use super::console;
 use super::machine::{Machine, MachineState, MachineTransition};
+use super::postgres;
 use crate::world::{App, SimulatedWorld, Volume};
 
 /// How long a new machine is `created` before its host begins to boot it.
@@ -55,24 +58,16 @@ pub(crate) fn next_due_ms(world: &SimulatedWorld) -> Option<i64> {
 /// Returns whether anything changed.
 fn apply_due_in_app(app: &mut App, rules: &[Rule], now: i64) -> bool {
     let mut changed = false;
-    for machine in app.machines.values_mut() {
-        // One transition may schedule the next one, which may be due as well: a machine whose clock
-        // jumps ahead boots, exits and restarts several times in one call.
-        for _ in 0..MAX_TRANSITIONS {
-            let Some(due) = machine.due.filter(|due| due.at_ms <= now) else {
-                break;
-            };
-            // Cleared first, because applying it may set the next one. It happens at the time it was
-            // due, not now, so timestamps do not depend on when a request arrives.
-            machine.due = None;
-            apply_transition(
-                machine,
-                &ProgramBehaviour::for_machine(rules, &app.name, machine),
-                due.at_ms,
-                due.step,
-            );
-            changed = true;
-        }
+    let mut applied: BTreeMap<String, usize> = BTreeMap::new();
+    // One transition may schedule the next one, which may be due as well: a machine whose clock jumps
+    // ahead boots, exits and restarts several times in one call. Those of all machines are applied in
+    // the order of their times, because the nodes of a Postgres cluster find each other.
+    while let Some((at, id)) = next_due_in_app(app, now, &applied) {
+        *applied.entry(id.clone()).or_default() += 1;
+        apply_due_to_machine(app, rules, &id, at);
+        changed = true;
+    }
+    for machine in app.machines.values() {
         // Volumes outlive their machine.
         if machine.state == MachineState::Destroyed {
             changed |= detach_volumes(&mut app.volumes.values_mut(), &machine.id, now);
@@ -82,6 +77,39 @@ fn apply_due_in_app(app: &mut App, rules: &[Rule], now: i64) -> bool {
         changed |= apply_due_to_volume(volume, now);
     }
     changed
+}
+
+/// The machine whose transition is due first, unless it has had too many.
+fn next_due_in_app(
+    app: &App,
+    now: i64,
+    applied: &BTreeMap<String, usize>,
+) -> Option<(i64, String)> {
+    let count = |id: &str| applied.get(id).copied().unwrap_or(0);
+    let due = app.machines.values().filter_map(|machine| {
+        let at = machine.due.map(|due| due.at_ms).filter(|at| *at <= now)?;
+        (count(&machine.id) < MAX_TRANSITIONS).then_some((at, &machine.id))
+    });
+    due.min().map(|(at, id)| (at, id.clone()))
+}
+
+fn apply_due_to_machine(app: &mut App, rules: &[Rule], id: &str, at: i64) {
+    // Taken out, because what a node does depends on the other machines.
+    let Some(mut machine) = app.machines.remove(id) else {
+        return;
+    };
+    // Cleared first, because applying it may set the next one. It happens at the time it was due, not
+    // now, so timestamps do not depend on when a request arrives.
+    if let Some(due) = machine.due.take() {
+        let behaviour = ProgramBehaviour::for_machine(rules, &app.name, &machine);
+        apply_transition(&mut machine, &behaviour, at, due.step);
+        if let Some(exit) = postgres::after_transition(app, &mut machine, at, due.step) {
+            on_exited(&mut machine, &behaviour, at, exit);
+            postgres::after_stop(app, &mut machine);
+        }
+    }
+    app.machines.insert(id.to_owned(), machine);
+    postgres::replicate(app);
 }
 
 fn detach_volumes(volumes: &mut dyn Iterator<Item = &mut Volume>, machine: &str, now: i64) -> bool {
@@ -155,6 +183,8 @@ fn apply_transition(
             machine.enter_state(MachineState::Destroyed, at, "destroy", "flyd");
             machine.lease = None;
         }
+        // The program decides, with the rest of its cluster.
+        MachineTransition::Postgres => {}
         MachineTransition::Scheduled => {
             // A `wait` for this run must not be satisfied by states of the run before.
             machine.reset_transitions();

@@ -18,7 +18,7 @@ mod networks;
 mod openapi;
 mod openapi_coverage;
 mod organizations;
-mod postgres_apps;
+mod postgres;
 mod record;
 mod registry;
 mod resources;

@@ -26,6 +26,7 @@ fn machine_requests() -> Vec<ExpectedRequest> {
     let request = |method, path, body, status| (method, path, body, status);
     vec![
         request("GET", "", Value::Null, 200),
+        request("POST", "/exec", json!({ "cmd": "echo hi" }), 200),
         request("POST", "/lease?ttl=13", Value::Null, 201),
         request("GET", "/lease", Value::Null, 200),
         request("GET", "/wait?timeout=1", Value::Null, 200),
@@ -42,7 +43,6 @@ fn machine_requests() -> Vec<ExpectedRequest> {
         request("POST", "/metadata/c", json!({ "value": "3" }), 204),
         request("GET", "/metadata/c", Value::Null, 200),
         request("DELETE", "/metadata/c", Value::Null, 204),
-        request("POST", "/exec", json!({ "cmd": "echo hi" }), 200),
         request("GET", "/ps", Value::Null, 200),
         request("GET", "/memory", Value::Null, 200),
         request("PUT", "/memory", json!({ "limit_mb": 128 }), 200),

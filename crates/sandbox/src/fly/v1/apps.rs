@@ -1,7 +1,7 @@
 //! `/v1/apps`: apps, which contain all other resources. App names are unique across all
 //! organizations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -173,6 +173,7 @@ pub(crate) fn add_app(world: &mut SimulatedWorld, new_app: NewApp) -> Result<App
         certificates: BTreeMap::new(),
         releases: Vec::new(),
         network_policies: BTreeMap::new(),
+        initialized_consul_urls: BTreeSet::new(),
     };
     world.dirty_apps.insert(name.clone());
     world.apps.insert(name, app.clone());

@@ -7,6 +7,7 @@ use super::{Route, platform, route};
 use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult, non_empty};
 use crate::clock;
 use crate::ids;
+use crate::postgres::PgServer;
 use crate::world::{App, SimulatedWorld, Volume, VolumeSnapshot};
 
 /// The size of a new volume when the request names none (REST documentation).
@@ -48,7 +49,8 @@ pub(super) fn routes() -> [Route; 8] {
 pub(crate) fn volume_view(volume: &Volume) -> Value {
     let blocks = volume.size_gb * GIB / BLOCK_BYTES;
     // A new ext4 file system reserves about five percent for the superuser and uses almost nothing.
-    let used = blocks / 100;
+    let reserved = blocks / 20;
+    let used = blocks * volume.fill_percent.unwrap_or(1) / 100;
     json!({
         "id": volume.id,
         "name": volume.name,
@@ -63,7 +65,7 @@ pub(crate) fn volume_view(volume: &Volume) -> Value {
         "blocks": blocks,
         "block_size": BLOCK_BYTES,
         "blocks_free": blocks - used,
-        "blocks_avail": blocks - used - blocks / 20,
+        "blocks_avail": (blocks - used).saturating_sub(reserved),
         "bytes_used": used * BLOCK_BYTES,
         "bytes_total": blocks * BLOCK_BYTES,
         "fstype": volume.fstype,
@@ -159,10 +161,28 @@ fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
         due: source
             .is_some()
             .then(|| (now + HYDRATION_MS, "created".to_owned())),
+        fill_percent: source.as_ref().and_then(|source| source.fill_percent),
+        postgres: copied_data(source.as_ref(), request.snapshot_id.as_deref()),
     };
     let body = volume_view(&volume);
     app.volumes.insert(volume.id.clone(), volume);
     Ok(ApiResponse::ok(body))
+}
+
+/// The data directory in a copy: that of the source now, or when the snapshot was taken. Nobody has a
+/// session in a copy.
+fn copied_data(source: Option<&Volume>, snapshot_id: Option<&str>) -> Option<Box<PgServer>> {
+    let source = source?;
+    let snapshot = source
+        .snapshots
+        .iter()
+        .find(|snapshot| Some(snapshot.id.as_str()) == snapshot_id);
+    let mut data = match snapshot {
+        Some(snapshot) => snapshot.postgres.clone(),
+        None => source.postgres.clone(),
+    }?;
+    data.close_sessions();
+    Some(data)
 }
 
 /// The rule is not documented; all names in Fly's examples satisfy it.
@@ -298,6 +318,7 @@ fn delete(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     }
     // The volume stays visible until it can no longer be restored.
     volume.state = "pending_destroy".to_owned();
+    volume.postgres = None;
     volume.updated_ms = now;
     volume.due = Some((now + RESTORE_WINDOW_MS, "destroyed".to_owned()));
     Ok(ApiResponse::ok(volume_view(volume)))
@@ -339,6 +360,7 @@ fn create_snapshot(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
         volume_size: volume.size_gb * GIB,
         retention_days: volume.snapshot_retention,
         created_ms: now,
+        postgres: volume.postgres.clone(),
     };
     let body = snapshot_view(&snapshot);
     volume.snapshots.insert(0, snapshot);

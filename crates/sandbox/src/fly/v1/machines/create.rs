@@ -121,6 +121,7 @@ fn new_machine(
         updated_ms: now,
         due: None,
         logs: VecDeque::new(),
+        postgres: None,
     };
     machine.record_event("launch", "pending", "user", now, None);
     machine.enter_state(MachineState::Created, now, "launch", "user");

@@ -2,6 +2,7 @@
 
 mod create;
 mod exec;
+mod inside;
 mod lifecycle;
 mod metadata;
 mod read;
@@ -9,6 +10,7 @@ mod update;
 mod view;
 mod wait;
 
+pub(crate) use exec::{output_view, timed_out};
 pub(crate) use read::MachineFilter;
 pub(crate) use view::{check_results, org_list_view};
 
@@ -80,7 +82,11 @@ pub(super) fn routes() -> Vec<Route> {
         ),
     ];
     all.extend(metadata::routes());
-    all.extend(exec::routes());
+    all.push(Route {
+        handler: RouteHandler::LongPoll(exec::exec),
+        ..route("POST", "/v1/apps/{app}/machines/{machine}/exec", read::show)
+    });
+    all.extend(inside::routes());
     all
 }
 

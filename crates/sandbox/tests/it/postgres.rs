@@ -1,0 +1,8 @@
+//! Postgres clusters: machines with Fly's image, the programs in them, and SQL.
+
+mod apps;
+mod nodes;
+mod processes;
+mod scripts;
+mod sleep;
+mod support;
