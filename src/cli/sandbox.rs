@@ -44,6 +44,9 @@ pub(super) struct SandboxArgs {
     /// Append every exchange with Fly's APIs to this file, as lines of JSON, including the values of secrets
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Run the scripts for psql in Postgres nodes on this PostgreSQL server, in place of a model of one
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
 }
 
 /// The AWS region in the printed variables. Every region is imitated.
@@ -88,6 +91,7 @@ pub(super) async fn run(
     options.latency = args.latency;
     options.faults.clone_from(&args.fault);
     options.record.clone_from(&args.record);
+    options.postgres.clone_from(&args.postgres);
     let running = sandbox::start(options).await?;
     let (url, token) = (running.url(), running.org_token(&args.org)?);
     let (aws, keys) = (

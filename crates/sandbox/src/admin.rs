@@ -85,6 +85,7 @@ pub(crate) fn handle_request(
         }
         ("POST", "tokens") => create_token(state, body),
         ("POST", "hosts") => update_hosts(state, body),
+        ("POST", "managed-postgres") => fly::v1::managed::change_behaviour(&mut state.world, body),
         ("POST", "aws/keys") => create_aws_keys(state, body),
         ("POST", "aws/system-tags") => set_system_tags(state, body),
         ("POST", "oidc") => aws::issue_machine_token(&mut state.world, body),

@@ -69,6 +69,17 @@
 //! exits with code 0 after one second. Rules can change all of this; one that does not say how such
 //! a program ends leaves it that end, at the time in `after_ms`.
 //!
+//! # Postgres
+//!
+//! A machine with the image `flyio/postgres-flex` is a node of a Postgres cluster. It boots as that
+//! image does: without its secrets, its place in consul, `PRIMARY_REGION` or a volume at `/data` it
+//! exits, and some seconds after its start it is the primary of a new cluster, or a copy of the one
+//! that consul knows. A second node that starts before that becomes a second primary. With
+//! `FLY_SCALE_TO_ZERO` a node without sessions stops. Its checks show all this. `psql` in it, which
+//! `exec` runs, talks to a model of the server that lies on the volume; with
+//! [`SandboxOptions::postgres`] to a real server. Other programs that `exec` knows are `cat`, `echo`,
+//! `sleep`, `true` and `false`; there is no shell.
+//!
 //! # Administration
 //!
 //! Served under `/_sandbox/`. These requests are not counted and faults do not affect them. Those
@@ -93,6 +104,18 @@
 //! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | returns the token that this machine (name or id) would get from `/v1/tokens/oidc` on its socket `/.fly/api`; needs a token |
 //! | `GET oidc/ORG/.well-known/openid-configuration`, `…/jwks` | returns what the issuer `https://oidc.fly.io/ORG` publishes |
 //! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | registers a workflow and returns its `url` and `token`; `GET url&audience=…` with `Authorization: bearer` responds like GitHub; needs a token |
+//!
+//! | `GET execs`, `POST execs {"stdin":false,"max_body_bytes":16384}` | returns every `exec` with its whole body and response, needs a token; sets whether programs get the standard input, and how long a request may be |
+//! | `POST postgres/login {"app","role","password","database"}` | tries a login: `{"ok":true}`, or `{"ok":false,"sqlstate","message"}` |
+//! | `POST postgres/session {"app","role","database","application","locks":[7]}`, `POST postgres/session/close {"app","pid"}` | opens a session without a password, which returns its `pid`, keeps the node awake and holds advisory locks; closes it |
+//! | `POST postgres/connect {"app"}` | connects through the private address: the proxy starts a node that sleeps |
+//! | `POST postgres/script {"app","script"}` | runs a script as superuser: `exit_code`, `stdout`, `stderr` |
+//! | `POST postgres/disk {"app","volume","percent":91}` | sets how full the disk of a node is |
+//! | `GET postgres/APP`, `GET postgres/APP/log` | returns the nodes of a cluster with what is in their servers, and the servers' logs |
+//! | `POST managed-postgres {"unavailable_requests":2,"failing_creations":1,"cluster":"…","storage_used_bytes":…}` | lets the next requests about databases and users fail with 503, the next clusters fail, and sets the storage that a cluster uses |
+//!
+//! Those about a cluster need a token; `"machine"` in their bodies names a node, else the primary is
+//! meant.
 //!
 //! A rule is
 //! `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
@@ -154,8 +177,8 @@
 //! APIs for users and groups.
 //!
 //! Fly: the real output of programs; load, and therefore autostop; services other than HTTP;
-//! standby takeover; secret keys; issuing of macaroons; Managed Postgres (an organization has no
-//! clusters); WireGuard. Tokens are plain `fo1_` strings, because flyctl rejects macaroons that it
+//! standby takeover, also of Postgres nodes; secret keys; issuing of macaroons; the API through which
+//! flyctl sees Managed Postgres (it shows no clusters); WireGuard. Tokens are plain `fo1_` strings, because flyctl rejects macaroons that it
 //! cannot decode.
 
 mod admin;

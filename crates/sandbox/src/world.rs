@@ -17,6 +17,7 @@ use crate::fly::behaviour::Rule;
 use crate::fly::images::ImageOverrides;
 use crate::fly::machine::Machine;
 use crate::fly::v1::NetworkPolicy;
+use crate::fly::v1::managed::ManagedPostgres;
 use crate::ids;
 use crate::postgres::PgServer;
 
@@ -101,6 +102,8 @@ pub(crate) struct WorldFile {
     /// What `exec` does.
     #[serde(default)]
     pub(crate) exec: ExecSettings,
+    #[serde(default)]
+    pub(crate) managed_postgres: ManagedPostgres,
 }
 
 /// An organization.

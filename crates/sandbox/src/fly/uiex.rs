@@ -84,7 +84,7 @@ fn show_organization(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     Ok(ApiResponse::ok(json!({ "organization": org_view(org) })))
 }
 
-/// Managed Postgres is not simulated; an organization has no clusters.
+/// The clusters of Managed Postgres are not shown here: flyctl asks for a macaroon before it reads them.
 fn list_postgres_clusters(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     world.org(call.path_param("org"), &call.caller)?;
     Ok(ApiResponse::ok(json!({ "data": [] })))

@@ -5,6 +5,7 @@ mod certificates;
 pub(crate) mod ips;
 mod lease;
 pub(crate) mod machines;
+pub(crate) mod managed;
 mod network_policies;
 mod orgs;
 pub(crate) mod platform;
@@ -32,5 +33,6 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(orgs::routes());
     all.extend(platform::routes());
     all.extend(tokens::routes());
+    all.extend(managed::routes());
     all
 }
