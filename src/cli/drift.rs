@@ -24,12 +24,15 @@ pub(super) struct Drift {
     /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: PlanFormat,
+    /// Also ask the Postgres clusters that run for their roles and databases; one that sleeps is not woken
+    #[arg(long)]
+    deep: bool,
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8, CommandError> {
     let is_text = args.format == PlanFormat::Text;
     each_environment::run(context, &args.environments, is_text, async |target| {
-        check_environment(context, &target, args.format).await
+        check_environment(context, &target, args).await
     })
     .await
 }
@@ -37,16 +40,14 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
 async fn check_environment(
     context: &CommandContext<'_>,
     target: &TargetArgs,
-    format: PlanFormat,
+    args: &Drift,
 ) -> Result<u8, CommandError> {
-    let session = Session::open(
-        context,
-        target,
-        SecretsMode::Lenient,
-        &PlanningArgs::default(),
-    )
-    .await?;
-    let result = print_drift(context, &session, format).await;
+    let planning = PlanningArgs {
+        deep: args.deep,
+        ..PlanningArgs::default()
+    };
+    let session = Session::open(context, target, SecretsMode::Lenient, &planning).await?;
+    let result = print_drift(context, &session, args.format).await;
     session.close().await;
     result
 }

@@ -30,6 +30,10 @@ struct PlanFile {
     images: Vec<(String, String)>,
     only: Vec<String>,
     adopt: Vec<String>,
+    #[serde(default)]
+    rotate: Vec<String>,
+    #[serde(default)]
+    deep: bool,
     allow_destroy: Vec<String>,
     max_destroy: u32,
     /// The id with every step in it.
@@ -55,6 +59,8 @@ pub(super) fn write(
         images: target.inputs.images.clone(),
         only: texts(&planning.only),
         adopt: texts(&planning.adopt),
+        rotate: texts(&planning.rotate),
+        deep: planning.deep,
         allow_destroy: texts(&planning.allow_destroy),
         max_destroy: planning.max_destroy,
         expect: plan.id().to_string(),
@@ -139,6 +145,8 @@ fn parse(text: &str) -> Result<(TargetArgs, PlanningArgs, PlanId), String> {
     let planning = PlanningArgs {
         only: addresses(&saved.only)?,
         adopt: addresses(&saved.adopt)?,
+        rotate: addresses(&saved.rotate)?,
+        deep: saved.deep,
         allow_destroy: addresses(&saved.allow_destroy)?,
         max_destroy: saved.max_destroy,
     };

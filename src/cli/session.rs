@@ -1,6 +1,11 @@
 //! What most commands begin with: the arguments that name an environment, its manifest, and connected clients.
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::OnceLock,
+    time::Instant,
+};
 
 use clap::Args;
 
@@ -13,7 +18,7 @@ use super::{
 };
 use crate::{
     clouds::{CloudReaders, RegistryClient, aws, fly},
-    kinds::{Desired, World},
+    kinds::{Desired, World, fly::secrets::SecretsSpec, postgres::Database},
     manifest::{self, Inputs, LoadedEnvironment, SecretsMode, syntax::bounded_read},
     model::{Address, contains_secret, register_public_name},
     ops::{Workspace, WorkspaceOptions, check_known_addresses},
@@ -101,6 +106,12 @@ pub(super) struct PlanningArgs {
     /// Take over an app, a bucket or a role without an owner; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) adopt: Vec<Address>,
+    /// Make a new password for this database, or a new value for this generated secret; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    pub(super) rotate: Vec<Address>,
+    /// Ask the Postgres clusters that run for their roles and databases; one that sleeps is not woken
+    #[arg(long)]
+    pub(super) deep: bool,
     /// Allow the loss of this resource's data; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) allow_destroy: Vec<Address>,
@@ -132,6 +143,30 @@ fn parse_name_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Refuses to rotate what is not made by trimtab.
+fn check_rotatable(wanted: &[Address], desired: &Desired) -> Result<(), CommandError> {
+    let databases = desired
+        .postgres_database
+        .keys()
+        .map(Address::new::<Database>);
+    let secrets = desired
+        .fly_secrets
+        .values()
+        .flat_map(SecretsSpec::rotatable_secrets);
+    let rotatable: BTreeSet<Address> = databases.chain(secrets).collect();
+    let Some(unknown) = wanted.iter().find(|address| !rotatable.contains(address)) else {
+        return Ok(());
+    };
+    let known: Vec<String> = rotatable.iter().map(ToString::to_string).collect();
+    Err(CommandError::new(format!(
+        "--rotate {unknown}: there is no database or generated secret of this name"
+    ))
+    .with_hint(match known.is_empty() {
+        true => "only a database, or a secret with `generate`, gets a new value".to_owned(),
+        false => format!("these get a new value: {}", known.join(", ")),
+    }))
+}
+
 /// Reads the variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let wrong = |why: String| CommandError::new(format!("cannot read {}: {why}", file.display()));
@@ -161,8 +196,14 @@ impl Session {
         let started_at = Instant::now();
         let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets_mode)?;
         check_known_addresses(&planning.adopt, &loaded.desired, &World::default())?;
+        check_rotatable(&planning.rotate, &loaded.desired)?;
         let meta = &mut loaded.desired.meta;
+        meta.rotate.extend(planning.rotate.iter().cloned());
+        meta.deep = planning.deep;
         meta.adopt.extend(planning.adopt.iter().cloned());
+        for (name, database) in loaded.desired.postgres_database.iter_mut() {
+            database.adopt |= meta.adopt.contains(&Address::new::<Database>(name));
+        }
         meta.allow_destroy
             .extend(planning.allow_destroy.iter().cloned());
         let Connection { fly, aws, sandbox } = match &context.global.sandbox {

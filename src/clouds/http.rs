@@ -65,8 +65,8 @@ pub(crate) struct ApiRequest<'a> {
 pub struct ClientConfig {
     /// The base URL of the Machines API, without a path, such as `https://api.machines.dev`.
     pub base_url: String,
-    /// The base URL of the logs API, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`).
-    /// Without it no logs are read.
+    /// The base URL of the logs API and of the GraphQL API, such as `https://api.fly.io` (flyctl's
+    /// `FLY_API_BASE_URL`). Without it no logs are read.
     pub logs_url: Option<String>,
     /// The base URL of the organizations API, such as `https://api.fly.io` (flyctl's
     /// `FLY_UIEX_BASE_URL`).

@@ -113,6 +113,8 @@ pub struct DiffContext<'a> {
     pub rolling_out: &'a BTreeSet<Name>,
     /// The release that the manifest asks for, by app.
     pub releases: &'a Releases,
+    /// What gets a new password or value, see [`EnvironmentMeta::rotate`](super::EnvironmentMeta::rotate).
+    pub rotate: &'a BTreeSet<Address>,
 }
 
 /// An operation of one kind. The type parameter makes it impossible to apply the edit of a volume to an app.

@@ -88,6 +88,10 @@ pub struct EnvironmentMeta {
     pub adopt: BTreeSet<Address>,
     /// Resources whose data the user allowed to lose with `--allow-destroy`. A spare volume is deleted only when it is here.
     pub allow_destroy: BTreeSet<Address>,
+    /// Databases and generated secrets that the user asked a new password or value for with `--rotate`.
+    pub rotate: BTreeSet<Address>,
+    /// Whether Postgres clusters that run are asked for their roles and databases, beyond what is recorded (`--deep`).
+    pub deep: bool,
     /// Apps that are rolled back automatically when their rollout fails.
     pub rollback_on_failure: BTreeSet<Name>,
     /// Warnings about the manifest, such as of a key without effect.

@@ -79,7 +79,10 @@ pub trait RolloutRules: Kind {
 
     /// Whether creations in one rollout group run one after the other. A kind that bears no ownership mark needs this:
     /// when an answer is lost, two objects that are created at the same time could not be told apart.
-    const SERIAL_CREATE: bool = false;
+    fn creates_serially(spec: &Self::Spec) -> bool {
+        let _ = spec;
+        false
+    }
 
     /// The group in which changes run in order, such as the process group of a machine.
     fn rollout_group(name: &Name) -> Option<RolloutGroup> {
@@ -95,6 +98,12 @@ pub trait RolloutRules: Kind {
 
     /// Whether it is unavailable already, so that changing it makes nothing worse.
     fn is_down(live: &Self::Live) -> bool {
+        let _ = live;
+        false
+    }
+
+    /// Whether it changes after the other members of its group, as the primary of a Postgres cluster does.
+    fn changes_last(live: &Self::Live) -> bool {
         let _ = live;
         false
     }

@@ -15,6 +15,7 @@ mod drive;
 mod environment;
 pub mod fly;
 mod kind;
+pub mod postgres;
 mod writers;
 #[macro_use]
 mod list;
@@ -43,6 +44,8 @@ define_kinds! {
     fly_app: FlyApp = fly::App [OperationRules],
     fly_ip: FlyIp = fly::Ip [RolloutRules OperationRules DriveRollout],
     fly_certificate: FlyCertificate = fly::Certificate [RolloutRules OperationRules DriveRollout],
+    postgres_managed_cluster: PostgresManagedCluster = postgres::ManagedCluster [RolloutRules DriveRollout],
+    postgres_database: PostgresDatabase = postgres::Database [RolloutRules DriveRollout],
     fly_secrets: FlySecrets = fly::Secrets [OperationRules DriveRollout],
     fly_volume: FlyVolume = fly::Volume [OperationRules DriveRollout],
     fly_machine: FlyMachine = fly::Machine [],

@@ -65,6 +65,7 @@ pub fn load(
         environment: resolved.environment,
         vars: resolved.vars,
         app_names: resolved.app_names,
+        postgres: &manifest.postgres,
         aws_references: resolved.aws_references,
         used_references: resolved.used_references,
     };
@@ -160,18 +161,28 @@ fn resolve_references(
             }
         }
     }
+    for entry in top_level_entries(root, "postgres") {
+        if let Some(name) = table_mut(&mut entry.node).and_then(|table| entry_mut(table, "name")) {
+            scope.resolve(&mut name.node, &mut result);
+        }
+    }
     // A fly.toml may set an app's name too, so it is merged before names are collected.
     reader.merge_fly_configs(root, |app| inputs.images.contains_key(app));
     let project = string_value(root, "project").unwrap_or_default();
-    let names: BTreeMap<String, String> = app_entries(root)
-        .iter()
-        .map(|entry| {
-            let stated = string_value(&entry.node, "name");
-            let name = stated
-                .unwrap_or_else(|| lower::default_app_name(&project, &entry.key, &environment));
-            (entry.key.clone(), name)
-        })
-        .collect();
+    let name_of = |entry: &TomlEntry| {
+        let stated = string_value(&entry.node, "name");
+        let name =
+            stated.unwrap_or_else(|| lower::default_app_name(&project, &entry.key, &environment));
+        (entry.key.clone(), name)
+    };
+    // A Postgres cluster is an app as well, unless another environment owns it.
+    let clusters = top_level_entries(root, "postgres").iter();
+    let own_clusters = clusters.filter(|entry| {
+        let is_managed = string_value(&entry.node, "engine").as_deref() == Some("managed");
+        !is_managed && string_value(&entry.node, "external").is_none()
+    });
+    let mut names: BTreeMap<String, String> = own_clusters.map(name_of).collect();
+    names.extend(app_entries(root).iter().map(name_of));
     scope.app_names = Some(names.clone());
     // AWS references are derived from these names, so they are resolved first.
     resolve_aws_names(root, &scope, &mut result);

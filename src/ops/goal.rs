@@ -84,6 +84,25 @@ impl Goal {
         })
     }
 
+    /// Plans once more after everything was done. What was to be done once, such as a new password, is not asked for again.
+    pub(super) fn plan_verification(
+        &self,
+        workspace: &Workspace,
+        world: World,
+        only: &[Address],
+    ) -> Result<Planned, OperationError> {
+        let desired = self.desired(workspace);
+        if desired.meta.rotate.is_empty() || !matches!(self, Self::Manifest) {
+            return self.plan(workspace, world, only);
+        }
+        let mut desired = desired.clone();
+        desired.meta.rotate.clear();
+        Ok(Planned {
+            plan: workspace.plan(&desired, &world, only)?,
+            world,
+        })
+    }
+
     /// The limits of the guard. A rollback replaces exactly what it names, so nothing of it is refused.
     pub(super) fn limits(&self, asked: &Limits, plan: &Plan) -> Limits {
         match self {

@@ -340,7 +340,8 @@ impl<F: Frontend> Run<'_, F> {
     async fn verify(&self) -> Result<Completion, OperationError> {
         let world = self.observe().await?;
         let Planned { plan: left, .. } =
-            self.goal.plan(self.workspace, world, &self.options.only)?;
+            self.goal
+                .plan_verification(self.workspace, world, &self.options.only)?;
         if left.is_empty() {
             if !left.is_incomplete() {
                 self.frontend.notify(Event::Verified);

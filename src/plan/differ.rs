@@ -31,6 +31,7 @@ pub(super) struct Differ<'w> {
     /// Apps whose last rollout was not verified.
     pub(super) unverified: BTreeSet<Name>,
     pub(super) releases: Releases,
+    pub(super) rotate: BTreeSet<Address>,
     /// What another owner owns. Nothing is planned for these resources, nor for anything inside them.
     pub(super) ownership_conflicts: BTreeSet<Address>,
     pub(super) builder: PlanBuilder,
@@ -53,6 +54,7 @@ impl<'w> Differ<'w> {
             rolling_out: BTreeSet::new(),
             unverified: BTreeSet::new(),
             releases: desired_releases(desired, world),
+            rotate: desired.meta.rotate.clone(),
             ownership_conflicts: conflicts,
             builder,
         }
@@ -67,6 +69,7 @@ impl Differ<'_> {
             changed: &self.changed,
             rolling_out: &self.rolling_out,
             releases: &self.releases,
+            rotate: &self.rotate,
         }
     }
 

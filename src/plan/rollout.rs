@@ -50,6 +50,10 @@ pub(super) struct Member {
     pub(super) last: NodeIndex,
     /// Whether it is unavailable before the rollout.
     pub(super) is_down: bool,
+    /// Whether it does not exist before.
+    pub(super) is_new: bool,
+    /// Whether it changes after the others, as the primary of a database cluster does.
+    pub(super) changes_last: bool,
     /// Whether it refers to another member, as a standby machine does. It changes after all that do not.
     pub(super) follows_member: bool,
 }
@@ -62,6 +66,8 @@ impl Member {
             first,
             last,
             is_down: false,
+            is_new: false,
+            changes_last: false,
             follows_member: false,
         }
     }
@@ -82,10 +88,19 @@ impl GroupSteps {
         };
         members.sort_by_cached_key(|member| (split(member), member.name.clone()));
         // Members that refer to others come after all others, even when they are down.
-        let class = |member: &Member| (member.follows_member, !member.is_down);
+        let class = |member: &Member| {
+            let Member {
+                follows_member,
+                changes_last,
+                is_down,
+                ..
+            } = member;
+            (*follows_member, *changes_last, !*is_down)
+        };
         // Each member gets its rank within its region: all first machines come before all second ones.
-        let mut next_ranks: BTreeMap<((bool, bool), String), usize> = BTreeMap::new();
-        let mut keyed: Vec<((bool, bool), usize, &Member)> = Vec::with_capacity(members.len());
+        let mut next_ranks: BTreeMap<((bool, bool, bool), String), usize> = BTreeMap::new();
+        let mut keyed: Vec<((bool, bool, bool), usize, &Member)> =
+            Vec::with_capacity(members.len());
         for member in members {
             let rank = next_ranks
                 .entry((class(member), split(member).0))
@@ -194,6 +209,7 @@ impl GroupSteps {
         let members: Vec<Name> = self
             .members_in_order()
             .into_iter()
+            .filter(|member| !member.is_new)
             .map(|member| member.name.clone())
             .collect();
         let any = !members.is_empty() || successors + asleep > 0;

@@ -92,6 +92,7 @@ impl Differ<'_> {
         let refs = spec.references();
         let spec_hash = Some(spec_hash(&spec));
         let policy = K::rollout_policy(&spec);
+        let is_serial = K::creates_serially(&spec);
         let step = Step {
             spec_hash,
             cause,
@@ -107,8 +108,11 @@ impl Differ<'_> {
         {
             group.policy = policy;
             // A serial creation is ordered by the rollout policy, like a restart. Any other only adds capacity.
-            if K::SERIAL_CREATE {
-                group.members.push(Member::new(address.name(), node, node));
+            if is_serial {
+                group.members.push(Member {
+                    is_new: true,
+                    ..Member::new(address.name(), node, node)
+                });
             } else {
                 group.starts.push(node);
             }
@@ -165,6 +169,7 @@ impl Differ<'_> {
             if obeys_policy {
                 group.members.push(Member {
                     is_down: K::is_down(live),
+                    changes_last: K::changes_last(live),
                     follows_member,
                     ..Member::new(address.name(), node, node)
                 });

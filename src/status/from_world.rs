@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Activity, AppSummary, CertificateStatus, CheckCounts, CronSummary, EnvironmentStatus,
-    FORMAT_VERSION, GroupSummary, ImageSummary, IpSummary, LastRun, MachineSummary,
-    UnmanagedSummary, VolumeSummary,
+    Activity, AppSummary, CertificateStatus, CheckCounts, CronSummary, DatabaseSummary,
+    EnvironmentStatus, FORMAT_VERSION, GroupSummary, ImageSummary, IpSummary, LastRun,
+    MachineSummary, UnmanagedSummary, VolumeSummary,
 };
 use crate::{
     kinds::{
@@ -15,6 +15,7 @@ use crate::{
             self,
             workload::{ProcessExit, WorkloadLive, config::Autostop},
         },
+        postgres::{Database, cluster::SCALE_TO_ZERO_ENV},
     },
     model::{Address, KindName, Name, ResourceMap, resources_in_app},
 };
@@ -103,6 +104,16 @@ fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {
                 configured: live.configured,
             })
             .collect(),
+        databases: resources_in_app(&world.postgres_database, key)
+            .map(|(name, live)| DatabaseSummary {
+                name: name.to_string(),
+                cluster: live.cluster.clone(),
+                database: live.record.database.clone(),
+                role: live.record.role.clone(),
+                variable: live.record.variable.clone(),
+                wanted: desired.postgres_database.contains_key(name),
+            })
+            .collect(),
         secrets: secrets.cloned().collect(),
         missing: missing_addresses(key, desired, world),
     }
@@ -177,6 +188,7 @@ fn summarize_machine(name: &Name, live: &WorkloadLive, wanted: bool) -> MachineS
         region: live.region.to_string(),
         state: live.state.clone(),
         activity: classify_activity(live),
+        role: live.health.postgres_role.clone(),
         checks: CheckCounts { passing, total },
         image: live.config.image.as_ref().map(|image| ImageSummary {
             reference: image.to_string(),
@@ -203,10 +215,13 @@ fn classify_activity(live: &WorkloadLive) -> Activity {
     let can_sleep = |service: &fly::workload::config::MachineService| {
         service.autostop != Autostop::Off && service.autostart != Some(false)
     };
+    // A Postgres cluster that sleeps has stopped by itself.
+    let sleeps_by_itself = live.config.env.contains_key(SCALE_TO_ZERO_ENV);
+    let sleeps = sleeps_by_itself || services.iter().any(can_sleep);
     match live.state.as_str() {
         _ if !live.health.host_ok => Activity::Unreachable,
         "started" => Activity::Running,
-        "stopped" | "suspended" if services.iter().any(can_sleep) => Activity::Asleep,
+        "stopped" | "suspended" if sleeps => Activity::Asleep,
         "stopped" | "created" if !live.config.standbys.is_empty() => Activity::Standby,
         "stopped" | "suspended" | "created" => Activity::Stopped,
         "failed" | "launch_failed" => Activity::Failed,
@@ -335,6 +350,7 @@ fn missing_addresses(key: &Name, desired: &Desired, world: &World) -> Vec<String
         missing_of::<fly::Machine, _, _>(key, &desired.fly_machine, &world.fly_machine),
         missing_of::<fly::Cron, _, _>(key, &desired.fly_cron, &world.fly_cron),
         missing_of::<fly::Volume, _, _>(key, &desired.fly_volume, &world.fly_volume),
+        missing_of::<Database, _, _>(key, &desired.postgres_database, &world.postgres_database),
         missing_of::<fly::Ip, _, _>(key, &desired.fly_ip, &world.fly_ip),
         missing_of::<fly::Certificate, _, _>(key, &desired.fly_certificate, &world.fly_certificate),
     ]

@@ -13,7 +13,7 @@ pub use versions::{GroupVersions, RunningVersion};
 
 /// The version of the JSON document. The minor version grows when fields are added, the major
 /// version when the meaning of a field changes.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "1.2";
 
 /// The live state of one environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -72,6 +72,8 @@ pub struct AppSummary {
     pub ips: Vec<IpSummary>,
     /// The certificates.
     pub certificates: Vec<CertificateStatus>,
+    /// The databases of the app in Postgres clusters, as the last apply recorded them.
+    pub databases: Vec<DatabaseSummary>,
     /// The names of the secrets.
     pub secrets: Vec<String>,
     /// The addresses of resources that the manifest has but that do not exist.
@@ -111,6 +113,8 @@ pub struct MachineSummary {
     pub state: String,
     /// What the state means.
     pub activity: Activity,
+    /// The role of a node of a Postgres cluster, such as `primary`, while its check passes.
+    pub role: Option<String>,
     /// The status of the checks.
     pub checks: CheckCounts,
     /// The image.
@@ -236,6 +240,23 @@ pub struct IpSummary {
     pub kind: String,
     /// The region, or `global`.
     pub region: String,
+}
+
+/// A database of an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DatabaseSummary {
+    /// The name within its kind, such as `web/main`.
+    pub name: String,
+    /// The name of the cluster's app on Fly.
+    pub cluster: String,
+    /// The name of the database.
+    pub database: String,
+    /// The role that owns it.
+    pub role: String,
+    /// The secret of the app that has its URL.
+    pub variable: String,
+    /// Whether the manifest declares it.
+    pub wanted: bool,
 }
 
 /// A certificate.

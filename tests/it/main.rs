@@ -23,6 +23,7 @@ mod lost_responses;
 mod machines;
 mod manifest_lifecycle;
 mod matrix;
+mod postgres;
 mod properties;
 mod public_endpoint;
 mod readme;

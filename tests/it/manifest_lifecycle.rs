@@ -11,7 +11,10 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use trimtab::{
-    kinds::{Desired, World, fly::machine::MachineSpec},
+    kinds::{
+        Desired, World,
+        fly::{machine::MachineSpec, secrets::SecretGenerator},
+    },
     manifest::{self, Inputs, SecretsMode},
     model::RolloutStrategy,
 };
@@ -169,8 +172,15 @@ fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
             expected: vec![format!("create fly.ip/{name}")],
         });
     }
-    for (name, secrets) in &world.fly_secrets {
-        let Some(secret) = secrets.present.keys().next() else {
+    for (name, secrets) in &desired.fly_secrets {
+        let mut values = secrets.values.iter();
+        // The secrets of a cluster are made once, so a change of them is told and not repaired.
+        let found = values.find_map(|(secret, spec)| match &spec.generator {
+            None => Some((secret, None)),
+            Some(SecretGenerator::Database(database)) => Some((secret, Some(database.address()))),
+            Some(_) => None,
+        });
+        let Some((secret, database)) = found else {
             continue;
         };
         let path = format!("/v1/apps/{}/secrets", app(name));
@@ -179,9 +189,12 @@ fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
             path,
             body: json!({"values": {secret: "by hand"}}),
         };
+        // The URL of a database changes with the password of its role.
+        let password = database.map(|address| format!("update {address} password"));
+        let expected = [format!("update fly.secrets/{name} {secret}")];
         drifts.push(ExpectedDrift {
             change,
-            expected: vec![format!("update fly.secrets/{name} {secret}")],
+            expected: expected.into_iter().chain(password).collect(),
         });
     }
     drifts

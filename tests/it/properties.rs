@@ -12,6 +12,7 @@ mod generator;
 mod manual_requests;
 mod plans;
 mod policies;
+mod postgres;
 mod scenario;
 mod schema_keys;
 mod service;

@@ -69,7 +69,7 @@ impl BareSandbox {
         .unwrap();
         let bare = Self { sandbox, speed };
         FlyWriter::new(bare.reader())
-            .create_app("web", "acme", None)
+            .create_app("web", "acme", None, None)
             .await
             .unwrap();
         bare
@@ -494,6 +494,16 @@ impl TestEnv {
         assert!(report.is_complete(), "{report:#?}");
         let remaining = plan(&nothing, &observe(&readers, &nothing).await.unwrap()).unwrap();
         assert_eq!(plan_summary(&remaining), Vec::<String>::new());
+    }
+
+    /// Replaces the desired state, such as with other settings of the command line.
+    pub(crate) fn set_desired(&self, desired: Desired) {
+        *self.desired.lock().unwrap() = Some(desired);
+    }
+
+    /// Sends a request to the sandbox's admin API that needs its own token.
+    pub(crate) async fn send_admin(&self, method: &str, path: &str, body: Value) -> Value {
+        clients::send_admin_request(&self.sandbox, method, path, &body).await
     }
 
     /// Sends an API request as a person would, and asserts that it succeeds.

@@ -174,6 +174,22 @@ async fn standby_becomes_an_ordinary_machine() {
     }
 }
 
+/// flyctl makes a standby by itself. Whoever takes the app over learns that it would go, and how to keep it.
+#[tokio::test(flavor = "multi_thread")]
+async fn standby_that_the_manifest_lacks_is_told() {
+    let worker = MANIFEST.replace("[apps.web.http_service]\ninternal_port = 8080\n", "");
+    let standby = worker.replace("count = 1", "count = 1\nstandby = true");
+    let env = TestEnv::new(&standby).await;
+    env.apply().await;
+    env.write_manifest(&worker);
+    let warnings = env.plan().await.findings.warnings;
+    let told = |warning: &String| {
+        warning.contains("is a standby")
+            && warning.contains("`standby = true` in [apps.web.machines.app]")
+    };
+    assert!(warnings.iter().any(told), "{warnings:?}");
+}
+
 /// A cron machine runs when it is created, so it waits for a verification that is still due.
 #[tokio::test(flavor = "multi_thread")]
 async fn cron_machine_waits_for_a_verification_that_failed_before() {

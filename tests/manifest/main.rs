@@ -11,6 +11,7 @@ mod invalid;
 mod lowering;
 mod machine_config;
 mod mangled;
+mod postgres;
 mod schema;
 pub(crate) mod support;
 mod valid;

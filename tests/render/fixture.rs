@@ -71,6 +71,8 @@ pub(crate) fn desired() -> Desired {
         mark: owner_mark(),
         org: "shop-staging".to_owned(),
         adopt: Default::default(),
+        rotate: std::collections::BTreeSet::new(),
+        deep: false,
         allow_destroy: Default::default(),
         warnings: Vec::new(),
     });
@@ -80,6 +82,7 @@ pub(crate) fn desired() -> Desired {
         name: "shop-web".to_owned(),
         org: "shop-staging".to_owned(),
         network: None,
+        role: None,
         mark: owner_mark(),
         protected: false,
     };
@@ -119,6 +122,7 @@ pub(crate) fn desired() -> Desired {
 pub(crate) fn secrets_spec() -> SecretsSpec {
     let secret = |variable: &str| SecretSpec {
         value: Some(Secret::new(CANARY)),
+        generator: None,
         fingerprint: Some(Fingerprint::from_stored(CANARY_FINGERPRINT)),
         source: format!("env {variable}"),
     };
@@ -321,6 +325,7 @@ fn live_workload(spec: &Workload, world: &World, at: usize, state: &str) -> Work
         health: Health {
             host_ok: true,
             cordoned: false,
+            postgres_role: None,
             checks: (1, 1),
         },
         last_run: None,
@@ -444,6 +449,7 @@ pub(crate) fn many_apps(apps: usize) -> (Desired, World) {
             name: format!("shop-{at}"),
             org: "shop-staging".to_owned(),
             network: None,
+            role: None,
             mark: owner_mark(),
             protected: false,
         };
@@ -471,6 +477,7 @@ pub(crate) fn dependent_apps() -> Desired {
             name: format!("shop-{app}"),
             org: "shop-staging".to_owned(),
             network: None,
+            role: None,
             mark: owner_mark(),
             protected: false,
         };

@@ -358,6 +358,11 @@ impl RunningSandbox {
         Ok(token)
     }
 
+    /// The token of the admin calls that show secrets, as in `server.json`.
+    pub fn admin_token(&self) -> String {
+        self.server.lock_state().admin_token.clone()
+    }
+
     /// Every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.server.lock_state().requests.clone()

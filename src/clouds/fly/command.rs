@@ -1,7 +1,7 @@
 //! Machines that run a single command, such as a release command: waiting for them, and how they
 //! ended.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{FlyReader, exit_diagnosis, wire};
 use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink};
@@ -19,6 +19,20 @@ impl wire::MachineResponse {
         let started_at = newest_event("start").map_or(0, |start| start.timestamp);
         let code = exit.exit_event()?.get("exit_code")?.as_i64()?;
         (exit.timestamp >= started_at).then_some(code)
+    }
+
+    /// The metadata in its configuration.
+    #[must_use]
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let config = if self.config.is_null() {
+            &self.incomplete_config
+        } else {
+            &self.config
+        };
+        let metadata = config.get("metadata").cloned();
+        metadata
+            .and_then(|metadata| serde_json::from_value(metadata).ok())
+            .unwrap_or_default()
     }
 
     /// Whether the machine is destroyed or being destroyed.

@@ -10,6 +10,9 @@ mod keyed_locks;
 mod lease;
 mod lease_holder;
 mod logs;
+mod managed_postgres;
+mod postgres;
+mod postgres_catalog;
 mod read;
 mod requests;
 mod wait;
@@ -19,6 +22,10 @@ mod write_app_resources;
 
 pub use lease::{AcquiredLease, Leases};
 pub use lease_holder::LeaseHolder;
+pub use managed_postgres::{
+    ClusterEndpoints, CreateClusterRequest, Endpoint, ManagedPostgresCluster, NodeEndpoints,
+};
+pub use postgres_catalog::{CatalogDatabase, CatalogRole, CatalogSlot, PSQL, PostgresCatalog};
 pub use read::FlyReader;
 pub use requests::{CreateVolumeRequest, MachineRequest};
 pub use wait::WaitOutcome;

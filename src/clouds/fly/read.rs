@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::wire;
 use crate::clouds::{
     ApiClient, CloudError, ErrorKind, ProbeResponse, RateLimitedAction,
-    http::{ApiRequest, ClientConfig, Idempotency},
+    http::{ApiRequest, ClientConfig, Deadline, Idempotency},
     probe::ProbeClient,
 };
 
@@ -17,6 +17,8 @@ pub struct FlyReader {
     pub(super) http: ApiClient,
     /// The client of the logs API, if configured.
     pub(super) logs_client: Option<ApiClient>,
+    /// The client of the GraphQL API, if configured.
+    pub(super) graphql_client: Option<ApiClient>,
     /// The client of the organizations API, if configured.
     uiex_client: Option<ApiClient>,
     probe_client: ProbeClient,
@@ -38,6 +40,10 @@ impl FlyReader {
             .logs_url
             .as_deref()
             .map(|base_url| http.with_base_url(base_url));
+        let graphql_client = config
+            .logs_url
+            .as_deref()
+            .map(|base_url| http.with_bearer_auth(base_url));
         let uiex_client = config
             .uiex_url
             .as_deref()
@@ -45,6 +51,7 @@ impl FlyReader {
         Ok(Self {
             http,
             logs_client,
+            graphql_client,
             uiex_client,
             probe_client: ProbeClient::new(config)?,
         })
@@ -60,6 +67,11 @@ impl FlyReader {
     /// Sleeps for a duration of the server's clock, which a sandbox may run faster.
     pub async fn sleep_scaled(&self, duration: std::time::Duration) {
         self.http.sleep_scaled(duration).await;
+    }
+
+    /// The deadline in `secs` seconds of the server's clock.
+    pub(crate) fn deadline_in(&self, secs: u64) -> Deadline {
+        self.http.deadline_in(secs)
     }
 
     /// The number of requests sent so far.

@@ -166,6 +166,42 @@ pub struct CheckStatus {
     pub output: String,
 }
 
+/// `POST /apps/{app}/machines/{id}/exec`: how the command ended.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ExecResponse {
+    /// The exit code; -1 or absent when a signal ended the command.
+    #[serde(deserialize_with = "null_as_default")]
+    pub exit_code: i64,
+    /// The signal that ended the command.
+    #[serde(deserialize_with = "null_as_default")]
+    pub exit_signal: i64,
+    /// The standard output as text.
+    #[serde(deserialize_with = "null_as_default")]
+    pub stdout: String,
+    /// The standard error as text.
+    #[serde(deserialize_with = "null_as_default")]
+    pub stderr: String,
+}
+
+/// Without the output, which may hold data of the database.
+impl std::fmt::Debug for ExecResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            exit_code,
+            exit_signal,
+            stdout,
+            stderr,
+        } = self;
+        f.debug_struct("ExecResponse")
+            .field("exit_code", exit_code)
+            .field("exit_signal", exit_signal)
+            .field("stdout_bytes", &stdout.len())
+            .field("stderr_bytes", &stderr.len())
+            .finish()
+    }
+}
+
 /// An event of a machine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

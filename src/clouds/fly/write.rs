@@ -159,7 +159,8 @@ impl FlyWriter {
         }
     }
 
-    /// Creates an app. After an ambiguous error the caller must check whether it exists.
+    /// Creates an app. After an ambiguous error the caller must check whether it exists. `role` is the app's role on Fly, such as
+    /// `postgres_cluster`, by which `fly postgres` finds clusters (flyctl, `flypg/launcher.go`).
     ///
     /// # Errors
     /// When the request fails, or the name is taken.
@@ -168,8 +169,12 @@ impl FlyWriter {
         name: &str,
         org: &str,
         network: Option<&str>,
+        role: Option<&str>,
     ) -> Result<(), CloudError> {
         let mut body = json!({ "name": name, "org_slug": org });
+        if let Some(role) = role {
+            body["app_role_id"] = role.into();
+        }
         if let Some(network) = network {
             body["network"] = network.into();
         }

@@ -7,7 +7,7 @@ use super::{
     Diagnostic, Inputs,
     aws_references::AwsReferences,
     load::UsedReferences,
-    schema::Manifest,
+    schema::{Manifest, PostgresSection},
     syntax::{
         cursor::Cursor,
         mask,
@@ -22,6 +22,7 @@ use crate::{
 mod aws;
 mod fly;
 mod names;
+mod postgres;
 
 pub(super) use names::default_app_name;
 
@@ -39,6 +40,8 @@ pub(super) struct Context<'a> {
     pub(super) vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     pub(super) app_names: BTreeMap<String, String>,
+    /// The Postgres clusters, by key.
+    pub(super) postgres: &'a BTreeMap<String, PostgresSection>,
     /// The values of AWS references.
     pub(super) aws_references: AwsReferences,
     /// The resources that strings refer to.
@@ -121,6 +124,8 @@ pub(super) fn lower(
         aws: None,
         adopt: BTreeSet::new(),
         allow_destroy: BTreeSet::new(),
+        rotate: BTreeSet::new(),
+        deep: false,
         rollback_on_failure: BTreeSet::new(),
         warnings: Vec::new(),
     };
@@ -153,7 +158,18 @@ pub(super) fn lower(
             }
         }
     }
+    postgres::lower_clusters(
+        manifest,
+        context,
+        &aws_bindings,
+        cursor,
+        &mut lowered,
+        &mut secret_reader,
+        &mut diagnostics,
+    );
     // These look at all apps, so they run when every app has been lowered.
+    postgres::check_database_names(&lowered.desired, &lowered.locations, &mut diagnostics);
+    postgres::mark_databases_with_machines(&mut lowered.desired);
     fly::secrets::mark_secrets_with_machines(&mut lowered.desired);
     fly::depends_on::lower_depends_on(manifest, cursor, &mut lowered.desired, &mut diagnostics);
     lowered.desired.meta.warnings = format_warnings(context.files, diagnostics.warnings);

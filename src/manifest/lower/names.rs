@@ -96,7 +96,7 @@ pub(super) fn check_app_names(
     cursor: Cursor<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    if manifest.apps.is_empty() && manifest.project.is_some() {
+    if manifest.apps.is_empty() && manifest.postgres.is_empty() && manifest.project.is_some() {
         diagnostics.warn(
             cursor
                 .key("apps")
@@ -104,8 +104,14 @@ pub(super) fn check_app_names(
         );
     }
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    for key in manifest.apps.keys() {
-        let (Some(name), cursor) = (context.app_names.get(key), cursor.key("apps").key(key)) else {
+    let apps = manifest.apps.keys().map(|key| ("apps", key));
+    let clusters = manifest
+        .postgres
+        .iter()
+        .filter(|(_, cluster)| cluster.external.is_none())
+        .map(|(key, _)| ("postgres", key));
+    for (table, key) in apps.chain(clusters) {
+        let (Some(name), cursor) = (context.app_names.get(key), cursor.key(table).key(key)) else {
             continue;
         };
         let field = cursor.key("name");

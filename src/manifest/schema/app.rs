@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    CheckSection, CommandLine, CpuKind, DurationOrSeconds, DurationString, ExperimentalSection,
-    FileSection, HttpServiceSection, MetricsSection, MountSection, OneOrMany, Preset, RegionCode,
-    RestartSection, ServiceSection, Signal, Size, StaticSection, VmSection,
+    CheckSection, CommandLine, CpuKind, DatabaseSection, DurationOrSeconds, DurationString,
+    ExperimentalSection, FileSection, HttpServiceSection, MetricsSection, MountSection, OneOrMany,
+    Preset, RegionCode, RestartSection, ServiceSection, Signal, Size, StaticSection, VmSection,
 };
 
 /// An app on Fly.io.
@@ -55,6 +55,9 @@ pub struct AppSection {
     /// Secrets by name: where each value comes from. A manifest never contains the values.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
+    /// Databases of the app in Postgres clusters, by a key of your choice.
+    #[serde(default)]
+    pub databases: BTreeMap<String, DatabaseSection>,
     /// The HTTP service on ports 80 and 443.
     pub http_service: Option<HttpServiceSection>,
     /// Services on any port.
@@ -180,7 +183,7 @@ pub struct RegionalIp {
     pub region: Option<RegionCode>,
 }
 
-/// Where a secret's value comes from: exactly one of `env`, `file`, `dotenv`.
+/// Where a secret's value comes from: exactly one of `env`, `file`, `dotenv`, `generate`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretSource {
@@ -194,6 +197,9 @@ pub struct SecretSource {
     pub dotenv: Option<String>,
     /// The name in the dotenv file. Default: the secret's own.
     pub key: Option<String>,
+    /// Makes a value of this many random letters and digits, once, when the secret does not exist. Nobody ever sees it.
+    #[schemars(range(min = 16, max = 256), example = 32)]
+    pub generate: Option<u32>,
     /// Whether the app works without it. An optional secret without a value is left as it is on
     /// Fly.
     pub optional: Option<bool>,

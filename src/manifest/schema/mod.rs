@@ -13,6 +13,7 @@ pub(super) mod decode;
 pub(super) mod json_schema;
 mod known_values;
 mod machine;
+mod postgres;
 mod service;
 pub(super) mod validate;
 mod validation_help;
@@ -27,6 +28,7 @@ pub use machine::{
     CommandLine, CpuKind, ExperimentalSection, FileSection, MetricsSection, MountSection,
     PersistRootfs, RestartPolicy, RestartSection, Size, StaticSection, VmSection,
 };
+pub use postgres::{DatabaseSection, PoolMode, PostgresEngine, PostgresSection};
 pub use service::{
     Alpn, AutoStopMode, AutoStopSetting, CheckKind, CheckSection, CheckType, ConcurrencySection,
     ConcurrencyType, DurationOrSeconds, DurationString, HttpOptionsSection, HttpServiceSection,
@@ -65,6 +67,9 @@ pub struct Manifest {
     /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
     #[serde(default)]
     pub apps: BTreeMap<String, AppSection>,
+    /// Postgres clusters on Fly, by a key of your choice. A cluster is an app: `[postgres.db]` is `fly.app/db` in every plan.
+    #[serde(default)]
+    pub postgres: BTreeMap<String, PostgresSection>,
     /// The AWS account, if there are resources on AWS.
     pub aws: Option<aws::AwsSection>,
     /// S3 buckets, by a key of your choice.

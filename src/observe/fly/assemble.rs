@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     app_resources,
     collect::{AppExistence, AppSnapshot, FlySnapshot},
-    slots,
+    databases, slots,
     volumes::{self, AssignedVolumes},
 };
 use crate::observe::ownership;
@@ -49,6 +49,7 @@ pub(crate) fn assemble(snapshot: &FlySnapshot, desired: &Desired) -> Result<Worl
             AppExistence::Exists(app) => add_app(&mut world, key, snapshot, app, desired)?,
         }
     }
+    databases::add_databases(&mut world, snapshot, desired);
     world.findings.unmanaged.sort();
     Ok(world)
 }
@@ -172,6 +173,11 @@ fn add_machines_and_volumes(
         mut successors,
         retired,
     } = slots::assign(&slots, machines);
+    let orphaned_standbys = machines
+        .iter()
+        .filter(|(name, machine)| is_orphaned_standby(name, machine, desired))
+        .map(|(_, machine)| orphaned_standby_warning(key, machine));
+    world.findings.warnings.extend(orphaned_standbys);
     let AssignedVolumes {
         volumes,
         spares,
@@ -211,6 +217,25 @@ fn add_machines_and_volumes(
             .map(|(name, workload)| (name, to_live(workload))),
     );
     world.fly_volume.extend(volumes);
+}
+
+/// Whether a machine stands by for another one, although the manifest has no standby for its group.
+fn is_orphaned_standby(name: &Name, machine: &WorkloadLive, desired: &Desired) -> bool {
+    let is_declared = desired.fly_machine.contains_key(name);
+    !is_declared
+        && !machine.config.standbys.is_empty()
+        && desired.fly_app.contains_key(&name.root())
+}
+
+/// `fly deploy` makes a standby by itself, so its owner may not know of it.
+fn orphaned_standby_warning(key: &Name, machine: &WorkloadLive) -> String {
+    format!(
+        "machine {} is a standby, which Fly starts when the host of {} fails, and the manifest has none; to keep it, set \
+         `standby = true` in [apps.{key}.machines.{}]",
+        machine.id,
+        machine.config.standbys.join(", "),
+        machine.process_group()
+    )
 }
 
 /// Reads the state of an app's releases from machine metadata. `None` if the manifest has no

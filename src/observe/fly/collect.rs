@@ -7,9 +7,12 @@ use futures_util::future::try_join_all;
 use crate::{
     clouds::{
         CloudError, ErrorKind,
-        fly::{FlyReader, wire},
+        fly::{FlyReader, PostgresCatalog, wire},
     },
-    kinds::Desired,
+    kinds::{
+        Desired,
+        postgres::{KEY_PREFIX, database::is_primary, managed_cluster::ManagedClusterLive},
+    },
     model::{Name, OwnershipMark},
 };
 
@@ -18,6 +21,14 @@ use crate::{
 pub struct FlySnapshot {
     /// The apps by their key in the manifest.
     pub apps: BTreeMap<Name, AppSnapshot>,
+    /// The metadata of the organization's machines in apps that are not read otherwise: the app's name on Fly, and the metadata.
+    pub foreign_metadata: Vec<(String, BTreeMap<String, String>)>,
+    /// The clusters of others that databases of the manifest are in: their machines, by the app's name on Fly.
+    pub external_clusters: BTreeMap<String, Vec<wire::MachineResponse>>,
+    /// The managed clusters of the manifest that exist, by their key.
+    pub managed_clusters: BTreeMap<Name, ManagedClusterLive>,
+    /// The roles and databases of clusters that run, by the app's name on Fly, when they were to be read.
+    pub catalogs: BTreeMap<String, PostgresCatalog>,
     /// Warnings about what could not be read.
     pub warnings: Vec<String>,
 }
@@ -64,13 +75,25 @@ pub(crate) async fn collect(
         .fly_app
         .iter()
         .map(|(key, spec)| collect_app(reader, key, &spec.name));
-    let (mut snapshots, undeclared) =
-        tokio::try_join!(try_join_all(named), list_undeclared_apps(reader, desired))?;
-    let mut snapshot = FlySnapshot::default();
-    match undeclared {
-        Some(undeclared_apps) => {
-            let undeclared_apps = undeclared_apps.iter().map(|(key, name)| collect_app(reader, key, name));
-            snapshots.extend(try_join_all(undeclared_apps).await?);
+    let (mut snapshots, org_machines, external_clusters, managed_clusters) = tokio::try_join!(
+        try_join_all(named),
+        list_org_machines(reader, desired),
+        collect_external_clusters(reader, desired),
+        collect_managed_clusters(reader, desired)
+    )?;
+    let mut snapshot = FlySnapshot {
+        external_clusters,
+        managed_clusters,
+        ..FlySnapshot::default()
+    };
+    match org_machines {
+        Some(machines) => {
+            let undeclared_apps = find_undeclared_apps(&machines, desired);
+            let undeclared = undeclared_apps.iter().map(|(key, name)| collect_app(reader, key, name));
+            snapshots.extend(try_join_all(undeclared).await?);
+            let read: BTreeSet<String> = snapshots.iter().map(|(_, app)| app.fly_name.clone()).collect();
+            let others = machines.into_iter().filter(|machine| !read.contains(&machine.app_name));
+            snapshot.foreign_metadata.extend(others.map(|machine| (machine.app_name, machine.config.metadata)));
         }
         None if !snapshots.iter().any(|(_, snapshot)| matches!(snapshot.existence, AppExistence::Exists(_))) => {
             let operation = format!("list the machines of the organization {}", desired.meta.org);
@@ -83,6 +106,7 @@ pub(crate) async fn collect(
         )),
     }
     snapshot.apps.extend(snapshots);
+    snapshot.catalogs = collect_catalogs(reader, desired, &snapshot).await?;
     resolve_personal_org(reader, desired, &mut snapshot).await;
     Ok(snapshot)
 }
@@ -119,16 +143,115 @@ async fn resolve_personal_org(reader: &FlyReader, desired: &Desired, snapshot: &
 /// The alias under which every user may address the own organization.
 const PERSONAL_ORG: &str = "personal";
 
-/// Lists the apps that this environment owns but that the manifest no longer has, as key and Fly
-/// name. `None` if the token may not list the organization's machines.
-async fn list_undeclared_apps(
+/// Lists the machines of the organization. `None` if the token may not.
+async fn list_org_machines(
     reader: &FlyReader,
     desired: &Desired,
-) -> Result<Option<BTreeMap<Name, String>>, CloudError> {
-    let machines = match reader.list_org_machines(&desired.meta.org).await {
-        Err(error) if matches!(error.kind, ErrorKind::PermissionDenied) => return Ok(None),
-        result => result?,
-    };
+) -> Result<Option<Vec<wire::OrgMachine>>, CloudError> {
+    match reader.list_org_machines(&desired.meta.org).await {
+        Err(error) if matches!(error.kind, ErrorKind::PermissionDenied) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Reads the machines of the clusters that databases of the manifest are in and that this environment does not own.
+async fn collect_external_clusters(
+    reader: &FlyReader,
+    desired: &Desired,
+) -> Result<BTreeMap<String, Vec<wire::MachineResponse>>, CloudError> {
+    let external = desired
+        .postgres_database
+        .values()
+        .filter(|spec| spec.cluster.app.is_none());
+    let names: BTreeSet<&str> = external
+        .map(|spec| spec.cluster.fly_name.as_str())
+        .collect();
+    let lists = names
+        .iter()
+        .map(async |name| match reader.list_machines(name).await {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            result => result,
+        });
+    let lists = try_join_all(lists).await?;
+    let names = names.into_iter().map(str::to_owned);
+    Ok(names.zip(lists).collect())
+}
+
+/// Reads the managed clusters of the manifest, which are found by their names.
+async fn collect_managed_clusters(
+    reader: &FlyReader,
+    desired: &Desired,
+) -> Result<BTreeMap<Name, ManagedClusterLive>, CloudError> {
+    if desired.postgres_managed_cluster.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let clusters = reader.list_managed_clusters(&desired.meta.org).await?;
+    let mut found = Vec::new();
+    for (key, spec) in &desired.postgres_managed_cluster {
+        let mut same = clusters.iter().filter(|cluster| cluster.name == spec.name);
+        let (first, second) = (same.next(), same.next());
+        if let (Some(first), Some(second)) = (first, second) {
+            let operation = format!("look up the managed Postgres cluster {}", spec.name);
+            let message = format!(
+                "there are two of this name, {} and {}: rename or delete one",
+                first.id, second.id
+            );
+            return Err(CloudError::new(operation, ErrorKind::Conflict, message));
+        }
+        found.extend(first.map(|cluster| (key.clone(), cluster.id.clone())));
+    }
+    let reads = found.into_iter().map(async |(key, id)| {
+        let cluster = reader.get_managed_cluster(&id).await?;
+        // Until it is ready, its administration is unavailable, and it has nothing in it.
+        let (databases, users) = match cluster.status.as_str() {
+            "ready" => tokio::try_join!(
+                reader.list_managed_databases(&id),
+                reader.list_managed_users(&id)
+            )?,
+            _ => (Vec::new(), Vec::new()),
+        };
+        let live = ManagedClusterLive::from_wire(cluster, databases, users);
+        Ok::<_, CloudError>((key, live))
+    });
+    Ok(try_join_all(reads).await?.into_iter().collect())
+}
+
+/// Asks the clusters that run and have databases of this environment. One that sleeps is not woken.
+async fn collect_catalogs(
+    reader: &FlyReader,
+    desired: &Desired,
+    snapshot: &FlySnapshot,
+) -> Result<BTreeMap<String, PostgresCatalog>, CloudError> {
+    if !desired.meta.deep {
+        return Ok(BTreeMap::new());
+    }
+    let own = snapshot
+        .apps
+        .values()
+        .map(|app| (&app.fly_name, &app.machines));
+    let clusters = own.chain(&snapshot.external_clusters);
+    let primaries = clusters.filter_map(|(name, machines)| {
+        let has_databases = machines.iter().any(|machine| {
+            let mut keys = machine.metadata().into_keys();
+            keys.any(|key| key.starts_with(KEY_PREFIX))
+        });
+        let primary = machines.iter().find(|machine| is_primary(machine));
+        primary
+            .filter(|_| has_databases)
+            .map(|primary| (name, primary))
+    });
+    let catalogs = primaries.map(async |(name, primary)| {
+        let catalog = reader.read_postgres_catalog(name, &primary.id).await?;
+        Ok::<_, CloudError>((name.clone(), catalog))
+    });
+    Ok(try_join_all(catalogs).await?.into_iter().collect())
+}
+
+/// The apps that this environment owns but that the manifest no longer has, as key and Fly name.
+fn find_undeclared_apps(
+    machines: &[wire::OrgMachine],
+    desired: &Desired,
+) -> BTreeMap<Name, String> {
     let declared: BTreeSet<&str> = desired
         .fly_app
         .values()
@@ -154,7 +277,7 @@ async fn list_undeclared_apps(
             found.insert(key, machine.app_name.clone());
         }
     }
-    Ok(Some(found))
+    found
 }
 
 /// Reads an app and everything in it concurrently, without first waiting to know whether the app

@@ -3,5 +3,6 @@
 pub(super) mod app_resources;
 pub(super) mod assemble;
 pub(super) mod collect;
+mod databases;
 pub(super) mod slots;
 pub(super) mod volumes;

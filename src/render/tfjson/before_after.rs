@@ -15,6 +15,7 @@ use crate::{
             volume::VolumeEdit,
             workload::{ConfigUpdate, WorkloadEdit},
         },
+        postgres::database::DatabaseEdit,
     },
     model::{Address, OwnershipMark, contains_secret},
     plan::{CascadeDelete, Step},
@@ -51,6 +52,8 @@ impl BeforeAfter {
             AnyOp::FlyApp(op) => self.apply_op(op),
             AnyOp::FlyIp(op) => self.apply_op(op),
             AnyOp::FlyCertificate(op) => self.apply_op(op),
+            AnyOp::PostgresManagedCluster(op) => self.apply_op(op),
+            AnyOp::PostgresDatabase(op) => self.apply_op(op),
             AnyOp::FlySecrets(op) => self.apply_op(op),
             AnyOp::FlyVolume(op) => self.apply_op(op),
             AnyOp::FlyMachine(op) => self.apply_op(op),
@@ -292,6 +295,24 @@ impl ApplyEdit for SecretsEdit {
             .collect();
         if !unknown.is_empty() {
             values.unknown = json!({ "values": unknown });
+        }
+    }
+}
+
+impl ApplyEdit for DatabaseEdit {
+    fn apply_edit(&self, values: &mut BeforeAfter) {
+        let Self {
+            spec, new_password, ..
+        } = self;
+        values.set_after("variable", &spec.variable);
+        values.set_after("url", spec.display_url());
+        values.set_after("extensions", &spec.extensions);
+        values.set_after("ephemeral", spec.ephemeral);
+        if *new_password {
+            values.unknown = json!({ "verifier": true });
+            if let Some(after) = values.after.as_object_mut() {
+                after.remove("verifier");
+            }
         }
     }
 }

@@ -48,7 +48,10 @@ async fn fly_requests_do_not_follow_redirects() {
         assert_redirect_rejected(&reader.get_org_raw_slug("acme").await.unwrap_err(), &place);
         let writer = FlyWriter::new(from.reader());
         assert_redirect_rejected(
-            &writer.create_app("web", "acme", None).await.unwrap_err(),
+            &writer
+                .create_app("web", "acme", None, None)
+                .await
+                .unwrap_err(),
             &place,
         );
         assert_redirect_rejected(&writer.delete_app("web").await.unwrap_err(), &place);

@@ -208,7 +208,7 @@ async fn write_with_endless_response_fails() {
     let head = format!("{OK_HEAD}connection: close\r\n\r\n{{\"name\": \"");
     let server = RawServer::new(RawResponse::raw(head).then_repeat("xxxxxxxx")).await;
     let error = FlyWriter::new(server.reader())
-        .create_app("web", "acme", None)
+        .create_app("web", "acme", None, None)
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidResponse, "{error}");

@@ -141,12 +141,13 @@ fn load_manifest(dir: &Path, environment: &str, inputs: &Inputs) -> Desired {
         .desired
 }
 
-/// Inputs with another image for every app.
+/// Inputs with another image for every app. A Postgres cluster has its image from the manifest only.
 fn with_new_images(desired: &Desired, mut inputs: Inputs) -> Inputs {
     for app in desired
         .fly_app
         .keys()
         .filter(|app| desired.fly_machine.keys().any(|m| m.root() == **app))
+        .filter(|app| desired.fly_app[*app].role.is_none())
     {
         inputs
             .images

@@ -103,9 +103,15 @@ fn normalize_app(app: &Value) -> Value {
     let machines = machines
         .iter()
         .map(|(_, machine)| normalize_machine(machine, &volumes, &named));
-    // The digest that Fly shows depends on the app's id, so it differs between runs.
-    let secrets: BTreeMap<&str, u64> = entries(&app["secrets"])
-        .map(|(name, secret)| (name, hash_value(&secret["value"])))
+    // The digest that Fly shows depends on the app's id, so it differs between runs. A generated value differs, too.
+    let is_given = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|value| value.starts_with(CANARY))
+    };
+    let hash_given = |value: &Value| is_given(value).then(|| hash_value(value));
+    let secrets: BTreeMap<&str, Option<u64>> = entries(&app["secrets"])
+        .map(|(name, secret)| (name, hash_given(&secret["value"])))
         .collect();
     let ips = app["ips"].as_array().into_iter().flatten();
     json!({
@@ -159,10 +165,13 @@ fn normalize_machine(
         mount["volume"] = volume.unwrap_or_else(|| json!("a volume that is not there"));
     }
     if let Some(metadata) = config["metadata"].as_object_mut() {
-        metadata.retain(|key, _| !RUN_METADATA.contains(&key.as_str()));
+        let is_of_run =
+            |key: &str| RUN_METADATA.contains(&key) || key.starts_with("trimtab_database_");
+        metadata.retain(|key, _| !is_of_run(key));
     }
-    // A scheduled machine may be running or stopped at this moment.
-    let state = if config["schedule"].is_null() {
+    // A scheduled machine may be running or stopped at this moment, and a Postgres cluster may sleep.
+    let sleeps = !config["env"]["FLY_SCALE_TO_ZERO"].is_null();
+    let state = if config["schedule"].is_null() && !sleeps {
         &machine["state"]
     } else {
         &Value::Null

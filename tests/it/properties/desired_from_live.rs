@@ -35,6 +35,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
             name: live.name.clone(),
             org: live.org.clone(),
             network: Some(live.network.clone()),
+            role: None,
             mark: mark.clone(),
             protected: live.is_protected(),
             ips_stated: true,
@@ -88,6 +89,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
                 SecretSpec {
                     value: None,
                     fingerprint: None,
+                    generator: None,
                     source: String::new(),
                 },
             )

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
 use super::{
-    aws, consistency,
+    aws, consistency, postgres,
     service::{self, GROUPS, processes},
     strategies::{
         ValueStrategy, any_string as any_text, boolean, command, key_with_probability, list,
@@ -234,6 +234,7 @@ fn secrets() -> ValueStrategy {
     let sources = json!([
         { "SECRET_KEY": { "env": "SECRET_KEY" } }, { "SECRET_KEY": { "file": "secret.txt" } },
         { "SECRET_KEY": { "dotenv": "values.env", "key": "FIRST" } },
+        { "SECRET_KEY": { "generate": 32 } },
         { "SECRET_KEY": { "env": "ELSEWHERE" }, "NOT_THERE": { "env": "NOT_THERE", "optional": true } },
         { "DATABASE_URL": { "dotenv": "values.env", "optional": false } },
     ]);
@@ -293,7 +294,8 @@ pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<GeneratedManifest> {
 
 /// Mostly without AWS, because runs with AWS take longer.
 pub(super) fn any_manifest() -> BoxedStrategy<GeneratedManifest> {
-    prop_oneof![3 => manifest(false), 1 => manifest(true)].boxed()
+    let postgres = postgres::with_postgres(manifest(false));
+    prop_oneof![3 => manifest(false), 1 => manifest(true), 1 => postgres].boxed()
 }
 
 /// A manifest with some parts of another: an edit rarely changes everything at once.

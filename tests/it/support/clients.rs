@@ -75,6 +75,28 @@ pub(crate) async fn send_request(
     Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
+/// Sends a request to the sandbox's admin API, with its own token, and asserts that it succeeds.
+pub(crate) async fn send_admin_request(
+    sandbox: &RunningSandbox,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Value {
+    let url = format!("{}/_sandbox/{path}", sandbox.url());
+    let request = http_client()
+        .request(method.parse().unwrap(), url)
+        .bearer_auth(sandbox.admin_token());
+    let request = if body.is_null() {
+        request
+    } else {
+        request.json(body)
+    };
+    let response = request.send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
+    assert!(status.is_success(), "{method} {path}: {status} {text}");
+    serde_json::from_str(&text).unwrap_or(Value::Null)
+}
+
 /// Creating a client takes longer than most requests, so all tests share one. It keeps no idle
 /// connections, because those would not outlive the runtime that opened them.
 fn http_client() -> &'static reqwest::Client {

@@ -45,6 +45,7 @@ impl Kind for App {
             name,
             org,
             network,
+            role: _,
             mark,
             protected,
             ips_stated: _,
@@ -82,6 +83,7 @@ impl Kind for App {
             name,
             org,
             network,
+            role,
             mark: _,
             protected,
             ips_stated: _,
@@ -96,6 +98,7 @@ impl Kind for App {
                 .clone()
                 .map(|network| DiffLine::add("network", network)),
         );
+        lines.extend(role.map(|role| DiffLine::add("role", role)));
         lines.extend(protected.then(|| DiffLine::add("protected", true)));
         lines
     }

@@ -62,12 +62,14 @@ async fn create_or_find_app(
         name,
         org,
         network,
+        role,
         mark: _,
         protected: _,
         ips_stated: _,
         verify: _,
     } = spec;
-    match clouds.fly.create_app(name, org, network.as_deref()).await {
+    let created = clouds.fly.create_app(name, org, network.as_deref(), *role);
+    match created.await {
         Err(error) if !(error.is_ambiguous() || error.status == Some(422)) => return Err(error),
         Err(error) => return clouds.fly.get_app(name).await.map_err(|_| error),
         Ok(()) => {}

@@ -17,6 +17,9 @@ pub struct AppSpec {
     pub org: String,
     /// The private network of the app, if it has its own; it cannot be changed after creation.
     pub network: Option<String>,
+    /// The app's role on Fly, such as `postgres_cluster`; it cannot be changed after creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
     /// The owner.
     pub mark: OwnershipMark,
     /// Whether the app and everything in it is protected from deletion.
@@ -68,6 +71,7 @@ impl References for AppSpec {
             name: _,
             org: _,
             network: _,
+            role: _,
             mark: _,
             protected: _,
             ips_stated: _,

@@ -7,8 +7,10 @@ use crate::{
         Blocker, Cause, Cost, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, LeaseTarget,
         Op, OperationRules, Phase, References, RolloutGroup, RolloutRules, fly,
         fly::workload::{
-            WorkloadEdit, WorkloadLive, diff_workload, with_default_image, with_group_guest,
+            WorkloadEdit, WorkloadLive, diff_workload, postgres_node as node, with_default_image,
+            with_group_guest,
         },
+        postgres::cluster::NODE_LABEL,
     },
     model::{Address, DiffLine, DisplayValue, KindName as _, Name, RolloutPolicy, RolloutStrategy},
 };
@@ -100,7 +102,13 @@ impl Kind for Machine {
     ) -> Diff<WorkloadEdit> {
         let current = &live.workload;
         if let Some(line) = mount_line(spec, live, context) {
-            return Diff::Replace(vec![line]);
+            return match node::is_node(current) {
+                true => Diff::Blocked(node::volume_blocker(current)),
+                false => Diff::Replace(vec![line]),
+            };
+        }
+        if let Some(blocker) = node::version_blocker(&spec.workload, current) {
+            return Diff::Blocked(blocker);
         }
         let diff = diff_workload(&spec.workload, current, context, true);
         let mut edits = match diff {
@@ -176,11 +184,20 @@ impl Kind for Machine {
 impl RolloutRules for Machine {
     const PHASE: Phase = Phase::Rollout;
 
+    /// A second node that starts before the first one has set up the cluster sets up another one.
+    fn creates_serially(spec: &MachineSpec) -> bool {
+        spec.workload.labels.contains_key(NODE_LABEL)
+    }
+
     /// A machine is down when its last start was not confirmed (it may be running now, between two crashes), or when it runs
     /// and its checks fail.
     fn is_down(live: &MachineLive) -> bool {
         let current = &live.workload;
         current.is_start_unconfirmed() || current.is_running() && !current.is_healthy()
+    }
+
+    fn changes_last(live: &MachineLive) -> bool {
+        node::is_primary(&live.workload)
     }
 
     fn is_unverified(live: &MachineLive) -> bool {
@@ -204,6 +221,10 @@ impl RolloutRules for Machine {
 impl DeletionRules for Machine {
     fn deleted_with(live: &MachineLive) -> Option<Address> {
         live.references().into_iter().next()
+    }
+
+    fn deletion_blocker(live: &MachineLive) -> Option<Blocker> {
+        node::is_node(&live.workload).then(|| node::removal_blocker(&live.workload))
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{SecretLive, SecretSpec, Secrets, SecretsLive, SecretsSpec};
+use super::{SecretGenerator, SecretLive, SecretSpec, Secrets, SecretsLive, SecretsSpec};
 use crate::{
     kinds::{
-        Cause, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, Op, References, RolloutNote,
-        RolloutRules, fly,
+        Blocker, Cause, DeletionRules, DescribeEdit, Diff, DiffContext, Kind, Op, References,
+        RolloutNote, RolloutRules, fly, postgres::PASSWORD_LINE,
     },
     model::{Address, DiffLine, DisplayValue, Fingerprint, KindName as _, Secret},
 };
@@ -26,6 +26,8 @@ pub struct SecretsEdit {
 pub struct SetSecret {
     /// The value and its fingerprint. Commands that only read, such as `drift`, have none; their plans are never applied.
     pub value: Option<(Secret, Fingerprint)>,
+    /// How the value is made while the plan is applied.
+    pub generator: Option<SecretGenerator>,
     /// Why it is set.
     pub reason: SetReason,
 }
@@ -41,6 +43,10 @@ pub enum SetReason {
     Outside,
     /// No machine has a record of its value.
     Unverified,
+    /// The user asked for a new value.
+    Rotated,
+    /// It follows the database that it is the URL of.
+    FollowsDatabase,
 }
 
 impl SetReason {
@@ -49,6 +55,8 @@ impl SetReason {
             Self::Missing | Self::Changed => None,
             Self::Outside => Some("changed outside"),
             Self::Unverified => Some("cannot be verified, set again"),
+            Self::Rotated => Some("--rotate"),
+            Self::FollowsDatabase => Some("with the database's new password"),
         }
     }
 }
@@ -61,6 +69,7 @@ impl DescribeEdit for SecretsEdit {
                 name,
                 SetSecret {
                     value: _,
+                    generator: _,
                     reason: why,
                 },
             )| {
@@ -81,10 +90,27 @@ impl DescribeEdit for SecretsEdit {
 
 /// Why one secret must be set; `None` when it is up to date. `can_record` says whether a machine exists, or will exist, that
 /// can record fingerprints.
-fn set_reason(spec: &SecretSpec, live: Option<&SecretLive>, can_record: bool) -> Option<SetReason> {
+fn set_reason(
+    spec: &SecretSpec,
+    live: Option<&SecretLive>,
+    address: &Address,
+    can_record: bool,
+    context: &DiffContext<'_>,
+) -> Option<SetReason> {
+    // The database has compared the secret with its role, and gets a new password when they differ.
+    if let Some(SecretGenerator::Database(database)) = &spec.generator {
+        let lines = context.changed.get(&database.address())?;
+        let has_new_password = lines.iter().any(|line| line.path == PASSWORD_LINE);
+        let reason = live.map_or(SetReason::Missing, |_| SetReason::FollowsDatabase);
+        return has_new_password.then_some(reason);
+    }
     let Some(live) = live else {
         return Some(SetReason::Missing);
     };
+    if spec.generator.is_some() {
+        let is_to_rotate = context.rotate.contains(address);
+        return is_to_rotate.then_some(SetReason::Rotated);
+    }
     match (&live.fingerprint, &spec.fingerprint) {
         (_, None) => {
             (live.known && live.fingerprint.is_none() && can_record).then_some(SetReason::Outside)
@@ -96,6 +122,34 @@ fn set_reason(spec: &SecretSpec, live: Option<&SecretLive>, can_record: bool) ->
     }
 }
 
+/// An SSH key and its certificate belong together: when one is missing, both are made.
+fn add_key_pair(spec: &SecretsSpec, edit: &mut SecretsEdit) {
+    let is_key = |generator: Option<&SecretGenerator>| {
+        matches!(
+            generator,
+            Some(SecretGenerator::SshKey | SecretGenerator::SshCertificate)
+        )
+    };
+    if !edit
+        .set
+        .values()
+        .any(|secret| is_key(secret.generator.as_ref()))
+    {
+        return;
+    }
+    for (name, desired) in spec
+        .values
+        .iter()
+        .filter(|(_, spec)| is_key(spec.generator.as_ref()))
+    {
+        edit.set.entry(name.clone()).or_insert(SetSecret {
+            value: None,
+            generator: desired.generator.clone(),
+            reason: SetReason::Changed,
+        });
+    }
+}
+
 impl Kind for Secrets {
     type Spec = SecretsSpec;
     type Live = SecretsLive;
@@ -104,7 +158,11 @@ impl Kind for Secrets {
     const CONTAINER: Option<&'static str> = Some(fly::App::NAME);
     const KNOWN_AFTER_CREATE: &'static [&'static str] = &[];
 
-    fn diff(spec: &SecretsSpec, live: &SecretsLive, _: &DiffContext<'_>) -> Diff<SecretsEdit> {
+    fn diff(
+        spec: &SecretsSpec,
+        live: &SecretsLive,
+        context: &DiffContext<'_>,
+    ) -> Diff<SecretsEdit> {
         let SecretsSpec {
             app: _,
             values,
@@ -120,13 +178,21 @@ impl Kind for Secrets {
             if let Some(why) = set_reason(
                 desired,
                 live.present.get(name),
+                &spec.secret_address(name),
                 live.has_machines || *has_machines,
+                context,
             ) {
                 let value = desired.value.clone().zip(desired.fingerprint.clone());
-                edit.set
-                    .insert(name.clone(), SetSecret { value, reason: why });
+                let generator = desired.generator.clone();
+                let secret = SetSecret {
+                    value,
+                    generator,
+                    reason: why,
+                };
+                edit.set.insert(name.clone(), secret);
             }
         }
+        add_key_pair(spec, &mut edit);
         edit.unset.extend(
             live.present
                 .iter()
@@ -161,6 +227,33 @@ impl Kind for Secrets {
             1 => "1 secret".to_owned(),
             n => format!("{n} secrets"),
         }
+    }
+
+    /// A value that was made once and that somebody replaced since. It may be right, so it is kept.
+    fn manual_change(spec: &SecretsSpec, live: &SecretsLive) -> Option<Blocker> {
+        let is_made_once = |secret: &SecretSpec| {
+            !matches!(secret.generator, None | Some(SecretGenerator::Database(_)))
+        };
+        let mut made_once = spec
+            .values
+            .iter()
+            .filter(|(_, secret)| is_made_once(secret));
+        let (name, _) = made_once.find(|(name, _)| {
+            let live = live.present.get(*name);
+            live.is_some_and(|live| live.known && live.fingerprint.is_none())
+        })?;
+        let address = spec.secret_address(name);
+        let hint = match spec
+            .rotatable_secrets()
+            .any(|rotatable| rotatable == address)
+        {
+            true => format!("`--rotate {address}` makes a new one"),
+            false => "set the earlier value again: the database knows no other".to_owned(),
+        };
+        Some(Blocker {
+            reason: format!("the generated secret {name} was set outside"),
+            hint,
+        })
     }
 
     /// When a machine has a record of the secret under another digest, it was set outside of trimtab.

@@ -1,8 +1,12 @@
 //! The API calls of an app's secrets: all changes in one batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec, SetSecret};
+pub(super) mod generate;
+mod ssh_key;
+
+use self::generate::generate_values;
+use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec, SetReason, SetSecret};
 use crate::{
     clouds::{CloudError, ErrorKind},
     kinds::{CloudWriters, Drive, World, fly::app::fly_app_name},
@@ -70,8 +74,25 @@ async fn send_batch(
     Ok(after)
 }
 
-fn value_and_fingerprint(secret: &SetSecret) -> Option<(&Secret, &Fingerprint)> {
-    secret.value.as_ref().map(|(value, print)| (value, print))
+/// Makes what is to be generated, and sends all changes in one batch.
+async fn set_and_unset(
+    clouds: &CloudWriters,
+    live: &SecretsLive,
+    edit: &SecretsEdit,
+    world: &World,
+) -> Result<SecretsLive, CloudError> {
+    let SecretsEdit { set, unset } = edit;
+    let fly_name = fly_app_name(world, &live.app)?;
+    let generated = generate_values(clouds, &live.app, fly_name, set, world).await?;
+    let given = set
+        .iter()
+        .filter_map(|(name, secret)| Some((name, secret.value.as_ref()?)));
+    let values = given.chain(&generated);
+    let batch = values
+        .map(|(name, (value, fingerprint))| (name.as_str(), Some((value, fingerprint))))
+        .chain(unset.iter().map(|name| (name.as_str(), None)))
+        .collect();
+    send_batch(clouds, live, batch, world).await
 }
 
 impl Drive for Secrets {
@@ -87,18 +108,23 @@ impl Drive for Secrets {
             version: None,
             has_machines: false,
         };
-        let value =
-            |spec: &'_ super::SecretSpec| spec.value.is_some() && spec.fingerprint.is_some();
-        let batch = spec.values.iter().filter(|(_, spec)| value(spec));
-        let batch = batch
-            .map(|(name, spec)| {
-                (
-                    name.as_str(),
-                    spec.value.as_ref().zip(spec.fingerprint.as_ref()),
-                )
+        let set = spec.values.iter().filter_map(|(name, spec)| {
+            let value = spec.value.clone().zip(spec.fingerprint.clone());
+            let generator = spec.generator.clone();
+            (value.is_some() || generator.is_some()).then(|| {
+                let secret = SetSecret {
+                    value,
+                    generator,
+                    reason: SetReason::Missing,
+                };
+                (name.clone(), secret)
             })
-            .collect();
-        send_batch(clouds, &none, batch, world).await
+        });
+        let edit = SecretsEdit {
+            set: set.collect(),
+            unset: BTreeSet::new(),
+        };
+        set_and_unset(clouds, &none, &edit, world).await
     }
 
     async fn edit(
@@ -107,8 +133,9 @@ impl Drive for Secrets {
         edit: &SecretsEdit,
         world: &World,
     ) -> Result<SecretsLive, CloudError> {
-        let SecretsEdit { set, unset } = edit;
-        if let Some((name, _)) = set.iter().find(|(_, secret)| secret.value.is_none()) {
+        let has_no_value =
+            |secret: &SetSecret| secret.value.is_none() && secret.generator.is_none();
+        if let Some((name, _)) = edit.set.iter().find(|(_, secret)| has_no_value(secret)) {
             let operation = format!("set secrets of {}", live.app.name());
             return Err(CloudError::new(
                 operation,
@@ -116,13 +143,7 @@ impl Drive for Secrets {
                 format!("this run has no value for {name}"),
             ));
         }
-        let set = set
-            .iter()
-            .map(|(name, secret)| (name.as_str(), value_and_fingerprint(secret)));
-        let batch = set
-            .chain(unset.iter().map(|name| (name.as_str(), None)))
-            .collect();
-        send_batch(clouds, live, batch, world).await
+        set_and_unset(clouds, live, edit, world).await
     }
 
     /// Unsets the secrets that trimtab has set; other secrets stay.

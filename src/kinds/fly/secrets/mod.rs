@@ -5,9 +5,11 @@ mod drive;
 mod record;
 mod spec;
 
+pub(crate) use drive::generate::generate_password;
+
 pub use diff::{SecretsEdit, SetReason, SetSecret};
 pub use record::{RecordedSecret, SecretsRecord};
-pub use spec::{SecretLive, SecretSpec, SecretsLive, SecretsSpec};
+pub use spec::{SecretGenerator, SecretLive, SecretSpec, SecretsLive, SecretsSpec};
 
 use crate::model::KindName;
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{RecordedSecret, SecretsRecord};
+use super::{RecordedSecret, Secrets, SecretsRecord};
 use crate::{
-    kinds::{References, fly::App},
+    kinds::{References, fly::App, postgres::Database},
     model::{Address, Fingerprint, ResourceRef, Salt, Secret},
 };
 
@@ -37,8 +37,49 @@ pub struct SecretSpec {
     /// The fingerprint of the value.
     #[serde(skip)]
     pub fingerprint: Option<Fingerprint>,
+    /// How the value is made, when it does not come from the user. It is made once, when the secret is absent.
+    #[serde(skip)]
+    pub generator: Option<SecretGenerator>,
     /// A description of the value's source, such as `env STAGE_SECRET_KEY`.
     pub source: String,
+}
+
+impl SecretsSpec {
+    /// The address by which a user names one secret, such as `fly.secrets/web/SECRET_KEY`.
+    #[must_use]
+    pub fn secret_address(&self, secret: &str) -> Address {
+        let app = self.app.name();
+        let name = app.child(secret).unwrap_or_else(|_| app.clone());
+        Address::new::<Secrets>(&name)
+    }
+
+    /// The secrets that can get a new value: random ones of apps. The passwords of a Postgres cluster cannot, because the image
+    /// writes them into the database only once.
+    pub fn rotatable_secrets(&self) -> impl Iterator<Item = Address> {
+        let is_cluster = self
+            .values
+            .values()
+            .any(|secret| secret.generator == Some(SecretGenerator::Consul));
+        let random = self.values.iter().filter(move |(_, secret)| {
+            !is_cluster && matches!(secret.generator, Some(SecretGenerator::Random(_)))
+        });
+        random.map(|(name, _)| self.secret_address(name))
+    }
+}
+
+/// How the value of a secret is made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SecretGenerator {
+    /// Random letters and digits, this many.
+    Random(u32),
+    /// The address of the Consul that the nodes of a Postgres cluster agree through.
+    Consul,
+    /// The SSH key by which the nodes of a Postgres cluster reach each other.
+    SshKey,
+    /// The certificate of that key.
+    SshCertificate,
+    /// The URL of a database, with the password of its role. It follows the database: a new password is a new value.
+    Database(ResourceRef<Database>),
 }
 
 /// The live state, as reported by Fly.
@@ -102,7 +143,13 @@ impl PartialEq for SecretsSpec {
         let key = |spec: &Self| -> Vec<_> {
             spec.values
                 .iter()
-                .map(|(name, value)| (name.clone(), value.fingerprint.clone()))
+                .map(|(name, value)| {
+                    (
+                        name.clone(),
+                        value.fingerprint.clone(),
+                        value.generator.clone(),
+                    )
+                })
                 .collect()
         };
         self.app == other.app
@@ -115,12 +162,18 @@ impl References for SecretsSpec {
     fn references(&self) -> Vec<Address> {
         let Self {
             app,
-            values: _,
+            values,
             optional_without_value: _,
             salt: _,
             has_machines: _,
         } = self;
-        vec![app.address()]
+        let databases = values
+            .values()
+            .filter_map(|secret| match &secret.generator {
+                Some(SecretGenerator::Database(database)) => Some(database.address()),
+                _ => None,
+            });
+        [app.address()].into_iter().chain(databases).collect()
     }
 }
 

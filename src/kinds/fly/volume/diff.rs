@@ -167,7 +167,9 @@ impl Kind for Volume {
 impl RolloutRules for Volume {
     /// A volume has no metadata for an ownership mark. After a lost answer, a new one is recognised by its name, its region, and
     /// its absence before, which works for one at a time.
-    const SERIAL_CREATE: bool = true;
+    fn creates_serially(_: &VolumeSpec) -> bool {
+        true
+    }
 
     fn rollout_group(name: &Name) -> Option<RolloutGroup> {
         fly::slot_group(name)

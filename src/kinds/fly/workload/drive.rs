@@ -15,7 +15,7 @@ use crate::{
         CloudError, ErrorKind,
         fly::{MachineRequest, WaitOutcome, wire},
     },
-    kinds::{CloudWriters, World, fly::app::fly_app_name},
+    kinds::{CloudWriters, World, fly::app::fly_app_name, postgres},
     model::{Name, OwnershipMark},
 };
 
@@ -338,6 +338,10 @@ async fn update_config(
             // Restore the earlier metadata except for the record of secrets: the machine starts
             // with the current secrets.
             labels.clone_from(earlier);
+            // What is recorded of databases describes the data and not the release.
+            let databases = live.metadata.iter();
+            let databases = databases.filter(|(key, _)| key.starts_with(postgres::KEY_PREFIX));
+            labels.extend(databases.map(|(key, value)| (key.clone(), value.clone())));
             let mut now = full_metadata(spec, world);
             now.retain(|key, _| {
                 matches!(

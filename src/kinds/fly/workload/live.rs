@@ -63,6 +63,9 @@ pub struct Health {
     pub cordoned: bool,
     /// The number of passing checks, and of all checks.
     pub checks: (usize, usize),
+    /// What a node of a Postgres cluster says it is, such as `primary`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_role: Option<String>,
 }
 
 /// An exit of a machine's program.

@@ -11,6 +11,7 @@ mod history;
 mod image;
 pub mod json_tree;
 mod live;
+pub mod postgres_node;
 mod rollback;
 mod spec;
 mod standby;

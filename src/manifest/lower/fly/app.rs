@@ -11,15 +11,17 @@ use super::{
     secret_sources::SecretReader,
     secrets,
 };
-use crate::manifest::lower::{Context, Diagnostics, Lowered, aws::AppAwsBindings};
+use crate::manifest::lower::{self, Context, Diagnostics, Lowered, aws::AppAwsBindings};
 use crate::{
     kinds::{
         EnvironmentMeta,
         fly::{
             App, Secrets,
             app::AppSpec,
+            secrets::SecretSpec,
             workload::{MachineConfig, Workload},
         },
+        postgres,
     },
     manifest::{
         schema::{self, ImageSource},
@@ -36,8 +38,10 @@ pub(crate) struct AppContext<'a> {
     pub(crate) cursor: Cursor<'a>,
     pub(crate) name: Name,
     pub(crate) image: Option<Image>,
+    /// Whether the app is a Postgres cluster.
+    pub(crate) is_postgres: bool,
     aws: &'a AppAwsBindings,
-    mark: OwnershipMark,
+    pub(crate) mark: OwnershipMark,
     org: String,
 }
 
@@ -61,6 +65,7 @@ impl<'a> AppContext<'a> {
             cursor,
             name,
             image,
+            is_postgres: context.postgres.contains_key(key),
             aws,
             mark: meta.mark.clone(),
             org: meta.org.clone(),
@@ -87,6 +92,7 @@ impl<'a> AppContext<'a> {
                 .unwrap_or_default(),
             org: self.org.clone(),
             network: app.network.clone(),
+            role: self.is_postgres.then_some(postgres::cluster::APP_ROLE),
             mark: self.mark.clone(),
             protected: app.protected.unwrap_or_default(),
             ips_stated: app.ips.is_some(),
@@ -120,6 +126,7 @@ impl<'a> AppContext<'a> {
             network::check_public_address(self, &parts.services, lowered, diagnostics);
         }
         network::lower_certificates(self, lowered, diagnostics);
+        lower::postgres::lower_databases(self, lowered, diagnostics);
         secrets::lower_secrets(self, lowered, secret_reader, diagnostics);
         deploy::lower_release_command(
             self,
@@ -189,8 +196,9 @@ impl<'a> AppContext<'a> {
         config: MachineConfig,
         wait_secs: u64,
     ) -> Workload {
-        let secrets =
-            (!self.app.secrets.is_empty()).then(|| ResourceRef::<Secrets>::new(self.name.clone()));
+        let secrets = self
+            .has_secrets()
+            .then(|| ResourceRef::<Secrets>::new(self.name.clone()));
         Workload {
             app: self.app_ref(),
             region,
@@ -231,6 +239,24 @@ impl<'a> AppContext<'a> {
                 .cloned(),
         )
         .collect()
+    }
+
+    /// Whether the app has secrets, of the manifest or made by trimtab.
+    pub(crate) fn has_secrets(&self) -> bool {
+        let schema::AppSection {
+            secrets, databases, ..
+        } = self.app;
+        !secrets.is_empty() || !databases.is_empty() || self.is_postgres
+    }
+
+    /// The secrets that the manifest does not list: those of a Postgres cluster, and the URLs of databases.
+    pub(crate) fn generated_secrets(&self) -> Vec<(String, SecretSpec)> {
+        let mut secrets = Vec::new();
+        if self.is_postgres {
+            secrets.extend(lower::postgres::cluster_secrets());
+        }
+        secrets.extend(lower::postgres::database_secrets(self));
+        secrets
     }
 
     /// The variables that its identity on AWS brings.

@@ -56,7 +56,15 @@ impl<'a> MachineParts<'a> {
             ref image,
             ..
         } = *whole;
-        let mut env = env::lower_env(&app.env, context.files, cursor.key("env"), diagnostics);
+        // The variables of a Postgres cluster are our own, and one of them has a name that is Fly's.
+        let mut env = match whole.is_postgres {
+            true => app
+                .env
+                .iter()
+                .map(|(name, value)| (name.clone(), scalars::format_env_value(value)))
+                .collect(),
+            false => env::lower_env(&app.env, context.files, cursor.key("env"), diagnostics),
+        };
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
         }

@@ -9,16 +9,19 @@ use super::{
 };
 use crate::manifest::lower::{Diagnostics, Lowered};
 use crate::{
-    kinds::fly::{
-        Machine, Volume,
-        machine::MachineSpec,
-        workload::{MachineConfig, Workload, config::Autostop},
+    kinds::{
+        fly::{
+            Machine, Volume,
+            machine::MachineSpec,
+            workload::{MachineConfig, Workload, config::Autostop},
+        },
+        postgres,
     },
     manifest::{
         schema::MachineCount,
         syntax::{cursor::Cursor, node::Diagnostic},
     },
-    model::{Mib, Name, Region, ResourceRef, RolloutPolicy},
+    model::{Address, Mib, Name, Region, ResourceRef, RolloutPolicy},
 };
 
 /// Adds the machines of all groups, and their volumes.
@@ -97,13 +100,8 @@ impl<'a> GroupMachines<'a> {
             return;
         };
         let volume = self.add_volume(region, disk, lowered, diagnostics);
-        self.insert_machine(
-            &name,
-            self.group_workload(&name, region),
-            volume,
-            cursor,
-            lowered,
-        );
+        let workload = self.group_workload(&name, region);
+        self.insert_machine(&name, workload, volume, cursor, lowered);
     }
 
     fn group_workload(&self, name: &Name, region: &Region) -> Workload {
@@ -123,6 +121,10 @@ impl<'a> GroupMachines<'a> {
         workload
             .labels
             .insert("fly_process_group".to_owned(), self.group.to_owned());
+        if self.app.is_postgres {
+            let label = (postgres::cluster::NODE_LABEL.to_owned(), "true".to_owned());
+            workload.labels.extend([label]);
+        }
         workload
     }
 
@@ -241,10 +243,11 @@ impl<'a> GroupMachines<'a> {
             mounted.volume_spec(self.app.app_ref(), region.clone()),
         );
         match &mounted.location {
-            Some(location) => drop(lowered.locations.insert(
-                crate::model::Address::new::<Volume>(&name),
-                location.clone(),
-            )),
+            Some(location) => drop(
+                lowered
+                    .locations
+                    .insert(Address::new::<Volume>(&name), location.clone()),
+            ),
             None => self.app.record_location::<Volume>(&name, cursor, lowered),
         }
         Some(ResourceRef::new(name))

@@ -9,7 +9,7 @@ use crate::{
         Desired,
         fly::{
             Secrets,
-            secrets::{SecretSpec, SecretsSpec},
+            secrets::{SecretGenerator, SecretSpec, SecretsSpec},
         },
     },
     manifest::{
@@ -28,18 +28,24 @@ pub(crate) fn lower_secrets(
     secret_reader: &mut SecretReader<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    if app.app.secrets.is_empty() {
+    if !app.has_secrets() {
         return;
     }
     let mark = &lowered.desired.meta.mark;
     let salt = Salt::for_app(&mark.project, &mark.environment, app.key);
     let (mut values, mut optional_without_value) = (BTreeMap::new(), BTreeSet::new());
+    values.extend(app.generated_secrets());
     for (name, source) in &app.app.secrets {
         let cursor = app.cursor.key("secrets").key(name);
         check_secret_name(app, name, cursor, diagnostics);
         let Some(origin) = SecretOrigin::from_source(app, name, source, cursor, diagnostics) else {
             continue;
         };
+        if let SecretOrigin::Generate(length) = &origin {
+            let generator = SecretGenerator::Random(*length);
+            values.insert(name.clone(), generated_secret(generator, origin.describe()));
+            continue;
+        }
         let mode = app.context.inputs.secrets_mode;
         let value = if mode == SecretsMode::Unchecked {
             SecretValue::Missing
@@ -68,6 +74,7 @@ pub(crate) fn lower_secrets(
         let spec = SecretSpec {
             fingerprint: value.as_ref().map(|value| value.fingerprint(name, &salt)),
             value,
+            generator: None,
             source: origin.describe(),
         };
         values.insert(name.clone(), spec);
@@ -82,6 +89,16 @@ pub(crate) fn lower_secrets(
         has_machines: false,
     };
     lowered.desired.fly_secrets.insert(app.name.clone(), spec);
+}
+
+/// A secret whose value is made when it is set.
+pub(crate) fn generated_secret(generator: SecretGenerator, source: String) -> SecretSpec {
+    SecretSpec {
+        value: None,
+        fingerprint: None,
+        generator: Some(generator),
+        source,
+    }
 }
 
 fn check_secret_name(
@@ -114,6 +131,7 @@ enum SecretOrigin {
     Env(String),
     File(std::path::PathBuf),
     Dotenv(std::path::PathBuf, String),
+    Generate(u32),
 }
 
 impl SecretOrigin {
@@ -129,8 +147,14 @@ impl SecretOrigin {
             file,
             dotenv,
             key,
-            optional: _,
+            generate,
+            optional,
         } = source;
+        if generate.is_some() && *optional == Some(true) {
+            let field = cursor.key("optional");
+            let diagnostic = field.diagnostic("a generated secret always has a value");
+            diagnostics.error(diagnostic.with_help("leave `optional` out"));
+        }
         if key.is_some() && dotenv.is_none() {
             diagnostics.error(
                 cursor
@@ -147,11 +171,12 @@ impl SecretOrigin {
                 path,
             ))
         };
-        match (variable, file, dotenv) {
-            (Some(variable), None, None) if secret_detection::is_variable_name(variable) => {
+        match (variable, file, dotenv, generate) {
+            (None, None, None, Some(length)) => Some(Self::Generate(*length)),
+            (Some(variable), None, None, None) if secret_detection::is_variable_name(variable) => {
                 Some(Self::Env(variable.clone()))
             }
-            (Some(variable), None, None) => {
+            (Some(variable), None, None, None) => {
                 // The text is not repeated: it may be the secret itself, written in the wrong
                 // place.
                 let diagnostic = cursor
@@ -164,15 +189,15 @@ impl SecretOrigin {
                 diagnostics.error(diagnostic.with_help(help));
                 None
             }
-            (None, Some(file), None) => Some(Self::File(resolve("file", file)?)),
-            (None, None, Some(dotenv)) => Some(Self::Dotenv(
+            (None, Some(file), None, None) => Some(Self::File(resolve("file", file)?)),
+            (None, None, Some(dotenv), None) => Some(Self::Dotenv(
                 resolve("dotenv", dotenv)?,
                 key.clone().unwrap_or_else(|| name.to_owned()),
             )),
-            (None, None, None) => {
+            (None, None, None, None) => {
                 let diagnostic = cursor.diagnostic(format!("secret `{name}` has no source"));
                 diagnostics.error(diagnostic.with_help(format!(
-                    "set {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`"
+                    "set {name} = {{ env = \"{name}\" }}, or `file`, `dotenv` or `generate`"
                 )));
                 None
             }
@@ -180,7 +205,7 @@ impl SecretOrigin {
                 diagnostics.error(
                     cursor
                         .diagnostic(format!("secret `{name}` has several sources"))
-                        .with_help("set one of `env`, `file` and `dotenv`"),
+                        .with_help("set one of `env`, `file`, `dotenv` and `generate`"),
                 );
                 None
             }
@@ -199,6 +224,7 @@ impl SecretOrigin {
             Self::Dotenv(path, key) => {
                 secret_reader.read_dotenv_value(path, key, cursor, diagnostics)
             }
+            Self::Generate(_) => SecretValue::Missing,
         }
     }
 
@@ -208,6 +234,7 @@ impl SecretOrigin {
             Self::Env(variable) => format!("env {variable}"),
             Self::File(path) => format!("file {}", path.display()),
             Self::Dotenv(path, key) => format!("{key} in {}", path.display()),
+            Self::Generate(length) => format!("generated, {length} characters"),
         }
     }
 
@@ -217,6 +244,7 @@ impl SecretOrigin {
             Self::Env(variable) => format!("requested here: environment variable `{variable}`"),
             Self::File(path) => format!("requested here: file `{}`", path.display()),
             Self::Dotenv(path, key) => format!("requested here: `{key}` in `{}`", path.display()),
+            Self::Generate(_) => "requested here".to_owned(),
         }
     }
 
@@ -228,6 +256,7 @@ impl SecretOrigin {
             }
             Self::File(path) => format!("write the value to {}, {rest}", path.display()),
             Self::Dotenv(path, key) => format!("add {key}=… to {}, {rest}", path.display()),
+            Self::Generate(_) => rest.to_owned(),
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::{
         wording,
     },
     status::{
-        Activity, AppSummary, AwsResourceSummary, CheckCounts, CronSummary, EnvironmentStatus,
-        GroupSummary, MachineSummary, VolumeSummary,
+        Activity, AppSummary, AwsResourceSummary, CheckCounts, CronSummary, DatabaseSummary,
+        EnvironmentStatus, GroupSummary, MachineSummary, VolumeSummary,
     },
 };
 
@@ -258,6 +258,9 @@ impl TextWriter {
                 ),
             );
         }
+        for database in &app.databases {
+            self.write_labelled("database", &database_text(database));
+        }
         self.write_list("secrets", &app.secrets);
         self.write_list("missing", &app.missing);
     }
@@ -436,6 +439,26 @@ fn machine_problems(machine: &MachineSummary) -> Vec<String> {
         problems.push("is not in the manifest".to_owned());
     }
     problems
+}
+
+/// Where a database is, who owns it, and which secret has its URL.
+fn database_text(database: &DatabaseSummary) -> String {
+    let DatabaseSummary {
+        name: _,
+        cluster,
+        database,
+        role,
+        variable,
+        wanted,
+    } = database;
+    let note = if *wanted { "" } else { "  not in the manifest" };
+    format!(
+        "{}  in {}, owned by {}, URL in {}{note}",
+        sanitize(database),
+        sanitize(cluster),
+        sanitize(role),
+        sanitize(variable)
+    )
 }
 
 /// The size, usage, id, attachment and state of a volume.

@@ -92,6 +92,7 @@ fn grouping_key(machine: &MachineSummary) -> impl Ord {
         machine.retired,
         machine.activity,
         state_word(machine).to_owned(),
+        machine.role.clone(),
         machine.version_key(),
         machine.cordoned,
         failing,
@@ -112,13 +113,15 @@ pub(super) fn group_rows<'a>(app: &AppSummary, group: &'a GroupSummary) -> Vec<S
         let first = machines.first().copied();
         let count = machines.len();
         let word = first.map_or("", state_word);
+        let role = first.and_then(|machine| machine.role.as_ref());
+        let role = role.map_or_else(String::new, |role| format!(", {}", sanitize(role)));
         let retired = first.is_some_and(|machine| machine.retired);
         let wanted = first.is_some_and(|machine| machine.wanted);
         StatusRow {
             name: name.clone(),
             region: sanitize(&group.region),
             state: match wanted {
-                true => format!("{count}/{} {}", group.desired, sanitize(word)),
+                true => format!("{count}/{} {}{role}", group.desired, sanitize(word)),
                 false if retired => format!("{count} old, hidden"),
                 false => format!("{count} {}, extra", sanitize(word)),
             },

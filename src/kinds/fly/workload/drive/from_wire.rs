@@ -1,13 +1,14 @@
 //! A machine as the API reports it, as a live record.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::super::{Health, MachineConfig, ProcessExit, WorkloadLive, json_tree};
 use crate::{
     clouds::{CloudError, ErrorKind, fly::wire},
-    kinds::fly::App,
+    kinds::{
+        fly::App,
+        postgres::cluster::{NODE_LABEL, ROLE_CHECK},
+    },
     model::{OwnershipMark, Region, ResourceRef},
 };
 
@@ -46,11 +47,7 @@ impl WorkloadLive {
         })?;
         config.verbatim.clear();
         config.guest.get_or_insert_default();
-        let metadata: BTreeMap<String, String> = raw
-            .get("metadata")
-            .cloned()
-            .and_then(|map| serde_json::from_value(map).ok())
-            .unwrap_or_default();
+        let metadata = machine.metadata();
         let passing = machine
             .checks
             .iter()
@@ -78,10 +75,21 @@ impl WorkloadLive {
                 host_ok,
                 cordoned: machine.cordoned,
                 checks: (passing, machine.checks.len()),
+                postgres_role: postgres_role(machine),
             },
             last_run: machine.events.iter().find_map(exit_from_event),
         })
     }
+}
+
+/// The role of a node of a Postgres cluster, while its check passes.
+fn postgres_role(machine: &wire::MachineResponse) -> Option<String> {
+    let mut checks = machine.checks.iter();
+    let check = checks.find(|check| check.name == ROLE_CHECK && check.status == "passing");
+    let is_node = machine.metadata().contains_key(NODE_LABEL);
+    check
+        .filter(|_| is_node)
+        .map(|check| check.output.trim().to_owned())
 }
 
 /// The exit of a program, if the event is one.
