@@ -13,6 +13,7 @@ use crate::support::{TestEnv, plan_summary};
 
 mod crash;
 mod deep;
+mod managed;
 
 const IMAGE: &str = "flyio/postgres-flex:17.7@sha256:3f1ac2b0c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70";
 

@@ -99,8 +99,10 @@ struct Data<T> {
     data: T,
 }
 
+/// A database, or a user, whose name has another key.
 #[derive(Deserialize)]
 struct Named {
+    #[serde(alias = "username")]
     name: String,
 }
 
@@ -237,7 +239,7 @@ impl FlyWriter {
     /// When the request fails.
     pub async fn create_managed_user(&self, id: &str, name: &str) -> Result<(), CloudError> {
         let operation = format!("create the user {name} of the managed Postgres cluster {id}");
-        let body = json!({ "name": name, "role": "schema_admin" });
+        let body = json!({ "username": name, "role": "schema_admin" });
         match self.post_managed(id, "users", body, operation).await {
             Err(error) if error.status == Some(409) => Ok(()),
             result => result,
