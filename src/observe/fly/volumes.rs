@@ -73,7 +73,9 @@ pub(crate) fn assign_volumes(
             let Some(&best) = candidates.iter().rev().max_by_key(|index| last_used(index)) else {
                 continue;
             };
-            if candidates.len() > 1 && last_used(&best).is_none() {
+            // Only of volumes that no machine has attached is it unknown which one is in use.
+            let is_uncertain = pass == VolumeMatch::Unattached && candidates.len() > 1;
+            if is_uncertain && last_used(&best).is_none() {
                 warnings.push(uncertain_choice(name, &remaining[best], candidates.len()));
             }
             assigned.insert((*name).clone(), remaining.remove(best));
