@@ -45,7 +45,6 @@ use ui::{ColorMode, Terminal};
 #[command(
     name = "trimtab",
     version,
-    propagate_version = true,
     max_term_width = 100
 )]
 #[command(

@@ -279,6 +279,12 @@ fn option_tip(typed: &str, words: &[String]) -> Option<String> {
         return Some(tip);
     }
     let is_rollback = words.iter().any(|word| word == "rollback");
+    if ["--version", "-V"].contains(&word.as_str()) {
+        return Some(match is_rollback {
+            true => "`--to VERSION` names the release to go back to".to_owned(),
+            false => "`trimtab --version` prints the version; `--image APP=REFERENCE` names the one of an app".to_owned(),
+        });
+    }
     (is_rollback && !typed.starts_with('-')).then(|| format!("`--to {typed}` names a release"))
 }
 
@@ -357,6 +363,9 @@ mod tests {
             ("trimtab apply dev --auto-approve", "`--yes`"),
             ("trimtab apply dev -auto-approve", "`--yes`"),
             ("trimtab rollback dev v3", "`--to v3`"),
+            ("trimtab rollback dev --version 3", "`--to VERSION`"),
+            ("trimtab apply dev --version 3 --yes", "`--image APP=REFERENCE`"),
+            ("trimtab plan dev -V", "`trimtab --version`"),
             ("trimtab plan dev --sandbox sbdir", "--sandbox=sbdir"),
             ("trimtab --sandbox sbdir plan dev", "--sandbox=sbdir"),
         ] {
