@@ -259,6 +259,8 @@ pub enum DataLoss {
     App,
     /// An IP address that clients or DNS records may use, and that Fly does not assign a second time.
     Address,
+    /// The value of a secret, which Fly never returns.
+    Secret,
 }
 
 /// The name of a rollout group, such as `web/app`; see [`RolloutRules::rollout_group`].

@@ -31,6 +31,10 @@ impl Goal {
         let mut meta = manifest.meta.clone();
         // Warnings about the manifest do not matter to an environment that goes.
         meta.warnings.clear();
+        let secrets = manifest.fly_secrets.iter();
+        meta.destroyed_secrets = secrets
+            .map(|(app, spec)| (app.clone(), spec.names().cloned().collect()))
+            .collect();
         Self::Nothing(Box::new(Desired::empty(meta)))
     }
 

@@ -183,6 +183,7 @@ fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
         DataLoss::Data => "its data is lost",
         DataLoss::App => "whatever it serves stops",
         DataLoss::Address => "its address cannot be had again",
+        DataLoss::Secret => "its value is lost",
     };
     let recovery_hint = recovery_hint
         .map(|recovery_hint| format!("; {recovery_hint}"))

@@ -81,6 +81,7 @@ pub(super) fn data_loss_remark(loss: DataLoss) -> &'static str {
         DataLoss::Data => "its data is lost",
         DataLoss::App => "whatever it serves stops",
         DataLoss::Address => "its address cannot be obtained again",
+        DataLoss::Secret => "its value is lost",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     kinds::{
         DataLoss, Desired, UnmanagedResource,
         fly::{
-            App, Certificate, Ip,
+            App, Certificate, Ip, Secrets,
             certificate::CertificateLive,
             ip::{IpKind, IpLive, IpSpec},
             secrets::{SecretLive, SecretsLive, SecretsRecord},
@@ -40,6 +40,7 @@ pub(crate) fn match_secrets(
     has_machines: bool,
 ) -> (Option<SecretsLive>, Vec<UnmanagedResource>) {
     let spec = desired.fly_secrets.get(app.name());
+    let going = desired.meta.destroyed_secrets.get(app.name());
     let mut present = BTreeMap::new();
     let mut unmanaged = Vec::new();
     for wire::AppSecret { name, digest } in live
@@ -53,16 +54,16 @@ pub(crate) fn match_secrets(
         // Only a fingerprint that was recorded with the current digest belongs to the current value.
         let matching = recorded.iter().find(|recorded| recorded.digest == *digest);
         let is_known = !recorded.is_empty();
-        let is_declared = spec.is_some_and(|spec| {
-            spec.values.contains_key(name) || spec.optional_without_value.contains(name)
-        });
+        let is_declared = spec.is_some_and(|spec| spec.declares(name))
+            || going.is_some_and(|names| names.contains(name));
         if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
                 description: format!("secret {name}"),
                 container: app.address(),
                 why: "the manifest has no secret of this name".to_owned(),
-                data_loss: None,
-                address: None,
+                // Fly returns no values, so the app may be the only place that has this one.
+                data_loss: Some(DataLoss::Secret),
+                address: Some(Address::new::<Secrets>(&name_in_app(app.name(), &[name]))),
                 identity: String::new(),
             });
             continue;

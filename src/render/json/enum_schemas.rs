@@ -50,6 +50,7 @@ pub(super) fn data_loss_schema(_: &mut SchemaGenerator) -> Schema {
         Some(DataLoss::Data),
         Some(DataLoss::App),
         Some(DataLoss::Address),
+        Some(DataLoss::Secret),
         None,
     ])
 }

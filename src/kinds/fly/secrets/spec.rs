@@ -28,6 +28,19 @@ pub struct SecretsSpec {
     pub salt: Salt,
 }
 
+impl SecretsSpec {
+    /// Whether the manifest names a secret, with a value in this environment or without one.
+    #[must_use]
+    pub fn declares(&self, name: &str) -> bool {
+        self.values.contains_key(name) || self.optional_without_value.contains(name)
+    }
+
+    /// The names of all secrets that the manifest names.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.values.keys().chain(&self.optional_without_value)
+    }
+}
+
 /// A secret of the manifest.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretSpec {
