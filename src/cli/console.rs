@@ -54,17 +54,14 @@ impl Frontend for Console<'_> {
                 self.session.headline(self.command),
                 self.context.ui.stdout_options(),
             );
-            // Whoever applies a saved plan has seen it.
-            let is_seen = |(_, id): &(&Path, &PlanId)| id.covers(&plan.id());
             let seen = self
                 .reviewed
-                .filter(is_seen)
-                .filter(|_| refusals.is_empty());
+                .filter(|(_, id)| is_seen(plan, id) && refusals.is_empty());
             let mut text = match seen {
                 Some((file, _)) => format!(
                     "{}The plan is the one in {}.",
                     render::text::plan_totals(plan, &headline, &options),
-                    file.display()
+                    compare_with_file(plan, id, file)
                 ),
                 None => render::text::plan(plan, refusals, &headline, &options),
             };
@@ -232,6 +229,22 @@ impl Console<'_> {
 pub(super) fn warn_of_unused_permissions(
     context: &CommandContext<'_>,
     allow_destroy: &[Address],
+/// Whether whoever applies a saved plan has seen every step. What completes an earlier apply is no part of the id, so the file need not
+/// have it.
+fn is_seen(plan: &Plan, saved: &PlanId) -> bool {
+    saved.covers(&plan.id()) && !plan.steps().any(|step| step.completes_earlier_apply)
+}
+
+/// What the plan has to do with the one in a file, whose id is `saved`.
+fn compare_with_file(plan: &Plan, saved: &PlanId, file: &Path) -> String {
+    let file = file.display();
+    match () {
+        () if *saved == plan.id() => format!("The plan is the one in {file}."),
+        () if plan.is_empty() => format!("Nothing is left of the plan in {file}."),
+        () => format!("The plan is what is left of the one in {file}."),
+    }
+}
+
     plan: &Plan,
 ) {
     let with_others = plan.cascade_deletes.iter().map(|cascade| &cascade.address);

@@ -46,6 +46,7 @@ impl Plan {
         // interrupted apply can continue under the same id.
         for step in self.steps().filter(|step| !step.completes_earlier_apply) {
             steps.insert(self.step_hash(step));
+            steps.extend(self.creation_hash(step));
         }
         for step in &steps {
             plan_hash.update(step);
@@ -83,10 +84,8 @@ impl Plan {
         ));
         let (agreement, includes_lines) = match step.action {
             // Secrets are set again when the first attempt left no machine that records them. The plan then says "update"
-            // instead of "create", so both hash alike.
-            Action::Create | Action::Update
-                if step.lines.iter().all(is_secret_line) && !step.lines.is_empty() =>
-            {
+            // instead of "create", so both hash alike; see `creation_hash`.
+            Action::Create | Action::Update if sets_secrets(step) => {
                 (format!("set {}", step.identity), true)
             }
             // The same text for both, so that the second half of an interrupted replacement is recognised. The hash of the
@@ -114,10 +113,41 @@ impl Plan {
                 add(&format!("{} {}", cascade.address, cascade.identity));
             }
         }
-        let mut out = [0; STEP_HASH_LEN];
-        out.copy_from_slice(&hash.finalize()[..STEP_HASH_LEN]);
-        out
+        shorten(hash)
     }
+
+    /// A second hash of a step that creates secrets, with the names of those that do not exist. Whoever agreed to create a secret
+    /// agreed to set it again. Whoever agreed to change one did not agree to create it: somebody has deleted it since.
+    fn creation_hash(&self, step: &Step) -> Option<[u8; STEP_HASH_LEN]> {
+        let created = || step.lines.iter().filter(|line| line.from.is_none());
+        // The set of secrets has no identity of its own; a machine has one, and follows it.
+        if !sets_secrets(step) || !step.identity.is_empty() || created().next().is_none() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        hash.update(format!(
+            "{}/{} {} create",
+            self.mark.project, self.mark.environment, step.address
+        ));
+        for line in created() {
+            hash.update([0]);
+            hash.update(&line.path);
+        }
+        Some(shorten(hash))
+    }
+}
+
+fn shorten(hash: Sha256) -> [u8; STEP_HASH_LEN] {
+    let mut short = [0; STEP_HASH_LEN];
+    short.copy_from_slice(&hash.finalize()[..STEP_HASH_LEN]);
+    short
+}
+
+/// Whether a step sets secrets, or starts a machine with other secrets, and does nothing else.
+fn sets_secrets(step: &Step) -> bool {
+    matches!(step.action, Action::Create | Action::Update)
+        && !step.lines.is_empty()
+        && step.lines.iter().all(is_secret_line)
 }
 
 fn is_secret_line(line: &DiffLine) -> bool {

@@ -217,12 +217,12 @@ pub fn plan_rollback(
             }
         }
     }
-    // The cause compares live objects with the manifest. Here they are compared with the past, so it would mislead.
-    differ
-        .builder
-        .graph
-        .node_weights_mut()
-        .for_each(|step| step.cause = Cause::Unknown);
+    for step in differ.builder.graph.node_weights_mut() {
+        // The cause compares live objects with the manifest. Here they are compared with the past, so it would mislead.
+        step.cause = Cause::Unknown;
+        // Nobody has reviewed the way back, so every step of it is a part of the plan's id.
+        step.completes_earlier_apply = false;
+    }
     let mut planner = VerificationPlanner { differ };
     visit_kinds(desired, now, &mut planner);
     Ok((planner.differ.builder.build()?, world))
@@ -257,6 +257,11 @@ fn rollout_group(name: &Name) -> Name {
     Machine::rollout_group(name).unwrap_or_else(|| name.clone())
 }
 
+/// Lets a machine serve again. In a rollback this completes no earlier apply, whoever cordoned the machine.
+const UNCORDON: WorkloadEdit = WorkloadEdit::Uncordon {
+    interrupted_hand_over: false,
+};
+
 /// Restores the configuration of a machine that is still the same one, and deletes a successor that never took over.
 fn restore_config(
     differ: &mut Differ<'_>,
@@ -284,12 +289,7 @@ fn restore_config(
                 .push(BlockedChange { address, blocker });
         }
     }
-    edits.extend(
-        live.workload
-            .health
-            .cordoned
-            .then_some(WorkloadEdit::Uncordon),
-    );
+    edits.extend(live.workload.health.cordoned.then_some(UNCORDON));
     let discard = |successor: &WorkloadLive| WorkloadEdit::DiscardSuccessor {
         id: successor.id.clone(),
     };
@@ -302,7 +302,7 @@ fn restore_config(
 /// Lets a cordoned machine serve again. Its group orders this after the switch back to the old machines.
 fn restore_uncordoned(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
     use crate::kinds::DescribeEdit as _;
-    let (address, edits) = (Address::new::<Machine>(name), vec![WorkloadEdit::Uncordon]);
+    let (address, edits) = (Address::new::<Machine>(name), vec![UNCORDON]);
     let lines = edits.iter().flat_map(WorkloadEdit::lines).collect();
     let op: Op<Machine> = Op::Edit(live.clone(), edits);
     let node = differ

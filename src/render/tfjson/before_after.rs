@@ -348,7 +348,7 @@ impl ApplyEdit for WorkloadEdit {
             Self::ConfirmStart(_) => {
                 merge_metadata(values, json!({ OwnershipMark::STARTING_KEY: "" }));
             }
-            Self::Uncordon => values.set_after("cordoned", false),
+            Self::Uncordon { .. } => values.set_after("cordoned", false),
             Self::DiscardSuccessor { .. } => values.set_after("successor", Value::Null),
         }
     }

@@ -120,7 +120,11 @@ impl Kind for Machine {
             other => return other,
         };
         // Traces of an interrupted blue-green rollout: the old machine is still cordoned, or a successor never took over.
-        edits.extend(current.health.cordoned.then_some(WorkloadEdit::Uncordon));
+        // Both are cordoned between the two halves of a hand-over, so a cordoned machine without a successor was cordoned by hand.
+        let uncordon = WorkloadEdit::Uncordon {
+            interrupted_hand_over: live.successor.is_some(),
+        };
+        edits.extend(current.health.cordoned.then_some(uncordon));
         let discard = |green: &WorkloadLive| WorkloadEdit::DiscardSuccessor {
             id: green.id.clone(),
         };

@@ -33,7 +33,10 @@ pub enum WorkloadEdit {
     /// between two observations.
     ConfirmStart(Box<Workload>),
     /// `POST …/uncordon`: Fly's proxy routes to the machine again.
-    Uncordon,
+    Uncordon {
+        /// Whether a hand-over cordoned it and was interrupted. Otherwise somebody did by hand, which is a change outside.
+        interrupted_hand_over: bool,
+    },
     /// `DELETE …/machines/{id}`: deletes a successor that an earlier run created and that never
     /// took over.
     DiscardSuccessor {
@@ -64,7 +67,7 @@ impl DescribeEdit for WorkloadEdit {
             Self::Update(update) => update.lines.clone(),
             Self::Metadata { labels: _, lines } => lines.clone(),
             Self::ConfirmStart(_) => vec![DiffLine::change("start", "unconfirmed", "confirmed")],
-            Self::Uncordon => vec![DiffLine::change("cordoned", true, false)],
+            Self::Uncordon { .. } => vec![DiffLine::change("cordoned", true, false)],
             Self::DiscardSuccessor { id } => {
                 vec![
                     DiffLine::remove("successor", id.as_str())
@@ -79,7 +82,10 @@ impl DescribeEdit for WorkloadEdit {
         match self {
             Self::Update(update) => update.lines.iter().all(|line| line.path == "start"),
             Self::Metadata { .. } => false,
-            Self::ConfirmStart(_) | Self::Uncordon | Self::DiscardSuccessor { .. } => true,
+            Self::ConfirmStart(_) | Self::DiscardSuccessor { .. } => true,
+            Self::Uncordon {
+                interrupted_hand_over,
+            } => *interrupted_hand_over,
         }
     }
 
@@ -94,13 +100,13 @@ impl DescribeEdit for WorkloadEdit {
             Self::Update(_) => Impact::Asleep,
             Self::Metadata { .. }
             | Self::ConfirmStart(_)
-            | Self::Uncordon
+            | Self::Uncordon { .. }
             | Self::DiscardSuccessor { .. } => Impact::Quiet,
         }
     }
 
     fn starts_serving(&self) -> bool {
-        matches!(self, Self::Uncordon)
+        matches!(self, Self::Uncordon { .. })
     }
 
     fn obeys_rollout_policy(&self) -> bool {
@@ -418,7 +424,7 @@ impl WorkloadEdit {
             Self::Update(_) => 1,
             Self::DiscardSuccessor { .. } => 2,
             Self::ConfirmStart(spec) => spec.estimated_start_secs(),
-            Self::Metadata { .. } | Self::Uncordon => return Cost::CALL.duration,
+            Self::Metadata { .. } | Self::Uncordon { .. } => return Cost::CALL.duration,
         };
         Duration::from_secs(secs)
     }

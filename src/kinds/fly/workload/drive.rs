@@ -288,7 +288,7 @@ pub(crate) async fn edit(
         WorkloadEdit::ConfirmStart(spec) => {
             wait_until_healthy(clouds, app, spec, &live.id, &live.version, true).await
         }
-        WorkloadEdit::Uncordon => {
+        WorkloadEdit::Uncordon { .. } => {
             clouds.fly.uncordon_machine(app, &live.id).await?;
             let mut after = live.clone();
             after.health.cordoned = false;
