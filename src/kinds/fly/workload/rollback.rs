@@ -135,13 +135,19 @@ pub fn rollback_edit(
         }
     }
     let launch = launch && (live.is_running() || live.is_start_unconfirmed());
-    let labels = Some(earlier.lasting_metadata());
+    let mut labels = earlier.lasting_metadata();
+    // The configuration may be that of another machine of the group. Each machine keeps its own name.
+    if let Some(name) = labels.get_mut(OwnershipMark::NAME_KEY) {
+        let own = live.metadata.get(OwnershipMark::NAME_KEY);
+        let own = own.or_else(|| spec.labels.get(OwnershipMark::NAME_KEY));
+        name.clone_from(own.unwrap_or(&name.clone()));
+    }
     Ok(Some(WorkloadEdit::Update(Box::new(ConfigUpdate {
         spec: restored_spec(spec, live, earlier)?,
         body,
         launch,
         lines,
-        restored_metadata: labels,
+        restored_metadata: Some(labels),
     }))))
 }
 
