@@ -150,8 +150,8 @@ pub struct ApplyReport {
     /// Why the lock was lost, when that ended the apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<ApplyFailure>,
-    /// Whether no step was started because another process held a lease after the plan was made. It has released the lease, so
-    /// the caller can plan again.
+    /// Whether no step was started because another process held a lease or changed a machine after the plan was made. The caller can
+    /// plan again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub outdated: bool,
     /// Whether the user asked to stop.

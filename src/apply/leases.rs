@@ -7,17 +7,17 @@ use futures_util::future::join_all;
 
 use super::ApplyEvent;
 use crate::{
-    clouds::{CloudError, ErrorKind, LeaseHolder},
+    clouds::{CloudError, LeaseHolder},
     kinds::{CloudWriters, LeaseTarget, World},
     plan::{Action, Plan},
 };
 
-/// Acquires all leases at once, and calls `on_wait` for each that another process holds. Returns whether any of them was held by another process before: that process may have changed
-/// things that the plan does not know of.
+/// Acquires all leases at once, and calls `on_wait` for each that another process holds. Returns whether the plan may be outdated: another
+/// process held a lease and may have changed things that the plan does not know of, or a machine was changed or destroyed since the
+/// plan was made.
 ///
 /// # Errors
-/// When a lease is held for longer than `timeout`, or a machine was changed or destroyed since the plan was made. All leases
-/// are released in that case.
+/// When a lease is held for longer than `timeout`. All leases are released in that case.
 pub(super) async fn acquire_leases(
     plan: &Plan,
     clouds: &CloudWriters,
@@ -42,7 +42,7 @@ pub(super) async fn acquire_leases(
     Ok(acquired?.contains(&true))
 }
 
-/// Acquires one lease; returns whether it had to wait for it.
+/// Acquires one lease; returns whether it had to wait for it, or the machine is no longer what the plan was made for.
 async fn acquire_lease(
     target: &LeaseTarget,
     must_exist: bool,
@@ -55,14 +55,6 @@ async fn acquire_lease(
     let Some(app) = world.fly_app.get(app) else {
         // The app is created by this plan, so the machine cannot exist yet.
         return Ok(false);
-    };
-    let stale = |what: String| {
-        let operation = format!("begin with machine {id} of {}", app.name);
-        CloudError::new(
-            operation,
-            ErrorKind::Conflict,
-            format!("since the plan was made {what}"),
-        )
     };
     let on_wait = |holder: LeaseHolder| {
         on_wait(ApplyEvent::WaitingForLease {
@@ -78,13 +70,10 @@ async fn acquire_lease(
         .await
     {
         Err(error) if error.is_not_found() && !must_exist => Ok(false),
-        Err(error) if error.is_not_found() => Err(stale("it was destroyed".to_owned())),
+        Err(error) if error.is_not_found() => Ok(true),
         Err(error) => Err(error),
         // Not every answer names the version. Then the update itself fails when the version is an old one.
         Ok(lease) if lease.version == *version || lease.version.is_empty() => Ok(lease.had_to_wait),
-        Ok(lease) => Err(stale(format!(
-            "it was changed: its version is {}",
-            lease.version
-        ))),
+        Ok(_) => Ok(true),
     }
 }

@@ -130,7 +130,7 @@ pub async fn apply(
     };
     match acquired {
         Ok(false) => run.run_steps(clouds, options).await,
-        // Another process held a lease and has changed something since: this plan describes an old state.
+        // Another process has changed something since: this plan describes an old state.
         Ok(true) => run.report.outdated = true,
         Err(error) => run.report.halted = Some(ApplyFailure::from(&error)),
     }

@@ -31,10 +31,6 @@ impl Goal {
         let mut meta = manifest.meta.clone();
         // Warnings about the manifest do not matter to an environment that goes.
         meta.warnings.clear();
-        let secrets = manifest.fly_secrets.iter();
-        meta.destroyed_secrets = secrets
-            .map(|(app, spec)| (app.clone(), spec.names().cloned().collect()))
-            .collect();
         Self::Nothing(Box::new(Desired::empty(meta)))
     }
 
@@ -127,12 +123,23 @@ impl Goal {
     ) -> Result<(), OperationError> {
         let id = confirmed.plan().id();
         match self {
-            Self::Manifest | Self::Nothing(_) => check_expected(again, Some(&id)),
+            Self::Manifest | Self::Nothing(_) => {
+                check_expected(again, Some(&id)).map_err(|error| match error {
+                    OperationError::PlanChanged { .. } => OperationError::PlanChanged {
+                        message: "somebody else has changed something here meanwhile, and a new plan holds steps that were not \
+                                  confirmed; nothing was changed"
+                            .to_owned(),
+                        hint: "look at the new plan: run the same command again".to_owned(),
+                    },
+                    other => other,
+                })
+            }
             // The rest of a rollback would mix releases, so it runs as it was shown or not at all.
-            Self::Previous(_) if again.id() == id => Ok(()),
+            Self::Previous(_) if again.is_empty() || again.id() == id => Ok(()),
             Self::Previous(_) => Err(OperationError::invalid(
-                "somebody else was at work here meanwhile; nothing was changed",
-                "look what runs now: run the same command again",
+                "another run has changed these machines since the rollback was shown, so it would not be what was confirmed; \
+                 nothing was changed",
+                "look what runs now, and what a rollback would do: run the same command again",
             )),
         }
     }

@@ -227,7 +227,7 @@ impl<F: Frontend> Run<'_, F> {
             LockOutcome::NoLock => (confirmed, world),
             LockOutcome::Acquired => self.replan(&confirmed).await?,
             LockOutcome::AcquiredAfterWait | LockOutcome::BucketGone => {
-                self.notify_replanning();
+                self.frontend.notify(Event::Replanning);
                 self.replan(&confirmed).await?
             }
         };
@@ -256,27 +256,20 @@ impl<F: Frontend> Run<'_, F> {
         mut approved: Approved,
         mut world: World,
     ) -> Result<(ApplyReport, World), F::Error> {
-        let max_replans = match self.goal {
-            Goal::Manifest | Goal::Nothing(_) => MAX_REPLANS,
-            // A rollback runs as it was shown or not at all.
-            Goal::Previous(_) => 0,
-        };
         let mut replans = 0;
         loop {
             // The world is kept, because a recovery compares with it.
             let report = self.execute(&approved, world.clone()).await;
-            if !report.outdated || report.stopped || replans == max_replans {
+            if !report.outdated || report.stopped || replans == MAX_REPLANS {
                 return Ok((report, world));
             }
             replans += 1;
-            self.notify_replanning();
-            (approved, world) = self.replan(&approved).await?;
-        }
-    }
-
-    fn notify_replanning(&self) {
-        if !matches!(self.goal, Goal::Previous(_)) {
             self.frontend.notify(Event::Replanning);
+            (approved, world) = self.replan(&approved).await?;
+            if approved.plan().is_empty() {
+                self.frontend.notify(Event::AlreadyDone);
+                return Ok((ApplyReport::new(), world));
+            }
         }
     }
 

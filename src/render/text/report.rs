@@ -122,10 +122,12 @@ impl TextWriter {
     }
 
     fn write_not_run(&mut self, report: &ApplyReport) {
-        let reason = if report.late {
-            "because the deadline was near"
-        } else {
-            "because the run ended before"
+        let reason = match () {
+            () if report.late => "because the deadline was near",
+            () if report.outdated => {
+                "because other runs changed these machines each time that this one was about to begin"
+            }
+            () => "because the run ended before",
         };
         // If nothing was started, the report has said so already.
         if report.halted.is_none() {
