@@ -39,6 +39,9 @@ pub struct OwnershipConflict {
     /// Whether `--adopt ADDRESS` resolves the conflict. It does for an object without an ownership mark, and never for one
     /// with the mark of another owner.
     pub adoptable: bool,
+    /// Whether it belongs to this environment and would be forgotten. Then not even a removal of the environment passes it over.
+    #[serde(skip)]
+    pub is_own: bool,
 }
 
 /// What was found besides the resources themselves. Observing the clouds fills it; planning adds warnings.

@@ -66,6 +66,7 @@ pub(super) fn ownership_conflict(
             hint: "give this app another name, or destroy it there first".to_owned(),
             address,
             adoptable: false,
+            is_own: false,
         }),
         None => Some(OwnershipConflict {
             reason: format!(
@@ -74,6 +75,7 @@ pub(super) fn ownership_conflict(
             hint: format!("take it over with --adopt {address}, or give this app another name"),
             address,
             adoptable: true,
+            is_own: false,
         }),
     }
 }
@@ -87,5 +89,6 @@ pub(super) fn name_taken_conflict(key: &Name, fly_name: &str) -> OwnershipConfli
             "app names are unique over all of Fly: choose another, or use a token that can see it"
                 .to_owned(),
         adoptable: false,
+        is_own: false,
     }
 }

@@ -303,10 +303,11 @@ impl Plan {
     }
 
     /// The plan with warnings in place of ownership conflicts: when an environment is destroyed, the resources of other
-    /// owners are left alone.
+    /// owners are left alone. Its own are not, so what it would forget stays blocked.
     #[must_use]
     pub fn without_ownership_conflicts(mut self) -> Self {
-        for conflict in &self.findings.ownership_conflicts {
+        let conflicts = self.findings.ownership_conflicts.iter();
+        for conflict in conflicts.filter(|conflict| !conflict.is_own) {
             self.blocked
                 .retain(|blocked| blocked.address != conflict.address);
             self.findings.warnings.push(format!(

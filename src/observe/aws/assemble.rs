@@ -179,6 +179,7 @@ fn add_bucket(
             hint: "names are unique in all of AWS: say another `name`, or use the credentials of its account"
                 .to_owned(),
             adoptable: false,
+            is_own: false,
         }),
         types::BucketLookup::Found(live_bucket) => {
             let conflict = ownership_conflict::<Bucket>(key, &format!("bucket {name}"), &live_bucket.tags, desired);
@@ -206,6 +207,7 @@ fn add_role_conflict(
             "a path is part of a role's ARN and cannot change, so it cannot be taken over: say another `name`"
                 .to_owned(),
         adoptable: false,
+        is_own: false,
         ..conflict
     }
     };
@@ -236,6 +238,7 @@ fn ownership_conflict<K: KindName>(
             hint: format!("take it over with --adopt {address}, or say another `name`"),
             address,
             adoptable: true,
+            is_own: false,
         }),
         Ownership::Foreign(OwnershipMark {
             project,
@@ -246,6 +249,7 @@ fn ownership_conflict<K: KindName>(
             hint: "choose another `name`: resources of another environment are never touched"
                 .to_owned(),
             adoptable: false,
+            is_own: false,
         }),
     }
 }

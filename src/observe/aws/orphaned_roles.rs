@@ -45,11 +45,11 @@ pub(crate) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<O
             "role {role} was made for this environment and app {app} takes it, but the manifest has no [aws]: the role \
              would stay and be forgotten, and so would buckets"
         ),
-        hint:
-            "put `[aws]` with its account back, apply, and take it out when nothing is left there"
-                .to_owned(),
+        hint: "put `[aws]` with its account back; take it out when nothing is left there"
+            .to_owned(),
         address: Address::new::<Role>(&role),
         adoptable: false,
+        is_own: true,
     };
     roles.into_iter().map(to_conflict).collect()
 }
