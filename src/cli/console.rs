@@ -58,8 +58,8 @@ impl Frontend for Console<'_> {
                 .reviewed
                 .filter(|(_, id)| is_seen(plan, id) && refusals.is_empty());
             let mut text = match seen {
-                Some((file, _)) => format!(
-                    "{}The plan is the one in {}.",
+                Some((file, id)) => format!(
+                    "{}{}",
                     render::text::plan_totals(plan, &headline, &options),
                     compare_with_file(plan, id, file)
                 ),
@@ -225,10 +225,6 @@ impl Console<'_> {
     }
 }
 
-/// Warns of addresses that may be destroyed, and are not: probably a typing error.
-pub(super) fn warn_of_unused_permissions(
-    context: &CommandContext<'_>,
-    allow_destroy: &[Address],
 /// Whether whoever applies a saved plan has seen every step. What completes an earlier apply is no part of the id, so the file need not
 /// have it.
 fn is_seen(plan: &Plan, saved: &PlanId) -> bool {
@@ -245,6 +241,10 @@ fn compare_with_file(plan: &Plan, saved: &PlanId, file: &Path) -> String {
     }
 }
 
+/// Warns of addresses that may be destroyed, and are not: probably a typing error.
+pub(super) fn warn_of_unused_permissions(
+    context: &CommandContext<'_>,
+    allow_destroy: &[Address],
     plan: &Plan,
 ) {
     let with_others = plan.cascade_deletes.iter().map(|cascade| &cascade.address);

@@ -42,11 +42,7 @@ use ui::{ColorMode, Terminal};
 
 /// Declare your environments on Fly.io and AWS in TOML, see the difference, apply it in order, detect drift.
 #[derive(Debug, Parser)]
-#[command(
-    name = "trimtab",
-    version,
-    max_term_width = 100
-)]
+#[command(name = "trimtab", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift, 3 refused, 4 incomplete (run again)."
 )]

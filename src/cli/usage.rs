@@ -364,7 +364,10 @@ mod tests {
             ("trimtab apply dev -auto-approve", "`--yes`"),
             ("trimtab rollback dev v3", "`--to v3`"),
             ("trimtab rollback dev --version 3", "`--to VERSION`"),
-            ("trimtab apply dev --version 3 --yes", "`--image APP=REFERENCE`"),
+            (
+                "trimtab apply dev --version 3 --yes",
+                "`--image APP=REFERENCE`",
+            ),
             ("trimtab plan dev -V", "`trimtab --version`"),
             ("trimtab plan dev --sandbox sbdir", "--sandbox=sbdir"),
             ("trimtab --sandbox sbdir plan dev", "--sandbox=sbdir"),

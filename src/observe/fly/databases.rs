@@ -137,5 +137,6 @@ fn secret_conflict(
             Address::new::<Database>(name)
         ),
         adoptable: true,
+        is_own: false,
     })
 }
