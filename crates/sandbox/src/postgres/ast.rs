@@ -5,7 +5,7 @@ use super::value::SqlValue;
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum SqlStatement {
-    Select(SelectQuery),
+    Select(Box<SelectQuery>),
     Set {
         name: String,
         /// `None` for the default.

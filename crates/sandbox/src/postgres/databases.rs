@@ -1,5 +1,7 @@
 //! Statements about databases, and about what is in the current one.
 
+use std::collections::btree_map::Entry;
+
 use super::ast::{CommentTarget, DatabaseChange, DatabaseOption, SqlStatement};
 use super::catalog::EXTENSIONS;
 use super::error::SqlError;
@@ -17,7 +19,7 @@ impl SqlSession<'_> {
         statement: SqlStatement,
     ) -> Result<(), SqlError> {
         match statement {
-            SqlStatement::CreateDatabase { name, options } => self.create_database(&name, options),
+            SqlStatement::CreateDatabase { name, options } => self.create_database(&name, &options),
             SqlStatement::AlterDatabase { name, change } => self.alter_database(&name, change),
             SqlStatement::DropDatabase {
                 name,
@@ -35,7 +37,7 @@ impl SqlSession<'_> {
                 name,
                 version,
                 if_not_exists,
-            } => self.create_extension(&name, version, if_not_exists),
+            } => self.create_extension(&name, version.as_deref(), if_not_exists),
             SqlStatement::DropExtension { names, if_exists } => {
                 for name in names {
                     let removed = self.current_database()?.extensions.remove(&name);
@@ -102,11 +104,7 @@ impl SqlSession<'_> {
         sessions.filter(|other| other.database == database).count()
     }
 
-    fn create_database(
-        &mut self,
-        name: &str,
-        options: Vec<DatabaseOption>,
-    ) -> Result<(), SqlError> {
+    fn create_database(&mut self, name: &str, options: &[DatabaseOption]) -> Result<(), SqlError> {
         let owner = options.iter().rev().find_map(|option| match option {
             DatabaseOption::Owner(owner) => Some(owner.clone()),
             _ => None,
@@ -140,7 +138,7 @@ impl SqlSession<'_> {
             ..PgDatabase::new(0, &owner)
         };
         database.oid = self.server.take_oid();
-        apply_options(&mut database, &options);
+        apply_options(&mut database, options);
         self.server.databases.insert(name.to_owned(), database);
         Ok(())
     }
@@ -277,7 +275,7 @@ impl SqlSession<'_> {
     fn create_extension(
         &mut self,
         name: &str,
-        version: Option<String>,
+        version: Option<&str>,
         if_not_exists: bool,
     ) -> Result<(), SqlError> {
         if self.current_database()?.extensions.contains_key(name) {
@@ -299,7 +297,7 @@ impl SqlSession<'_> {
                 .with_detail(detail)
                 .with_hint("The extension must first be installed on the system where PostgreSQL is running."));
         };
-        if let Some(version) = version.as_deref().filter(|version| version != default) {
+        if let Some(version) = version.filter(|version| version != default) {
             let message = format!(
                 "extension \"{name}\" has no installation script nor update path for version \"{version}\""
             );
@@ -314,8 +312,8 @@ impl SqlSession<'_> {
         let owner = self.role.clone();
         let tables = &mut self.current_database()?.tables;
         let key = table_key(name);
-        if !tables.contains_key(&key) {
-            tables.insert(key, owner);
+        if let Entry::Vacant(entry) = tables.entry(key) {
+            entry.insert(owner);
             return Ok(());
         }
         let message = format!("relation \"{name}\" already exists");

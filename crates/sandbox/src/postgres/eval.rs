@@ -171,6 +171,38 @@ pub(super) fn eval(
             let is_null = eval(session, scope, operand)?.is_null();
             Ok(SqlValue::Bool(is_null != *negated))
         }
+        SqlExpr::InList { .. } | SqlExpr::InQuery { .. } => eval_in(session, scope, expression),
+        SqlExpr::Exists(query) => {
+            let rows = run_select(session, Some(scope), query)?.rows;
+            Ok(SqlValue::Bool(!rows.is_empty()))
+        }
+        SqlExpr::Scalar(query) => scalar(run_select(session, Some(scope), query)?),
+        SqlExpr::ArrayOf(query) => {
+            let rows = run_select(session, Some(scope), query)?.rows;
+            Ok(SqlValue::Array(rows.into_iter().flatten().collect()))
+        }
+        SqlExpr::Array(items) => {
+            let mut values = Vec::new();
+            for item in items {
+                values.push(eval(session, scope, item)?);
+            }
+            Ok(SqlValue::Array(values))
+        }
+        SqlExpr::Case { .. } => eval_case(session, scope, expression),
+        SqlExpr::Cast { operand, target } => {
+            let value = eval(session, scope, operand)?;
+            cast(session, value, target)
+        }
+    }
+}
+
+/// `IN`, with a list or with a subquery.
+fn eval_in(
+    session: &mut SqlSession<'_>,
+    scope: &SqlScope<'_>,
+    expression: &SqlExpr,
+) -> Result<SqlValue, SqlError> {
+    match expression {
         SqlExpr::InList {
             operand,
             list,
@@ -193,27 +225,7 @@ pub(super) fn eval(
             let candidates: Vec<SqlValue> = rows.into_iter().flatten().collect();
             Ok(contains(&value, &candidates, *negated))
         }
-        SqlExpr::Exists(query) => {
-            let rows = run_select(session, Some(scope), query)?.rows;
-            Ok(SqlValue::Bool(!rows.is_empty()))
-        }
-        SqlExpr::Scalar(query) => scalar(run_select(session, Some(scope), query)?),
-        SqlExpr::ArrayOf(query) => {
-            let rows = run_select(session, Some(scope), query)?.rows;
-            Ok(SqlValue::Array(rows.into_iter().flatten().collect()))
-        }
-        SqlExpr::Array(items) => {
-            let mut values = Vec::new();
-            for item in items {
-                values.push(eval(session, scope, item)?);
-            }
-            Ok(SqlValue::Array(values))
-        }
-        SqlExpr::Case { .. } => eval_case(session, scope, expression),
-        SqlExpr::Cast { operand, target } => {
-            let value = eval(session, scope, operand)?;
-            cast(session, value, target)
-        }
+        _ => Ok(SqlValue::Null),
     }
 }
 

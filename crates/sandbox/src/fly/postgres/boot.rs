@@ -166,7 +166,7 @@ fn consul_url<'a>(app: &'a App, machine: &'a Machine) -> Result<&'a str, String>
         Some((token, host, place))
     });
     match parsed {
-        Some((token, _, _)) if token.is_empty() => Err("consul token not set".to_owned()),
+        Some(("", _, _)) => Err("consul token not set".to_owned()),
         // The only consul that the sandbox has is Fly's.
         Some((_, host, _)) if !host.ends_with(".fly-shared.net") => {
             Err(format!("dial tcp: lookup {host}: no such host"))

@@ -24,7 +24,7 @@ impl SqlParser<'_> {
             query.items = self.list(Self::select_item)?;
         }
         if self.take_word("from") {
-            query.from = self.from_items()?;
+            query.from = self.table_list()?;
         }
         if self.take_word("where") {
             query.filter = Some(self.expression()?);
@@ -87,11 +87,11 @@ impl SqlParser<'_> {
         Some(alias)
     }
 
-    fn from_items(&mut self) -> Parsed<Vec<FromItem>> {
-        let mut items = vec![self.from_item()?];
+    fn table_list(&mut self) -> Parsed<Vec<FromItem>> {
+        let mut items = vec![self.table_item()?];
         loop {
             if self.take_operator(",") || self.take_words(&["cross", "join"]) {
-                items.push(self.from_item()?);
+                items.push(self.table_item()?);
                 continue;
             }
             let is_left_join =
@@ -99,7 +99,7 @@ impl SqlParser<'_> {
             if !is_left_join && !self.take_words(&["inner", "join"]) && !self.take_word("join") {
                 return Ok(items);
             }
-            let mut item = self.from_item()?;
+            let mut item = self.table_item()?;
             self.expect_word("on")?;
             item.condition = Some(self.expression()?);
             item.is_left_join = is_left_join;
@@ -107,7 +107,7 @@ impl SqlParser<'_> {
         }
     }
 
-    fn from_item(&mut self) -> Parsed<FromItem> {
+    fn table_item(&mut self) -> Parsed<FromItem> {
         self.take_word("lateral");
         let position = self.position();
         let source = if self.take_operator("(") {

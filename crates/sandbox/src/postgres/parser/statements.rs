@@ -37,7 +37,7 @@ impl SqlParser<'_> {
             return Err(self.unexpected());
         };
         match first.as_str() {
-            "select" => self.select().map(SqlStatement::Select),
+            "select" => Ok(SqlStatement::Select(Box::new(self.select()?))),
             "set" | "reset" | "show" => self.setting_statement(),
             "begin" | "start" | "commit" | "end" | "rollback" | "abort" => self.transaction(),
             "create" => self.create(),

@@ -373,3 +373,23 @@ async fn copies_of_a_volume_have_its_data() {
         assert_eq!(run_script(&sandbox, &restored, query).await, expected);
     }
 }
+
+/// State files that were written before Postgres nodes and Managed Postgres existed.
+#[tokio::test]
+async fn older_state_is_loaded() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let path = sandbox.dir.path().join("world.json");
+    let dir = sandbox.dir;
+    sandbox.running.stop().await;
+    let mut world: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for key in ["exec", "managed_postgres"] {
+        world.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    std::fs::write(&path, world.to_string()).unwrap();
+    let sandbox = TestSandbox::in_dir(dir, |options| {
+        options.clock = trimtab_sandbox::ClockMode::Manual;
+    })
+    .await;
+    sandbox.get("/v1/apps/web").await.assert_status(200);
+}

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::Route;
 use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
-use crate::world::SimulatedWorld;
+use crate::world::{JsonObject, SimulatedWorld};
 
 /// From the creation of a cluster until its nodes are there.
 const CREATING_MS: i64 = 10_000;
@@ -82,7 +82,8 @@ fn error(status: u16, message: impl Into<String>) -> ApiError {
 
 /// A response with its content in `data`.
 fn data(status: u16, content: Value) -> ApiResponse {
-    ApiResponse::json(status, json!({ "data": content }))
+    let body = JsonObject::from_iter([("data".to_owned(), content)]);
+    ApiResponse::json(status, body.into())
 }
 
 impl ManagedCluster {
