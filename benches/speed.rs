@@ -122,6 +122,7 @@ fn matching_world(desired: &Desired) -> World {
             health: Health {
                 host_ok: true,
                 cordoned: false,
+                postgres_role: None,
                 checks: (0, 0),
             },
             last_run: None,

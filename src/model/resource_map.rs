@@ -81,7 +81,6 @@ impl<T> ResourceMap<T> {
     }
 
     /// The resources, in the order of their names.
-    #[must_use]
     pub fn values(&self) -> Values<'_, T> {
         self.0.values().map(Arc::as_ref)
     }
@@ -93,7 +92,6 @@ impl<T> ResourceMap<T> {
     }
 
     /// The names and the resources, in the order of the names.
-    #[must_use]
     pub fn iter(&self) -> Iter<'_, T> {
         self.0.iter().map(share_entry)
     }

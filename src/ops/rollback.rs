@@ -292,7 +292,7 @@ fn states_in_releases(
             .or_else(|| group_configs.get(&Machine::rollout_group(name)).cloned());
         let state = cordoned_predecessor(name, targets, now).or(config.map(PreviousState::Config));
         match state {
-            Some(state) => drop(states.machines.insert(name.clone(), state)),
+            Some(state) => states.machines.insert(name.clone(), state),
             None => states.leave_out::<Machine>(name),
         }
     }
@@ -302,7 +302,7 @@ fn states_in_releases(
         .filter(|(name, _)| is_taken_back(name))
     {
         match config(name, history) {
-            Some(config) => drop(states.crons.insert(name.clone(), config)),
+            Some(config) => states.crons.insert(name.clone(), config),
             None => states.leave_out::<Cron>(name),
         }
     }
