@@ -234,7 +234,6 @@ fn secrets() -> ValueStrategy {
     let sources = json!([
         { "SECRET_KEY": { "env": "SECRET_KEY" } }, { "SECRET_KEY": { "file": "secret.txt" } },
         { "SECRET_KEY": { "dotenv": "values.env", "key": "FIRST" } },
-        { "SECRET_KEY": { "generate": 32 } },
         { "SECRET_KEY": { "env": "ELSEWHERE" }, "NOT_THERE": { "env": "NOT_THERE", "optional": true } },
         { "DATABASE_URL": { "dotenv": "values.env", "optional": false } },
     ]);

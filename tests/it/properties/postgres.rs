@@ -96,6 +96,7 @@ pub(super) fn with_postgres(
             let app = apps.values_mut().next().unwrap();
             if is_used {
                 app["databases"] = json!({ "main": database });
+                app["secrets"] = json!({ "GENERATED": { "generate": 32 } });
             }
             document["postgres"] = json!({ "db": cluster });
             GeneratedManifest(document)

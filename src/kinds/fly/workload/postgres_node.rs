@@ -32,8 +32,12 @@ pub fn version_blocker(spec: &Workload, live: &WorkloadLive) -> Option<Blocker> 
     if !is_node(live) {
         return None;
     }
-    let wanted = major_version(spec.config.image.as_ref()?)?;
-    let running = major_version(live.config.image.as_ref()?)?;
+    let (wanted, running) = (spec.config.image.as_ref()?, live.config.image.as_ref()?);
+    // Another image altogether was set by hand, and says nothing of the data.
+    if wanted.repository() != running.repository() {
+        return None;
+    }
+    let (wanted, running) = (major_version(wanted)?, major_version(running)?);
     (wanted != running).then(|| Blocker {
         reason: format!("machine {} runs Postgres {running}, and version {wanted} cannot read its data", live.id),
         hint: format!(
