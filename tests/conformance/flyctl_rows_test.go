@@ -5,7 +5,7 @@ const (
 	wireguard = "needs a WireGuard tunnel into the organization's network: there is none"
 	macaroon  = "works on macaroons, which flyctl decodes and checks itself: the sandbox's tokens are plain texts"
 	extension = "provisions a partner's service: extensions are not imitated, lists of them are empty"
-	managed   = "Managed Postgres is not imitated, and flyctl asks for a macaroon first"
+	managed   = "flyctl asks for a macaroon first; `/v1/postgres` is there for other clients"
 	browser   = "opens a browser"
 	local     = "works on this computer only"
 )
@@ -130,7 +130,7 @@ var rows = []row{
 	{"incidents hosts list", works, "there are none"},
 
 	{"postgres list", works, ""},
-	{"postgres create", works, "the machines run; no program runs in them"},
+	{"postgres create", works, "the nodes boot and set up their cluster; SQL meets a model of a server"},
 	{"postgres", refuses, wireguard},
 	{"redis list", works, "there are none"},
 	{"redis", refuses, extension},
