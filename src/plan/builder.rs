@@ -28,6 +28,8 @@ pub(super) struct PlanBuilder {
     pub(super) references: Vec<(NodeIndex, Vec<Address>)>,
     /// What each deleted object refers to. The target can only be deleted after it.
     pub(super) held_references: Vec<(NodeIndex, Vec<Address>)>,
+    /// What each changed object refers to only until it is changed. The target can only be deleted after that.
+    pub(super) released_references: Vec<(NodeIndex, Vec<Address>)>,
     /// The steps of each rollout group, by the address of the group, such as `fly.machine/web/app`.
     pub(super) groups: BTreeMap<Address, GroupSteps>,
     /// The verification at the end of the rollout, by app.
@@ -59,6 +61,7 @@ impl PlanBuilder {
             deletes: BTreeMap::new(),
             references: Vec::new(),
             held_references: Vec::new(),
+            released_references: Vec::new(),
             groups: BTreeMap::new(),
             verifications: BTreeMap::new(),
             release_commands: BTreeMap::new(),

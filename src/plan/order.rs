@@ -80,6 +80,14 @@ impl PlanBuilder {
                 .filter_map(|to| self.deletes.get(to))
                 .for_each(|after| add(*node, *after, EdgeReason::StillHeld));
         }
+        // It is also deleted after the change that lets it go: a role must not trust a provider that is gone. The halves of a
+        // replacement are left out, since a rollout can make the change wait for the second one.
+        for (node, refs) in &self.released_references {
+            refs.iter()
+                .filter(|to| !self.producers.contains_key(*to))
+                .filter_map(|to| self.deletes.get(to))
+                .for_each(|after| add(*node, *after, EdgeReason::StillHeld));
+        }
         // The two halves of a replacement. The name must be free before it can be used again.
         for (address, deletion) in &self.deletes {
             self.producers

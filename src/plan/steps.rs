@@ -159,7 +159,16 @@ impl Differ<'_> {
             ..new_live_step::<K>(address, action, op, lines.clone(), live)
         });
         self.builder.producers.insert(address.clone(), node);
-        self.builder.references.push((node, spec.references()));
+        let refs = spec.references();
+        // References within a kind, from a standby machine to another one, follow the order of the rollout.
+        let released = live
+            .references()
+            .into_iter()
+            .filter(|to| to.kind() != K::NAME && !refs.contains(to));
+        self.builder
+            .released_references
+            .push((node, released.collect()));
+        self.builder.references.push((node, refs));
         if impact > Impact::Quiet || matches!(K::PHASE, Phase::PostRollout | Phase::PreRollout) {
             self.record_phase::<K>(address.name(), node);
         }

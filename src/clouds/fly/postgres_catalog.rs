@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{FlyReader, wire};
+use super::{FlyReader, FlyWriter, wire};
 use crate::{
     clouds::{
         CloudError, ErrorKind, RateLimitedAction,
@@ -130,6 +130,13 @@ impl PostgresCatalog {
         }
         Ok(catalog)
     }
+
+    fn from_answer(answer: wire::ExecResponse, operation: String) -> Result<Self, CloudError> {
+        let stdout = answer.psql_output(&operation)?;
+        Self::parse(&stdout).map_err(|error| {
+            CloudError::new(operation, ErrorKind::InvalidResponse, error.to_string())
+        })
+    }
 }
 
 impl wire::ExecResponse {
@@ -175,7 +182,7 @@ impl FlyReader {
         app: &str,
         id: &str,
     ) -> Result<PostgresCatalog, CloudError> {
-        let operation = format!("read the roles and databases of the Postgres cluster {app}");
+        let operation = catalog_operation(app);
         let answer: wire::ExecResponse = self
             .http
             .send(&ApiRequest {
@@ -188,11 +195,28 @@ impl FlyReader {
                 operation: operation.clone(),
             })
             .await?;
-        let stdout = answer.psql_output(&operation)?;
-        PostgresCatalog::parse(&stdout).map_err(|error| {
-            CloudError::new(operation, ErrorKind::InvalidResponse, error.to_string())
-        })
+        PostgresCatalog::from_answer(answer, operation)
     }
+}
+
+impl FlyWriter {
+    /// Reads what a cluster has, as [`FlyReader::read_postgres_catalog`] does, during an apply: a run that has just changed the
+    /// primary holds its lease, and the machine answers only to whoever names it.
+    ///
+    /// # Errors
+    /// When the request fails, or a statement does.
+    pub async fn read_postgres_catalog_under_lease(
+        &self,
+        app: &str,
+        id: &str,
+    ) -> Result<PostgresCatalog, CloudError> {
+        let answer = self.run_command(app, id, &PSQL, CATALOG_SCRIPT).await?;
+        PostgresCatalog::from_answer(answer, catalog_operation(app))
+    }
+}
+
+fn catalog_operation(app: &str) -> String {
+    format!("read the roles and databases of the Postgres cluster {app}")
 }
 
 #[cfg(test)]

@@ -346,13 +346,15 @@ async fn check_provider_in_use(
         return Ok(Some((provider, true)));
     }
     let roles = aws.list_roles("/").await?;
-    let is_ours = |name: &str| {
-        !is_being_destroyed(desired) && desired.aws_role.values().any(|spec| spec.name == name)
+    // A role of the manifest counts as it will be: one that trusts the provider only until this run lets it go.
+    let keeps_trusting = |name: &str| {
+        !is_being_destroyed(desired)
+            && desired.aws_role.values().any(|spec| {
+                spec.name == name && spec.trust.names_provider(&spec.account, &provider.arn)
+            })
     };
-    let is_outside = |role: &&RoleSummary| role.path != path || is_ours(&role.name);
-    let is_used = roles
-        .iter()
-        .filter(is_outside)
-        .any(|role| role.trusts(&provider.arn));
+    let is_used = roles.iter().any(|role| {
+        (role.path != path && role.trusts(&provider.arn)) || keeps_trusting(&role.name)
+    });
     Ok(Some((provider, is_used)))
 }

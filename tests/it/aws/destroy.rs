@@ -155,6 +155,27 @@ async fn provider_trusted_by_foreign_role_is_kept() {
     assert_destroyed(&env, 1).await;
 }
 
+/// The role changes first, so that it never trusts a provider that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn provider_goes_in_the_apply_in_which_the_last_role_lets_it_go() {
+    let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    env.apply().await;
+    let identity = "[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n";
+    let role = "[roles.backup.trust]\nVersion = \"2012-10-17\"\n\
+                Statement = [{ Effect = \"Allow\", Action = \"sts:AssumeRole\", Principal = { AWS = \"123456789012\" } }]\n";
+    env.write_manifest(&MANIFEST.replace(identity, role));
+    let plan = env.plan().await;
+    let steps: Vec<String> = plan.steps().map(|step| step.address.to_string()).collect();
+    let position = |address: &str| steps.iter().position(|planned| planned == address);
+    let (role, provider) = (
+        position("aws.role/backup"),
+        position("aws.oidc_provider/fly"),
+    );
+    assert!(role.is_some() && role < provider, "{steps:?}");
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_provider_is_kept() {
     let env = TestEnv::on_disk(MANIFEST, Vec::new()).await;

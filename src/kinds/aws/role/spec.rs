@@ -59,6 +59,14 @@ impl Trust {
         }
     }
 
+    /// Whether the trust policy names the provider with this ARN.
+    #[must_use]
+    pub fn names_provider(&self, account: &str, arn: &str) -> bool {
+        let policy = self.to_policy(account, self.org());
+        // The quotes around it: `…/acme` is no part of `…/acme-staging`.
+        policy.to_json().to_string().contains(&format!("\"{arn}\""))
+    }
+
     /// The trust policy. Every machine of the app is trusted, whatever its ID, because machines are
     /// replaced. The colon after the app name excludes apps whose names only start with it.
     #[must_use]

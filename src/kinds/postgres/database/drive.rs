@@ -200,7 +200,10 @@ impl<'a> Target<'a> {
             primary,
             label,
         } = self;
-        let catalog = clouds.fly.read_postgres_catalog(cluster, primary).await?;
+        let catalog = clouds
+            .fly
+            .read_postgres_catalog_under_lease(cluster, primary)
+            .await?;
         let foreign = foreign_objects(&catalog, role, database, label);
         if foreign.is_empty() {
             return Ok(());
