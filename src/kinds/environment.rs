@@ -1,7 +1,7 @@
 //! What concerns an environment as a whole: the settings of its manifest, and what observing the clouds found besides the
 //! resources.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -95,9 +95,6 @@ pub struct EnvironmentMeta {
     pub rotate: BTreeSet<Address>,
     /// Whether Postgres clusters that run are asked for their roles and databases, beyond what is recorded (`--deep`).
     pub deep: bool,
-    /// The secrets that the manifest of an environment names while it is being destroyed, by app. Its manifest has their values, or
-    /// says where they come from, so they are not lost.
-    pub destroyed_secrets: BTreeMap<Name, BTreeSet<String>>,
     /// Apps that are rolled back automatically when their rollout fails.
     pub rollback_on_failure: BTreeSet<Name>,
     /// Warnings about the manifest, such as of a key without effect.

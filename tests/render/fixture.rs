@@ -74,7 +74,6 @@ pub(crate) fn desired() -> Desired {
         rotate: std::collections::BTreeSet::new(),
         deep: false,
         allow_destroy: Default::default(),
-        destroyed_secrets: Default::default(),
         warnings: Vec::new(),
     });
     let app = AppSpec {

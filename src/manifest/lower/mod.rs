@@ -126,7 +126,6 @@ pub(super) fn lower(
         allow_destroy: BTreeSet::new(),
         rotate: BTreeSet::new(),
         deep: false,
-        destroyed_secrets: BTreeMap::new(),
         rollback_on_failure: BTreeSet::new(),
         warnings: Vec::new(),
     };

@@ -40,7 +40,6 @@ pub(crate) fn match_secrets(
     has_machines: bool,
 ) -> (Option<SecretsLive>, Vec<UnmanagedResource>) {
     let spec = desired.fly_secrets.get(app.name());
-    let going = desired.meta.destroyed_secrets.get(app.name());
     let mut present = BTreeMap::new();
     let mut unmanaged = Vec::new();
     for wire::AppSecret { name, digest } in live
@@ -54,8 +53,7 @@ pub(crate) fn match_secrets(
         // Only a fingerprint that was recorded with the current digest belongs to the current value.
         let matching = recorded.iter().find(|recorded| recorded.digest == *digest);
         let is_known = !recorded.is_empty();
-        let is_declared = spec.is_some_and(|spec| spec.declares(name))
-            || going.is_some_and(|names| names.contains(name));
+        let is_declared = spec.is_some_and(|spec| spec.declares(name));
         if !is_known && !is_declared {
             unmanaged.push(UnmanagedResource {
                 description: format!("secret {name}"),

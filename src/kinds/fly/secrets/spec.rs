@@ -34,11 +34,6 @@ impl SecretsSpec {
     pub fn declares(&self, name: &str) -> bool {
         self.values.contains_key(name) || self.optional_without_value.contains(name)
     }
-
-    /// The names of all secrets that the manifest names.
-    pub fn names(&self) -> impl Iterator<Item = &String> {
-        self.values.keys().chain(&self.optional_without_value)
-    }
 }
 
 /// A secret of the manifest.
