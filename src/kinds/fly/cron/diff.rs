@@ -25,7 +25,7 @@ impl Kind for Cron {
                 workload.region.as_str(),
                 spec.workload.region.as_str(),
             )
-            .with_note("a machine never moves")
+            .with_note("a machine never moves, and the new one runs its job at once")
             .forcing_replacement();
             return Diff::Replace(vec![line]);
         }
@@ -46,7 +46,12 @@ impl Kind for Cron {
     }
 
     fn creation_lines(spec: &CronSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
-        spec.workload.creation_lines()
+        let mut lines = spec.workload.creation_lines();
+        for line in lines.iter_mut().filter(|line| line.path == "schedule") {
+            // Fly starts a new machine, whatever its schedule.
+            line.note = Some("the first run is at once".to_owned());
+        }
+        lines
     }
 
     fn unavailable(live: &CronLive) -> Option<Blocker> {
