@@ -161,6 +161,17 @@ pub trait DeletionRules: Kind {
         None
     }
 
+    /// What would be lost for good if it were deleted together with its container.
+    fn data_loss_with_container(live: &Self::Live) -> Option<DataLoss> {
+        Self::data_loss(live)
+    }
+
+    /// Whether there is anything to delete. A live value may only be what is known of something that is no object.
+    fn is_object(live: &Self::Live) -> bool {
+        let _ = live;
+        true
+    }
+
     /// How to keep what would be lost.
     fn recovery_hint(live: &Self::Live) -> Option<String> {
         let _ = live;

@@ -367,7 +367,7 @@ impl Differ<'_> {
             with,
             identity: K::identity(live),
             description: K::describe(live),
-            data_loss: K::data_loss(live),
+            data_loss: K::data_loss_with_container(live),
             recovery_hint: K::recovery_hint(live),
             protected: K::is_protected(live),
         });

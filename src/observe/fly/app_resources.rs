@@ -10,7 +10,7 @@ use crate::{
         fly::{
             App, Certificate, Ip, Secrets,
             certificate::CertificateLive,
-            ip::{IpKind, IpLive, IpSpec},
+            ip::{IpLive, IpSpec},
             secrets::{SecretLive, SecretsLive, SecretsRecord},
         },
     },
@@ -128,7 +128,7 @@ pub(crate) fn match_ips(
                 description: format!("IP address {} ({})", ip.address, ip.kind),
                 container: app.address(),
                 why: "the manifest says nothing of this address".to_owned(),
-                data_loss: (ip.kind == IpKind::V4).then_some(DataLoss::Address),
+                data_loss: ip.kind.lost_with_app(),
                 address: Some(Address::new::<Ip>(&name)),
                 identity: ip.address,
             });

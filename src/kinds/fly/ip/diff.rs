@@ -44,10 +44,14 @@ impl Kind for Ip {
 }
 
 impl DeletionRules for Ip {
-    /// A dedicated IPv4 address is lost for good, and DNS records elsewhere may point at it. Addresses of the other types are
-    /// free and assigned again to any app.
+    /// A dedicated address is lost for good, and DNS records elsewhere may point at it. The others are assigned again to any app.
     fn data_loss(live: &IpLive) -> Option<DataLoss> {
-        (live.kind == IpKind::V4).then_some(DataLoss::Address)
+        matches!(live.kind, IpKind::V4 | IpKind::V6).then_some(DataLoss::Address)
+    }
+
+    /// Every app that serves requests gets an IPv6 address. It is of no use without its app, which needs permission itself.
+    fn data_loss_with_container(live: &IpLive) -> Option<DataLoss> {
+        live.kind.lost_with_app()
     }
 
     fn deleted_with(live: &IpLive) -> Option<Address> {

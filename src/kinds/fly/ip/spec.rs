@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    kinds::{References, fly::App},
+    kinds::{DataLoss, References, fly::App},
     model::{Address, Region, ResourceRef},
 };
 
@@ -36,6 +36,12 @@ impl IpKind {
             Self::V6 => "v6",
             Self::PrivateV6 => "private_v6",
         }
+    }
+
+    /// What is lost when an app with such an address goes.
+    #[must_use]
+    pub fn lost_with_app(self) -> Option<DataLoss> {
+        (self == Self::V4).then_some(DataLoss::Address)
     }
 
     /// The type of a listed address. The list has no type field: shared addresses are flagged,
