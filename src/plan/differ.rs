@@ -270,7 +270,7 @@ impl KindVisitor for Differ<'_> {
         desired: &ResourceMap<K::Spec>,
         live: &ResourceMap<K::Live>,
     ) {
-        self.builder.existing_count += live.len();
+        self.builder.existing_count += live.values().filter(|live| K::is_object(live)).count();
         for (name, spec) in desired {
             if !self.has_ownership_conflict::<K>(name) {
                 self.diff_resource::<K>(name, spec, live.get(name));

@@ -362,6 +362,9 @@ impl Differ<'_> {
             return;
         };
         self.removed.insert(address.clone());
+        if !K::is_object(live) {
+            return;
+        }
         self.builder.cascade_deletes.push(CascadeDelete {
             address: address.clone(),
             with,

@@ -116,8 +116,12 @@ impl Kind for ReleaseCommand {
         String::new()
     }
 
-    fn describe(_: &ReleaseLive) -> String {
-        String::new()
+    fn describe(live: &ReleaseLive) -> String {
+        match live.leftovers.len() {
+            0 => String::new(),
+            1 => "1 machine that an earlier run left".to_owned(),
+            n => format!("{n} machines that an earlier run left"),
+        }
     }
 }
 
@@ -140,6 +144,11 @@ impl RolloutRules for ReleaseCommand {
 }
 
 impl DeletionRules for ReleaseCommand {
+    /// A release command leaves no resource behind, unless it was interrupted.
+    fn is_object(live: &ReleaseLive) -> bool {
+        !live.leftovers.is_empty()
+    }
+
     fn deleted_with(live: &ReleaseLive) -> Option<Address> {
         live.references().pop()
     }
