@@ -144,6 +144,7 @@ fn volume_spec(region: &str) -> VolumeSpec {
         volume: "data".to_owned(),
         region: Region::from_api(region),
         size: Some(Gib(10)),
+        size_key: "size",
         snapshot_retention: Some(5),
         scheduled_snapshots: Some(true),
         encrypted: Some(true),

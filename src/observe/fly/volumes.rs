@@ -81,7 +81,9 @@ pub(crate) fn assign_volumes(
             assigned.insert((*name).clone(), remaining.remove(best));
         }
     }
-    warnings.extend(slots_that_start_empty(&slots, &assigned, &remaining));
+    warnings.extend(slots_that_start_empty(
+        &slots, &assigned, &remaining, &holders,
+    ));
     let mut result = AssignedVolumes {
         warnings,
         volumes: assigned,
@@ -123,29 +125,37 @@ fn uncertain_choice(slot: &Name, chosen: &VolumeLive, candidates: usize) -> Stri
     )
 }
 
-/// Warns of slots that get a new volume while one of the same name is not used: a volume stays in its region, so a group that
-/// moves to another one would start without its data.
+/// Warns of slots that get a new volume while another one with data is not used any more: a volume stays in its region and keeps its
+/// name, so a group that moves, or whose `source` gets another name, would start without its data.
 fn slots_that_start_empty(
     slots: &BTreeMap<&Name, &VolumeSpec>,
     assigned: &ResourceMap<VolumeLive>,
     remaining: &[VolumeLive],
+    holders: &VolumeHolders<'_>,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, slot) in slots
         .iter()
         .filter(|(name, _)| !assigned.contains_key(**name))
     {
-        let mut unused = remaining.iter();
-        let is_usable = |volume: &&VolumeLive| volume.volume == slot.volume && volume.host_ok;
-        let Some(unused) = unused.find(is_usable) else {
+        let usable = || remaining.iter().filter(|volume| volume.host_ok);
+        let same_name = usable().find(|volume| volume.volume == slot.volume);
+        let Some(unused) =
+            same_name.or_else(|| usable().find(|volume| holders.leaves(volume, name)))
+        else {
             continue;
         };
-        let VolumeLive { id, region, .. } = unused;
+        let VolumeLive {
+            id, region, volume, ..
+        } = unused;
         let address = Address::new::<Volume>(name);
+        let mut fork = format!("fly volumes fork {id} --region {}", slot.region);
+        if *volume != slot.volume {
+            fork.push_str(&format!(" --name {}", slot.volume));
+        }
         warnings.push(format!(
-            "{address} will be a new, empty volume, and the data of {id} in {region} stays where it is, unused; to start with \
-             that data, first run `fly volumes fork {id} --region {}`: the fork takes the free slot",
-            slot.region
+            "{address} will be a new, empty volume, and the data of {id} ({volume}) in {region} stays where it is, unused; to start \
+             with that data, first run `{fork}`: the fork takes the free slot"
         ));
     }
     warnings
@@ -241,6 +251,12 @@ impl<'a> VolumeHolders<'a> {
     fn holder(&self, volume: &VolumeLive) -> Option<&'a Name> {
         let machine = volume.attached_machine.as_deref()?;
         self.slots_by_machine.get(machine).copied()
+    }
+
+    /// Whether the machine that is to mount this volume slot has another volume attached at present.
+    fn leaves(&self, volume: &VolumeLive, slot: &Name) -> bool {
+        let holder = self.holder(volume);
+        holder.and_then(|machine| self.mounted_slot(machine)) == Some(slot)
     }
 
     /// The volume slot that a machine slot is to mount.

@@ -6,7 +6,7 @@ use super::TextWriter;
 use crate::{
     kinds::Cause,
     model::Address,
-    plan::{Action, Change, EdgeReason, Plan, Step, Verb},
+    plan::{Action, Change, DeferralReason, EdgeReason, Plan, Step, Verb},
     render::{
         TextOptions,
         attribute_rows::{DiffWording, attribute_rows},
@@ -106,7 +106,7 @@ impl TextWriter {
         self.write_attribute_rows(&rows, change.verb != Verb::Create);
     }
 
-    /// A resource without a change of its own: blocked, deleted with another one, left out, or equal.
+    /// A resource without a change of its own: blocked, held back, deleted with another one, left out, or equal.
     fn write_no_change(&mut self, plan: &Plan, address: &Address) {
         if let Some(blocked) = plan
             .blocked
@@ -118,6 +118,19 @@ impl TextWriter {
                 sanitize(&blocked.blocker.reason)
             ));
             return self.write_line(format!("    hint: {}", sanitize(&blocked.blocker.hint)));
+        }
+        if let Some(deferred) = plan
+            .deferred
+            .iter()
+            .find(|deferred| deferred.address == *address)
+        {
+            let what = match deferred.reason {
+                DeferralReason::Unavailable => "is held back",
+                DeferralReason::Manual => "differs, and is left to you",
+            };
+            let reason = sanitize(&deferred.blocker.reason);
+            self.write_line(format!("{address} {what}: {reason}"));
+            return self.write_line(format!("    hint: {}", sanitize(&deferred.blocker.hint)));
         }
         if let Some(deletion) = plan
             .cascade_deletes

@@ -69,6 +69,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
             volume: live.volume.clone(),
             region: live.region.clone(),
             size: Some(live.size),
+            size_key: "size",
             snapshot_retention: live.snapshot_retention,
             scheduled_snapshots: live.scheduled_snapshots,
             encrypted: Some(live.encrypted),

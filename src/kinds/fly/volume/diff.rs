@@ -75,6 +75,7 @@ impl Kind for Volume {
             volume: _,
             region: _,
             size,
+            size_key: _,
             snapshot_retention,
             scheduled_snapshots,
             encrypted,
@@ -139,8 +140,8 @@ impl Kind for Volume {
                 spec.volume, live.id, live.size
             ),
             hint: format!(
-                "set size = \"{}gb\", or create a smaller volume under another name and copy the data",
-                live.size.0
+                "set {} = \"{}gb\", or create a smaller volume under another name and copy the data",
+                spec.size_key, live.size.0
             ),
         })
     }

@@ -19,6 +19,9 @@ pub struct VolumeSpec {
     /// The size, or only the initial size if [`auto_extends`](Self::auto_extends). `None` keeps the size of an existing
     /// volume; a new one gets [`VolumeSpec::DEFAULT_SIZE`].
     pub size: Option<Gib>,
+    /// The key that the manifest has the size under; `size` and `initial_size` are the same setting.
+    #[serde(skip)]
+    pub size_key: &'static str,
     /// How many days daily snapshots are kept, 1 to 60.
     pub snapshot_retention: Option<u32>,
     /// Whether Fly takes daily snapshots.
@@ -75,6 +78,7 @@ impl References for VolumeSpec {
             volume: _,
             region: _,
             size: _,
+            size_key: _,
             snapshot_retention: _,
             scheduled_snapshots: _,
             encrypted: _,

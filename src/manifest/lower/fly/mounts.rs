@@ -23,6 +23,7 @@ pub(crate) struct LoweredMount {
     /// Where the manifest defines it.
     pub(crate) location: Option<SourceLocation>,
     size: Option<Gib>,
+    size_key: &'static str,
     snapshot_retention: Option<u32>,
     scheduled_snapshots: Option<bool>,
     encrypted: Option<bool>,
@@ -36,6 +37,7 @@ impl LoweredMount {
             volume: self.mount.name.clone(),
             region,
             size: self.size,
+            size_key: self.size_key,
             snapshot_retention: self.snapshot_retention,
             scheduled_snapshots: self.scheduled_snapshots,
             encrypted: self.encrypted,
@@ -100,6 +102,10 @@ fn lower_mount(
         },
         location: cursor.location().cloned(),
         size,
+        size_key: match mount.initial_size {
+            Some(_) => "initial_size",
+            None => "size",
+        },
         snapshot_retention: mount.snapshot_retention,
         scheduled_snapshots: mount.scheduled_snapshots,
         encrypted: mount.encrypted,
