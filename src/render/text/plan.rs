@@ -42,11 +42,14 @@ pub fn plan(
     writer.finish()
 }
 
-/// Renders the totals of a plan that was shown before.
+/// Renders the totals of a plan that was shown before, and what is found at present.
 #[must_use]
 pub fn plan_totals(plan: &Plan, headline: &Headline, options: &TextOptions) -> String {
     let mut writer = TextWriter::new(*options);
     writer.write_headline(headline);
+    writer.write_gap();
+    writer.write_narrowed(plan);
+    writer.write_found(&plan.findings);
     writer.write_gap();
     writer.write_totals(plan, headline, false);
     writer.finish()
