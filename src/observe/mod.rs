@@ -66,6 +66,8 @@ pub fn assemble_world(
         .findings
         .warnings
         .extend(aws::assemble::credential_override_warnings(fly, desired));
+    let waiting = fly::slots::waiting_successor_warnings(&world);
+    world.findings.warnings.extend(waiting);
     let conflicts = aws::orphaned_roles::orphaned_role_conflicts(&world, desired);
     world.findings.ownership_conflicts.extend(conflicts);
     Ok(world)

@@ -46,28 +46,20 @@ impl EnvironmentStatus {
                 .map(|key| summarize_app(key, desired, world))
                 .collect(),
             aws: super::aws::summarize_aws_resources(desired, world),
+            waiting: waiting_successors(world).collect(),
             unmanaged: unmanaged.collect(),
             warnings: conflicts
-                .chain(pending_successor_warnings(world))
                 .chain(findings.warnings.iter().chain(&meta.warnings).cloned())
                 .collect(),
         }
     }
 }
 
-/// Warns of successors that have not taken over because a run was interrupted.
-fn pending_successor_warnings(world: &World) -> impl Iterator<Item = String> {
-    let successors = world
-        .fly_machine
-        .iter()
-        .filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
-    successors.map(|(name, successor)| {
-        format!(
-            "machine {} waits beside {name}, hidden, to take its place: a rollout stopped; apply goes on with it, or \
-             makes another when something else is asked for",
-            successor.id
-        )
-    })
+/// The successors that have not taken over, under the names of the machines that they are to replace.
+fn waiting_successors(world: &World) -> impl Iterator<Item = MachineSummary> {
+    let machines = world.fly_machine.iter();
+    machines
+        .filter_map(|(name, live)| Some(summarize_machine(name, live.successor.as_ref()?, true)))
 }
 
 fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {

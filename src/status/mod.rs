@@ -32,6 +32,11 @@ pub struct EnvironmentStatus {
     pub apps: Vec<AppSummary>,
     /// Buckets, identity providers and roles on AWS.
     pub aws: Vec<AwsResourceSummary>,
+    /// Successors that have not taken over, because a rollout stopped. They are hidden, and named like the machines that they are to
+    /// replace. The document has a warning for each.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub waiting: Vec<MachineSummary>,
     /// Resources that exist but are not managed.
     pub unmanaged: Vec<UnmanagedSummary>,
     /// Warnings to the user.

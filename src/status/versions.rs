@@ -9,7 +9,7 @@ use super::{EnvironmentStatus, ImageSummary, MachineSummary};
 pub struct GroupVersions {
     /// App and group, such as `web/app`; for a cron machine its name, such as `web/news`.
     pub group: String,
-    /// The running versions, most common first, retired ones last.
+    /// The running versions, most common first, then those that wait, retired ones last.
     pub versions: Vec<RunningVersion>,
 }
 
@@ -26,8 +26,18 @@ pub struct RunningVersion {
     pub unhealthy: usize,
     /// Whether new machines have taken over from these.
     pub retired: bool,
+    /// Whether these wait to take over, hidden, because a rollout stopped.
+    pub waiting: bool,
     /// Whether the manifest has any of the machines.
     pub wanted: bool,
+}
+
+impl RunningVersion {
+    /// Whether these machines get requests: no rollout has hidden them.
+    #[must_use]
+    pub fn is_in_service(&self) -> bool {
+        !self.retired && !self.waiting
+    }
 }
 
 impl GroupVersions {
@@ -36,7 +46,7 @@ impl GroupVersions {
     pub fn is_mixed(&self) -> bool {
         self.versions
             .iter()
-            .filter(|version| !version.retired && version.wanted)
+            .filter(|version| version.is_in_service() && version.wanted)
             .count()
             > 1
     }
@@ -67,9 +77,20 @@ impl EnvironmentStatus {
             for group in groups {
                 let regions = app.groups.iter().filter(|entry| entry.group == group);
                 let machines = regions.flat_map(|region| &region.machines);
+                let name = format!("{}/{group}", app.app);
+                let mut versions = group_by_version(machines);
+                let waiting = self.waiting.iter();
+                let waiting =
+                    waiting.filter(|machine| machine.name.starts_with(&format!("{name}/")));
+                let waiting = group_by_version(waiting).into_iter();
+                versions.extend(waiting.map(|version| RunningVersion {
+                    waiting: true,
+                    ..version
+                }));
+                versions.sort_by_key(|version| version.retired);
                 groups_by_version.push(GroupVersions {
-                    group: format!("{}/{group}", app.app),
-                    versions: group_by_version(machines),
+                    group: name,
+                    versions,
                 });
             }
             groups_by_version.extend(app.cron.iter().map(|cron| GroupVersions {
@@ -91,6 +112,7 @@ fn group_by_version<'m>(machines: impl Iterator<Item = &'m MachineSummary>) -> V
             machines: Vec::new(),
             unhealthy: 0,
             retired: machine.retired,
+            waiting: false,
             wanted: false,
         };
         let version = by_version

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::app_resources::name_in_app;
 use crate::{
-    kinds::fly::{
-        machine::MachineSpec,
-        workload::{WorkloadLive, config::MachineConfig, json_tree},
+    kinds::{
+        World,
+        fly::{
+            machine::MachineSpec,
+            workload::{WorkloadLive, config::MachineConfig, json_tree},
+        },
     },
     model::{Name, Ownership, ResourceMap},
 };
@@ -91,6 +94,21 @@ pub(crate) fn assign(
         successors: waiting,
         retired: retired_ids,
     }
+}
+
+/// A warning for each successor that has not taken over, because a run was interrupted.
+pub(crate) fn waiting_successor_warnings(world: &World) -> Vec<String> {
+    let machines = world.fly_machine.iter();
+    let waiting = machines.filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
+    waiting
+        .map(|(name, successor)| {
+            format!(
+                "machine {} waits beside {name}, hidden, to take its place: a rollout stopped; apply goes on with it, or \
+                 makes another when something else is asked for",
+                successor.id
+            )
+        })
+        .collect()
 }
 
 /// The machines of an app by slot, and their waiting successors.

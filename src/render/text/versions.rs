@@ -12,8 +12,10 @@ use crate::{
     status::{EnvironmentStatus, GroupVersions, ImageSummary, RunningVersion},
 };
 
-/// The minimum width of an image, in columns. Shorter ones are meaningless, so lines exceed the width instead.
+/// The minimum width of an image, in columns. Shorter ones are meaningless.
 const MIN_IMAGE_WIDTH: usize = 24;
+/// The indentation of an image on a line of its own, in columns.
+const IMAGE_INDENT: usize = 4;
 
 /// Renders one line for each version that machines of a process group run.
 #[must_use]
@@ -52,7 +54,13 @@ pub fn versions(fleet: &EnvironmentStatus, options: &TextOptions) -> String {
         .iter()
         .filter_map(|(_, version)| version.image.as_ref())
         .collect();
-    let image_format = ImageFormat::fitting_all(&images, image_width.max(MIN_IMAGE_WIDTH));
+    // On a narrow terminal the image has a line of its own, so that nothing breaks within a digest.
+    let image_below = image_width < MIN_IMAGE_WIDTH;
+    let image_width = match image_below {
+        true => writer.width.saturating_sub(IMAGE_INDENT),
+        false => image_width,
+    };
+    let image_format = ImageFormat::fitting_all(&images, image_width);
     for row in &rows {
         let (group, version) = row;
         let image = version
@@ -65,11 +73,17 @@ pub fn versions(fleet: &EnvironmentStatus, options: &TextOptions) -> String {
             0 => String::new(),
             width => format!("{}  ", pad_to_width(&release_text(version), width)),
         };
-        let line = format!(
-            "  {name}  {}  {release}{}",
-            pad_to_width(&counts(row), count_width),
-            image.unwrap_or_default()
+        let head = format!(
+            "  {name}  {}  {release}",
+            pad_to_width(&counts(row), count_width)
         );
+        let line = match image {
+            None => head,
+            Some(image) if image_below => {
+                format!("{}\n{}{image}", head.trim_end(), " ".repeat(IMAGE_INDENT))
+            }
+            Some(image) => format!("{head}{image}"),
+        };
         let style = if group.is_mixed() {
             writer.theme.change
         } else {
@@ -81,20 +95,28 @@ pub fn versions(fleet: &EnvironmentStatus, options: &TextOptions) -> String {
             line
         });
     }
-    let mixed: Vec<&str> = groups
-        .iter()
-        .filter(|group| group.is_mixed())
-        .map(|group| group.group.as_str())
-        .collect();
-    if !mixed.is_empty() {
-        let word = paint(writer.theme.error, "!");
+    writer.write_mixed_groups(&groups);
+    writer.finish()
+}
+
+impl TextWriter {
+    /// Names the groups that run more than one version.
+    fn write_mixed_groups(&mut self, groups: &[GroupVersions]) {
+        let mixed: Vec<&str> = groups
+            .iter()
+            .filter(|group| group.is_mixed())
+            .map(|group| group.group.as_str())
+            .collect();
+        if mixed.is_empty() {
+            return;
+        }
+        let word = paint(self.theme.error, "!");
         let verb = if mixed.len() == 1 { "runs" } else { "run" };
-        writer.write_line(format!(
+        self.write_line(format!(
             "{word} {} {verb} more than one version",
             mixed.join(", ")
         ));
     }
-    writer.finish()
 }
 
 /// `2 of 3 machines`, and how many of them are unhealthy, if any.
@@ -103,14 +125,20 @@ fn machine_count_text(group: &GroupVersions, version: &RunningVersion) -> String
     if version.retired {
         return format!("{running} old, hidden");
     }
-    let serving = group.versions.iter().filter(|version| !version.retired);
-    let total: usize = serving.map(|version| version.machines.len()).sum();
-    let noun = if total == 1 { "machine" } else { "machines" };
     let unhealthy = match version.unhealthy {
         0 => String::new(),
         unhealthy if unhealthy == running => ", not well".to_owned(),
         unhealthy => format!(", {unhealthy} not well"),
     };
+    if version.waiting {
+        return format!("{running} new, hidden{unhealthy}");
+    }
+    let serving = group
+        .versions
+        .iter()
+        .filter(|version| version.is_in_service());
+    let total: usize = serving.map(|version| version.machines.len()).sum();
+    let noun = if total == 1 { "machine" } else { "machines" };
     if running == total {
         format!("{total} {noun}{unhealthy}")
     } else {
