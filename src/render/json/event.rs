@@ -157,8 +157,13 @@ pub fn report(report: &ApplyReport) -> Value {
     let mut body = change_summary(add, count(&[Action::Update]), remove, "apply");
     let (done, failed, skipped, not_run) = report.counts();
     if let Some(body) = body.as_object_mut() {
-        let outcomes =
-            json!({ "done": done, "failed": failed, "skipped": skipped, "not_run": not_run });
+        let unknown = report.outcomes.iter();
+        let unknown = unknown
+            .filter(|step| step.outcome == Outcome::Unknown)
+            .count();
+        let outcomes = json!({
+            "done": done, "failed": failed, "skipped": skipped, "not_run": not_run, "unknown": unknown,
+        });
         body.insert("outcomes".to_owned(), outcomes);
     }
     let level = if report.is_complete() {

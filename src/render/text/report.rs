@@ -169,13 +169,16 @@ impl TextWriter {
         let (done, failed, skipped, not_run) = report.counts();
         let is_held_back = |step: &&StepReport| matches!(step.outcome, Outcome::HeldBack(_));
         let held_back = report.outcomes.iter().filter(is_held_back).count();
+        let is_unknown = |step: &&StepReport| step.outcome == Outcome::Unknown;
+        let unknown = report.outcomes.iter().filter(is_unknown).count();
         let count = |number: usize, label: &str| (number > 0).then(|| format!("{number} {label}"));
         let parts: Vec<String> = [
             Some(format!("{done} done")),
             count(failed, "failed"),
             count(skipped, "skipped"),
             count(held_back, "held back"),
-            count(not_run - held_back, "not run"),
+            count(unknown, "unknown"),
+            count(not_run - held_back - unknown, "not run"),
         ]
         .into_iter()
         .flatten()
