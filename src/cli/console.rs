@@ -96,7 +96,7 @@ impl Frontend for Console<'_> {
                 };
                 self.progress.print_notice(context, "waiting", &text);
             }
-            Event::Replanning => ui.eprint("Another run has changed something meanwhile: reading and planning again."),
+            Event::Replanning => ui.eprint("Another run was at work meanwhile: reading and planning again."),
             Event::AlreadyDone => ui.eprint("Nothing is left to do: another run has done it already."),
             Event::DeadlineTooShort { estimate, deadline } => ui.eprint(&format!(
                 "This takes about {}, and the deadline is {}: what does not fit is left for the next run.",
@@ -135,6 +135,7 @@ impl Frontend for Console<'_> {
                 self.text(|options| render::text::rollback_report(report, options));
             }
             Event::Running(status) => {
+                self.progress.print_event(context, render::json::running(status, None));
                 self.text(|options| {
                     format!("\nWhat runs now:\n{}", render::text::versions(status, options))
                 });
@@ -208,6 +209,9 @@ impl Console<'_> {
         rollback: Option<&str>,
         rolled_back: bool,
     ) {
+        let failed = Some(render::json::RolledBack(rolled_back));
+        let event = render::json::running(status, failed);
+        self.progress.print_event(self.context, event);
         let target = self.session.target_args();
         let go_back = match rollback {
             Some(selectors) => format!("\nGo back:  trimtab rollback {target}{selectors}"),
@@ -278,8 +282,16 @@ fn describe_rollback(plan: &Plan) -> String {
     let parts = [
         (!groups.is_empty())
             .then(|| format!("the old machines of {} take over again", groups.join(", "))),
-        (updated > 0).then(|| format!("{updated} become what they were before")),
-        (removed > 0).then(|| format!("{removed} that were new are removed")),
+        match updated {
+            0 => None,
+            1 => Some("1 machine becomes what it was before".to_owned()),
+            n => Some(format!("{n} machines become what they were before")),
+        },
+        match removed {
+            0 => None,
+            1 => Some("1 machine that was new is removed".to_owned()),
+            n => Some(format!("{n} machines that were new are removed")),
+        },
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

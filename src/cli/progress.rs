@@ -95,6 +95,13 @@ impl ProgressArgs {
         &self,
         context: &CommandContext<'_>,
         kind: &str,
+    /// Prints a JSON event, if the output is JSON.
+    pub(super) fn print_event(&self, context: &CommandContext<'_>, event: serde_json::Value) {
+        if self.format == ProgressFormat::Json {
+            print_json_line(context, event);
+        }
+    }
+
         text: &str,
     ) -> std::io::Result<()> {
         match self.format {

@@ -9,6 +9,7 @@ use crate::{
     model::Address,
     plan::{Action, Plan},
     render::{TextOptions, change_groups::ChangeCounts, text, tfjson::naming, wording},
+    status::EnvironmentStatus,
 };
 
 /// Renders one apply event.
@@ -178,6 +179,44 @@ pub fn report(report: &ApplyReport) -> Value {
         .find(|line| line.starts_with("Applied") || line.starts_with("Incomplete"));
     log_line(level, summary_line.unwrap_or_default(), body)
 }
+
+/// Renders what runs now, after a rollback or a failed rollout. `failed` says that the rollout failed, and whether it was rolled back.
+#[must_use]
+pub fn running(status: &EnvironmentStatus, failed: Option<RolledBack>) -> Value {
+    let groups = status.versions();
+    let versions = groups.iter().flat_map(|group| {
+        group.versions.iter().map(|version| {
+            let image = version.image.as_ref();
+            json!({
+                "group": group.group,
+                "machines": version.machines,
+                "release": version.release,
+                "image": image.map(|image| &image.reference),
+                "digest": image.and_then(|image| image.digest.as_ref()),
+                "unhealthy": version.unhealthy,
+                "in_service": version.is_in_service(),
+            })
+        })
+    });
+    let (level, message, kind) = match failed {
+        None => ("info", "This runs after the rollback.", "running"),
+        Some(RolledBack(true)) => (
+            "error",
+            "The rollout failed, and was rolled back.",
+            "rollout_failed",
+        ),
+        Some(RolledBack(false)) => ("error", "The rollout failed.", "rollout_failed"),
+    };
+    let mut body = json!({ "type": kind, "running": versions.collect::<Vec<_>>() });
+    if let Some(RolledBack(rolled_back)) = failed {
+        body["rolled_back"] = rolled_back.into();
+    }
+    log_line(level, message, body)
+}
+
+/// Whether a failed rollout was rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RolledBack(pub bool);
 
 /// Renders a message that is not an apply event; `kind` becomes its `type`.
 #[must_use]

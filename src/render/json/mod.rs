@@ -14,7 +14,7 @@ mod enum_schemas;
 mod event;
 
 pub use document::PlanDocument;
-pub use event::{event, message, report, summary};
+pub use event::{RolledBack, event, message, report, running, summary};
 
 /// The version of the plan document, as major.minor. New fields raise the minor version; a field that is removed or
 /// changes its meaning raises the major version.
