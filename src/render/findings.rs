@@ -10,15 +10,10 @@ use crate::{
 };
 
 /// What is wrong with a resource, in one word and in detail.
-pub(super) fn describe_finding(
-    verb: Verb,
-    cause: Cause,
-    never_applied: bool,
-) -> (&'static str, &'static str) {
+pub(super) fn describe_finding(verb: Verb, cause: Cause) -> (&'static str, &'static str) {
     match (verb, cause) {
         (_, Cause::Follows) => ("follows", "changes when that is repaired"),
-        (Verb::Create, _) if never_applied => ("missing", "not applied yet"),
-        // Without a state file, nobody knows whether a missing object ever existed.
+        // Without a state file, nobody knows whether a missing object ever existed, not even when nothing is there.
         (Verb::Create, _) => ("missing", "is gone, or was not applied yet"),
         (Verb::Destroy, _) => ("extra", "is not in the manifest"),
         (_, Cause::Outside) => ("differs", "changed outside"),

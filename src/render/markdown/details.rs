@@ -97,7 +97,7 @@ fn block_with_lines(
         "{symbol} {} {}{description}{remarks}\n",
         match kind {
             CommentKind::Plan => verb.word(),
-            CommentKind::Drift => describe_finding(verb, group_cause(group), false).0,
+            CommentKind::Drift => describe_finding(verb, group_cause(group)).0,
         },
         group.address()
     );

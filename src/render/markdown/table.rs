@@ -62,8 +62,7 @@ fn table_row(group: &ChangeGroup, comment: &PlanComment<'_>) -> String {
             risk_cell(group, &comment.refusals),
         ),
         CommentKind::Drift => {
-            let never_applied = comment.plan.existing_count == 0;
-            let (word, detail) = describe_finding(group.verb(), group_cause(group), never_applied);
+            let (word, detail) = describe_finding(group.verb(), group_cause(group));
             format!(
                 "| {} | {object} | {word}{} | {detail} |\n",
                 code_span("≠"),

@@ -28,7 +28,7 @@ pub fn drift(plan: &Plan, headline: &Headline, options: &TextOptions) -> String 
         .iter()
         .partition(|group| group_cause(group) == Cause::Follows);
     for group in drifted {
-        writer.write_drifted(group, plan.existing_count == 0);
+        writer.write_drifted(group);
     }
     for group in followers {
         writer.write_follower(group);
@@ -44,7 +44,7 @@ pub fn drift(plan: &Plan, headline: &Headline, options: &TextOptions) -> String 
 impl TextWriter {
     /// A resource that only differs because something it refers to drifted.
     fn write_follower(&mut self, group: &ChangeGroup) {
-        let (word, detail) = describe_finding(group.verb(), Cause::Follows, false);
+        let (word, detail) = describe_finding(group.verb(), Cause::Follows);
         let address = group.address();
         self.write_line(paint(
             self.theme.dim,
@@ -52,8 +52,8 @@ impl TextWriter {
         ));
     }
 
-    fn write_drifted(&mut self, group: &ChangeGroup, never_applied: bool) {
-        let (word, detail) = describe_finding(group.verb(), group_cause(group), never_applied);
+    fn write_drifted(&mut self, group: &ChangeGroup) {
+        let (word, detail) = describe_finding(group.verb(), group_cause(group));
         let word = paint(
             self.theme.verb_style(group.verb()),
             format!("≠ {}", pad_to_width(word, 7)),
