@@ -122,7 +122,8 @@
 //! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…","logs":["…"],
 //! "http":{"status":500,"body":"…"}}}`; all keys are optional. `logs` is what the program prints,
 //! between the lines that Fly's init prints (`GET /api/v1/apps/{app}/logs` returns both, the last
-//! sixty lines of each machine). `http` is the response of the program to HTTP requests. When and
+//! sixty lines of each machine). `http` is the response of the program to HTTP requests, those of
+//! its HTTP checks included, unless `checks` says how these end. When and
 //! how a program exits, and what it prints, is decided when it starts, so a new rule about these
 //! applies to a running machine only after its next start. Check results and HTTP responses change
 //! at once.

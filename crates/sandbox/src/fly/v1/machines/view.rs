@@ -1,5 +1,6 @@
 //! Machines as the API returns them: in full, as a summary, and in organization-wide lists.
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -164,7 +165,12 @@ fn check_result(
             machine.updated_ms,
         ),
         Some(started) => {
-            let final_outcome = behaviour.checks.unwrap_or(CheckOutcome::Passing);
+            let bad_status = bad_http_status(behaviour, check);
+            let answered = match bad_status {
+                Some(_) => CheckOutcome::Critical,
+                None => CheckOutcome::Passing,
+            };
+            let final_outcome = behaviour.checks.unwrap_or(answered);
             // A success counts at once, a failure only after the grace period.
             let grace_ms = if final_outcome == CheckOutcome::Passing {
                 0
@@ -184,6 +190,7 @@ fn check_result(
                     behaviour
                         .check_output
                         .clone()
+                        .or(bad_status.filter(|_| behaviour.checks.is_none()))
                         .unwrap_or_else(|| default_output(final_outcome, check)),
                     known_ms,
                 )
@@ -199,6 +206,13 @@ fn check_view(name: &str, outcome: CheckOutcome, output: &str, since_ms: i64) ->
 
 fn duration_ms(check: &Value, key: &str) -> i64 {
     check.get(key).and_then(parse_duration_ms).unwrap_or(0)
+}
+
+/// The status with which a program answers an HTTP check, where that fails the check: whatever is not 2xx.
+fn bad_http_status(behaviour: &ProgramBehaviour, check: &Value) -> Option<String> {
+    let status = StatusCode::from_u16(behaviour.http.as_ref()?.status?).ok()?;
+    let is_http = check.get("type").and_then(Value::as_str) == Some("http");
+    (is_http && !status.is_success()).then(|| status.to_string())
 }
 
 fn default_output(outcome: CheckOutcome, check: &Value) -> String {
