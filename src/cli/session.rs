@@ -90,7 +90,7 @@ pub(super) struct InputArgs {
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_name_value)]
     pub(super) vars: Vec<(String, String)>,
     /// Use this image for an app; repeatable
-    #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = parse_name_value)]
+    #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = parse_image)]
     pub(super) images: Vec<(String, String)>,
     /// See [`Inputs::multiple_environments`].
     #[arg(skip)]
@@ -213,6 +213,7 @@ impl Session {
             }
             None => connect::connect_clouds(&context.env_vars, &loaded)?,
         };
+        check_no_twin(context, &target.environment, &loaded)?;
         let speed = fly.speed;
         let registry = RegistryClient::new(&fly)?;
         let fly = fly::FlyReader::new(&fly)?;
@@ -372,6 +373,42 @@ fn check_environment_name(
     if context.misplaced_sandbox_dir.as_deref() == Some(environment) {
         return Err(
             CommandError::new(format!("there is no environment `{environment}`")).with_hint(
+/// Refuses a manifest if another file describes the same environment: each would remove what the other makes. A file that is not valid
+/// is no concern of this command.
+fn check_no_twin(
+    context: &CommandContext<'_>,
+    environment: &str,
+    loaded: &LoadedEnvironment,
+) -> Result<(), CommandError> {
+    let dir = &context.global.environments;
+    let others = manifest::list_environments(dir).unwrap_or_default();
+    let inputs = Inputs {
+        vars: BTreeMap::new(),
+        images: BTreeMap::new(),
+        process_environment: context.env_vars.as_map().clone(),
+        secrets_mode: SecretsMode::Unchecked,
+        multiple_environments: true,
+    };
+    for other in others.iter().filter(|other| *other != environment) {
+        let Ok(other) = manifest::load(dir, other, &inputs) else {
+            continue;
+        };
+        if other.desired.meta.mark == loaded.desired.meta.mark {
+            return Err(twin_error(loaded, &other.path));
+        }
+    }
+    Ok(())
+}
+
+/// The error for two files that describe one environment.
+pub(super) fn twin_error(loaded: &LoadedEnvironment, twin: &Path) -> CommandError {
+    let (mine, other) = (loaded.path.display(), twin.display());
+    CommandError::new(format!(
+        "{mine} and {other} describe one environment: each would remove what the other makes"
+    ))
+    .with_hint("give one of them another `name`")
+}
+
                 format!("a folder for the sandbox needs an equals sign: --sandbox={environment}"),
             ),
         );

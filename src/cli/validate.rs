@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit,
-    session::{InputArgs, load_manifest, resolve_environments},
+    session::{self, InputArgs, load_manifest, resolve_environments},
 };
 use crate::manifest::SecretsMode;
 
@@ -34,13 +34,7 @@ pub(super) fn run(context: &CommandContext<'_>, args: &Validate) -> Result<u8, C
                 let count = loaded.locations.len();
                 let twin = marks.insert(loaded.desired.meta.mark.clone(), loaded.path.clone());
                 if let Some(twin) = twin {
-                    let (mine, other) = (loaded.path.display(), twin.display());
-                    let text = format!(
-                        "{mine} and {other} describe one environment: each would remove what the other makes"
-                    );
-                    code = CommandError::new(text)
-                        .with_hint("give one of them another `name`")
-                        .print(context.ui);
+                    code = session::twin_error(&loaded, &twin).print(context.ui);
                     continue;
                 }
                 context.ui.print(&format!(
