@@ -107,21 +107,30 @@ const COMMANDS: &[(&[&str], &str)] = &[
         &["build"],
         "trimtab does not build images: push one, then `trimtab apply ENV --image APP=REFERENCE`",
     ),
+    (
+        &["taint", "replace"],
+        "only what differs is replaced; `fly machine destroy ID` and `trimtab apply ENV` make a machine anew",
+    ),
     (&["version"], "`trimtab --version` prints the version"),
 ];
 
 /// What to do instead of options of other tools.
 const OPTIONS: &[(&[&str], &str)] = &[
     (
-        &[
-            "--target",
-            "-target",
-            "--app",
-            "-a",
-            "--process-group",
-            "--region",
-        ],
+        &["--target", "-target", "--app", "-a", "--process-group"],
         "`--only ADDRESS` does that, such as --only fly.app/NAME",
+    ),
+    (
+        &["--region", "--regions", "-r"],
+        "the manifest says where machines run: `count = { iad = 2 }` in [apps.NAME.machines.GROUP]",
+    ),
+    (
+        &["--destroy", "-destroy"],
+        "`trimtab destroy ENV` deletes an environment",
+    ),
+    (
+        &["--replace", "-replace"],
+        "only what differs is replaced; `fly machine destroy ID` and `trimtab apply ENV` make a machine anew",
     ),
     (
         &[
@@ -382,6 +391,17 @@ mod tests {
     #[test]
     fn destroy_is_not_suggested() {
         for line in ["trimtab deploy", "trimtab down dev", "trimtab detroy dev"] {
+            ("trimtab plan dev --region iad", "`count = { iad = 2 }`"),
+            ("trimtab apply dev --destroy", "`trimtab destroy ENV`"),
+            ("trimtab apply dev --replace x", "`fly machine destroy ID`"),
+            ("trimtab taint x", "`fly machine destroy ID`"),
+            (
+                "trimtab apply dev --plan p.json",
+                "`trimtab apply --plan FILE`",
+            ),
+            ("trimtab plan dev --image nginx:2", "--image APP=REFERENCE"),
+            ("trimtab plan dev --max-destroy 500", "from 0 to 100"),
+            ("trimtab apply dev --parallel 0", "1 or more"),
             assert!(!error_of(line).contains("'destroy'"), "{line}");
         }
     }
