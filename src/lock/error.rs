@@ -22,8 +22,8 @@ pub struct LockError {
 pub enum LockErrorKind {
     /// Another run holds the lock and did not release it in time.
     #[error(
-        "{record} has held it since {}, until {expires} unless it is renewed, and did not let go within {} s",
-        record.acquired_at, waited.as_secs(), expires = record.expires_at
+        "{record} has held it since {:.0}, until {available_at:.0} unless it is renewed, and did not let go within {} s",
+        record.acquired_at, waited.as_secs()
     )]
     Held {
         /// The holder.
@@ -117,10 +117,10 @@ impl LockError {
         };
         match &self.kind {
             LockErrorKind::Held { record, available_at, .. } if record.unlocked => {
-                Some(format!("it was ended, and is free after {available_at}: run the same command again then"))
+                Some(format!("it was ended, and is free after {available_at:.0}: run the same command again then"))
             }
             LockErrorKind::Held { record, available_at, .. } => Some(format!(
-                "wait for it; a run that is dead loses the lock at {available_at}; if you know that it has stopped: `{}`",
+                "wait for it; a run that is dead loses the lock at {available_at:.0}; if you know that it has stopped: `{}`",
                 unlock(record)
             )),
             LockErrorKind::WrongHolder { record, .. } => {

@@ -144,6 +144,14 @@ pub(super) fn action_imperative(action: Action) -> &'static str {
     }
 }
 
+/// What could not be done, after `FAILED`: ` to create`. Nothing for a command or a verification, whose reason begins with it.
+pub(super) fn failed_action(action: Action) -> String {
+    match action {
+        Action::Run | Action::Verify => String::new(),
+        other => format!(" to {}", action_imperative(other)),
+    }
+}
+
 /// At most `limit` items, and how many more there are: `a, b and 3 more`.
 pub(super) fn join_limited(items: &[String], limit: usize) -> String {
     let (shown, rest) = items.split_at(items.len().min(limit));

@@ -66,11 +66,11 @@ pub fn event(event: &ApplyEvent, options: &TextOptions) -> Option<String> {
         } => {
             let label = paint(theme.error, "FAILED");
             let action = match action {
-                Action::CreateSuccessor => "start the new one beside the old",
-                other => wording::action_imperative(*other),
+                Action::CreateSuccessor => " to start the new one beside the old".to_owned(),
+                other => wording::failed_action(*other),
             };
             format!(
-                "{address}: {label} to {action}: {}",
+                "{address}: {label}{action}: {}",
                 failure_reason(failure, theme)
             )
         }

@@ -121,10 +121,7 @@ fn finished_step(event: &ApplyEvent, theme: Theme) -> Option<FinishedStep<'_>> {
             failure,
         } => {
             let reason = failure_reason(failure, Theme::plain());
-            let activity = format!(
-                "FAILED to {}: {reason}",
-                wording::action_imperative(*action)
-            );
+            let activity = format!("FAILED{}: {reason}", wording::failed_action(*action));
             (address, paint(theme.error, '✗'), activity, None)
         }
         ApplyEvent::Skipped {
