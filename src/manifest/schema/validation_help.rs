@@ -300,6 +300,19 @@ pub(super) fn type_help(
             _ => "put it in brackets: [ … ]".to_owned(),
         });
     }
+    let place = path.rsplit_once('.');
+    if let (["a table"], Some((within, key))) = (expected, place) {
+        if within.ends_with(".machines") || within.ends_with(".cron") {
+            return Some(format!(
+                "each of them is a table with a name: write [{within}.NAME], with `{key}` in it"
+            ));
+        }
+        if key == "trust" || within.ends_with(".policies") {
+            return Some(format!(
+                "write the document itself, as a table: [{path}] with `Version` and `Statement`"
+            ));
+        }
+    }
     quote_help(expected, &node.value)
 }
 

@@ -198,9 +198,13 @@ impl SourceFiles {
             }
             diagnostics.push(Diagnostic {
                 message: "this is not TOML".to_owned(),
-                help: leading_zero_help(message, text, &location.span),
+                help: leading_zero_help(message, text, &location.span)
+                    .or_else(|| is_unquoted_text(message).then(|| UNQUOTED_TEXT_HELP.to_owned())),
                 location: Some(location),
-                label: message.to_owned(),
+                label: match is_unquoted_text(message) {
+                    true => "this is no value".to_owned(),
+                    false => message.to_owned(),
+                },
             });
         }
         diagnostics
@@ -209,6 +213,14 @@ impl SourceFiles {
 
 /// What the usual template languages put around an expression.
 const TEMPLATE_MARKS: [&str; 3] = ["{{", "{%", "<%"];
+
+/// What to do about a word without quotes.
+const UNQUOTED_TEXT_HELP: &str = "put text in quotes: \"…\"";
+
+/// Whether the parser took a word without quotes for a number: `nginx:1` begins like `nan`.
+fn is_unquoted_text(message: &str) -> bool {
+    message.starts_with("invalid float, expected")
+}
 
 /// Help for a number that begins with a zero: most are text, such as the number of an AWS account.
 fn leading_zero_help(message: &str, text: &str, span: &Range<usize>) -> Option<String> {

@@ -37,6 +37,11 @@ impl<'a> SecretReader<'a> {
         }
     }
 
+    /// The manifest's own dotenv file, if it does not exist.
+    pub(crate) fn missing_dotenv(&self) -> Option<&Path> {
+        self.default_dotenv.as_deref().filter(|path| !path.exists())
+    }
+
     /// Reads a variable from the environment, or else from the dotenv file.
     pub(crate) fn read_variable(
         &mut self,

@@ -1,6 +1,9 @@
 //! Lowers secrets: reads each value from its source.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{app::AppContext, secret_sources::SecretReader, secret_value::SecretValue};
 use crate::manifest::lower::{Diagnostics, Lowered};
@@ -67,7 +70,7 @@ pub(crate) fn lower_secrets(
                 cursor
                     .diagnostic(format!("secret `{name}` has no value"))
                     .with_label(origin.missing_value_label())
-                    .with_help(origin.missing_value_help()),
+                    .with_help(origin.missing_value_help(secret_reader.missing_dotenv())),
             );
         }
         let value = value.map(Secret::new);
@@ -248,15 +251,22 @@ impl SecretOrigin {
         }
     }
 
-    fn missing_value_help(&self) -> String {
+    /// The help for a missing value. `dotenv` is the manifest's own file, where that does not exist.
+    fn missing_value_help(&self, dotenv: Option<&Path>) -> String {
         let rest = "or set `optional = true` if the app works without it";
-        match self {
-            Self::Env(variable) => {
+        match (self, dotenv) {
+            (Self::Env(variable), Some(file)) => {
+                let file = file.display();
+                format!(
+                    "{file}, which `dotenv` names, does not exist: write {variable}=… there, set it in the environment, {rest}"
+                )
+            }
+            (Self::Env(variable), None) => {
                 format!("set {variable} in the environment or with --env-file, {rest}")
             }
-            Self::File(path) => format!("write the value to {}, {rest}", path.display()),
-            Self::Dotenv(path, key) => format!("add {key}=… to {}, {rest}", path.display()),
-            Self::Generate(_) => rest.to_owned(),
+            (Self::File(path), _) => format!("write the value to {}, {rest}", path.display()),
+            (Self::Dotenv(path, key), _) => format!("add {key}=… to {}, {rest}", path.display()),
+            (Self::Generate(_), _) => rest.to_owned(),
         }
     }
 }
