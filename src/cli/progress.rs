@@ -33,7 +33,7 @@ pub(super) struct ProgressArgs {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: ProgressFormat,
     /// The most steps that run at once, those that only wait for a machine included
-    #[arg(long, value_name = "N", default_value_t = ApplyOptions::DEFAULT_CONCURRENCY)]
+    #[arg(long, value_name = "N", default_value_t = ApplyOptions::DEFAULT_CONCURRENCY, value_parser = parse_parallel)]
     parallel: usize,
     /// Start no step that cannot end within this time, such as 8m; the next run does the rest
     #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse)]
@@ -54,6 +54,11 @@ pub(super) enum ProgressFormat {
     Text,
     /// One JSON event per line.
     Json,
+}
+
+fn parse_parallel(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "it is a whole number, 1 or more".to_owned())
 }
 
 impl ProgressArgs {
@@ -90,11 +95,6 @@ impl ProgressArgs {
         }
     }
 
-    /// Prints a message on stdout, or as a JSON event.
-    pub(super) fn print_message(
-        &self,
-        context: &CommandContext<'_>,
-        kind: &str,
     /// Prints a JSON event, if the output is JSON.
     pub(super) fn print_event(&self, context: &CommandContext<'_>, event: serde_json::Value) {
         if self.format == ProgressFormat::Json {
@@ -102,6 +102,11 @@ impl ProgressArgs {
         }
     }
 
+    /// Prints a message on stdout, or as a JSON event.
+    pub(super) fn print_message(
+        &self,
+        context: &CommandContext<'_>,
+        kind: &str,
         text: &str,
     ) -> std::io::Result<()> {
         match self.format {

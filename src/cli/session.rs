@@ -120,7 +120,7 @@ pub(super) struct PlanningArgs {
         long,
         value_name = "PERCENT",
         default_value_t = plan::Limits::DEFAULT_MAX_DESTROY,
-        value_parser = clap::value_parser!(u32).range(0..=100)
+        value_parser = parse_percent
     )]
     pub(super) max_destroy: u32,
 }
@@ -167,6 +167,18 @@ fn check_rotatable(wanted: &[Address], desired: &Desired) -> Result<(), CommandE
     }))
 }
 
+fn parse_image(text: &str) -> Result<(String, String), String> {
+    parse_name_value(text).map_err(|_| {
+        "there is no `APP=` before the reference: write --image APP=REFERENCE, with the app's key in the manifest".to_owned()
+    })
+}
+
+fn parse_percent(text: &str) -> Result<u32, String> {
+    let percent = text.parse().ok().filter(|percent| *percent <= 100);
+    percent
+        .ok_or_else(|| "it is a whole number from 0 to 100, without a sign for percent".to_owned())
+}
+
 /// Reads the variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let wrong = |why: String| CommandError::new(format!("cannot read {}: {why}", file.display()));
@@ -195,6 +207,7 @@ impl Session {
     ) -> Result<Self, CommandError> {
         let started_at = Instant::now();
         let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets_mode)?;
+        check_no_twin(context, &target.environment, &loaded)?;
         check_known_addresses(&planning.adopt, &loaded.desired, &World::default())?;
         check_rotatable(&planning.rotate, &loaded.desired)?;
         let meta = &mut loaded.desired.meta;
@@ -213,7 +226,6 @@ impl Session {
             }
             None => connect::connect_clouds(&context.env_vars, &loaded)?,
         };
-        check_no_twin(context, &target.environment, &loaded)?;
         let speed = fly.speed;
         let registry = RegistryClient::new(&fly)?;
         let fly = fly::FlyReader::new(&fly)?;
@@ -361,18 +373,6 @@ pub(super) fn load_manifest(
     Ok(loaded)
 }
 
-/// Explains a name that is no name: the path of a manifest, or the folder of the sandbox.
-fn check_environment_name(
-    context: &CommandContext<'_>,
-    environment: &str,
-) -> Result<(), CommandError> {
-    let dir = &context.global.environments;
-    if dir.join(format!("{environment}.toml")).is_file() && !environment.contains('/') {
-        return Ok(());
-    }
-    if context.misplaced_sandbox_dir.as_deref() == Some(environment) {
-        return Err(
-            CommandError::new(format!("there is no environment `{environment}`")).with_hint(
 /// Refuses a manifest if another file describes the same environment: each would remove what the other makes. A file that is not valid
 /// is no concern of this command.
 fn check_no_twin(
@@ -409,6 +409,18 @@ pub(super) fn twin_error(loaded: &LoadedEnvironment, twin: &Path) -> CommandErro
     .with_hint("give one of them another `name`")
 }
 
+/// Explains a name that is no name: the path of a manifest, or the folder of the sandbox.
+fn check_environment_name(
+    context: &CommandContext<'_>,
+    environment: &str,
+) -> Result<(), CommandError> {
+    let dir = &context.global.environments;
+    if dir.join(format!("{environment}.toml")).is_file() && !environment.contains('/') {
+        return Ok(());
+    }
+    if context.misplaced_sandbox_dir.as_deref() == Some(environment) {
+        return Err(
+            CommandError::new(format!("there is no environment `{environment}`")).with_hint(
                 format!("a folder for the sandbox needs an equals sign: --sandbox={environment}"),
             ),
         );

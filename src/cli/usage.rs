@@ -232,6 +232,10 @@ fn add_tips(shown: &mut clap::Error, words: &[String]) {
             None
         }
         ErrorKind::MissingRequiredArgument => environments_tip(shown, words),
+        ErrorKind::ArgumentConflict if is_saved_plan(words) => {
+            shown.remove(ContextKind::Usage);
+            Some("a saved plan has its environment and its options in it: `trimtab apply --plan FILE`".to_owned())
+        }
         _ => None,
     };
     if let Some(tip) = tip {
@@ -240,6 +244,12 @@ fn add_tips(shown: &mut clap::Error, words: &[String]) {
         let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
         shown.insert(ContextKind::Suggested, tips);
     }
+}
+
+/// Whether a saved plan is to be applied.
+fn is_saved_plan(words: &[String]) -> bool {
+    let is_option = |word: &String| word == "--plan" || word.starts_with("--plan=");
+    words.iter().any(is_option)
 }
 
 fn context_text(shown: &clap::Error, kind: ContextKind) -> String {
@@ -378,6 +388,17 @@ mod tests {
                 "`--image APP=REFERENCE`",
             ),
             ("trimtab plan dev -V", "`trimtab --version`"),
+            ("trimtab plan dev --region iad", "`count = { iad = 2 }`"),
+            ("trimtab apply dev --destroy", "`trimtab destroy ENV`"),
+            ("trimtab apply dev --replace x", "`fly machine destroy ID`"),
+            ("trimtab taint x", "`fly machine destroy ID`"),
+            (
+                "trimtab apply dev --plan p.json",
+                "`trimtab apply --plan FILE`",
+            ),
+            ("trimtab plan dev --image nginx:2", "--image APP=REFERENCE"),
+            ("trimtab plan dev --max-destroy 500", "from 0 to 100"),
+            ("trimtab apply dev --parallel 0", "1 or more"),
             ("trimtab plan dev --sandbox sbdir", "--sandbox=sbdir"),
             ("trimtab --sandbox sbdir plan dev", "--sandbox=sbdir"),
         ] {
@@ -391,17 +412,6 @@ mod tests {
     #[test]
     fn destroy_is_not_suggested() {
         for line in ["trimtab deploy", "trimtab down dev", "trimtab detroy dev"] {
-            ("trimtab plan dev --region iad", "`count = { iad = 2 }`"),
-            ("trimtab apply dev --destroy", "`trimtab destroy ENV`"),
-            ("trimtab apply dev --replace x", "`fly machine destroy ID`"),
-            ("trimtab taint x", "`fly machine destroy ID`"),
-            (
-                "trimtab apply dev --plan p.json",
-                "`trimtab apply --plan FILE`",
-            ),
-            ("trimtab plan dev --image nginx:2", "--image APP=REFERENCE"),
-            ("trimtab plan dev --max-destroy 500", "from 0 to 100"),
-            ("trimtab apply dev --parallel 0", "1 or more"),
             assert!(!error_of(line).contains("'destroy'"), "{line}");
         }
     }
