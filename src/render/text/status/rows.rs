@@ -109,6 +109,20 @@ pub(super) fn group_rows<'a>(app: &AppSummary, group: &'a GroupSummary) -> Vec<S
             .or_default()
             .push(machine);
     }
+    let look = |machine: &MachineSummary| {
+        let word = state_word(machine).to_owned();
+        (word, machine.role.clone(), machine.version_key())
+    };
+    let others = similar.values().filter_map(|machines| machines.first());
+    let looks: Vec<_> = others
+        .filter(|machine| machine.wanted)
+        .map(|machine| look(machine))
+        .collect();
+    // Two lines of one group that would be alike, because only the proxy or the confirmation tells their machines apart.
+    let has_twin = |machine: &MachineSummary| {
+        let own = look(machine);
+        looks.iter().filter(|other| **other == own).count() > 1
+    };
     let row = |machines: &Vec<&'a MachineSummary>| {
         let first = machines.first().copied();
         let count = machines.len();
@@ -121,7 +135,12 @@ pub(super) fn group_rows<'a>(app: &AppSummary, group: &'a GroupSummary) -> Vec<S
             name: name.clone(),
             region: sanitize(&group.region),
             state: match wanted {
-                true => format!("{count}/{} {}{role}", group.desired, sanitize(word)),
+                true => {
+                    let twin = first.filter(|machine| has_twin(machine));
+                    let distinction = twin.map_or("", distinction);
+                    let word = sanitize(word);
+                    format!("{count}/{} {word}{role}{distinction}", group.desired)
+                }
                 false if retired => format!("{count} old, hidden"),
                 false => format!("{count} {}, extra", sanitize(word)),
             },
@@ -168,6 +187,16 @@ pub(super) fn cron_row(cron: &CronSummary) -> StatusRow<'_> {
         } else {
             Activity::Unreachable
         },
+    }
+}
+
+/// What tells a machine from others in the same state.
+fn distinction(machine: &MachineSummary) -> &'static str {
+    match (machine.cordoned, machine.proven) {
+        (true, true) => ", cordoned",
+        (true, false) => ", cordoned, unconfirmed",
+        (false, true) => "",
+        (false, false) => ", unconfirmed",
     }
 }
 
