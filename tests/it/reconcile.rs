@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
-use crate::support::{TestEnv, plan_summary};
+use trimtab::ops::{Completion, OperationError};
+
+use crate::support::{TestEnv, operations::apply_with_interruption, plan_summary};
 
 /// An app with everything: two regions, volumes, secrets, a cron machine.
 pub(crate) const MANIFEST: &str = r#"
@@ -605,4 +607,38 @@ async fn an_empty_list_of_addresses_means_none() {
     env.apply().await;
     assert_eq!(env.summary().await, Vec::<String>::new());
     assert!(env.world().await.fly_ip.is_empty());
+}
+
+/// Another run does the same between the plan and the first lease. Nothing is left to do, and nothing has failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_that_finds_its_work_done_is_complete() {
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
+    let other_run = Box::pin(async {
+        env.apply().await;
+    });
+    let completion = apply_with_interruption(&env, other_run).await.unwrap();
+    assert_eq!(completion, Completion::Complete);
+    assert_eq!(env.summary().await, Vec::<String>::new());
+}
+
+/// Somebody changes a machine between the plan and the first lease, in a way that the plan did not show.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_stops_when_something_else_is_left_to_do() {
+    let env = TestEnv::new(MANIFEST).await;
+    env.apply().await;
+    env.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
+    let change = Box::pin(async {
+        let world = env.world().await;
+        let mut machines = world.fly_machine.values();
+        let id = machines.next().unwrap().workload.id.clone();
+        let by_hand = |config: &mut serde_json::Value| config["env"]["BY_HAND"] = "1".into();
+        env.change_machine("harbor-web", &id, by_hand).await;
+    });
+    let error = apply_with_interruption(&env, change).await.unwrap_err();
+    assert!(
+        matches!(error, OperationError::PlanChanged { .. }),
+        "{error}"
+    );
 }

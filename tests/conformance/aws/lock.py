@@ -109,7 +109,7 @@ def apart():
     there = held()
     second = version("two")
     end(start("unlock"), 0, "holds the lock until")
-    said = end(second, 0, "Waiting for the lock", "Another run has changed something meanwhile", "Nothing is left to do")
+    said = end(second, 0, "Waiting for the lock", "Another run was at work meanwhile", "Nothing is left to do")
     end(first, 0, "Applied: 1 done.")
     assert str(there["pid"]) in said, said
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use trimtab::{
     apply::ApplyReport,
     clouds::{CrashPoint, RegistryClient},
@@ -22,18 +23,20 @@ use super::TestEnv;
 
 /// A frontend that confirms everything, keeps what was held back, and writes down the rest.
 #[derive(Default)]
-struct TestFrontend {
+struct TestFrontend<'a> {
     held_back: Mutex<Vec<Address>>,
     output: Mutex<String>,
+    /// What happens between the confirmation and the first step.
+    meanwhile: Mutex<Option<BoxFuture<'a, ()>>>,
 }
 
-impl TestFrontend {
+impl TestFrontend<'_> {
     fn write_down(&self, what: &impl std::fmt::Debug) {
         writeln!(self.output.lock().unwrap(), "{what:?}").unwrap();
     }
 }
 
-impl Frontend for TestFrontend {
+impl Frontend for TestFrontend<'_> {
     type Error = OperationError;
     type Busy = ();
 
@@ -63,6 +66,10 @@ impl Frontend for TestFrontend {
     }
 
     async fn execute(&self, job: ApplyJob<'_>) -> ApplyReport {
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile.await;
+        }
         let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
         job.run(&events).await
     }
@@ -108,7 +115,15 @@ pub(crate) async fn run(
     operation: &Operation,
     crash: Option<CrashPoint>,
 ) -> OperationRun {
-    let frontend = TestFrontend::default();
+    run_with_frontend(env, operation, crash, TestFrontend::default()).await
+}
+
+async fn run_with_frontend(
+    env: &TestEnv,
+    operation: &Operation,
+    crash: Option<CrashPoint>,
+    frontend: TestFrontend<'_>,
+) -> OperationRun {
     let readers = env.readers(crash).await;
     let fly = readers.fly.clone();
     let mut loaded = env.load();
@@ -146,7 +161,7 @@ async fn run_in(
     workspace: &Workspace,
     env: &TestEnv,
     operation: &Operation,
-    frontend: &TestFrontend,
+    frontend: &TestFrontend<'_>,
 ) -> Result<Completion, OperationError> {
     let allow_destroy = env.allow_destroy.lock().unwrap().iter().cloned().collect();
     let options = |command, only: &[Address]| RunOptions {
@@ -188,4 +203,20 @@ pub(crate) async fn roll_back(
 ) -> Result<(Completion, Vec<Address>), OperationError> {
     let run = run(env, &Operation::Rollback(vec![app.clone()]), None).await;
     Ok((run.result?, run.held_back))
+}
+
+/// Applies the manifest, and lets something happen after the confirmation and before the first step.
+///
+/// # Errors
+/// When the plan is refused, or holds something else after that.
+pub(crate) async fn apply_with_interruption(
+    env: &TestEnv,
+    meanwhile: BoxFuture<'_, ()>,
+) -> Result<Completion, OperationError> {
+    let frontend = TestFrontend {
+        meanwhile: Mutex::new(Some(meanwhile)),
+        ..TestFrontend::default()
+    };
+    let run = run_with_frontend(env, &Operation::Apply, None, frontend).await;
+    run.result
 }
