@@ -295,7 +295,7 @@ fn errors_name_the_holder_and_the_next_step() {
         (
             held,
             "ann on host-of-ann (process 42, `trimtab apply production`, https://ci.example/ann) has held it since \
-             2026-11-21T12:00:00Z, until 2026-11-21T12:01:30Z unless it is renewed, and did not let go within 150 s",
+             2026-11-21T12:00:00Z, until 2026-11-21T12:01:45Z unless it is renewed, and did not let go within 150 s",
             Some(format!("wait for it; a run that is dead loses the lock at 2026-11-21T12:01:45Z; if you know that it has stopped: {unlock}")),
         ),
         (

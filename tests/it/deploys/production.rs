@@ -131,8 +131,13 @@ impl Production {
         } = self.user;
         let checks =
             format!("[[apps.{app}.http_service.checks]]\npath = \"/up\"\ninterval = \"15s\"\n");
+        // One file must describe an environment, so the other becomes a base.
+        let base = self.dir.path().join("_production.toml");
+        if !base.exists() {
+            fs::rename(self.dir.path().join("production.toml"), base).unwrap();
+        }
         let text = format!(
-            "extends = \"production.toml\"\nname = \"production\"\n[apps.{app}.deploy]\n\
+            "extends = \"_production.toml\"\nname = \"production\"\n[apps.{app}.deploy]\n\
              release_command = \"{command}\"\nrelease_command_timeout = \"0s\"\nwait_timeout = \"24h\"\n{}",
             if *has_checks { "" } else { &checks }
         );
