@@ -9,6 +9,7 @@ pub mod fly;
 pub(crate) mod http;
 mod http_errors;
 mod in_flight;
+mod pages;
 mod probe;
 mod progress;
 mod rate_limiter;

@@ -17,7 +17,9 @@ use super::{
     types::{BucketDescription, BucketLookup, CallerIdentity},
 };
 use crate::{
-    clouds::{CloudError, ErrorKind, request_counter::RequestCounter},
+    clouds::{
+        CloudError, CloudProvider, ErrorKind, pages::PageLimit, request_counter::RequestCounter,
+    },
     model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
 };
 
@@ -399,11 +401,13 @@ impl AwsReader {
         let client = self.account.s3(&self.account.settings().region);
         let mut pages = client.list_buckets().prefix(prefix).into_paginator().send();
         let mut results = Vec::new();
+        let operation = "list the buckets of the account";
+        let mut limit = PageLimit::new(CloudProvider::Aws);
         while let Some(page) = pages.next().await {
+            limit.begin_page(operation)?;
             let page = match page {
                 Err(error) if http_status(&error) == Some(403) => return Ok(None),
-                other => other
-                    .map_err(|error| to_cloud_error("list the buckets of the account", &error))?,
+                other => other.map_err(|error| to_cloud_error(operation, &error))?,
             };
             let buckets = page.buckets.unwrap_or_default().into_iter();
             let buckets = buckets.map(|bucket| {

@@ -8,7 +8,7 @@ use super::{
     retry::to_cloud_error,
     types::{OidcProviderDescription, RoleDescription, RoleSummary},
 };
-use crate::clouds::{CloudError, ErrorKind};
+use crate::clouds::{CloudError, CloudProvider, ErrorKind, pages::PageLimit};
 
 impl AwsReader {
     /// The OpenID Connect provider with this ARN, if it exists.
@@ -103,7 +103,9 @@ impl AwsReader {
             .into_paginator()
             .send();
         let mut names = Vec::new();
+        let mut limit = PageLimit::new(CloudProvider::Aws);
         while let Some(page) = pages.next().await {
+            limit.begin_page(&operation)?;
             let Some(page) = absent_as_none(&operation, page, &["NoSuchEntity"])? else {
                 break;
             };
@@ -127,7 +129,9 @@ impl AwsReader {
             .into_paginator()
             .send();
         let mut names = Vec::new();
+        let mut limit = PageLimit::new(CloudProvider::Aws);
         while let Some(page) = pages.next().await {
+            limit.begin_page(&operation)?;
             match absent_as_none(&operation, page, &["NoSuchEntity"])? {
                 Some(page) => names.extend(page.policy_names),
                 None => return Ok(BTreeMap::new()),
@@ -158,7 +162,9 @@ impl AwsReader {
             .into_paginator()
             .send();
         let mut arns = Vec::new();
+        let mut limit = PageLimit::new(CloudProvider::Aws);
         while let Some(page) = pages.next().await {
+            limit.begin_page(&operation)?;
             let Some(page) = absent_as_none(&operation, page, &["NoSuchEntity"])? else {
                 break;
             };
@@ -178,6 +184,7 @@ impl AwsReader {
     /// # Errors
     /// When a request fails.
     pub async fn list_roles(&self, path: &str) -> Result<Vec<RoleSummary>, CloudError> {
+        let operation = format!("list the roles below {path}");
         let mut pages = self
             .account
             .iam()
@@ -186,9 +193,10 @@ impl AwsReader {
             .into_paginator()
             .send();
         let mut results = Vec::new();
+        let mut limit = PageLimit::new(CloudProvider::Aws);
         while let Some(page) = pages.next().await {
-            let page = page
-                .map_err(|error| to_cloud_error(&format!("list the roles below {path}"), &error))?;
+            limit.begin_page(&operation)?;
+            let page = page.map_err(|error| to_cloud_error(&operation, &error))?;
             results.extend(page.roles.into_iter().map(|role| RoleSummary {
                 name: role.role_name,
                 path: role.path,
