@@ -9,6 +9,7 @@ mod exit_diagnosis;
 mod keyed_locks;
 mod lease;
 mod lease_holder;
+mod list_checks;
 mod logs;
 mod managed_postgres;
 mod postgres;

@@ -45,7 +45,7 @@ pub struct Organization {
 }
 
 /// A machine, as returned by lists, reads and writes.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MachineResponse {
     /// Fly's id of the machine.
@@ -152,7 +152,7 @@ pub struct ImageRef {
 }
 
 /// The status of a check.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CheckStatus {
     /// The check's name.
@@ -203,7 +203,7 @@ impl std::fmt::Debug for ExecResponse {
 }
 
 /// An event of a machine.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MachineEvent {
     /// `launch`, `start`, `exit`, …
@@ -234,7 +234,7 @@ impl MachineEvent {
 }
 
 /// A machine in the list of an organization's machines (`GET /orgs/{slug}/machines`).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct OrgMachine {
     /// Fly's id of the machine.
@@ -272,7 +272,7 @@ pub struct OrgMachinesResponse {
 }
 
 /// A volume, as returned by lists, creates and updates.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct VolumeResponse {
     /// Fly's id of the volume.
@@ -355,7 +355,7 @@ pub struct IpAssignmentsResponse {
 }
 
 /// An IP address that is assigned to an app.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct IpAssignment {
     /// The address.
@@ -376,7 +376,7 @@ pub struct IpAssignment {
 }
 
 /// A page of an app's certificates.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CertificatesResponse {
     /// The certificates of this page.
@@ -388,7 +388,7 @@ pub struct CertificatesResponse {
 }
 
 /// A certificate in a list.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CertificateSummary {
     /// The host name.
@@ -403,7 +403,7 @@ pub struct CertificateSummary {
 }
 
 /// The DNS records that a certificate needs (`DNSRequirements` of Fly's OpenAPI document).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct DnsRequirements {
     /// The IPv4 addresses of the app.
@@ -421,7 +421,7 @@ pub struct DnsRequirements {
 }
 
 /// A CNAME record for the certificate authority.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct AcmeChallenge {
     /// The name of the record.
