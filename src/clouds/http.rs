@@ -25,6 +25,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
 const MAX_ATTEMPTS: u32 = 5;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
 
+/// How long after the first attempt another one may begin. A server that never answers costs two attempts, so that a run says so
+/// after about two minutes.
+const RETRY_WINDOW: Duration = Duration::from_secs(75);
 /// The header that carries the nonce of a machine's lease (fly-go's `NonceHeader`).
 const LEASE_NONCE_HEADER: &str = "fly-machine-lease-nonce";
 
@@ -393,8 +396,8 @@ impl ApiClient {
     }
 }
 
-/// Calls `attempt` until it succeeds, up to [`MAX_ATTEMPTS`] times, with exponential backoff. Only
-/// errors after which repeating is safe are retried.
+/// Calls `attempt` until it succeeds, up to [`MAX_ATTEMPTS`] times and within [`RETRY_WINDOW`], with
+/// exponential backoff. Only errors after which repeating is safe are retried.
 pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudError>>>(
     speed: f64,
     idempotency: Idempotency,
@@ -409,10 +412,11 @@ pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudErro
         // After these two kinds of errors nothing was done, so even a create is safe to repeat.
         let is_retryable = match error.kind {
             ErrorKind::Throttled | ErrorKind::Unreachable => true,
+    let started_at = tokio::time::Instant::now();
             ErrorKind::Ambiguous => idempotency == Idempotency::Idempotent,
             _ => false,
         };
-        if !is_retryable {
+        if !is_retryable || started_at.elapsed() + backoff > RETRY_WINDOW {
             return Err(error);
         }
         tracing::debug!(%error, "trying again");

@@ -26,6 +26,9 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
+/// The time for all attempts of a request, so that a run soon says that a server does not answer. The Fly client ends about then
+/// too.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(130);
 /// Attempts of a request, the first one included, where the SDK considers a retry safe. The Fly
 /// client uses the same number.
 const MAX_ATTEMPTS: u32 = 5;
@@ -148,6 +151,7 @@ impl AwsClients {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
             .build();
         let retry_config = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
         let interceptor = RequestInterceptor::new(request_counter.clone());
