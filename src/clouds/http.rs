@@ -10,6 +10,7 @@ use serde_json::Value;
 pub(super) use super::http_errors::connection_error;
 use super::{
     CloudError, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter, endpoint,
+    fly::url::has_plain_segments,
     format_error_chain,
     http_errors::{invalid_response_error, status_error},
     in_flight::InFlightLimits,
@@ -24,10 +25,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
 /// with doubling pauses span about 4 seconds, which outlasts a burst limit and a proxy restart.
 const MAX_ATTEMPTS: u32 = 5;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
-
 /// How long after the first attempt another one may begin. A server that never answers costs two attempts, so that a run says so
 /// after about two minutes.
 const RETRY_WINDOW: Duration = Duration::from_secs(75);
+
 /// The header that carries the nonce of a machine's lease (fly-go's `NonceHeader`).
 const LEASE_NONCE_HEADER: &str = "fly-machine-lease-nonce";
 
@@ -329,6 +330,13 @@ impl ApiClient {
             request_counter,
             ..
         } = &*self.0;
+        if !has_plain_segments(&request.path) {
+            return Err(CloudError::new(
+                &request.operation,
+                ErrorKind::Rejected,
+                "a name or an id in it is empty, `.` or `..`, so the request would go to another object; nothing was sent",
+            ));
+        }
         let slot = rate_limiter
             .acquire(request.action, request.identifier)
             .await;
@@ -404,6 +412,7 @@ pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudErro
     attempt: impl Fn() -> F,
 ) -> Result<T, CloudError> {
     let mut backoff = INITIAL_BACKOFF;
+    let started_at = tokio::time::Instant::now();
     for _ in 1..MAX_ATTEMPTS {
         let error = match attempt().await {
             Ok(response) => return Ok(response),
@@ -412,7 +421,6 @@ pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudErro
         // After these two kinds of errors nothing was done, so even a create is safe to repeat.
         let is_retryable = match error.kind {
             ErrorKind::Throttled | ErrorKind::Unreachable => true,
-    let started_at = tokio::time::Instant::now();
             ErrorKind::Ambiguous => idempotency == Idempotency::Idempotent,
             _ => false,
         };

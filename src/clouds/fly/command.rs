@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{FlyReader, exit_diagnosis, wire};
+use super::{FlyReader, exit_diagnosis, url::segment, wire};
 use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink};
 
 /// How often a running command is checked. Fly allows five reads per second, but the end of a
@@ -24,15 +24,27 @@ impl wire::MachineResponse {
     /// The metadata in its configuration.
     #[must_use]
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        let config = if self.config.is_null() {
-            &self.incomplete_config
-        } else {
-            &self.config
-        };
-        let metadata = config.get("metadata").cloned();
+        let metadata = self.known_config().get("metadata").cloned();
         metadata
             .and_then(|metadata| serde_json::from_value(metadata).ok())
             .unwrap_or_default()
+    }
+
+    /// The ids of the volumes that its configuration mounts.
+    pub(crate) fn mounted_volumes(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.known_config().get("mounts");
+        let ids = mounts.and_then(serde_json::Value::as_array).into_iter().flatten();
+        ids.filter_map(|mount| mount.get("volume")?.as_str())
+            .filter(|id| !id.is_empty())
+    }
+
+    /// The configuration, as far as Fly knows it.
+    fn known_config(&self) -> &serde_json::Value {
+        if self.config.is_null() {
+            &self.incomplete_config
+        } else {
+            &self.config
+        }
     }
 
     /// Whether the machine is destroyed or being destroyed.
@@ -60,9 +72,9 @@ impl FlyReader {
         app: &str,
     ) -> Result<Vec<wire::MachineResponse>, CloudError> {
         let operation = format!("list the machines of {app}");
-        let path = format!("/v1/apps/{app}/machines?include_deleted=true");
+        let path = format!("/v1/apps/{}/machines?include_deleted=true", segment(app));
         let mut machines: Vec<wire::MachineResponse> =
-            self.get_list("machine list", app, path, operation).await?;
+            self.get_list("machine list", app, path, &operation).await?;
         machines.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
         Ok(machines)
     }

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     lease_holder::{self, LeaseHolder},
+    url::segment,
     wire,
 };
 use crate::clouds::{
@@ -450,7 +451,7 @@ pub(super) fn lease_request<'a>(
     };
     ApiRequest {
         method,
-        path: format!("/v1/apps/{app}/machines/{id}/lease"),
+        path: format!("/v1/apps/{}/machines/{}/lease", segment(app), segment(id)),
         body: None,
         action: RateLimitedAction::Other(action),
         identifier: id,

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{FlyReader, exit_diagnosis, wire};
+use super::{
+    FlyReader, exit_diagnosis,
+    url::{query_value, segment},
+    wire,
+};
 use crate::{
     clouds::RateLimitedAction,
     model::{is_unprintable, redact},
@@ -80,7 +84,11 @@ impl FlyReader {
             return Vec::new();
         };
         // flyctl sends an empty token for the first page.
-        let path = format!("/api/v1/apps/{app}/logs?next_token=&instance={id}");
+        let path = format!(
+            "/api/v1/apps/{}/logs?next_token=&instance={}",
+            segment(app),
+            query_value(id)
+        );
         let operation = format!("read the logs of machine {id} of {app}");
         let response = Self::get_from::<LogsResponse>(
             http,

@@ -4,10 +4,16 @@
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use super::wire;
+use super::{
+    list_checks::{Listed, distinct},
+    url::{query_value, segment},
+    wire,
+};
 use crate::clouds::{
-    ApiClient, CloudError, ErrorKind, ProbeResponse, RateLimitedAction,
+    ApiClient, CloudError, CloudProvider, ErrorKind, ProbeResponse, RateLimitedAction,
+    endpoint::to_single_line,
     http::{ApiRequest, ClientConfig, Deadline, Idempotency},
+    pages::PageLimit,
     probe::ProbeClient,
 };
 
@@ -134,8 +140,20 @@ impl FlyReader {
         .await
     }
 
-    /// Reads a list that comes in one piece. Fly serialises an empty one as `null`.
-    pub(super) async fn get_list<T: DeserializeOwned>(
+    /// Reads a list of objects that comes in one piece.
+    pub(super) async fn get_list<T: DeserializeOwned + Listed>(
+        &self,
+        action: &'static str,
+        identifier: &str,
+        path: String,
+        operation: &str,
+    ) -> Result<Vec<T>, CloudError> {
+        let list = self.get_entries(action, identifier, path, operation.to_owned());
+        distinct(operation, list.await?)
+    }
+
+    /// The same for a list whose entries need not differ. Fly serialises an empty one as `null`.
+    async fn get_entries<T: DeserializeOwned>(
         &self,
         action: &'static str,
         identifier: &str,
@@ -159,11 +177,13 @@ impl FlyReader {
         split_page: impl Fn(P) -> Result<(Vec<T>, String), CloudError>,
     ) -> Result<Vec<T>, CloudError> {
         let (mut list, mut cursor) = (Vec::new(), String::new());
+        let mut limit = PageLimit::new(CloudProvider::Fly);
         loop {
+            limit.begin_page(operation)?;
             let page_path = if cursor.is_empty() {
                 path.to_owned()
             } else {
-                format!("{path}&cursor={}", percent_encode(&cursor))
+                format!("{path}&cursor={}", query_value(&cursor))
             };
             let page: P = self
                 .get(
@@ -197,13 +217,30 @@ impl FlyReader {
     /// When the request fails.
     pub async fn get_app(&self, app: &str) -> Result<wire::AppResponse, CloudError> {
         let operation = format!("look up app {app}");
-        self.get(
-            RateLimitedAction::Other("app get"),
-            app,
-            format!("/v1/apps/{app}"),
-            operation,
-        )
-        .await
+        let mut response: wire::AppResponse = self
+            .get(
+                RateLimitedAction::Other("app get"),
+                app,
+                format!("/v1/apps/{}", segment(app)),
+                operation.clone(),
+            )
+            .await?;
+        // Later requests take the name from here.
+        if response.name.is_empty() {
+            app.clone_into(&mut response.name);
+        }
+        if response.name != app {
+            let message = format!(
+                "the answer is about another app, {}",
+                to_single_line(&response.name)
+            );
+            return Err(CloudError::new(
+                operation,
+                ErrorKind::InvalidResponse,
+                message,
+            ));
+        }
+        Ok(response)
     }
 
     /// Reads the canonical slug of an organization (`raw_slug`). A personal organization is
@@ -222,7 +259,7 @@ impl FlyReader {
             )
         };
         let http = self.uiex_client.as_ref().ok_or_else(not_configured)?;
-        let path = format!("/api/v1/organizations/{org}");
+        let path = format!("/api/v1/organizations/{}", segment(org));
         let response: wire::OrganizationResponse = Self::get_from(
             http,
             RateLimitedAction::Other("org get"),
@@ -240,9 +277,9 @@ impl FlyReader {
     /// When the request fails.
     pub async fn list_machines(&self, app: &str) -> Result<Vec<wire::MachineResponse>, CloudError> {
         let operation = format!("list the machines of {app}");
-        let path = format!("/v1/apps/{app}/machines");
+        let path = format!("/v1/apps/{}/machines", segment(app));
         let mut list: Vec<wire::MachineResponse> =
-            self.get_list("machine list", app, path, operation).await?;
+            self.get_list("machine list", app, path, &operation).await?;
         list.retain(|machine| !machine.is_destroyed());
         Ok(list)
     }
@@ -260,7 +297,7 @@ impl FlyReader {
         self.get(
             RateLimitedAction::GetMachine,
             id,
-            format!("/v1/apps/{app}/machines/{id}"),
+            format!("/v1/apps/{}/machines/{}", segment(app), segment(id)),
             operation,
         )
         .await
@@ -276,9 +313,13 @@ impl FlyReader {
         id: &str,
     ) -> Result<Vec<wire::MachineVersion>, CloudError> {
         let operation = format!("list the versions of machine {id} of {app}");
-        let path = format!("/v1/apps/{app}/machines/{id}/versions");
+        let path = format!(
+            "/v1/apps/{}/machines/{}/versions",
+            segment(app),
+            segment(id)
+        );
         let mut list: Vec<wire::MachineVersion> = self
-            .get_list("machine versions", id, path, operation)
+            .get_entries("machine versions", id, path, operation)
             .await?;
         // The documentation promises no order. A version is a ULID, whose first ten characters are
         // its timestamp.
@@ -291,20 +332,22 @@ impl FlyReader {
     /// # Errors
     /// When the request fails.
     pub async fn list_volumes(&self, app: &str) -> Result<Vec<wire::VolumeResponse>, CloudError> {
-        let operation = format!("list the volumes of {app}");
-        let path = format!("/v1/apps/{app}/volumes");
-        let mut list: Vec<wire::VolumeResponse> =
-            self.get_list("volume list", app, path, operation).await?;
-        let destroy_states = [
-            "scheduling_destroy",
-            "pending_destroy",
-            "destroying",
-            "destroyed",
-            "fork_cleanup",
-            "waiting_for_detach",
-        ];
-        list.retain(|volume| !destroy_states.contains(&volume.state.as_str()));
+        let mut list = self.list_volumes_with_destroyed(app).await?;
+        list.retain(|volume| !volume.is_destroyed());
         Ok(list)
+    }
+
+    /// The same with those that are being destroyed.
+    ///
+    /// # Errors
+    /// When the request fails.
+    pub async fn list_volumes_with_destroyed(
+        &self,
+        app: &str,
+    ) -> Result<Vec<wire::VolumeResponse>, CloudError> {
+        let operation = format!("list the volumes of {app}");
+        let path = format!("/v1/apps/{}/volumes", segment(app));
+        self.get_list("volume list", app, path, &operation).await
     }
 
     /// Lists the names and digests of an app's secrets.
@@ -313,15 +356,16 @@ impl FlyReader {
     /// When the request fails.
     pub async fn list_secrets(&self, app: &str) -> Result<Vec<wire::AppSecret>, CloudError> {
         let operation = format!("list the secrets of {app}");
-        let path = format!("/v1/apps/{app}/secrets");
-        self.get(
-            RateLimitedAction::Other("secret list"),
-            app,
-            path,
-            operation,
-        )
-        .await
-        .map(|list: wire::AppSecrets| list.secrets)
+        let path = format!("/v1/apps/{}/secrets", segment(app));
+        let list: wire::AppSecrets = self
+            .get(
+                RateLimitedAction::Other("secret list"),
+                app,
+                path,
+                operation.clone(),
+            )
+            .await?;
+        distinct(&operation, list.secrets)
     }
 
     /// Lists the IP addresses of an app.
@@ -330,10 +374,11 @@ impl FlyReader {
     /// When the request fails.
     pub async fn list_ips(&self, app: &str) -> Result<Vec<wire::IpAssignment>, CloudError> {
         let operation = format!("list the IP addresses of {app}");
-        let path = format!("/v1/apps/{app}/ip_assignments");
-        self.get(RateLimitedAction::Other("ip list"), app, path, operation)
-            .await
-            .map(|list: wire::IpAssignmentsResponse| list.ips)
+        let path = format!("/v1/apps/{}/ip_assignments", segment(app));
+        let action = RateLimitedAction::Other("ip list");
+        let list: wire::IpAssignmentsResponse =
+            self.get(action, app, path, operation.clone()).await?;
+        distinct(&operation, list.ips)
     }
 
     /// Lists the certificates of an app, all pages.
@@ -345,11 +390,14 @@ impl FlyReader {
         app: &str,
     ) -> Result<Vec<wire::CertificateSummary>, CloudError> {
         let operation = format!("list the certificates of {app}");
-        let path = format!("/v1/apps/{app}/certificates?limit={CERTIFICATES_PAGE_SIZE}");
+        let path = format!(
+            "/v1/apps/{}/certificates?limit={CERTIFICATES_PAGE_SIZE}",
+            segment(app)
+        );
         let split_page =
             |page: wire::CertificatesResponse| Ok((page.certificates, page.next_cursor));
-        self.get_pages("certificate list", app, &path, &operation, split_page)
-            .await
+        let list = self.get_pages("certificate list", app, &path, &operation, split_page);
+        distinct(&operation, list.await?)
     }
 
     /// Lists all machines of an organization with their metadata, all pages.
@@ -358,7 +406,10 @@ impl FlyReader {
     /// When a request fails, or a region did not respond, which would make the list incomplete.
     pub async fn list_org_machines(&self, org: &str) -> Result<Vec<wire::OrgMachine>, CloudError> {
         let operation = format!("list the machines of the organization {org}");
-        let path = format!("/v1/orgs/{org}/machines?limit={ORG_MACHINES_PAGE_SIZE}");
+        let path = format!(
+            "/v1/orgs/{}/machines?limit={ORG_MACHINES_PAGE_SIZE}",
+            segment(org)
+        );
         let split_page = |page: wire::OrgMachinesResponse| {
             if page.error_regions.is_empty() {
                 return Ok((page.machines, page.next_cursor));
@@ -372,18 +423,4 @@ impl FlyReader {
         self.get_pages("org machine list", org, &path, &operation, split_page)
             .await
     }
-}
-
-/// Percent-encodes a value for a query string.
-fn percent_encode(text: &str) -> String {
-    let is_unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
-    text.bytes()
-        .map(|byte| {
-            if is_unreserved(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }

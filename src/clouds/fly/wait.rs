@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{FlyReader, exit_diagnosis, wire};
+use super::{
+    FlyReader, exit_diagnosis,
+    url::{query_value, segment},
+    wire,
+};
 use crate::{
     clouds::{
         CloudError, ErrorKind, MachineStatus, ProgressSink, RateLimitedAction,
@@ -55,7 +59,7 @@ impl FlyReader {
         progress: &ProgressSink,
     ) -> Result<WaitOutcome, CloudError> {
         let version_query = version
-            .map(|version| format!("&version={version}"))
+            .map(|version| format!("&version={}", query_value(version)))
             .unwrap_or_default();
         let operation = format!("wait until machine {id} of {app} is {state}");
         let mut wait = MachineWait::new(self, app, id, operation, progress);
@@ -64,7 +68,9 @@ impl FlyReader {
             let remaining = deadline.remaining_secs();
             let poll_secs = remaining.clamp(1, MAX_POLL_SECS);
             let path = format!(
-                "/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll_secs}{version_query}"
+                "/v1/apps/{}/machines/{}/wait?state={state}&timeout={poll_secs}{version_query}",
+                segment(app),
+                segment(id)
             );
             let is_running = |machine: &wire::MachineResponse| {
                 machine.state == "started"

@@ -14,6 +14,21 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
+/// Deserializes the id of a machine or a volume. Ids go into the paths of later requests, so any other form is an error.
+fn object_id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    /// The longest part of a wrong id that is repeated.
+    const SHOWN: usize = 40;
+    let id = String::deserialize(from)?;
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !id.is_empty() && id.chars().all(is_allowed) {
+        return Ok(id);
+    }
+    let shown: String = id.chars().take(SHOWN).collect();
+    Err(serde::de::Error::custom(format!(
+        "{shown:?} is not an id: ids have letters, digits, `-` and `_` only"
+    )))
+}
+
 /// `GET /apps/{app}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -49,6 +64,7 @@ pub struct Organization {
 #[serde(default)]
 pub struct MachineResponse {
     /// Fly's id of the machine.
+    #[serde(deserialize_with = "object_id")]
     pub id: String,
     /// The machine's name.
     #[serde(deserialize_with = "null_as_default")]
@@ -144,7 +160,7 @@ pub struct MachineLease {
 }
 
 /// A resolved image.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ImageRef {
     /// `sha256:…`.
@@ -234,7 +250,7 @@ impl MachineEvent {
 }
 
 /// A machine in the list of an organization's machines (`GET /orgs/{slug}/machines`).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OrgMachine {
     /// Fly's id of the machine.
@@ -276,6 +292,7 @@ pub struct OrgMachinesResponse {
 #[serde(default)]
 pub struct VolumeResponse {
     /// Fly's id of the volume.
+    #[serde(deserialize_with = "object_id")]
     pub id: String,
     /// The name; several volumes may share one.
     #[serde(deserialize_with = "null_as_default")]
@@ -311,6 +328,22 @@ pub struct VolumeResponse {
     pub host_status: Option<String>,
 }
 
+impl VolumeResponse {
+    /// Whether the volume is destroyed or being destroyed.
+    #[must_use]
+    pub fn is_destroyed(&self) -> bool {
+        [
+            "scheduling_destroy",
+            "pending_destroy",
+            "destroying",
+            "destroyed",
+            "fork_cleanup",
+            "waiting_for_detach",
+        ]
+        .contains(&self.state.as_str())
+    }
+}
+
 /// The response to extending a volume (`PUT …/extend`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -334,7 +367,7 @@ pub struct AppSecrets {
 }
 
 /// A secret of an app, without its value.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct AppSecret {
     /// The name.
@@ -376,7 +409,7 @@ pub struct IpAssignment {
 }
 
 /// A page of an app's certificates.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CertificatesResponse {
     /// The certificates of this page.

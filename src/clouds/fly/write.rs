@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{FlyReader, Leases, MachineRequest, keyed_locks::KeyedLocks, wire};
+use super::{FlyReader, Leases, MachineRequest, keyed_locks::KeyedLocks, url::segment, wire};
 use crate::clouds::{
     CloudError, RateLimitedAction,
     http::{ApiRequest, Idempotency},
@@ -199,7 +199,7 @@ impl FlyWriter {
     /// When the request fails.
     pub async fn delete_app(&self, app: &str) -> Result<(), CloudError> {
         let (path, operation) = (
-            format!("/v1/apps/{app}?force=true"),
+            format!("/v1/apps/{}?force=true", segment(app)),
             format!("delete app {app}"),
         );
         self.write_idempotent(Method::DELETE, path, None, "app delete", "", operation)
@@ -245,7 +245,7 @@ impl FlyWriter {
         }
         let created = self.send_write(WriteRequest {
             method: Method::POST,
-            path: format!("/v1/apps/{app}/machines"),
+            path: format!("/v1/apps/{}/machines", segment(app)),
             body: Some(body),
             action: "machine create",
             identifier: app,
@@ -274,7 +274,7 @@ impl FlyWriter {
         body["current_version"] = version.into();
         let updated = self.send_write(WriteRequest {
             method: Method::POST,
-            path: format!("/v1/apps/{app}/machines/{id}"),
+            path: format!("/v1/apps/{}/machines/{}", segment(app), segment(id)),
             body: Some(body),
             action: "machine update",
             identifier: id,
@@ -297,7 +297,11 @@ impl FlyWriter {
         metadata: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
         let (path, operation) = (
-            format!("/v1/apps/{app}/machines/{id}/metadata"),
+            format!(
+                "/v1/apps/{}/machines/{}/metadata",
+                segment(app),
+                segment(id)
+            ),
             format!("write metadata of machine {id} of {app}"),
         );
         self.write_idempotent(
@@ -316,7 +320,11 @@ impl FlyWriter {
     /// # Errors
     /// When the request fails.
     pub async fn destroy_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let path = format!("/v1/apps/{app}/machines/{id}?force=true");
+        let path = format!(
+            "/v1/apps/{}/machines/{}?force=true",
+            segment(app),
+            segment(id)
+        );
         let operation = format!("destroy machine {id} of {app}");
         self.write_idempotent(Method::DELETE, path, None, "machine destroy", id, operation)
             .await?;
@@ -378,7 +386,7 @@ impl FlyWriter {
         verb: &str,
         action: &'static str,
     ) -> Result<(), CloudError> {
-        let path = format!("/v1/apps/{app}/machines/{id}/{verb}");
+        let path = format!("/v1/apps/{}/machines/{}/{verb}", segment(app), segment(id));
         self.write_idempotent(
             Method::POST,
             path,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{CreateVolumeRequest, FlyWriter, wire, write::WriteRequest};
+use super::{CreateVolumeRequest, FlyWriter, url::segment, wire, write::WriteRequest};
 use crate::{clouds::CloudError, clouds::http::Idempotency, model::Secret};
 
 impl FlyWriter {
@@ -38,7 +38,7 @@ impl FlyWriter {
         }
         self.send_write(WriteRequest {
             method: Method::POST,
-            path: format!("/v1/apps/{app}/volumes"),
+            path: format!("/v1/apps/{}/volumes", segment(app)),
             body: Some(body),
             action: "volume create",
             identifier: app,
@@ -60,7 +60,7 @@ impl FlyWriter {
     ) -> Result<wire::ExtendVolumeResponse, CloudError> {
         self.send_write(WriteRequest {
             method: Method::PUT,
-            path: format!("/v1/apps/{app}/volumes/{id}/extend"),
+            path: format!("/v1/apps/{}/volumes/{}/extend", segment(app), segment(id)),
             body: Some(json!({ "size_gb": size_gb })),
             action: "volume extend",
             identifier: id,
@@ -82,7 +82,7 @@ impl FlyWriter {
     ) -> Result<wire::VolumeResponse, CloudError> {
         self.send_write(WriteRequest {
             method: Method::PUT,
-            path: format!("/v1/apps/{app}/volumes/{id}"),
+            path: format!("/v1/apps/{}/volumes/{}", segment(app), segment(id)),
             body: Some(body),
             action: "volume update",
             identifier: id,
@@ -99,7 +99,7 @@ impl FlyWriter {
     /// it attached.
     pub async fn delete_volume(&self, app: &str, id: &str) -> Result<(), CloudError> {
         let (path, operation) = (
-            format!("/v1/apps/{app}/volumes/{id}"),
+            format!("/v1/apps/{}/volumes/{}", segment(app), segment(id)),
             format!("delete volume {id} of {app}"),
         );
         self.write_idempotent(Method::DELETE, path, None, "volume delete", id, operation)
@@ -122,7 +122,7 @@ impl FlyWriter {
             .collect();
         self.send_write(WriteRequest {
             method: Method::POST,
-            path: format!("/v1/apps/{app}/secrets"),
+            path: format!("/v1/apps/{}/secrets", segment(app)),
             body: Some(json!({ "values": values })),
             action: "secret update",
             identifier: app,
@@ -152,7 +152,7 @@ impl FlyWriter {
         }
         self.send_write(WriteRequest {
             method: Method::POST,
-            path: format!("/v1/apps/{app}/ip_assignments"),
+            path: format!("/v1/apps/{}/ip_assignments", segment(app)),
             body: Some(body),
             action: "ip assign",
             identifier: app,
@@ -167,7 +167,11 @@ impl FlyWriter {
     /// # Errors
     /// When the request fails.
     pub async fn release_ip(&self, app: &str, address: &str) -> Result<(), CloudError> {
-        let path = format!("/v1/apps/{app}/ip_assignments/{address}");
+        let path = format!(
+            "/v1/apps/{}/ip_assignments/{}",
+            segment(app),
+            segment(address)
+        );
         let operation = format!("release {address} of {app}");
         self.write_idempotent(Method::DELETE, path, None, "ip release", app, operation)
             .await
@@ -184,7 +188,7 @@ impl FlyWriter {
     ) -> Result<wire::CertificateSummary, CloudError> {
         self.send_write(WriteRequest {
             method: Method::POST,
-            path: format!("/v1/apps/{app}/certificates/acme"),
+            path: format!("/v1/apps/{}/certificates/acme", segment(app)),
             body: Some(json!({ "hostname": hostname })),
             action: "certificate create",
             identifier: app,
@@ -199,7 +203,11 @@ impl FlyWriter {
     /// # Errors
     /// When the request fails.
     pub async fn delete_certificate(&self, app: &str, hostname: &str) -> Result<(), CloudError> {
-        let path = format!("/v1/apps/{app}/certificates/{hostname}");
+        let path = format!(
+            "/v1/apps/{}/certificates/{}",
+            segment(app),
+            segment(hostname)
+        );
         let operation = format!("remove the certificate of {hostname} ({app})");
         self.write_idempotent(
             Method::DELETE,
