@@ -13,6 +13,12 @@ pub(in crate::manifest) fn default_app_name(project: &str, key: &str, environmen
     format!("{project}-{key}-{environment}").replace('_', "-")
 }
 
+/// Whether a text can be the name of a project or an environment. The label of an app joins the two by `__`, with `_` for each dash,
+/// so no name may have two dashes in a row: `a--b` and `c` would have the label of `a` and `b--c`.
+fn is_owner_name(text: &str) -> bool {
+    is_slug(text) && !text.contains("--")
+}
+
 /// Whether a text has only lower-case letters, digits and dashes, and no dash at either end.
 fn is_slug(text: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -32,20 +38,20 @@ pub(super) fn check_environment_names(
     if let Some(project) = manifest
         .project
         .as_deref()
-        .filter(|project| !is_slug(project))
+        .filter(|project| !is_owner_name(project))
     {
         let diagnostic = cursor
             .key("project")
             .diagnostic(format!("`{project}` cannot be a project's name"));
-        diagnostics.error(diagnostic.with_help("use lower-case letters, digits and dashes"));
+        diagnostics.error(diagnostic.with_help("use lower-case letters, digits and single dashes"));
     }
-    if !is_slug(&context.environment) {
+    if !is_owner_name(&context.environment) {
         let diagnostic = cursor.key("name").diagnostic(format!(
             "`{}` cannot be an environment's name",
             context.environment
         ));
         diagnostics.error(diagnostic.with_help(
-            "use lower-case letters, digits and dashes; rename the file, or set `name`",
+            "use lower-case letters, digits and single dashes; rename the file, or set `name`",
         ));
     }
     let org = manifest.fly.as_ref().and_then(|fly| fly.org.as_deref());
