@@ -1,7 +1,9 @@
 //! Hostile input: files, responses, endpoints and certificates that are meant to do harm.
 
+mod editing_proxy;
 mod insecure_endpoints;
 mod large_inputs;
+mod lying_lists;
 mod output_escaping;
 mod proxy;
 mod raw_server;

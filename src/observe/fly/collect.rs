@@ -1,6 +1,9 @@
 //! Reads the state of Fly in as few waves of requests as the API allows, without interpreting it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::future::try_join_all;
 
@@ -290,7 +293,7 @@ async fn collect_app(
     let (app, machines, volumes, secrets, ips, certificates) = tokio::join!(
         reader.get_app(fly_name),
         reader.list_machines(fly_name),
-        reader.list_volumes(fly_name),
+        reader.list_volumes_with_destroyed(fly_name),
         reader.list_secrets(fly_name),
         reader.list_ips(fly_name),
         reader.list_certificates(fly_name),
@@ -302,16 +305,18 @@ async fn collect_app(
         Err(error) => return Err(error),
     };
     let fly_name = fly_name.to_owned();
-    let volumes = match existence {
-        AppExistence::Exists(_) => volumes?,
-        AppExistence::NameFree | AppExistence::NameTaken => Vec::new(),
+    let (machines, volumes) = match existence {
+        AppExistence::Exists(_) => {
+            read_mounted_volumes(reader, &fly_name, machines?, volumes?).await?
+        }
+        AppExistence::NameFree | AppExistence::NameTaken => Default::default(),
     };
     let snapshot = match existence {
         AppExistence::Exists(_) => AppSnapshot {
             existence,
             destroyed_machines: read_destroyed_machines(reader, &fly_name, &volumes).await?,
             fly_name,
-            machines: machines?,
+            machines,
             volumes,
             secrets: secrets?,
             ips: ips?,
@@ -324,6 +329,63 @@ async fn collect_app(
         },
     };
     Ok((key.clone(), snapshot))
+}
+
+/// How often the machines and volumes of an app are read again when they contradict each other. With pauses of a second that
+/// double, this outlasts lists that lag behind by a few seconds.
+const MAX_REREADS: u32 = 4;
+
+/// The machines and volumes of an app, read again while a machine mounts a volume that the list of volumes lacks. Such a list is
+/// not complete: going by it would put the machine on a new, empty volume.
+///
+/// # Errors
+/// When a list cannot be read, or the contradiction stays.
+async fn read_mounted_volumes(
+    reader: &FlyReader,
+    fly_name: &str,
+    mut machines: Vec<wire::MachineResponse>,
+    mut volumes: Vec<wire::VolumeResponse>,
+) -> Result<(Vec<wire::MachineResponse>, Vec<wire::VolumeResponse>), CloudError> {
+    let mut pause = Duration::from_secs(1);
+    for _ in 0..MAX_REREADS {
+        if unlisted_mount(&machines, &volumes).is_none() {
+            break;
+        }
+        reader.sleep_scaled(pause).await;
+        pause *= 2;
+        // The machines too: one may have been destroyed in between, together with its volume.
+        (machines, volumes) = tokio::try_join!(
+            reader.list_machines(fly_name),
+            reader.list_volumes_with_destroyed(fly_name)
+        )?;
+    }
+    let Some((machine, volume)) = unlisted_mount(&machines, &volumes) else {
+        volumes.retain(|volume| !volume.is_destroyed());
+        return Ok((machines, volumes));
+    };
+    let message = format!(
+        "machine {machine} mounts volume {volume}, and the list lacks that volume: the list is not complete; run the same command \
+         again; if the volume is really gone, run `fly machine destroy --force {machine} --app {fly_name}` first"
+    );
+    let operation = format!("list the volumes of {fly_name}");
+    Err(CloudError::new(
+        operation,
+        ErrorKind::InvalidResponse,
+        message,
+    ))
+}
+
+/// The ids of a machine and of a volume that it mounts but that the list of volumes lacks.
+fn unlisted_mount<'a>(
+    machines: &'a [wire::MachineResponse],
+    volumes: &[wire::VolumeResponse],
+) -> Option<(&'a str, &'a str)> {
+    let listed: BTreeSet<&str> = volumes.iter().map(|volume| volume.id.as_str()).collect();
+    machines.iter().find_map(|machine| {
+        let mut mounted = machine.mounted_volumes();
+        let missing = mounted.find(|volume| !listed.contains(volume))?;
+        Some((machine.id.as_str(), missing))
+    })
 }
 
 /// The destroyed machines of an app in which several volumes of one name and region are not attached. Volumes bear no mark, so only
