@@ -19,11 +19,11 @@ impl Name {
     /// Validates a name.
     ///
     /// # Errors
-    /// When a segment is empty, or contains anything but letters, digits, `-`, `_`, `.` and `*`
+    /// When a segment is empty, `.` or `..`, or contains anything but letters, digits, `-`, `_`, `.` and `*`
     /// (for wildcard certificates).
     pub fn parse(text: &str) -> Result<Self, ParseNameError> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-        let is_valid_segment = |s: &str| !s.is_empty() && s.chars().all(is_allowed);
+        let is_valid_segment = |s: &str| !["", ".", ".."].contains(&s) && s.chars().all(is_allowed);
         if text.split('/').all(is_valid_segment) {
             Ok(Self(text.to_owned()))
         } else {
@@ -95,7 +95,7 @@ mod tests {
     fn validates_each_segment() {
         assert!(Name::parse("web/data_1/ewr/0").is_ok());
         assert!(Name::parse("web/*.example.com").is_ok());
-        for bad in ["", "/", "web/", "we b", "ü"] {
+        for bad in ["", "/", "web/", "we b", "ü", "..", "../x", "web/./0"] {
             assert!(Name::parse(bad).is_err(), "{bad}");
         }
     }

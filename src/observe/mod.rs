@@ -4,6 +4,7 @@
 //! | file | does | pure |
 //! |---|---|---|
 //! | `fly/collect.rs`, `aws/collect.rs` | all lists concurrently, complete or an error: cloud → snapshot | no |
+//! | `fly/undeclared.rs` | which apps outside the manifest are ours, by their owner label | no |
 //! | `fly/assemble.rs`, `aws/assemble.rs` | snapshot → [`World`] | yes |
 //! | `fly/slots.rs` | which machine is which slot, so that the fewest machines change | yes |
 //! | `fly/app_resources.rs` | the same for volumes, secrets, addresses and certificates | yes |
@@ -30,7 +31,8 @@ pub use images::{ImageLookupFailure, ResolvedImages, resolve_images};
 ///
 /// # Flow
 /// First wave: all lists of all apps of the manifest, and the organization's machines, to find apps
-/// that we own but the manifest no longer has. Second wave: the lists of those apps, if any.
+/// in which a machine bears our mark but that the manifest does not have. Then, if there are any: their owner labels, and the
+/// lists of those that are ours.
 ///
 /// # Errors
 /// When a list cannot be read completely: missing resources would look deleted.

@@ -30,9 +30,9 @@ pub(super) fn is_empty(snapshot: &AppSnapshot) -> bool {
 
 /// The conflict of an app that this environment does not own; `None` if it owns it.
 ///
-/// An app with our label or one of our machines is ours. So is an empty app: a run that was killed
-/// between creating and labelling an app leaves one behind, and the manifest has its name. Any
-/// other app belongs to somebody else, and is only adopted if the user says so.
+/// An app with our label or one of our machines is ours, unless only another owner has labelled it, or every machine in it
+/// bears the mark of another. So is an empty app: a run that was killed between creating and labelling an app leaves one
+/// behind, and the manifest has its name. Any other app belongs to somebody else, and is only adopted if the user says so.
 pub(super) fn ownership_conflict(
     key: &Name,
     app: &AppLive,
@@ -42,24 +42,29 @@ pub(super) fn ownership_conflict(
 ) -> Option<OwnershipConflict> {
     let address = Address::new::<App>(key);
     let fly_name = &app.name;
-    if is_empty_app
-        || app.has_owner_label(mark)
-        || machines
+    let foreign_mark = |machine: &WorkloadLive| match &machine.ownership {
+        Ownership::Foreign(mark) => Some(format!("{}/{}", mark.project, mark.environment)),
+        Ownership::Ours | Ownership::Unmarked => None,
+    };
+    let is_all_foreign = !machines.is_empty()
+        && machines
             .iter()
-            .any(|machine| machine.ownership == Ownership::Ours)
-    {
-        return None;
-    }
-    let owner_by_mark = machines
+            .all(|machine| foreign_mark(machine).is_some());
+    let has_own_machine = machines
         .iter()
-        .find_map(|machine| match &machine.ownership {
-            Ownership::Foreign(mark) => Some(format!("{}/{}", mark.project, mark.environment)),
-            _ => None,
-        });
+        .any(|machine| machine.ownership == Ownership::Ours);
     let owner_by_label = app
         .labels
         .iter()
         .find_map(|label| label.strip_prefix(OwnershipMark::LABEL_PREFIX));
+    let is_ours = match app.has_owner_label(mark) {
+        true => !is_all_foreign,
+        false => has_own_machine && owner_by_label.is_none(),
+    };
+    if is_empty_app || is_ours {
+        return None;
+    }
+    let owner_by_mark = machines.iter().find_map(foreign_mark);
     match owner_by_mark.or_else(|| owner_by_label.map(|label| label.replace("__", "/"))) {
         Some(owner) => Some(OwnershipConflict {
             reason: format!("app {fly_name} belongs to another environment: {owner}"),

@@ -1,5 +1,6 @@
 //! Hostile input: files, responses, endpoints and certificates that are meant to do harm.
 
+mod borrowed_marks;
 mod editing_proxy;
 mod insecure_endpoints;
 mod large_inputs;

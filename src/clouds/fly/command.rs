@@ -33,7 +33,10 @@ impl wire::MachineResponse {
     /// The ids of the volumes that its configuration mounts.
     pub(crate) fn mounted_volumes(&self) -> impl Iterator<Item = &str> {
         let mounts = self.known_config().get("mounts");
-        let ids = mounts.and_then(serde_json::Value::as_array).into_iter().flatten();
+        let ids = mounts
+            .and_then(serde_json::Value::as_array)
+            .into_iter()
+            .flatten();
         ids.filter_map(|mount| mount.get("volume")?.as_str())
             .filter(|id| !id.is_empty())
     }

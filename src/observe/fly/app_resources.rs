@@ -18,13 +18,15 @@ use crate::{
 };
 
 /// Builds a resource name inside an app from parts that come from the API. Characters that a name
-/// may not contain become `-`.
+/// may not contain become `-`, and so does an empty part.
 pub(crate) fn name_in_app(app: &Name, parts: &[&str]) -> Name {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-    let sanitize = |part: &&str| {
-        part.chars()
+    let sanitize = |part: &&str| match *part {
+        "" | "." | ".." => "-".to_owned(),
+        part => part
+            .chars()
             .map(|c| if is_allowed(c) { c } else { '-' })
-            .collect::<String>()
+            .collect::<String>(),
     };
     let text = parts.iter().map(sanitize).collect::<Vec<_>>().join("/");
     app.child(&text).unwrap_or_else(|_| app.clone())

@@ -325,9 +325,6 @@ fn separate_unmanaged(
     key: &Name,
     workloads: Vec<WorkloadLive>,
 ) -> (Vec<WorkloadLive>, Vec<UnmanagedResource>) {
-    let has_only_foreign = !workloads
-        .iter()
-        .any(|machine| machine.ownership == Ownership::Ours);
     let reason = |machine: &WorkloadLive| {
         let is_auto_destroy = machine
             .raw
@@ -339,7 +336,7 @@ fn separate_unmanaged(
             _ if TEMPORARY_GROUPS.contains(&machine.process_group()) || is_auto_destroy => {
                 Some("it is temporary".to_owned())
             }
-            Ownership::Foreign(mark) if !has_only_foreign => Some(format!(
+            Ownership::Foreign(mark) => Some(format!(
                 "it belongs to {}/{}",
                 mark.project, mark.environment
             )),

@@ -16,8 +16,10 @@ use crate::{
         Desired,
         postgres::{KEY_PREFIX, database::is_primary, managed_cluster::ManagedClusterLive},
     },
-    model::{Name, OwnershipMark},
+    model::Name,
 };
+
+use super::undeclared::find_undeclared_apps;
 
 /// The state of Fly that concerns an environment.
 #[derive(Clone, Debug, Default)]
@@ -91,9 +93,10 @@ pub(crate) async fn collect(
     };
     match org_machines {
         Some(machines) => {
-            let undeclared_apps = find_undeclared_apps(&machines, desired);
-            let undeclared = undeclared_apps.iter().map(|(key, name)| collect_app(reader, key, name));
-            snapshots.extend(try_join_all(undeclared).await?);
+            let undeclared = find_undeclared_apps(reader, &machines, desired).await?;
+            snapshot.warnings.extend(undeclared.warnings);
+            let owned = undeclared.owned.iter().map(|(key, name)| collect_app(reader, key, name));
+            snapshots.extend(try_join_all(owned).await?);
             let read: BTreeSet<String> = snapshots.iter().map(|(_, app)| app.fly_name.clone()).collect();
             let others = machines.into_iter().filter(|machine| !read.contains(&machine.app_name));
             snapshot.foreign_metadata.extend(others.map(|machine| (machine.app_name, machine.config.metadata)));
@@ -248,39 +251,6 @@ async fn collect_catalogs(
         Ok::<_, CloudError>((name.clone(), catalog))
     });
     Ok(try_join_all(catalogs).await?.into_iter().collect())
-}
-
-/// The apps that this environment owns but that the manifest no longer has, as key and Fly name.
-fn find_undeclared_apps(
-    machines: &[wire::OrgMachine],
-    desired: &Desired,
-) -> BTreeMap<Name, String> {
-    let declared: BTreeSet<&str> = desired
-        .fly_app
-        .values()
-        .map(|spec| spec.name.as_str())
-        .collect();
-    let mut found: BTreeMap<Name, String> = BTreeMap::new();
-    for machine in machines
-        .iter()
-        .filter(|machine| !declared.contains(machine.app_name.as_str()))
-    {
-        if OwnershipMark::from_metadata(&machine.config.metadata).as_ref()
-            != Some(&desired.meta.mark)
-        {
-            continue;
-        }
-        let key = OwnershipMark::resource_name(&machine.config.metadata).map(|name| name.root());
-        let is_same_app = |key: &Name| found.get(key).is_none_or(|name| *name == machine.app_name);
-        let free_key = key.filter(|key| !desired.fly_app.contains_key(key) && is_same_app(key));
-        // If the manifest now uses the key for another app, build a key from the Fly name. The dot
-        // keeps it distinct from manifest keys, which contain none.
-        let generated_key = || Name::parse(&format!("{}.gone", machine.app_name)).ok();
-        if let Some(key) = free_key.or_else(generated_key) {
-            found.insert(key, machine.app_name.clone());
-        }
-    }
-    found
 }
 
 /// Reads an app and everything in it concurrently, without first waiting to know whether the app

@@ -5,4 +5,5 @@ pub(super) mod assemble;
 pub(super) mod collect;
 mod databases;
 pub(super) mod slots;
+mod undeclared;
 pub(super) mod volumes;
