@@ -424,7 +424,7 @@ pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudErro
             ErrorKind::Ambiguous => idempotency == Idempotency::Idempotent,
             _ => false,
         };
-        if !is_retryable || started_at.elapsed() + backoff > RETRY_WINDOW {
+        if !is_retryable || !may_begin_after(started_at.elapsed() + backoff) {
             return Err(error);
         }
         tracing::debug!(%error, "trying again");
@@ -432,6 +432,11 @@ pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudErro
         backoff *= 2;
     }
     attempt().await
+}
+
+/// Whether another attempt may begin this long after the first.
+fn may_begin_after(elapsed: Duration) -> bool {
+    elapsed <= RETRY_WINDOW
 }
 
 /// The end of a wait.
@@ -475,6 +480,12 @@ fn authorization_value(token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_hangs_costs_two_attempts() {
+        assert!(may_begin_after(RESPONSE_TIMEOUT + INITIAL_BACKOFF));
+        assert!(!may_begin_after(2 * RESPONSE_TIMEOUT + 3 * INITIAL_BACKOFF));
+    }
 
     #[test]
     fn auth_scheme_depends_on_the_token() {

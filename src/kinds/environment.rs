@@ -53,6 +53,8 @@ pub struct Findings {
     pub ownership_conflicts: Vec<OwnershipConflict>,
     /// Warnings for the user, such as of a host that cannot be reached.
     pub warnings: Vec<String>,
+    /// The names of buckets that these credentials may not look at, though they may belong to the environment.
+    pub unreadable_buckets: Vec<String>,
     /// The real slug of the organization on Fly, under which OIDC tokens are issued. It differs from `personal`, which every
     /// user may write for the own organization.
     pub fly_org_slug: Option<String>,

@@ -172,6 +172,12 @@ pub trait DeletionRules: Kind {
         true
     }
 
+    /// What would be lost for good if these edits were made.
+    fn edit_loss(live: &Self::Live, edits: &[Self::Edit]) -> Option<DataLoss> {
+        let _ = (live, edits);
+        None
+    }
+
     /// How to keep what would be lost.
     fn recovery_hint(live: &Self::Live) -> Option<String> {
         let _ = live;

@@ -7,6 +7,7 @@ use crate::{
     clouds::aws::AwsWriter,
     kinds::{EnvironmentMeta, World},
     lock::{self, LockError, LockErrorKind, LockLocation, LockRecord, LockTimings},
+    plan::Refusal,
 };
 
 /// How long an operation that the user has stopped may take to release the lock. It is not scaled by the sandbox's speed, since
@@ -65,6 +66,9 @@ pub(super) async fn acquire<F: Frontend>(
     ) else {
         return Ok(LockOutcome::NoLock);
     };
+    if world.findings.unreadable_buckets.contains(&location.bucket) {
+        return Err(OperationError::Refused(vec![unreadable_lock(&location)]));
+    }
     if !is_usable(workspace, world, &location) {
         return Ok(LockOutcome::NoLock);
     }
@@ -110,6 +114,21 @@ pub(super) async fn acquire<F: Frontend>(
     } else {
         LockOutcome::Acquired
     })
+}
+
+/// The refusal of a run that may not look at the bucket of its lock: another run may hold it.
+fn unreadable_lock(location: &LockLocation) -> Refusal {
+    let bucket = &location.bucket;
+    Refusal {
+        address: None,
+        reason: format!(
+            "the lock of this environment is in bucket {bucket}, which these credentials may not see; nothing was changed"
+        ),
+        hint: format!(
+            "use credentials that may; if the bucket's own policy denies them, the account's administrator can take it off: \
+             `aws s3api delete-bucket-policy --bucket {bucket}`"
+        ),
+    }
 }
 
 /// Whether the lock's bucket does not exist although the first look saw it. Only a run that destroys the environment deletes

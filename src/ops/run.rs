@@ -103,6 +103,7 @@ pub async fn run_from<F: Frontend>(
     check_expected(&plan, options.expected.as_ref())?;
     let approved = guard(plan, &limits).map_err(|refusals| frontend.refused(refusals))?;
     if approved.plan().is_empty() {
+        run.check_nothing_hidden(&world)?;
         return Ok(run.completion(approved.plan()));
     }
     frontend.confirm(approved.plan())?;
@@ -332,10 +333,11 @@ impl<F: Frontend> Run<'_, F> {
     /// After a complete run a new plan must be empty. What is left is shown, never passed over.
     async fn verify(&self) -> Result<Completion, OperationError> {
         let world = self.observe().await?;
-        let Planned { plan: left, .. } =
+        let Planned { plan: left, world } =
             self.goal
                 .plan_verification(self.workspace, world, &self.options.only)?;
         if left.is_empty() {
+            self.check_nothing_hidden(&world)?;
             if !left.is_incomplete() {
                 self.frontend.notify(Event::Verified);
             }
@@ -347,6 +349,23 @@ impl<F: Frontend> Run<'_, F> {
             "something changes it at the same time, or a cloud has not caught up yet: run the same command again; if the same \
              difference stays, the cloud keeps the value in another form: write it as the plan shows it",
         ))
+    }
+
+    /// An environment is not gone while one of its buckets may be there that these credentials cannot look at.
+    fn check_nothing_hidden(&self, world: &World) -> Result<(), OperationError> {
+        let mut buckets = self.workspace.desired().aws_bucket.values();
+        let unreadable = &world.findings.unreadable_buckets;
+        let hidden = buckets.find(|spec| unreadable.contains(&spec.name));
+        match (self.goal, hidden) {
+            (Goal::Nothing(_), Some(spec)) => Err(OperationError::incomplete(
+                format!(
+                    "bucket {} is left: these credentials may not see it",
+                    spec.name
+                ),
+                "run the same command again with credentials that may",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// A rollback differs from the manifest, so a new plan cannot verify it. What runs is shown instead.

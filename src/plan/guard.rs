@@ -93,6 +93,7 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
     for step in steps {
         all.extend(check_deletion(&step.into(), limits));
     }
+    all.extend(plan.steps().filter_map(|step| check_edit(step, limits)));
     for cascade in &plan.cascade_deletes {
         all.extend(check_deletion(&cascade.into(), limits));
     }
@@ -192,6 +193,27 @@ fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
         format!("{address} ({description}) would be destroyed, and {consequence}"),
         format!("--allow-destroy {address}{recovery_hint}"),
     )
+}
+
+/// Refuses a change in place after which data is lost, where it is not allowed by name.
+fn check_edit(step: &Step, limits: &Limits) -> Option<Refusal> {
+    let Step {
+        address,
+        description,
+        action: Action::Update,
+        data_loss: Some(_),
+        ..
+    } = step
+    else {
+        return None;
+    };
+    (!limits.allow_destroy.contains(address)).then(|| Refusal {
+        address: Some(address.clone()),
+        reason: format!(
+            "{address} ({description}) would be changed so that data in it is deleted for good"
+        ),
+        hint: format!("--allow-destroy {address}"),
+    })
 }
 
 /// Refuses a plan that deletes too large a share of the environment: probably the manifest is the wrong one.

@@ -145,8 +145,10 @@ impl Differ<'_> {
         } else {
             Action::Update
         };
+        let data_loss = K::edit_loss(live, &edits);
         let op = Op::Edit(live.clone(), edits);
         let node = self.builder.add_step(Step {
+            data_loss,
             completes_earlier_apply,
             impact,
             cause: match (follows, completes_earlier_apply) {

@@ -67,7 +67,9 @@ impl ParsedFile {
 
 fn node_to_json(node: &TomlNode) -> Json {
     match &node.value {
-        TomlValue::String(text) | TomlValue::Datetime(text) => Json::from(text.as_str()),
+        TomlValue::String(text) | TomlValue::Datetime(text) | TomlValue::OutOfRange(text) => {
+            Json::from(text.as_str())
+        }
         TomlValue::Integer(number) => Json::from(*number),
         TomlValue::Float(number) => Json::from(*number),
         TomlValue::Boolean(truth) => Json::from(*truth),

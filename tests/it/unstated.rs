@@ -233,3 +233,22 @@ async fn app_of_another_organization_is_refused_under_the_personal_alias() {
         plan_summary(&plan)
     );
 }
+
+/// The app's key is stated even where the size is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn stated_host_dedication_reaches_machines_that_run() {
+    let env = TestEnv::new(MANIFEST).await;
+    make_app_of_flyctl(&env, flyctl_config()).await;
+    env.apply().await;
+    let dedicated = MANIFEST.replace("adopt = true", "adopt = true\nhost_dedication_id = \"abc\"");
+    env.write_manifest(&dedicated);
+    assert_eq!(
+        env.summary().await,
+        ["restart fly.machine/web/app/iad/0 vm.host_dedication_id"]
+    );
+    env.apply().await;
+    let mut expected: Value = serde_json::from_str(LARGE).unwrap();
+    expected["host_dedication_id"] = "abc".into();
+    assert_eq!(guest(&env, "web/app/iad/0").await, expected);
+    assert_eq!(env.summary().await, Vec::<String>::new());
+}

@@ -95,6 +95,97 @@ fn statements_that_iam_would_refuse() {
     }
 }
 
+/// GitHub issues tokens to everyone, and whoever asks chooses the name of the repository.
+#[test]
+fn trusts_that_admit_repositories_of_strangers() {
+    let trust = |conditions: &str| {
+        trust_with(&format!(
+            "Effect = \"Allow\"\nAction = \"sts:AssumeRoleWithWebIdentity\"\nPrincipal.Federated = \
+             \"arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com\"\n\
+             Condition.StringEquals.\"token.actions.githubusercontent.com:aud\" = \"sts.amazonaws.com\"\n{conditions}"
+        ))
+    };
+    let claim = |operator: &str, claim: &str, value: &str| {
+        trust(&format!(
+            "Condition.{operator}.\"token.actions.githubusercontent.com:{claim}\" = {value}"
+        ))
+    };
+    for (operator, value) in [
+        ("StringLike", "\"*\""),
+        ("StringLike", "\"repo:*\""),
+        ("StringLike", "\"repo:?*/?*:*\""),
+        ("StringLike", "\"*:ref:refs/heads/main\""),
+        ("StringLike", "\"repo:*/r:ref:refs/heads/main\""),
+        ("StringLike", "\"repo:o*\""),
+        ("StringLike", "\"repo:o/r*\""),
+        ("StringLike", "[\"repo:o/r:ref:refs/heads/main\", \"*\"]"),
+        ("StringNotEquals", "\"repo:evil/x:y\""),
+        ("StringNotLike", "\"repo:evil/*\""),
+        ("Null", "\"false\""),
+        ("\"ForAnyValue:StringLike\"", "\"*\""),
+        (
+            "StringLike",
+            "\"$${token.actions.githubusercontent.com:sub}\"",
+        ),
+    ] {
+        assert_refused(
+            &claim(operator, "sub", value),
+            "repositories of strangers could assume this role",
+        );
+    }
+    for claim in [
+        trust(""),
+        claim("StringEquals", "actor", "\"me\""),
+        claim("StringEquals", "environment", "\"prod\""),
+        claim("StringLike", "repository", "\"o*\""),
+        claim("StringLike", "job_workflow_ref", "\"o*\""),
+    ] {
+        assert_refused(&claim, "every repository on GitHub could assume this role");
+    }
+    for claim in [
+        claim("StringEquals", "sub", "\"repo:o/r:ref:refs/heads/main\""),
+        claim("StringEquals", "SUB", "\"repo:o/r:pull_request\""),
+        claim("StringLike", "sub", "\"repo:o/r:*\""),
+        // Every repository of one owner.
+        claim("StringLike", "sub", "\"repo:o/*\""),
+        claim(
+            "StringLike",
+            "sub",
+            "[\"repo:o/r:*\", \"repo:o/s:environment:?\"]",
+        ),
+        claim("StringLike", "sub", "\"repository_id:123:*\""),
+        claim("StringEquals", "repository", "\"o/r\""),
+        claim("StringEquals", "repository_owner", "\"o\""),
+        claim(
+            "StringLike",
+            "job_workflow_ref",
+            "\"o/r/.github/workflows/*\"",
+        ),
+    ] {
+        assert_eq!(messages_of(&claim), Vec::<String>::new(), "{claim}");
+    }
+}
+
+#[test]
+fn trust_in_everyone_is_a_warning() {
+    let trust = |condition: &str| {
+        desired(&trust_with(&format!(
+            "Effect = \"Allow\"\nAction = \"sts:AssumeRole\"\nPrincipal.AWS = \"*\"\n{condition}"
+        )))
+        .meta
+        .warnings
+        .join("\n")
+    };
+    let open = trust("");
+    assert!(
+        open.contains("everyone who has an account of AWS"),
+        "{open}"
+    );
+    let organization = "Condition.StringEquals.\"aws:PrincipalOrgID\" = \"o-1234567890\"";
+    let limited = trust(organization);
+    assert!(!limited.contains("everyone"), "{limited}");
+}
+
 #[test]
 fn statements_that_s3_would_refuse() {
     let everyone = "Effect = \"Allow\"\nPrincipal = \"*\"\nAction = \"s3:GetObject\"\nResource = \"${buckets.b.arn}/*\"\n";
@@ -151,8 +242,26 @@ fn statements_that_would_shut_every_run_out() {
             "Action = \"s3:*\"\nResource = \"${buckets.b.arn}\"\nCondition.StringEquals.\"aws:PrincipalAccount\" = \"123456789012\"",
             "this locks everyone out",
         ),
+        // The lock is made with If-None-Match, and renewed and released with If-Match.
+        (
+            "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/*\"\nCondition.Null.\"s3:if-none-match\" = \"true\"",
+            "this denies everyone s3:PutObject on the lock's object",
+        ),
     ] {
         assert_refused(&bucket_with(&format!("{deny}{statement}")), expected);
+    }
+    for condition in [
+        "DateGreaterThan.\"aws:CurrentTime\" = \"2020-01-01T00:00:00Z\"",
+        "DateGreaterThan.\"aws:EpochTime\" = \"1577836800\"",
+        "DateLessThan.\"aws:CurrentTime\" = \"2999-01-01T00:00:00Z\"",
+        "StringNotEquals.\"s3:ResourceAccount\" = \"210987654321\"",
+        "Bool.\"aws:ViaAWSService\" = \"false\"",
+        "\"ForAllValues:StringEquals\".\"aws:TagKeys\" = \"team\"",
+    ] {
+        let everything =
+            "Action = \"s3:*\"\nResource = [\"${buckets.b.arn}\", \"${buckets.b.arn}/*\"]";
+        let sections = bucket_with(&format!("{deny}{everything}\nCondition.{condition}"));
+        assert_refused(&sections, "this locks everyone out");
     }
     for statement in [
         // The lock is written with the first encryption that the policy admits.
@@ -160,6 +269,10 @@ fn statements_that_would_shut_every_run_out() {
          Condition.StringNotEquals.\"s3:x-amz-server-side-encryption\" = \"aws:kms\"",
         "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/*\"\nCondition.Null.\"s3:x-amz-server-side-encryption\" = \"true\"",
         "Action = \"s3:PutObject\"\nResource = \"${buckets.b.arn}/db/*\"",
+        "Action = \"s3:*\"\nResource = \"${buckets.b.arn}\"\nCondition.DateLessThan.\"aws:CurrentTime\" = \"2020-01-01T00:00:00Z\"",
+        "Action = \"s3:*\"\nResource = \"${buckets.b.arn}\"\nCondition.DateLessThan.\"aws:CurrentTime\" = \"2030-01-01T00:00:00Z\"",
+        "Action = \"s3:*\"\nResource = \"${buckets.b.arn}\"\nCondition.Bool.\"aws:ViaAWSService\" = \"true\"",
+        "Action = \"s3:*\"\nResource = \"${buckets.b.arn}\"\nCondition.\"ForAnyValue:StringEquals\".\"aws:TagKeys\" = \"team\"",
         "Action = \"s3:*\"\nResource = \"${buckets.b.arn}/*\"\nCondition.ArnNotLike.\"aws:PrincipalArn\" = \"arn:aws:iam::123456789012:role/ci\"",
     ] {
         let sections = bucket_with(&format!("{deny}{statement}"));

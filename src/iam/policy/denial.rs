@@ -28,6 +28,55 @@ pub struct KnownRequest<'a> {
     pub keys: BTreeMap<&'a str, Option<&'a str>>,
 }
 
+/// The earliest time at which this program can run, and one at which none of it runs any more. So a condition on the time can be
+/// certain, and a plan still does not depend on the clock.
+const EARLIEST_RUN: &str = "2026-01-01T00:00:00Z";
+const LATEST_RUN: &str = "2100-01-01T00:00:00Z";
+
+impl<'a> KnownRequest<'a> {
+    /// A request of a run itself, with the keys that are known of every one: it is sent over TLS, by no service of AWS, to a
+    /// bucket of the account, and has no tags.
+    #[must_use]
+    pub fn of_run(
+        action: &'a str,
+        resource: &'a str,
+        account: &'a str,
+        caller: Option<&'a str>,
+    ) -> Self {
+        let mut keys = BTreeMap::from([
+            ("aws:securetransport", Some("true")),
+            ("aws:viaawsservice", Some("false")),
+            ("aws:principalisawsservice", Some("false")),
+            ("aws:calledvia", None),
+            ("aws:tagkeys", None),
+            ("aws:resourceaccount", Some(account)),
+            ("s3:resourceaccount", Some(account)),
+        ]);
+        let principal_type = caller.and_then(principal_type);
+        keys.extend(principal_type.map(|name| ("aws:principaltype", Some(name))));
+        Self {
+            action,
+            resource,
+            account,
+            caller,
+            keys,
+        }
+    }
+}
+
+/// What `aws:PrincipalType` says of a caller (IAM User Guide, "AWS global condition context keys").
+fn principal_type(caller: &str) -> Option<&'static str> {
+    let (service, name) = policy_string::strip_partition(caller)?.split_once("::")?;
+    let name = name.split_once(':')?.1;
+    match (service, name.split('/').next()?) {
+        ("iam", "user") => Some("User"),
+        ("iam", "root") => Some("Account"),
+        ("sts", "assumed-role") => Some("AssumedRole"),
+        ("sts", "federated-user") => Some("FederatedUser"),
+        _ => None,
+    }
+}
+
 impl Statement {
     /// Whether this statement denies the request, whatever is unknown of it.
     #[must_use]
@@ -80,10 +129,19 @@ fn includes_caller(principals: &PrincipalSet, request: &KnownRequest<'_>) -> boo
     named.any(|name| {
         name == "*"
             || name == request.account
-            || request.caller.is_some_and(|caller| {
-                name == caller || principal_arn_matches(name, caller) == Some(true)
-            })
+            || request
+                .caller
+                .is_some_and(|caller| name == caller || is_role_of_session(name, caller))
     })
+}
+
+/// Whether a principal is the role of the session. S3 accepts only principals that exist, and the name of a role is unique in its
+/// account, so its path does not matter.
+fn is_role_of_session(principal: &str, caller: &str) -> bool {
+    let role = policy_string::strip_partition(principal)
+        .and_then(|name| name.strip_prefix("iam::")?.split_once(":role/"));
+    let role = role.and_then(|(account, path)| Some((account, path.rsplit('/').next()?)));
+    role.is_some() && role == session_role(caller)
 }
 
 /// Whether a condition is met; `None` if it is unknown.
@@ -94,10 +152,6 @@ fn is_met(
     request: &KnownRequest<'_>,
 ) -> Option<bool> {
     let operator = Operator::parse(operator)?;
-    // A set operator asks for something else than one value.
-    if operator.set_operator.is_some() {
-        return None;
-    }
     let (name, negated) = (operator.name.replacen("not", "", 1), operator.is_negated());
     if key == "aws:principalarn" {
         let caller = request.caller?;
@@ -109,6 +163,12 @@ fn is_met(
             .then(|| any_known(matches))
             .flatten()
             .map(|met| met != negated);
+    }
+    if key == "aws:currenttime" || key == "aws:epochtime" {
+        let compares = values
+            .iter()
+            .map(|value| compare_time(operator.name, value));
+        return any_known(compares);
     }
     let value = if key == "aws:principalaccount" {
         Some(request.account)
@@ -122,7 +182,11 @@ fn is_met(
         return Some(asks_absent == value.is_none());
     }
     let Some(value) = value else {
-        return Some(negated || operator.if_exists);
+        // Of no values, all are anything, and none is.
+        return Some(match operator.set_operator {
+            Some(set_operator) => set_operator == "forallvalues",
+            None => negated || operator.if_exists,
+        });
     };
     let compare = |pattern: &PolicyString| {
         let pattern = pattern.original();
@@ -138,6 +202,28 @@ fn is_met(
         }
     };
     Some(any_known(values.iter().map(compare))? != negated)
+}
+
+/// Whether the time of a run certainly compares so to a value of a condition.
+fn compare_time(operator: &str, value: &PolicyString) -> Option<bool> {
+    let parse = |text: &str| match text.parse::<i64>() {
+        Ok(seconds) => jiff::Timestamp::from_second(seconds).ok(),
+        Err(_) => text.parse().ok(),
+    };
+    let (earliest, latest) = (parse(EARLIEST_RUN)?, parse(LATEST_RUN)?);
+    let limit = parse(value.original())?;
+    let comparison = operator
+        .strip_prefix("date")
+        .or_else(|| operator.strip_prefix("numeric"))?;
+    let (is_past, is_far) = (limit < earliest, limit > latest);
+    let known = is_past || is_far;
+    match comparison.trim_end_matches("equals") {
+        "greaterthan" => known.then_some(is_past),
+        "lessthan" => known.then_some(is_far),
+        "not" => known.then_some(true),
+        "" => known.then_some(false),
+        _ => None,
+    }
 }
 
 /// Whether any is true; `None` if that depends on one that is unknown.
@@ -238,17 +324,13 @@ mod tests {
         let document =
             PolicyDocument::from_json(&json!({ "Version": "2012-10-17", "Statement": statement }))
                 .unwrap();
-        document.statements[0].certainly_denies(&KnownRequest {
-            action: "s3:PutObject",
-            resource: "arn:aws:s3:::b/.trimtab/locks/p/e.json",
-            account: "123456789012",
-            caller,
-            keys: BTreeMap::from([
-                ("aws:securetransport", Some("true")),
-                ("s3:x-amz-server-side-encryption", Some("AES256")),
-                ("s3:x-amz-server-side-encryption-aws-kms-key-id", None),
-            ]),
-        })
+        let object = "arn:aws:s3:::b/.trimtab/locks/p/e.json";
+        let mut request = KnownRequest::of_run("s3:PutObject", object, "123456789012", caller);
+        request.keys.extend([
+            ("s3:x-amz-server-side-encryption", Some("AES256")),
+            ("s3:x-amz-server-side-encryption-aws-kms-key-id", None),
+        ]);
+        document.statements[0].certainly_denies(&request)
     }
 
     const CI: &str = "arn:aws:sts::123456789012:assumed-role/ci/run";
@@ -281,6 +363,16 @@ mod tests {
             json!({ "Principal": everyone, "NotAction": "s3:GetObject" }),
             None
         ));
+        for role in ["ci", "deploy/ci"] {
+            let principal = json!({ "AWS": format!("arn:aws:iam::123456789012:role/{role}") });
+            assert!(denies(json!({ "Principal": principal }), Some(CI)));
+        }
+        let of_type = |name: &str| json!({ "Principal": "*", "Condition": { "StringEquals": { "aws:PrincipalType": name } } });
+        assert!(denies(of_type("AssumedRole"), Some(CI)));
+        let user = "arn:aws:iam::123456789012:user/staff/ada";
+        assert!(denies(of_type("User"), Some(user)));
+        assert!(!denies(of_type("User"), Some(CI)));
+        assert!(!denies(of_type("User"), None));
     }
 
     #[test]
@@ -325,6 +417,10 @@ mod tests {
                 None,
             ),
             (json!({ "Principal": { "AWS": "210987654321" } }), Some(CI)),
+            (
+                json!({ "Principal": { "AWS": "arn:aws:iam::210987654321:role/ci" } }),
+                Some(CI),
+            ),
             (json!({ "Principal": everyone, "Effect": "Allow" }), None),
         ] {
             assert!(!denies(statement.clone(), caller), "{statement}");

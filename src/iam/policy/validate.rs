@@ -4,7 +4,7 @@
 //! Sources: IAM User Guide ("Grammar of the IAM JSON policy language", "Sid"), and the errors that
 //! IAM and S3 return. What only AWS can know, such as whether a principal exists, is not checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     DEFAULT_VERSION, KnownRequest, PolicyDocument, Statement,
@@ -97,6 +97,12 @@ impl PolicyDocument {
 }
 
 impl Statement {
+    /// Whether the statement of a trust policy lets everyone in all of AWS assume the role.
+    #[must_use]
+    pub fn lets_everyone_assume(&self) -> bool {
+        self.effect == Effect::Allow && self.names_everyone() && self.conditions.is_empty()
+    }
+
     fn validate(&self, policy_use: PolicyUse<'_>) -> Vec<String> {
         let mut problems: Vec<String> = self
             .other_elements
@@ -231,32 +237,54 @@ impl Statement {
                 problems.push(format!(
                     "no token is issued by {host}: tokens of a personal organization use its own slug"
                 ));
-            } else if host == GITHUB_ISSUER && !self.restricts_token(host) {
-                problems.push(format!(
-                    "every repository on GitHub could assume this role: restrict `{host}:sub` in a Condition"
-                ));
+            } else if host == GITHUB_ISSUER && !self.fixes_repository(host) {
+                problems.push(if self.tests_claim(host, "sub") {
+                    format!(
+                        "repositories of strangers could assume this role: `{host}:sub` must begin with the owner and the \
+                         repository, such as `repo:OWNER/NAME:*`, in every value of StringEquals or StringLike"
+                    )
+                } else {
+                    format!(
+                        "every repository on GitHub could assume this role: restrict `{host}:sub` in a Condition"
+                    )
+                });
             }
         }
     }
 
-    /// Whether a condition restricts any claim of the token besides its audience.
-    fn restricts_token(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        let claim = |value: &PolicyString| {
-            Some(
-                value
-                    .normalized()
-                    .strip_prefix(&host)?
-                    .strip_prefix(':')?
-                    .to_owned(),
-            )
-        };
-        let claims = self
-            .conditions
-            .values()
-            .flat_map(|keys| keys.keys())
-            .filter_map(claim);
-        self.effect == Effect::Deny || claims.into_iter().any(|claim| claim != "aud")
+    /// Whether a condition asks for this claim of the token.
+    fn tests_claim(&self, host: &str, claim: &str) -> bool {
+        let key = PolicyString::case_insensitive(&format!("{host}:{claim}"));
+        self.conditions.values().any(|keys| keys.contains_key(&key))
+    }
+
+    /// Whether a condition admits only tokens of jobs of certain repositories, or of all repositories of a certain owner. GitHub
+    /// issues tokens to everyone, and whoever asks chooses the name of the repository, the branch and the environment.
+    fn fixes_repository(&self, host: &str) -> bool {
+        let prefix = format!("{}:", host.to_ascii_lowercase());
+        let fixes =
+            |operator: &PolicyString, key: &PolicyString, values: &BTreeSet<PolicyString>| {
+                let operator = Operator::parse(operator.normalized());
+                let compares = ["stringequals", "stringequalsignorecase", "stringlike"];
+                let Some(operator) = operator.filter(|operator| compares.contains(&operator.name))
+                else {
+                    return false;
+                };
+                let Some(claim) = key.normalized().strip_prefix(&prefix) else {
+                    return false;
+                };
+                let is_pattern = operator.name == "stringlike";
+                !values.is_empty()
+                    && values.iter().all(|value| {
+                        github_claim_fixes_repository(claim, value.original(), is_pattern)
+                    })
+            };
+        let mut conditions = self.conditions.iter().flat_map(|(operator, keys)| {
+            keys.iter()
+                .map(move |(key, values)| (operator, key, values))
+        });
+        self.effect == Effect::Deny
+            || conditions.any(|(operator, key, values)| fixes(operator, key, values))
     }
 
     fn validate_bucket_policy(&self, bucket: &str, problems: &mut Vec<String>) {
@@ -311,13 +339,7 @@ impl Statement {
     fn locks_everyone_out(&self, bucket: &str, account: &str) -> bool {
         let resource = format!("arn:aws:s3:::{bucket}");
         POLICY_CHANGE_ACTIONS.iter().all(|action| {
-            self.certainly_denies(&KnownRequest {
-                action,
-                resource: &resource,
-                account,
-                keys: BTreeMap::from([("aws:securetransport", Some("true"))]),
-                ..KnownRequest::default()
-            })
+            self.certainly_denies(&KnownRequest::of_run(action, &resource, account, None))
         })
     }
 
@@ -375,6 +397,44 @@ fn check_principals(principals: &PrincipalSet, problems: &mut Vec<String>) {
             ),
             other => problems.push(format!("there are no principals of type `{other}`")),
         }
+    }
+}
+
+/// Whether a value of a claim fixes the repository or its owner (GitHub, "OpenID Connect reference").
+fn github_claim_fixes_repository(claim: &str, value: &str, is_pattern: bool) -> bool {
+    let wildcard = value.find(['*', '?']).filter(|_| is_pattern);
+    // A policy variable stands for what the token itself says.
+    if value.contains("${") {
+        return false;
+    }
+    let fixed = &value[..wildcard.unwrap_or(value.len())];
+    // What is fixed must end where a name ends, or it is the beginning of other names too.
+    let names_owner = |text: &str, end: &[char]| {
+        text.split_once('/').is_some_and(|(owner, rest)| {
+            let repository = rest.split(end).next().unwrap_or_default();
+            let is_whole = wildcard.is_none() || rest.contains(end) || rest.is_empty();
+            !owner.is_empty() && is_whole && (!repository.is_empty() || wildcard.is_some())
+        })
+    };
+    match claim {
+        "sub" => match fixed.split_once(':') {
+            Some(("repo" | "repository", rest)) => names_owner(rest, &[':']),
+            // A subject of another form, as an organization can choose it: its first claim must be one that fixes it.
+            Some((claim, rest)) => {
+                let (value, is_whole) = match rest.split_once(':') {
+                    Some((value, _)) => (value, true),
+                    None => (rest, wildcard.is_none()),
+                };
+                is_whole && claim != "sub" && github_claim_fixes_repository(claim, value, false)
+            }
+            None => false,
+        },
+        "repository" => names_owner(fixed, &[]),
+        "job_workflow_ref" => names_owner(fixed, &['/']),
+        "repository_id" | "repository_owner" | "repository_owner_id" | "enterprise_id" => {
+            wildcard.is_none() && !value.is_empty()
+        }
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) fn describe_type(value: &TomlValue) -> &'static str {
         TomlValue::String(_) => "this is a string",
         TomlValue::Integer(_) => "this is an integer",
         TomlValue::Float(_) => "this is a number",
+        TomlValue::OutOfRange(_) => "this is a number that is out of range",
         TomlValue::Boolean(_) => "this is true or false",
         TomlValue::Datetime(_) => "this is a date",
         TomlValue::Array(_) => "this is a list",
@@ -27,7 +28,9 @@ pub(super) fn string_node(location: &SourceLocation, text: impl Into<String>) ->
 /// Formats a value like Go's `%v`.
 pub(super) fn format_value(value: &TomlValue) -> String {
     match value {
-        TomlValue::String(text) | TomlValue::Datetime(text) => text.clone(),
+        TomlValue::String(text) | TomlValue::Datetime(text) | TomlValue::OutOfRange(text) => {
+            text.clone()
+        }
         TomlValue::Integer(number) => number.to_string(),
         TomlValue::Float(number) => format_float(*number),
         TomlValue::Boolean(boolean) => boolean.to_string(),

@@ -37,7 +37,10 @@ pub(super) fn string(actual: TomlValue) -> Decoded {
         TomlValue::String(text) | TomlValue::Datetime(text) => {
             Ok((!text.is_empty()).then_some(TomlValue::String(text)))
         }
-        TomlValue::Integer(_) | TomlValue::Float(_) | TomlValue::Boolean(_) => {
+        TomlValue::Integer(_)
+        | TomlValue::OutOfRange(_)
+        | TomlValue::Float(_)
+        | TomlValue::Boolean(_) => {
             let help = format!("write \"{}\", in quotes", go_format::format_value(&actual));
             Err(TypeMismatch::with_help("a string", help))
         }

@@ -20,7 +20,9 @@ pub(crate) fn decode_manifest(root: &TomlNode) -> Result<Manifest, Diagnostic> {
 
 fn to_json(node: &TomlNode) -> Json {
     match &node.value {
-        TomlValue::String(text) | TomlValue::Datetime(text) => Json::from(text.as_str()),
+        TomlValue::String(text) | TomlValue::Datetime(text) | TomlValue::OutOfRange(text) => {
+            Json::from(text.as_str())
+        }
         TomlValue::Integer(number) => Json::from(*number),
         TomlValue::Float(number) => Json::from(*number),
         TomlValue::Boolean(boolean) => Json::from(*boolean),

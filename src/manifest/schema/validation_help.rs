@@ -359,11 +359,12 @@ pub(super) fn has_type(name: &str, value: &TomlValue) -> bool {
     match value {
         TomlValue::String(_) => name == "string",
         TomlValue::Integer(_) => name == "integer" || name == "number",
-        TomlValue::Float(_) => name == "number",
+        // JSON has no other numbers.
+        TomlValue::Float(number) => name == "number" && number.is_finite(),
         TomlValue::Boolean(_) => name == "boolean",
         TomlValue::Array(_) => name == "array",
         TomlValue::Table(_) => name == "object",
-        TomlValue::Datetime(_) => false,
+        TomlValue::Datetime(_) | TomlValue::OutOfRange(_) => false,
     }
 }
 
@@ -387,8 +388,10 @@ pub(super) fn describe_type(value: &TomlValue) -> &'static str {
     match value {
         TomlValue::String(_) => "a string",
         TomlValue::Integer(_) => "an integer",
-        TomlValue::Float(_) => "a number",
+        TomlValue::Float(number) if number.is_finite() => "a number",
+        TomlValue::Float(_) => "no finite number",
         TomlValue::Boolean(_) => "true or false",
+        TomlValue::OutOfRange(_) => "a number that is out of range",
         TomlValue::Datetime(_) => "a date",
         TomlValue::Array(_) => "a list",
         TomlValue::Table(_) => "a table",

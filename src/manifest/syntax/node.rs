@@ -54,6 +54,8 @@ pub enum TomlValue {
     Float(f64),
     /// A boolean.
     Boolean(bool),
+    /// An integer beyond 64 bits, as written.
+    OutOfRange(String),
     /// A date or time, as written.
     Datetime(String),
     /// An array.
@@ -264,7 +266,7 @@ fn convert_value(
         DeValue::Integer(number) => {
             let parsed = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix());
             parsed.map_or_else(
-                |_| TomlValue::String(number.to_string()),
+                |_| TomlValue::OutOfRange(number.to_string()),
                 TomlValue::Integer,
             )
         }

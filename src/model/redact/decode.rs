@@ -4,7 +4,7 @@
 //! Encodings are decoded rather than listed: a value has one plain form, but every program has its own idea of which
 //! characters to escape, in which case, and how many times.
 
-use super::entities;
+use super::{byte_lists, entities};
 
 /// How often escapes are decoded. JSON inside a JSON string inside a log line of JSON takes three rounds.
 const MAX_ROUNDS: usize = 5;
@@ -43,7 +43,7 @@ impl Decoded {
         }
     }
 
-    fn push(&mut self, byte: u8, origin: Origin) {
+    pub(super) fn push(&mut self, byte: u8, origin: Origin) {
         self.bytes.push(byte);
         self.origins.push(origin);
     }
@@ -72,7 +72,8 @@ fn collect_forms(text: &Decoded, depth: usize, forms: &mut Vec<Decoded>) {
             .into_iter()
             .flatten()
         {
-            let digits = decode_digit_runs(round);
+            let mut digits = decode_digit_runs(round);
+            byte_lists::decode(round, &mut digits);
             if !digits.bytes.is_empty() {
                 collect_forms(&digits, depth + 1, forms);
             }

@@ -18,6 +18,7 @@ use std::{
 
 use serde_json::Value;
 
+mod byte_lists;
 mod decode;
 mod entities;
 mod registry;
@@ -140,6 +141,12 @@ mod tests {
         text.bytes().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// A list of bytes as a debugger prints it.
+    fn bytes(text: &str, separator: &str, write: fn(u8) -> String) -> String {
+        let written: Vec<String> = text.bytes().map(write).collect();
+        format!("[{}]", written.join(separator))
+    }
+
     #[test]
     fn a_known_secret_is_found_however_it_is_written() {
         register_secret(VALUE);
@@ -187,6 +194,12 @@ mod tests {
             URL_SAFE_NO_PAD.encode(VALUE),
             hex(VALUE),
             hex(VALUE).to_uppercase(),
+            bytes(VALUE, ", ", |byte| byte.to_string()),
+            bytes(VALUE, " ", |byte| byte.to_string()),
+            bytes(VALUE, ",\n      ", |byte| byte.to_string()),
+            bytes(VALUE, ", ", |byte| format!("{byte:#04x}")),
+            bytes(VALUE, ":", |byte| format!("{byte:02x}")),
+            bytes(VALUE, " ", |byte| format!("{byte:02X}")),
         ];
         for text in written {
             let redacted = redact(&format!("<{text}>"));

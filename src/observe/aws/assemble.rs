@@ -29,6 +29,8 @@ pub(crate) fn assemble(world: &mut World, snapshot: &AwsSnapshot, desired: &Desi
         .findings
         .warnings
         .extend(snapshot.warnings.iter().cloned());
+    let unreadable = snapshot.unreadable_buckets.iter().cloned();
+    world.findings.unreadable_buckets.extend(unreadable);
     world
         .findings
         .fly_org_slug
@@ -173,18 +175,29 @@ fn add_bucket(
     let address = Address::new::<Bucket>(key);
     match lookup {
         types::BucketLookup::NotFound => {}
-        types::BucketLookup::AccessDenied => world.findings.ownership_conflicts.push(OwnershipConflict {
-            address,
-            reason: format!("the name {name} is taken, and these credentials may not see the bucket"),
-            hint: "names are unique in all of AWS: say another `name`, or use the credentials of its account"
-                .to_owned(),
-            adoptable: false,
-            is_own: false,
-        }),
+        types::BucketLookup::AccessDenied => {
+            world.findings.unreadable_buckets.push(name.clone());
+            world.findings.ownership_conflicts.push(OwnershipConflict {
+                address,
+                reason: format!("the name {name} is taken, and these credentials may not see the bucket"),
+                hint: "names are unique in all of AWS: say another `name`, or use the credentials of its account"
+                    .to_owned(),
+                adoptable: false,
+                is_own: false,
+            });
+        }
         types::BucketLookup::Found(live_bucket) => {
-            let conflict = ownership_conflict::<Bucket>(key, &format!("bucket {name}"), &live_bucket.tags, desired);
+            let conflict = ownership_conflict::<Bucket>(
+                key,
+                &format!("bucket {name}"),
+                &live_bucket.tags,
+                desired,
+            );
             world.findings.ownership_conflicts.extend(conflict);
-            world.aws_bucket.insert(key.clone(), BucketLive::from_s3(name, live_bucket, first_key.clone()));
+            world.aws_bucket.insert(
+                key.clone(),
+                BucketLive::from_s3(name, live_bucket, first_key.clone()),
+            );
         }
     }
 }

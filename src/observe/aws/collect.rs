@@ -42,6 +42,8 @@ pub struct AwsSnapshot {
     pub provider: Option<(OidcProviderDescription, bool)>,
     /// Warnings about what could not be read.
     pub warnings: Vec<String>,
+    /// The names of buckets with our name prefix that these credentials may not look at.
+    pub unreadable_buckets: Vec<String>,
     /// Whom the credentials belong to, as `sts:GetCallerIdentity` says it.
     pub caller: Option<String>,
 }
@@ -161,13 +163,18 @@ async fn collect_all(
         read_undeclared_roles(aws, desired, &role_summaries, &path),
         check_provider_in_use(aws, provider, desired, &path),
     )?;
-    let (undeclared_buckets, unreadable): (Vec<_>, Vec<_>) =
-        undeclared_buckets.into_iter().partition(Result::is_ok);
-    let mut warnings: Vec<String> = unreadable
-        .into_iter()
-        .filter_map(Result::err)
-        .filter(|warning| !warning.is_empty())
-        .collect();
+    let (mut owned_buckets, mut unreadable_buckets) = (Vec::new(), Vec::new());
+    for bucket in undeclared_buckets {
+        match bucket {
+            UndeclaredBucket::Ours(bucket) => owned_buckets.push(bucket),
+            UndeclaredBucket::Unreadable(name) => unreadable_buckets.push(name),
+            UndeclaredBucket::NotOurs => {}
+        }
+    }
+    let warn_unreadable = |name: &String| {
+        format!("these credentials cannot see whose bucket {name} is, which has a name like ours")
+    };
+    let mut warnings: Vec<String> = unreadable_buckets.iter().map(warn_unreadable).collect();
     if bucket_names.is_none() {
         warnings.push(
             "these credentials cannot list the account's buckets: those that have left the manifest are not found"
@@ -178,7 +185,8 @@ async fn collect_all(
         fly_org_slug: org_slug,
         buckets: buckets.into_iter().collect(),
         roles: existing,
-        undeclared_buckets: undeclared_buckets.into_iter().flatten().collect(),
+        undeclared_buckets: owned_buckets,
+        unreadable_buckets,
         undeclared_roles: undeclared_roles.into_iter().flatten().collect(),
         provider,
         warnings,
@@ -244,23 +252,36 @@ async fn read_bucket_once(
     })
 }
 
-/// Reads a bucket with our name prefix that the manifest does not have. The inner error is a
-/// warning, or empty if the bucket is not ours.
+/// A bucket with our name prefix that the manifest does not have.
+enum UndeclaredBucket {
+    /// Its tags say that this environment owns it.
+    Ours(BucketSnapshot),
+    /// Somebody else owns it, or it is gone.
+    NotOurs,
+    /// These credentials may not read its tags.
+    Unreadable(String),
+}
+
+/// Reads a bucket with our name prefix that the manifest does not have.
 async fn read_undeclared_bucket(
     aws: &AwsReader,
     name: &str,
     region: &str,
     mark: &OwnershipMark,
-) -> Result<Result<BucketSnapshot, String>, CloudError> {
+) -> Result<UndeclaredBucket, CloudError> {
     match aws.read_bucket_tags(name, region).await {
         Ok(tags) if mark.ownership_of(&tags) == Ownership::Ours => {
-            read_bucket(aws, name, region, mark).await.map(Ok)
+            let bucket = read_bucket(aws, name, region, mark).await?;
+            Ok(match bucket.lookup {
+                BucketLookup::AccessDenied => UndeclaredBucket::Unreadable(bucket.name),
+                BucketLookup::NotFound | BucketLookup::Found(_) => UndeclaredBucket::Ours(bucket),
+            })
         }
-        Ok(_) => Ok(Err(String::new())),
-        Err(error) if error.is_not_found() => Ok(Err(String::new())),
-        Err(error) if error.kind == ErrorKind::PermissionDenied => Ok(Err(format!(
-            "these credentials cannot see whose bucket {name} is, which has a name like ours"
-        ))),
+        Ok(_) => Ok(UndeclaredBucket::NotOurs),
+        Err(error) if error.is_not_found() => Ok(UndeclaredBucket::NotOurs),
+        Err(error) if error.kind == ErrorKind::PermissionDenied => {
+            Ok(UndeclaredBucket::Unreadable(name.to_owned()))
+        }
         Err(error) => Err(error),
     }
 }

@@ -195,3 +195,90 @@ async fn lock_in_an_archive_is_taken() {
     env.write_manifest(&other);
     run.assert_succeeds(&APPLY).await;
 }
+
+/// The lock's bucket cannot be looked at, so another run may hold the lock: nothing is destroyed without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_destroyed_without_the_lock() {
+    let env = real_speed_env(&manifest_with("")).await;
+    let run = LimitedRun::for_purpose(&env, "destroy").await;
+    env.apply().await;
+    let arns = [
+        format!("arn:aws:s3:::{BUCKET}"),
+        format!("arn:aws:s3:::{BUCKET}/*"),
+    ];
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": arns,
+        "Condition": { "DateGreaterThan": { "aws:CurrentTime": "2020-01-01T00:00:00Z" } },
+    }] });
+    let s3 = SdkClients::administrator(&env).s3;
+    let put = s3.put_bucket_policy().bucket(BUCKET);
+    put.policy(policy.to_string()).send().await.unwrap();
+    let destroy = [
+        "destroy",
+        "test",
+        "--yes",
+        "--allow-destroy",
+        "aws.bucket/backups",
+    ];
+    let (code, text) = run.run(&destroy).await;
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains(&format!(
+            "the lock of this environment is in bucket {BUCKET}"
+        )),
+        "{text}"
+    );
+    let apps = env.send_manual_request("GET", "/v1/apps?org_slug=acme", serde_json::Value::Null);
+    assert_eq!(apps.await["apps"].as_array().unwrap().len(), 2);
+    // The account's root user can always take the policy off.
+    let administrator = SdkClients::administrator(&env).iam;
+    let role = administrator.get_role().role_name(super::ROLE).send().await;
+    assert!(role.is_ok(), "{role:?}");
+}
+
+/// S3 deletes what a lifecycle rule lets expire without asking again.
+#[tokio::test]
+async fn a_lifecycle_that_deletes_what_is_there_needs_permission() {
+    let env = TestEnv::new(&manifest_with("protected = true")).await;
+    env.apply().await;
+    let short = |versioning: bool| {
+        manifest_with(&format!(
+            "protected = true\nversioning = {versioning}\nlifecycle.all = {{ expire_days = 1, noncurrent_days = 1 }}"
+        ))
+    };
+    // An empty bucket has nothing to lose.
+    env.write_manifest(&short(false));
+    assert_eq!(refused(&env).await, Vec::<String>::new());
+    let s3 = SdkClients::administrator(&env).s3;
+    let put = s3.put_object().bucket(BUCKET).key("db/monday");
+    put.body(ByteStream::from_static(b"x"))
+        .send()
+        .await
+        .unwrap();
+    for lossy in [
+        short(true),
+        short(false),
+        manifest_with("lifecycle.all = { noncurrent_days = 1 }"),
+        manifest_with("versioning = false\nlifecycle.all = { expire_days = 400 }"),
+    ] {
+        env.write_manifest(&lossy);
+        assert_eq!(refused(&env).await, ["aws.bucket/backups"], "{lossy}");
+    }
+    for kept in [
+        manifest_with("").replace("team = \"sea\"", "team = \"land\""),
+        manifest_with("lifecycle.all = { transitions = { GLACIER = 90 } }"),
+    ] {
+        env.write_manifest(&kept);
+        assert_eq!(refused(&env).await, Vec::<String>::new(), "{kept}");
+    }
+    env.write_manifest(&short(false));
+    env.apply().await;
+    assert_eq!(env.summary().await, Vec::<String>::new());
+}
+
+/// The addresses that the guard refuses without any permission.
+async fn refused(env: &TestEnv) -> Vec<String> {
+    let refusals = trimtab::plan::refusals(&env.plan().await, &trimtab::plan::Limits::default());
+    let addresses = refusals.into_iter().filter_map(|refusal| refusal.address);
+    addresses.map(|address| address.to_string()).collect()
+}

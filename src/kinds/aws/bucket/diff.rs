@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Bucket, BucketLive, BucketSpec, hazards};
+use super::{Bucket, BucketLive, BucketSpec, RESERVED_PREFIX, hazards};
 use crate::{
     iam::policy::{LivePolicy, PolicyDocument},
     kinds::{
@@ -126,6 +126,21 @@ fn diff_lifecycle_rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Dif
 /// enabled, wider or shorter. S3 deletes them without asking again. In a bucket with versioning, an
 /// expired object remains as a noncurrent version.
 fn warn_if_deletes(line: DiffLine) -> DiffLine {
+    let field = line.path.rsplit('.').next().unwrap_or_default();
+    let note = match field {
+        "expire_days" => "what is older goes, for good where no versions are kept",
+        "noncurrent_days" => "what is older is deleted for good",
+        _ => "what is older goes",
+    };
+    if deletes_more(&line) {
+        line.with_note(note)
+    } else {
+        line
+    }
+}
+
+/// Whether objects expire after this change of a rule that did not expire before.
+fn deletes_more(line: &DiffLine) -> bool {
     let days_of = |shown: &Option<DisplayValue>| match shown {
         Some(DisplayValue::Value(value)) => value.as_i64(),
         _ => None,
@@ -135,24 +150,41 @@ fn warn_if_deletes(line: DiffLine) -> DiffLine {
         if rule.contains_key("expire_days") || rule.contains_key("noncurrent_days"))
     };
     let field = line.path.rsplit('.').next().unwrap_or_default();
-    let deletes_more = match field {
+    match field {
         "expire_days" | "noncurrent_days" => {
             days_of(&line.to).is_some_and(|to| days_of(&line.from).is_none_or(|from| to < from))
         }
         "prefix" => true,
         "enabled" => line.to == Some(DisplayValue::Value(Value::Bool(true))),
         _ => has_expiry(&line.to),
-    };
-    let note = match field {
-        "expire_days" => "what is older goes, for good where no versions are kept",
-        "noncurrent_days" => "what is older is deleted for good",
-        _ => "what is older goes",
-    };
-    if deletes_more {
-        line.with_note(note)
-    } else {
-        line
     }
+}
+
+/// Whether rules delete objects of a user for good that the rules before them keep. In a bucket with versioning that is so only
+/// where noncurrent versions are deleted too: otherwise what expires stays as one. What trimtab itself keeps below its prefix does
+/// not count.
+fn loses_objects(from: &[LifecycleRule], to: &[LifecycleRule], keeps_versions: bool) -> bool {
+    let of_user = |rules: &[LifecycleRule]| -> Vec<LifecycleRule> {
+        let rules = rules.iter().cloned();
+        rules
+            .filter(|rule| !rule.prefix.starts_with(RESERVED_PREFIX))
+            .collect()
+    };
+    let (from, to) = (of_user(from), of_user(to));
+    let deletes_versions =
+        |rule: &LifecycleRule| rule.enabled && (rule.noncurrent_days.is_some() || !keeps_versions);
+    to.iter().any(|rule| {
+        let expires = rule.expire_days.is_some()
+            || rule.expire_date.is_some()
+            || rule.noncurrent_days.is_some();
+        let before: Vec<LifecycleRule> = from
+            .iter()
+            .filter(|before| before.id == rule.id)
+            .cloned()
+            .collect();
+        let lines = diff_lifecycle_rules(&before, std::slice::from_ref(rule));
+        rule.enabled && expires && lines.iter().any(deletes_more) && to.iter().any(deletes_versions)
+    })
 }
 
 /// Whether two encryptions are equivalent. The bucket key only saves calls to KMS, so it has no
@@ -326,6 +358,28 @@ impl DeletionRules for Bucket {
 
     fn data_loss(_: &BucketLive) -> Option<DataLoss> {
         Some(DataLoss::Data)
+    }
+
+    /// S3 deletes what a lifecycle rule lets expire without asking again.
+    fn edit_loss(live: &BucketLive, edits: &[BucketEdit]) -> Option<DataLoss> {
+        live.holds.as_ref()?;
+        let versioning = edits.iter().find_map(|edit| match edit {
+            BucketEdit::Versioning(enabled) => Some(*enabled),
+            _ => None,
+        });
+        let keeps_versions = versioning.unwrap_or(live.versioning.as_deref() == Some("Enabled"));
+        let loses = edits.iter().any(|edit| match edit {
+            BucketEdit::Lifecycle(from, to) => loses_objects(from, to, keeps_versions),
+            _ => false,
+        });
+        // Rules that only made noncurrent versions then delete for good.
+        let lifecycle_after = edits.iter().find_map(|edit| match edit {
+            BucketEdit::Lifecycle(_, to) => Some(to),
+            _ => None,
+        });
+        let suspends = versioning == Some(false)
+            && loses_objects(&[], lifecycle_after.unwrap_or(&live.lifecycle), false);
+        (loses || suspends).then_some(DataLoss::Data)
     }
 
     /// trimtab never empties a bucket: it may hold the last copy of something.

@@ -1,8 +1,6 @@
 //! Changes of a bucket that would take something away which no later apply gives back: the key of objects
 //! that are there, or the rights of whoever applies. Also what S3 would refuse in the middle of an apply.
 
-use std::collections::BTreeMap;
-
 use super::{BUCKET_OWNER_ENFORCED, BucketLive, BucketSpec};
 use crate::{
     iam::policy::{KnownRequest, PolicyDocument},
@@ -64,6 +62,17 @@ fn acl_blocker(spec: &BucketSpec, live: &BucketLive) -> Option<Blocker> {
 /// What it takes to see the bucket and to change its policy back.
 const BUCKET_ACTIONS: [&str; 3] = ["s3:ListBucket", "s3:GetBucketPolicy", "s3:PutBucketPolicy"];
 
+/// The condition keys of a request with the header `If-None-Match`, by which the lock is made; with `If-Match`, by which it is taken
+/// over, renewed and released; and without either. The value of `If-Match` is different each time.
+const IF_ABSENT: [(&str, Option<&str>); 2] =
+    [("s3:if-none-match", Some("*")), ("s3:if-match", None)];
+const IF_UNCHANGED: [(&str, Option<&str>); 2] = [
+    ("s3:if-none-match", None),
+    ("s3:if-match", Some("any ETag")),
+];
+const UNCONDITIONAL: [(&str, Option<&str>); 2] =
+    [("s3:if-none-match", None), ("s3:if-match", None)];
+
 /// Whose requests a policy may deny.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSender<'a> {
@@ -80,21 +89,17 @@ impl RequestSender<'_> {
         policy: &PolicyDocument,
         (action, resource): (&str, &str),
         encryption_header: Option<&str>,
+        precondition: [(&'static str, Option<&'static str>); 2],
     ) -> Option<usize> {
-        let request = KnownRequest {
-            action,
-            resource,
-            account: self.account,
-            caller: self.caller,
-            keys: BTreeMap::from([
-                ("aws:securetransport", Some("true")),
-                ("s3:x-amz-server-side-encryption", encryption_header),
-                ("s3:x-amz-server-side-encryption-aws-kms-key-id", None),
-                ("s3:x-amz-server-side-encryption-customer-algorithm", None),
-                ("s3:x-amz-acl", None),
-                ("s3:x-amz-storage-class", None),
-            ]),
-        };
+        let mut request = KnownRequest::of_run(action, resource, self.account, self.caller);
+        request.keys.extend([
+            ("s3:x-amz-server-side-encryption", encryption_header),
+            ("s3:x-amz-server-side-encryption-aws-kms-key-id", None),
+            ("s3:x-amz-server-side-encryption-customer-algorithm", None),
+            ("s3:x-amz-acl", None),
+            ("s3:x-amz-storage-class", None),
+        ]);
+        request.keys.extend(precondition);
         policy
             .statements()
             .position(|statement| statement.certainly_denies(&request))
@@ -112,7 +117,12 @@ impl RequestSender<'_> {
         let mut denied_by = None;
         for encryption in LockEncryption::ALL {
             let write = ("s3:PutObject", resource.as_str());
-            match self.find_denial(policy, write, encryption.header()) {
+            let mut denials = [IF_ABSENT, IF_UNCHANGED]
+                .into_iter()
+                .filter_map(|precondition| {
+                    self.find_denial(policy, write, encryption.header(), precondition)
+                });
+            match denials.next() {
                 None => return Ok(encryption),
                 Some(index) => denied_by = denied_by.or(Some(index)),
             }
@@ -137,12 +147,12 @@ pub fn find_denial(
             return Some((index, "s3:PutObject"));
         }
         let read = ("s3:GetObject", &*format!("{arn}/{key}"));
-        if let Some(index) = sender.find_denial(policy, read, None) {
+        if let Some(index) = sender.find_denial(policy, read, None, UNCONDITIONAL) {
             return Some((index, read.0));
         }
     }
     BUCKET_ACTIONS.into_iter().find_map(|action| {
-        let index = sender.find_denial(policy, (action, &arn), None)?;
+        let index = sender.find_denial(policy, (action, &arn), None, UNCONDITIONAL)?;
         Some((index, action))
     })
 }

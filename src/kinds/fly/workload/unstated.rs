@@ -117,9 +117,10 @@ pub(super) fn complete_config(spec: &Workload, live: &WorkloadLive) -> MachineCo
     let mut config = spec.config.clone();
     let recorded = KeptSettings::recorded(live);
     if !spec.guest_stated {
-        config.guest = recorded.value_or(GUEST, live.config.guest.clone(), |guest| {
+        let kept = recorded.value_or(GUEST, live.config.guest.clone(), |guest| {
             *guest == MachineGuest::default()
         });
+        config.guest = with_stated_dedication(spec, kept);
     }
     if config.restart.is_none() {
         config.restart = recorded.value_or(RESTART, live.config.restart.clone(), |restart| {
@@ -174,7 +175,20 @@ pub fn with_largest_guest(spec: &Workload, context: &DiffContext<'_>) -> Workloa
 fn with_unstated_guest(spec: &Workload, guest: Option<MachineGuest>) -> Workload {
     let mut spec = spec.clone();
     if !spec.guest_stated && guest.is_some() {
-        spec.config.guest = guest;
+        spec.config.guest = with_stated_dedication(&spec, guest);
     }
     spec
+}
+
+/// A size that is kept, with the host dedication of the manifest. An app may state that without a size.
+fn with_stated_dedication(spec: &Workload, kept: Option<MachineGuest>) -> Option<MachineGuest> {
+    let stated = spec.config.guest.as_ref();
+    let Some(dedication) = stated.and_then(|guest| guest.host_dedication_id.clone()) else {
+        return kept;
+    };
+    let guest = kept.or_else(|| stated.cloned())?;
+    Some(MachineGuest {
+        host_dedication_id: Some(dedication),
+        ..guest
+    })
 }

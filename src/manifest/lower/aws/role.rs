@@ -356,8 +356,10 @@ impl AwsContext<'_> {
                 .app_trust(role.app.as_ref(), cursor.key("app"), diagnostics)
                 .map(|(_, trust)| trust),
             (None, Some(words)) => {
-                limits::parse_policy(words, PolicyUse::Trust, cursor.key("trust"), diagnostics)
-                    .map(Trust::Document)
+                let cursor = cursor.key("trust");
+                let policy = limits::parse_policy(words, PolicyUse::Trust, cursor, diagnostics)?;
+                warn_open_trust(&policy, cursor, diagnostics);
+                Some(Trust::Document(policy))
             }
             (app, _) => {
                 let what = if app.is_some() {
@@ -415,6 +417,20 @@ impl AwsContext<'_> {
             diagnostics,
         );
         Some(arn.clone())
+    }
+}
+
+/// Warns of statements by which everyone in all of AWS may assume the role.
+fn warn_open_trust(policy: &PolicyDocument, cursor: Cursor<'_>, diagnostics: &mut Diagnostics) {
+    for (index, statement) in policy.statements().enumerate() {
+        if statement.lets_everyone_assume() {
+            let field = cursor.key("Statement").item(index);
+            let diagnostic =
+                field.diagnostic("everyone who has an account of AWS could assume this role");
+            diagnostics.warn(diagnostic.with_help(
+                "name the accounts or roles as the Principal, or restrict it in a Condition",
+            ));
+        }
     }
 }
 
