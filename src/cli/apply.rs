@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
-    commit::{Commit, SkipPattern},
+    commit::{Commits, SkipDecision, SkipPattern},
     confirm::Confirmation,
     console::Console,
     exit, plan_file, progress,
@@ -41,12 +41,13 @@ pub(super) struct Apply {
     /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Do nothing, and exit with 0, when the commit message contains this text; repeatable
+    /// Do nothing, and exit with 0, when the message of every pushed commit contains this text; repeatable
     ///
     /// Case does not matter, and brackets have no special meaning: `[skip deploy]`. A pattern with a `*` has to match the
-    /// whole first line, and the `*` stands for any text: `Create persona:*`. The message is that of the pushed commit on
-    /// GitHub Actions (also in a `workflow_run`; for a pull request it is the title). Elsewhere it is that of the commit that
-    /// is checked out; without git that is an error.
+    /// whole first line, and the `*` stands for any text: `Create persona:*`. On GitHub Actions every commit of the push has to
+    /// match one of the patterns (of a `workflow_run` only the last commit is known; of a pull request the title counts), and
+    /// a run that somebody starts by hand is never skipped. Elsewhere the message is that of the commit that is checked out;
+    /// without git that is an error.
     #[arg(long, value_name = "PATTERN", value_parser = SkipPattern::parse)]
     skip_if_message: Vec<SkipPattern>,
     #[command(flatten)]
@@ -106,14 +107,18 @@ fn is_skipped(context: &CommandContext<'_>, args: &Apply) -> Result<bool, Comman
     if args.skip_if_message.is_empty() {
         return Ok(false);
     }
-    let commit = Commit::find(&context.env_vars)?;
-    let Some(pattern) = commit.find_match(&args.skip_if_message) else {
-        return Ok(false);
-    };
-    let text = format!(
-        "Skipped: the message of {} matches `{pattern}`; nothing was looked at or changed.",
-        commit.description
-    );
-    args.progress.print_message(context, "skipped", &text)?;
-    Ok(true)
+    match Commits::find(&context.env_vars)?.decide(&args.skip_if_message) {
+        SkipDecision::Skip(reason) => {
+            let text = format!("Skipped: {reason}; nothing was looked at or changed.");
+            args.progress.print_message(context, "skipped", &text)?;
+            Ok(true)
+        }
+        SkipDecision::Run(reason) => {
+            if let Some(reason) = reason {
+                args.progress
+                    .print_message(context, "not_skipped", &reason)?;
+            }
+            Ok(false)
+        }
+    }
 }

@@ -10,6 +10,10 @@ use crate::manifest::syntax::bounded_read;
 
 /// The variable with the path of the event that started the GitHub Actions run.
 const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
+/// The variable with the name of that event.
+const GITHUB_EVENT_NAME: &str = "GITHUB_EVENT_NAME";
+/// The most commits that GitHub lists in the event of a push (its documentation of the `push` webhook).
+const MAX_EVENT_COMMITS: usize = 2048;
 /// How many characters of a commit id are shown.
 const SHORT_ID_LEN: usize = 12;
 /// What to do when the message is unknown.
@@ -73,25 +77,82 @@ impl std::fmt::Display for SkipPattern {
     }
 }
 
-impl Commit {
-    /// Finds the commit that this run is for: from the event of GitHub Actions, or else the commit that is checked out.
+/// The commits that a run is for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Commits {
+    /// Empty when somebody started the run by hand, so that no message decides.
+    commits: Vec<Commit>,
+    /// Whether there may be more of them than are known.
+    is_incomplete: bool,
+}
+
+impl Commits {
+    /// Finds the commits that this run is for: from the event of GitHub Actions, or else the commit that is checked out.
     pub(super) fn find(env_vars: &EnvVars) -> Result<Self, CommandError> {
+        // Somebody asked for this run, whatever the commit on top of the branch says.
+        if env_vars.get(GITHUB_EVENT_NAME) == Some("workflow_dispatch") {
+            return Ok(Self::default());
+        }
         let from_event = match env_vars.get(GITHUB_EVENT) {
             Some(file) => read_github_event(Path::new(file))?,
             None => None,
         };
         match from_event {
-            Some(commit) => Ok(commit),
-            None => read_git_head(env_vars),
+            Some(commits) => Ok(commits),
+            None => Ok(Self::one(read_git_head(env_vars)?)),
         }
     }
 
-    /// The first pattern that matches.
-    pub(super) fn find_match<'p>(&self, patterns: &'p [SkipPattern]) -> Option<&'p SkipPattern> {
-        patterns
-            .iter()
-            .find(|pattern| pattern.matches(&self.message))
+    fn one(commit: Commit) -> Self {
+        Self {
+            commits: vec![commit],
+            is_incomplete: false,
+        }
     }
+
+    /// Whether the run is to be skipped: every message matches one of the patterns. A push can bring code together with a
+    /// commit that alone would be skipped, and the code has to be deployed.
+    pub(super) fn decide(&self, patterns: &[SkipPattern]) -> SkipDecision {
+        let matches: Vec<Option<&SkipPattern>> = self
+            .commits
+            .iter()
+            .map(|commit| patterns.iter().find(|one| one.matches(&commit.message)))
+            .collect();
+        let Some(first) = matches.iter().flatten().next() else {
+            return SkipDecision::Run(None);
+        };
+        let other = self
+            .commits
+            .iter()
+            .zip(&matches)
+            .find(|(_, found)| found.is_none());
+        match (other, self.commits.as_slice()) {
+            (Some((other, _)), _) => SkipDecision::Run(Some(format!(
+                "Not skipped: the message of {} in the same push matches no pattern.",
+                other.description
+            ))),
+            (None, _) if self.is_incomplete => SkipDecision::Run(Some(
+                "Not skipped: the push has more commits than GitHub reports.".to_owned(),
+            )),
+            (None, [commit]) => SkipDecision::Skip(format!(
+                "the message of {} matches `{first}`",
+                commit.description
+            )),
+            (None, commits) => SkipDecision::Skip(format!(
+                "the messages of all {} commits of the push match a pattern, the first one `{first}`",
+                commits.len()
+            )),
+        }
+    }
+}
+
+/// Whether to skip a run.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SkipDecision {
+    /// It is skipped, for this reason.
+    Skip(String),
+    /// It is not; the text says why, where a message matches all the same.
+    Run(Option<String>),
 }
 
 /// Describes a commit. The id comes from outside, so only its leading hexadecimal digits are shown.
@@ -110,7 +171,7 @@ fn describe_commit(id: Option<&str>) -> String {
 }
 
 /// Reads the commit from the event file of GitHub Actions.
-fn read_github_event(file: &Path) -> Result<Option<Commit>, CommandError> {
+fn read_github_event(file: &Path) -> Result<Option<Commits>, CommandError> {
     let wrong = |why: String| {
         CommandError::new(format!(
             "cannot read {GITHUB_EVENT}, which is {}: {why}",
@@ -123,30 +184,45 @@ fn read_github_event(file: &Path) -> Result<Option<Commit>, CommandError> {
     Ok(parse_github_event(&event))
 }
 
-/// A push and a `workflow_run` have a commit. The commit of a pull request is the one that GitHub made to test the merge,
-/// so the title counts: it becomes the message when the request is merged.
-fn parse_github_event(event: &Value) -> Option<Commit> {
-    let text = |path: &str| event.pointer(path).and_then(Value::as_str);
-    for commit in ["/head_commit", "/workflow_run/head_commit"] {
-        if let Some(message) = text(&format!("{commit}/message")) {
-            let what = describe_commit(text(&format!("{commit}/id")));
-            return Some(Commit {
-                description: what,
-                message: message.to_owned(),
-            });
-        }
+/// A push has the commits that it brings; a `workflow_run` and a merge queue only the last of them. The commit of a pull
+/// request is the one that GitHub made to test the merge, so the title counts: it becomes the message when the request is
+/// merged.
+fn parse_github_event(event: &Value) -> Option<Commits> {
+    let commit_of = |commit: &Value| {
+        Some(Commit {
+            description: describe_commit(commit.get("id").and_then(Value::as_str)),
+            message: commit.get("message")?.as_str()?.to_owned(),
+        })
+    };
+    let list = event.get("commits").and_then(Value::as_array);
+    let pushed = list.map(Vec::as_slice).unwrap_or_default();
+    let commits: Vec<Commit> = pushed.iter().filter_map(commit_of).collect();
+    if !commits.is_empty() {
+        return Some(Commits {
+            is_incomplete: commits.len() < pushed.len() || pushed.len() >= MAX_EVENT_COMMITS,
+            commits,
+        });
     }
-    let number = event
-        .pointer("/pull_request/number")
-        .and_then(Value::as_u64);
-    let what = number.map_or_else(
+    // A new branch or tag brings no commits.
+    let heads = [
+        "/head_commit",
+        "/workflow_run/head_commit",
+        "/merge_group/head_commit",
+    ];
+    let mut heads = heads.iter().filter_map(|path| event.pointer(path));
+    if let Some(commit) = heads.find_map(commit_of) {
+        return Some(Commits::one(commit));
+    }
+    let request = event.get("pull_request")?;
+    let number = request.get("number").and_then(Value::as_u64);
+    let description = number.map_or_else(
         || "this pull request".to_owned(),
         |number| format!("pull request {number}"),
     );
-    Some(Commit {
-        description: what,
-        message: text("/pull_request/title")?.to_owned(),
-    })
+    Some(Commits::one(Commit {
+        description,
+        message: request.get("title")?.as_str()?.to_owned(),
+    }))
 }
 
 /// The variables that git is given: where it is, and where the user's own configuration and the repository are. It needs
@@ -250,10 +326,10 @@ mod tests {
     fn reads_the_commit_message_from_the_github_event() {
         let of = |text: &str| parse_github_event(&serde_json::from_str(text).unwrap());
         let commit = |what: &str, message: &str| {
-            Some(Commit {
+            Some(Commits::one(Commit {
                 description: what.to_owned(),
                 message: message.to_owned(),
-            })
+            }))
         };
         let push = r#"{"head_commit": {"id": "0a1b2c3d4e5f6a7b", "message": "m"}}"#;
         assert_eq!(of(push), commit("commit 0a1b2c3d4e5f", "m"));
@@ -266,5 +342,40 @@ mod tests {
             None,
             "by hand: what is checked out counts"
         );
+    }
+
+    /// A push of code together with a commit that alone would be skipped.
+    #[test]
+    fn every_commit_of_a_push_must_match() {
+        let patterns = [SkipPattern::parse("Create persona:*").unwrap()];
+        let decide = |messages: &[&str]| {
+            let commits: Vec<Value> = messages
+                .iter()
+                .zip(10..)
+                .map(|(message, id)| serde_json::json!({ "id": format!("0a{id}"), "message": message }))
+                .collect();
+            let head = commits.last().cloned();
+            let event = serde_json::json!({ "commits": commits, "head_commit": head });
+            parse_github_event(&event).unwrap().decide(&patterns)
+        };
+        assert_eq!(
+            decide(&["Fix the form", "Create persona: Anna"]),
+            SkipDecision::Run(Some(
+                "Not skipped: the message of commit 0a10 in the same push matches no pattern."
+                    .to_owned()
+            ))
+        );
+        assert_eq!(
+            decide(&["Create persona: Anna"]),
+            SkipDecision::Skip("the message of commit 0a10 matches `Create persona:*`".to_owned())
+        );
+        assert!(matches!(
+            decide(&["Create persona: Anna", "Create persona: Ben"]),
+            SkipDecision::Skip(_)
+        ));
+        assert_eq!(decide(&["Fix the form"]), SkipDecision::Run(None));
+        // More than GitHub lists: the others may be code.
+        let many = vec!["Create persona: Anna"; MAX_EVENT_COMMITS];
+        assert!(matches!(decide(&many), SkipDecision::Run(Some(_))));
     }
 }

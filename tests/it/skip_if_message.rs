@@ -66,6 +66,31 @@ fn other_message_continues() {
     assert!(out.contains("commit 0a1b matches `[skip deploy]`"), "{out}");
 }
 
+/// The code that came with it has to be deployed, and so has what somebody asks for by hand.
+#[test]
+fn push_with_other_commits_and_a_manual_run_continue() {
+    let dir = tempfile::tempdir().unwrap();
+    let commits = serde_json::json!([
+        { "id": "0a1b", "message": "Fix the form" },
+        { "id": "0a1c", "message": "Create persona: Anna" },
+    ]);
+    let event = serde_json::json!({ "commits": commits, "head_commit": commits[1] });
+    std::fs::write(dir.path().join("event.json"), event.to_string()).unwrap();
+    let variables = [("GITHUB_EVENT_PATH", "event.json")];
+    let (code, out, error) = run_apply(dir.path(), &variables, &[]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        out,
+        "Not skipped: the message of commit 0a1b in the same push matches no pattern.\n"
+    );
+    assert!(error.contains("there is no folder environments"), "{error}");
+
+    let variables = [("GITHUB_EVENT_NAME", "workflow_dispatch")];
+    let (code, out, error) = run_apply(dir.path(), &variables, &[]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.contains("there is no folder environments"), "{error}");
+}
+
 #[test]
 fn unknown_message_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
