@@ -10,11 +10,11 @@ use serde_json::Value;
 pub(super) use super::http_errors::connection_error;
 use super::{
     CloudError, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter, endpoint,
-    fly::url::has_plain_segments,
     format_error_chain,
     http_errors::{invalid_response_error, status_error},
     in_flight::InFlightLimits,
     request_counter::RequestCounter,
+    url::has_plain_segments,
 };
 use crate::model::redact;
 

@@ -15,6 +15,7 @@ mod progress;
 mod rate_limiter;
 mod registry;
 mod request_counter;
+mod url;
 
 pub(crate) use error::format_error_chain;
 pub use error::{CloudError, CloudProvider, ErrorKind};

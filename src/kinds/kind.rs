@@ -280,6 +280,19 @@ pub enum DataLoss {
     Secret,
 }
 
+impl DataLoss {
+    /// What it means for the user, as the end of a sentence about the object.
+    #[must_use]
+    pub fn consequence(self) -> &'static str {
+        match self {
+            Self::Data => "its data is lost",
+            Self::App => "whatever it serves stops",
+            Self::Address => "its address cannot be obtained again",
+            Self::Secret => "its value is lost",
+        }
+    }
+}
+
 /// The name of a rollout group, such as `web/app`; see [`RolloutRules::rollout_group`].
 pub type RolloutGroup = Name;
 

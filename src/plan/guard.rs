@@ -180,12 +180,7 @@ fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
     let is_allowed = limits.destroy_all && *data_loss == Some(DataLoss::App) && is_app;
     let data_loss =
         data_loss.filter(|_| !is_allowed && !limits.allow_destroy.contains(*address))?;
-    let consequence = match data_loss {
-        DataLoss::Data => "its data is lost",
-        DataLoss::App => "whatever it serves stops",
-        DataLoss::Address => "its address cannot be had again",
-        DataLoss::Secret => "its value is lost",
-    };
+    let consequence = data_loss.consequence();
     let recovery_hint = recovery_hint
         .map(|recovery_hint| format!("; {recovery_hint}"))
         .unwrap_or_default();

@@ -149,7 +149,7 @@ impl ChangeGroup {
         let mut remarks = Vec::new();
         remarks.extend(self.is_refused(refusals).then_some("BLOCKED"));
         remarks.extend(self.is_protected().then_some("protected"));
-        remarks.extend(self.data_loss().map(wording::data_loss_remark));
+        remarks.extend(self.data_loss().map(DataLoss::consequence));
         remarks.extend(first.and_then(|change| wording::cause_remark(change.cause)));
         remarks.extend((self.impact() == Impact::Asleep).then_some(NOT_STARTED));
         remarks

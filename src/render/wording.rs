@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    kinds::{Cause, DataLoss, Impact},
+    kinds::{Cause, Impact},
     plan::{Action, Verb},
 };
 
@@ -72,16 +72,6 @@ pub(super) fn cause_remark(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::Outside => Some("changed outside"),
         Cause::Manifest | Cause::Moved | Cause::Follows | Cause::Unknown => None,
-    }
-}
-
-/// What a deletion loses irrecoverably.
-pub(super) fn data_loss_remark(loss: DataLoss) -> &'static str {
-    match loss {
-        DataLoss::Data => "its data is lost",
-        DataLoss::App => "whatever it serves stops",
-        DataLoss::Address => "its address cannot be obtained again",
-        DataLoss::Secret => "its value is lost",
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{FlyReader, exit_diagnosis, url::segment, wire};
-use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink};
+use super::{FlyReader, exit_diagnosis, wire};
+use crate::clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink, url::segment};
 
 /// How often a running command is checked. Fly allows five reads per second, but the end of a
 /// migration need not be noticed that quickly.

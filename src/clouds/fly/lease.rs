@@ -19,12 +19,12 @@ use tokio::task::AbortHandle;
 
 use super::{
     lease_holder::{self, LeaseHolder},
-    url::segment,
     wire,
 };
 use crate::clouds::{
     ApiClient, CloudError, ErrorKind, RateLimitedAction,
     http::{ApiRequest, Idempotency},
+    url::segment,
 };
 
 /// The TTL of a lease, in seconds. After a crash, the next run waits up to this long, so it should

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{
-    FlyReader, exit_diagnosis,
-    url::{query_value, segment},
-    wire,
-};
+use super::{FlyReader, exit_diagnosis, wire};
 use crate::{
-    clouds::RateLimitedAction,
+    clouds::{
+        RateLimitedAction,
+        url::{query_value, segment},
+    },
     model::{is_unprintable, redact},
 };
 

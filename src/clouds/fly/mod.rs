@@ -16,7 +16,6 @@ mod postgres;
 mod postgres_catalog;
 mod read;
 mod requests;
-pub(in crate::clouds) mod url;
 mod wait;
 pub mod wire;
 mod write;

@@ -6,7 +6,6 @@ use serde::de::DeserializeOwned;
 
 use super::{
     list_checks::{Listed, distinct},
-    url::{query_value, segment},
     wire,
 };
 use crate::clouds::{
@@ -15,6 +14,7 @@ use crate::clouds::{
     http::{ApiRequest, ClientConfig, Deadline, Idempotency},
     pages::PageLimit,
     probe::ProbeClient,
+    url::{query_value, segment},
 };
 
 /// A client of the Machines API that cannot write.

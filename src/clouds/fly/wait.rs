@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{
-    FlyReader, exit_diagnosis,
-    url::{query_value, segment},
-    wire,
-};
+use super::{FlyReader, exit_diagnosis, wire};
 use crate::{
     clouds::{
         CloudError, ErrorKind, MachineStatus, ProgressSink, RateLimitedAction,
         http::{ApiRequest, Idempotency},
+        url::{query_value, segment},
     },
     model::fly_limits::SMOKE_CHECK_SECS,
 };

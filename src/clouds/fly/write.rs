@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{FlyReader, Leases, MachineRequest, keyed_locks::KeyedLocks, url::segment, wire};
+use super::{FlyReader, Leases, MachineRequest, keyed_locks::KeyedLocks, wire};
 use crate::clouds::{
     CloudError, RateLimitedAction,
     http::{ApiRequest, Idempotency},
+    url::segment,
 };
 
 /// The rate-limited action of metadata writes.

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{CreateVolumeRequest, FlyWriter, url::segment, wire, write::WriteRequest};
-use crate::{clouds::CloudError, clouds::http::Idempotency, model::Secret};
+use super::{CreateVolumeRequest, FlyWriter, wire, write::WriteRequest};
+use crate::{
+    clouds::{CloudError, http::Idempotency, url::segment},
+    model::Secret,
+};
 
 impl FlyWriter {
     /// Creates a volume. After an ambiguous error the caller must look for a new volume of this

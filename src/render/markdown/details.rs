@@ -119,7 +119,7 @@ fn block_with_lines(
     {
         let data_loss = deletion
             .data_loss
-            .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
+            .map(|loss| format!(", {}", loss.consequence()));
         let contained = sanitize(&deletion.description);
         block += &format!(
             "-   also deletes {} ({contained}){}\n",

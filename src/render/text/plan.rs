@@ -149,7 +149,7 @@ impl TextWriter {
         for deletion in deletions {
             let data_loss = deletion
                 .data_loss
-                .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
+                .map(|loss| format!(", {}", loss.consequence()));
             let contained = sanitize(&deletion.description);
             let label = paint(self.theme.destroy, "also deletes");
             let data_loss = data_loss.unwrap_or_default();

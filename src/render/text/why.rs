@@ -13,7 +13,6 @@ use crate::{
         rollout::verification,
         theme::paint,
         value::sanitize,
-        wording,
     },
 };
 
@@ -99,7 +98,7 @@ impl TextWriter {
         if let Some(loss) = change.data_loss {
             self.write_line(format!(
                 "       {}",
-                paint(self.theme.error, wording::data_loss_remark(loss))
+                paint(self.theme.error, loss.consequence())
             ));
         }
         let rows = attribute_rows(&change.lines, self.detail_width(), DiffWording::Plan);

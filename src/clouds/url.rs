@@ -1,37 +1,46 @@
 //! Encodes what goes into the address of a request. Names and ids come from responses too, and none of them may lead a request
 //! to another object than the one that was meant.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What a query value encodes: everything but RFC 3986's unreserved characters.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+/// What a segment of a path encodes: the characters that RFC 3986 allows in one stay as they are.
+const SEGMENT: &AsciiSet = &QUERY_VALUE
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// Encodes a text as one segment of a path. The segments `.` and `..` cannot be encoded, since a URL parser decodes them first;
 /// [`has_plain_segments`] finds them.
-pub(in crate::clouds) fn segment(text: &str) -> String {
-    percent_encode(text, b"-_.~!$&'()*+,;=:@")
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// Encodes a value for a query string.
-pub(in crate::clouds) fn query_value(text: &str) -> String {
-    percent_encode(text, b"-_.~")
+pub(super) fn query_value(text: &str) -> String {
+    utf8_percent_encode(text, QUERY_VALUE).to_string()
 }
 
 /// Whether no segment of a path is empty or leads to another place, as `.` and `..` do.
-pub(in crate::clouds) fn has_plain_segments(path: &str) -> bool {
+pub(super) fn has_plain_segments(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     let mut segments = path.split('/').skip(1);
     segments.all(|segment| !["", ".", ".."].contains(&segment))
-}
-
-fn percent_encode(text: &str, allowed: &[u8]) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || allowed.contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
