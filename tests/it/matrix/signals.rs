@@ -14,7 +14,10 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
 
 use super::operations::check_nothing_held;
 use crate::support::{TestEnv, sample};
@@ -446,8 +449,23 @@ impl Phase {
     }
 }
 
+/// A shell without job control starts what runs in its background with SIGINT ignored, and so would be every program of this test.
+/// A signal that this process handles has its default effect in the programs that it starts (POSIX, `exec`).
+fn stop_ignoring_interrupts() {
+    const INTERRUPT_BIT: u64 = 1 << 1;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let ignored = lines
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    if ignored.is_some_and(|mask| mask & INTERRUPT_BIT != 0) {
+        drop(signal(SignalKind::interrupt()).unwrap());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn signal_in_any_phase_leaves_nothing_held() {
+    stop_ignoring_interrupts();
     let cases = phases().into_iter().flat_map(|phase| {
         let phase = Arc::new(phase);
         ["INT", "TERM"].map(|signal| (Arc::clone(&phase), signal))
