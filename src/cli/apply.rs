@@ -15,7 +15,7 @@ use super::{
 use crate::{
     manifest::SecretsMode,
     ops::{self, Goal},
-    plan::PlanId,
+    plan::{ExpectedPlan, PlanId},
 };
 
 /// Apply the manifest: plan, confirm, apply, and verify that nothing is left to do.
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
     let (target, planning, expected) = match &args.plan {
         Some(file) => {
             let (target, planning, expect) = plan_file::read(file)?;
-            (target, planning, Some(expect))
+            (target, planning, Some(ExpectedPlan::Saved(expect)))
         }
         None => {
             let environment = args.environment.clone().unwrap_or_default();
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
                     inputs: args.inputs.clone(),
                 },
                 args.planning.clone(),
-                args.expect.clone(),
+                args.expect.clone().map(ExpectedPlan::Reviewed),
             )
         }
     };
@@ -95,7 +95,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
             has_expect_option: true,
         },
         allow_destroy: &planning.allow_destroy,
-        reviewed: args.plan.as_deref().zip(expected.as_ref()),
+        reviewed: args
+            .plan
+            .as_deref()
+            .zip(expected.as_ref().map(ExpectedPlan::id)),
     };
     let result = ops::run(&session.workspace, &Goal::Manifest, &options, &frontend).await;
     session.close().await;

@@ -12,7 +12,7 @@ use crate::{
     lock::LockTimings,
     model::{Address, GoDuration},
     ops::{ApplyJob, RunOptions},
-    plan::{Limits, PlanId},
+    plan::{ExpectedPlan, Limits},
     render,
 };
 
@@ -68,7 +68,7 @@ impl ProgressArgs {
         command: &'static str,
         only: Vec<Address>,
         limits: Limits,
-        expected: Option<PlanId>,
+        expected: Option<ExpectedPlan>,
     ) -> RunOptions {
         let to_std = |duration: GoDuration| Duration::from_millis(duration.as_millis());
         RunOptions {

@@ -1,12 +1,12 @@
 //! What concerns an environment as a whole: the settings of its manifest, and what observing the clouds found besides the
 //! resources.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{Blocker, DataLoss, World};
-use crate::model::{Address, Name, OwnershipMark};
+use crate::model::{Address, Image, Name, OwnershipMark};
 
 /// A live object that trimtab does not manage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +97,9 @@ pub struct EnvironmentMeta {
     pub rotate: BTreeSet<Address>,
     /// Whether Postgres clusters that run are asked for their roles and databases, beyond what is recorded (`--deep`).
     pub deep: bool,
+    /// Apps whose image the command line gives, and the image. The id of a plan does not cover them: a release is expected to
+    /// bring another image than the one that ran when the plan was reviewed.
+    pub given_images: BTreeMap<Name, Image>,
     /// Apps that are rolled back automatically when their rollout fails.
     pub rollback_on_failure: BTreeSet<Name>,
     /// Warnings about the manifest, such as of a key without effect.

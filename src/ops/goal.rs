@@ -4,7 +4,7 @@ use super::{OperationError, Workspace, workspace};
 use crate::{
     kinds::{Desired, World},
     model::Address,
-    plan::{self, Approved, Limits, Plan, PlanId, PreviousStates},
+    plan::{self, Approved, ExpectedPlan, Limits, Plan, PreviousStates},
 };
 
 /// What an operation drives the environment towards.
@@ -124,7 +124,7 @@ impl Goal {
         let id = confirmed.plan().id();
         match self {
             Self::Manifest | Self::Nothing(_) => {
-                check_expected(again, Some(&id)).map_err(|error| match error {
+                check_expected(again, Some(&ExpectedPlan::Saved(id))).map_err(|error| match error {
                     OperationError::PlanChanged { .. } => OperationError::PlanChanged {
                         message: "somebody else has changed something here meanwhile, and a new plan holds steps that were not \
                                   confirmed; nothing was changed"
@@ -149,25 +149,46 @@ impl Goal {
 ///
 /// # Errors
 /// When it holds anything else.
-pub(super) fn check_expected(plan: &Plan, expected: Option<&PlanId>) -> Result<(), OperationError> {
-    let Some(expected) = expected else {
+pub(super) fn check_expected(
+    plan: &Plan,
+    expected: Option<&ExpectedPlan>,
+) -> Result<(), OperationError> {
+    let Some(expected) = expected.filter(|expected| !expected.covers(plan)) else {
         return Ok(());
     };
-    let id = plan.id();
-    if plan.is_empty() || expected.covers(&id) {
-        return Ok(());
-    }
-    let why = if expected.has_steps() {
-        "it holds steps that were not reviewed"
-    } else {
-        "the ids differ"
+    let unexpected = expected.unexpected(plan);
+    let why = match unexpected.as_slice() {
+        [] => "the ids differ".to_owned(),
+        [..] => format!(
+            "nobody has reviewed what it does to {}",
+            list_addresses(&unexpected)
+        ),
+    };
+    let id = match expected {
+        ExpectedPlan::Saved(_) => plan.id(),
+        ExpectedPlan::Reviewed(_) => plan.review_id(),
     };
     Err(OperationError::PlanChanged {
         message: format!(
             "this is plan {}, and {} was reviewed: {why}; nothing was changed",
             id.short(),
-            expected.short()
+            expected.id().short()
         ),
         hint: "review the plan above, then apply it with its own id".to_owned(),
     })
+}
+
+/// The first few addresses, and how many others there are.
+fn list_addresses(addresses: &[Address]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = addresses
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect();
+    let rest = addresses.len().saturating_sub(SHOWN);
+    match rest {
+        0 => shown.join(", "),
+        _ => format!("{} and {rest} more", shown.join(", ")),
+    }
 }

@@ -4,6 +4,7 @@
 mod environment_lock;
 mod error;
 mod frontend;
+mod given_images;
 mod goal;
 mod identity;
 mod images;

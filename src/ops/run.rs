@@ -14,7 +14,7 @@ use crate::{
     apply::{ApplyOptions, ApplyReport, event::StepReport},
     kinds::{World, aws::Bucket},
     model::Address,
-    plan::{Action, Approved, DeferredChange, Limits, Plan, PlanId, guard, refusals},
+    plan::{Action, Approved, DeferredChange, ExpectedPlan, Limits, Plan, guard, refusals},
     status::EnvironmentStatus,
 };
 
@@ -31,7 +31,7 @@ pub struct RunOptions {
     /// What the guard allows.
     pub limits: Limits,
     /// The plan that was reviewed: anything else stops.
-    pub expected: Option<PlanId>,
+    pub expected: Option<ExpectedPlan>,
     /// How many steps run at once.
     pub concurrency: usize,
     /// When everything must have ended, counted from the beginning of the command.

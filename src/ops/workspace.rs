@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
-use super::{OperationError, RunIdentity, images};
+use super::{OperationError, RunIdentity, given_images, images};
 use crate::{
     clouds::{CloudError, CloudReaders, ProgressSink, RegistryClient, aws, fly},
     kinds::{CloudWriters, Desired, World, fly::secrets::SecretsSpec},
@@ -129,7 +129,22 @@ impl Workspace {
         only: &[Address],
     ) -> Result<Plan, OperationError> {
         check_known_addresses(only, desired, world)?;
-        let mut desired = desired.clone();
+        let pinned = self.pin_images(desired.clone())?;
+        let mut plan = plan::plan(&pinned, world)?;
+        if !desired.meta.given_images.is_empty() {
+            let mut running = desired.clone();
+            given_images::keep_running_images(&mut running, world);
+            let running = self.pin_images(running)?;
+            plan = plan.with_plan_of_running_images(plan::plan(&running, world)?);
+        }
+        plan.findings
+            .warnings
+            .extend(pinned.meta.warnings.iter().cloned());
+        Ok(select(plan, only))
+    }
+
+    /// Pins every tag to its digest, where the registries have been asked.
+    fn pin_images(&self, mut desired: Desired) -> Result<Desired, OperationError> {
         if let Some(resolved) = self.images.get() {
             let lenient = self.options.allow_missing_images;
             if !lenient {
@@ -138,11 +153,7 @@ impl Workspace {
             resolved.pin_digests(&mut desired);
             desired.meta.warnings.extend(resolved.warnings(lenient));
         }
-        let mut plan = plan::plan(&desired, world)?;
-        plan.findings
-            .warnings
-            .extend(desired.meta.warnings.iter().cloned());
-        Ok(select(plan, only))
+        Ok(desired)
     }
 
     /// Checks that these images are still in their registries.

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Plan, Step};
-use crate::model::{DiffLine, DisplayValue};
+use crate::model::{Address, DiffLine, DisplayValue};
 
 /// Bytes of the hash of the whole plan.
 const PLAN_HASH_LEN: usize = 6;
@@ -64,6 +64,65 @@ impl Plan {
             id.step_hashes.clear();
         }
         id
+    }
+}
+
+/// The plan that an apply was told to expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpectedPlan {
+    /// A saved plan: every step, with the images that it names.
+    Saved(PlanId),
+    /// A plan that was reviewed, by its [`Plan::review_id`]. Images of the command line are expected by definition.
+    Reviewed(PlanId),
+}
+
+impl ExpectedPlan {
+    /// The id that is expected.
+    #[must_use]
+    pub fn id(&self) -> &PlanId {
+        match self {
+            Self::Saved(id) | Self::Reviewed(id) => id,
+        }
+    }
+
+    /// The part of a plan that has to be in the expected one.
+    fn compared<'a>(&self, plan: &'a Plan) -> &'a Plan {
+        match self {
+            Self::Saved(_) => plan,
+            Self::Reviewed(_) => plan.reviewed_part(),
+        }
+    }
+
+    /// Whether `plan` is the expected plan, or what is left of it.
+    #[must_use]
+    pub fn covers(&self, plan: &Plan) -> bool {
+        let plan = self.compared(plan);
+        plan.is_empty() || self.id().covers(&plan.id())
+    }
+
+    /// The resources whose steps are not in the expected plan. Empty where the expected id says nothing of single steps.
+    #[must_use]
+    pub fn unexpected(&self, plan: &Plan) -> Vec<Address> {
+        let plan = self.compared(plan);
+        let known = &self.id().step_hashes;
+        let mut unexpected: Vec<Address> = plan
+            .steps()
+            .filter(|step| !known.is_empty() && !step.completes_earlier_apply)
+            .filter(|step| !known.contains(&plan.step_hash(step)))
+            .map(|step| step.address.clone())
+            .collect();
+        unexpected.sort();
+        unexpected.dedup();
+        unexpected
+    }
+}
+
+impl Plan {
+    /// The id that a review of this plan is known by. It is that of the plan with the images that run, where the command line
+    /// gives others: a release brings a new image, and everything else must have been reviewed.
+    #[must_use]
+    pub fn review_id(&self) -> PlanId {
+        self.reviewed_part().id()
     }
 }
 

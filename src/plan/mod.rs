@@ -47,7 +47,7 @@ mod verification;
 pub use change::{Change, Verb};
 pub use creation_pace::CreationPace;
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
-pub use id::{InvalidPlanId, PlanId};
+pub use id::{ExpectedPlan, InvalidPlanId, PlanId};
 pub use only::{OnlySelection, is_selected, unknown_addresses};
 pub use order::CycleError;
 pub use rollback::{PreviousState, PreviousStates, plan_rollback};
@@ -239,6 +239,8 @@ pub struct Plan {
     pub findings: Findings,
     /// What `--only` pulled in and left out.
     pub selection: Option<OnlySelection>,
+    /// The same plan with the images that run, where the command line gives others. See [`Plan::review_id`].
+    without_given_images: Option<Box<Plan>>,
     /// The rollout of each group that changes, by the name of the group, such as `web/app`.
     pub rollouts: BTreeMap<Name, GroupRollout>,
 }
@@ -281,6 +283,24 @@ impl Plan {
     #[must_use]
     pub fn graph(&self) -> &DiGraph<Step, EdgeReason> {
         &self.graph
+    }
+
+    /// The plan together with the one that keeps the images that run, for [`Plan::review_id`].
+    #[must_use]
+    pub fn with_plan_of_running_images(mut self, without_given_images: Self) -> Self {
+        self.without_given_images = Some(Box::new(without_given_images));
+        self
+    }
+
+    /// Whether the command line gives images, which the plan's id does not cover.
+    #[must_use]
+    pub fn has_given_images(&self) -> bool {
+        self.without_given_images.is_some()
+    }
+
+    /// The part of the plan that a review covers: the plan with the images that run, where the command line gives others.
+    fn reviewed_part(&self) -> &Self {
+        self.without_given_images.as_deref().unwrap_or(self)
     }
 
     /// Whether there is nothing to do and nothing that blocks a change.

@@ -72,7 +72,10 @@ impl CascadeDelete {
 impl Plan {
     /// Reduces the plan to the steps at or below these addresses, and every step that they need.
     #[must_use]
-    pub fn only(self, selectors: &[Address]) -> Self {
+    pub fn only(mut self, selectors: &[Address]) -> Self {
+        self.without_given_images = self
+            .without_given_images
+            .map(|plan| Box::new(plan.only(selectors)));
         let selected: BTreeSet<NodeIndex> = self
             .graph
             .node_indices()

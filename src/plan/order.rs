@@ -45,6 +45,7 @@ impl PlanBuilder {
             existing_count: self.existing_count,
             findings: self.findings,
             selection: None,
+            without_given_images: None,
             rollouts: self
                 .groups
                 .iter()

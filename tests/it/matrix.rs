@@ -51,7 +51,7 @@ const LARGE_CASES: usize = 5_450;
 
 /// Which cases run.
 enum CaseSelection {
-    /// Every third category at each baseline, so that together the baselines have each category several times.
+    /// Every sixth category at each baseline, so that together the baselines have each category several times.
     Sample,
     /// About [`LARGE_CASES`].
     Large,
@@ -101,7 +101,7 @@ impl CaseSelection {
     /// How many cases must run at least, so that nobody notices too late that a mode has become empty.
     fn min_cases_run(&self) -> usize {
         match self {
-            Self::Sample => 160,
+            Self::Sample => 80,
             Self::Large | Self::Full => 5_000,
             Self::Named(_) => 1,
         }
@@ -121,13 +121,13 @@ fn cases_by_category(baseline: &BaselineRun) -> BTreeMap<String, Vec<Disruption>
     by_category
 }
 
-/// One case of every third category. Baselines and categories begin at different requests, so that
+/// One case of every sixth category. Baselines and categories begin at different requests, so that
 /// together the sample covers early and late ones.
 fn one_per_category(baseline: &BaselineRun, nth: usize) -> Vec<Disruption> {
     cases_by_category(baseline)
         .values()
         .enumerate()
-        .filter(|(category, _)| (category + nth).is_multiple_of(3))
+        .filter(|(category, _)| (category + nth).is_multiple_of(6))
         .map(|(category, cases)| cases[(nth * 7 + category * 3) % cases.len()])
         .collect()
 }

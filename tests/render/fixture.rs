@@ -73,6 +73,7 @@ pub(crate) fn desired() -> Desired {
         adopt: Default::default(),
         rotate: std::collections::BTreeSet::new(),
         deep: false,
+        given_images: Default::default(),
         allow_destroy: Default::default(),
         warnings: Vec::new(),
     });

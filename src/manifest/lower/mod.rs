@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     kinds::{Desired, EnvironmentMeta},
-    model::{Address, Name, OwnershipMark},
+    model::{Address, Image, Name, OwnershipMark},
 };
 
 mod aws;
@@ -95,6 +95,14 @@ impl Diagnostics {
     }
 }
 
+/// The images of the command line, by the app that they are for.
+fn given_images(context: &Context<'_>) -> BTreeMap<Name, Image> {
+    let images = context.inputs.images.iter();
+    images
+        .filter_map(|(app, image)| Some((Name::parse(app).ok()?, Image::new(image.clone()))))
+        .collect()
+}
+
 /// Lowers a whole environment.
 pub(super) fn lower(
     manifest: &Manifest,
@@ -126,6 +134,7 @@ pub(super) fn lower(
         allow_destroy: BTreeSet::new(),
         rotate: BTreeSet::new(),
         deep: false,
+        given_images: given_images(context),
         rollback_on_failure: BTreeSet::new(),
         warnings: Vec::new(),
     };

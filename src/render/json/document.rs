@@ -48,6 +48,8 @@ pub struct PlanDocument {
     plan_id: String,
     /// The full plan id, for `apply --expect`.
     expect: String,
+    /// Whether `--image` gave images. `plan_id` and `expect` do not cover them.
+    has_given_images: bool,
     /// Whether there is nothing to do and nothing is blocked. What is deferred may still differ.
     empty: bool,
     /// Whether `apply` would do something and not refuse.
@@ -256,7 +258,7 @@ fn to_strings(addresses: &[Address]) -> Vec<String> {
 impl PlanDocument {
     pub(super) fn new(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Self {
         let refusals = all_refusals(plan, refusals);
-        let id = plan.id();
+        let id = plan.review_id();
         Self {
             format_version: FORMAT_VERSION,
             command: headline.command,
@@ -270,6 +272,7 @@ impl PlanDocument {
                 .and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok()),
             plan_id: id.short(),
             expect: id.to_string(),
+            has_given_images: plan.has_given_images(),
             empty: plan.is_empty(),
             applyable: refusals.is_empty() && !plan.is_empty(),
             summary: ChangeSummary::from_plan(plan),

@@ -246,7 +246,7 @@ impl PlanComment<'_> {
             let restarts = restarts.map(|sentence| format!("{sentence}\n\n"));
             return restarts.unwrap_or_default() + &source;
         }
-        let id = self.plan.id();
+        let id = self.plan.review_id();
         let estimate = wording::estimate_sentence(self.plan.estimate(), self.counts.run);
         let facts: String = restarts
             .into_iter()
@@ -254,8 +254,13 @@ impl PlanComment<'_> {
             .map(|fact| fact + " ")
             .collect();
         let command = format!("trimtab apply {target} --expect {id}");
+        let scope = if self.plan.has_given_images() {
+            " (without the images of `--image`)"
+        } else {
+            ""
+        };
         format!(
-            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · {cost} · plan id {}</sub>\n",
+            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · {cost} · plan id {}{scope}</sub>\n",
             code_span(&command),
             code_span(&id.short()),
         )

@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// What follows the id of a plan with `--image`.
+const GIVEN_IMAGES_NOTE: &str = " (without the images of --image)";
+
 /// Renders a plan as text.
 #[must_use]
 pub fn plan(
@@ -196,6 +199,11 @@ impl TextWriter {
         if let Some(sentence) = wording::estimate_sentence(plan.estimate(), counts.run) {
             self.write_line(sentence);
         }
-        self.write_line(format!("Plan id: {}", plan.id().short()));
+        let scope = if plan.has_given_images() {
+            GIVEN_IMAGES_NOTE
+        } else {
+            ""
+        };
+        self.write_line(format!("Plan id: {}{scope}", plan.review_id().short()));
     }
 }

@@ -133,7 +133,7 @@ fn deep_nesting_is_rejected() {
 
 #[test]
 fn giant_string_is_not_echoed() {
-    let giant = "x".repeat(MIB);
+    let giant = "x".repeat(large(MIB));
     load_files(&[(
         "x.toml",
         &format!("{BASE}{APP}[apps.web.env]\nA = \"{giant}\"\n"),
@@ -147,11 +147,11 @@ fn giant_string_is_not_echoed() {
         format!("{BASE}{APP}[apps.web.env]\nA = \"${{var.{giant}}}\"\n"),
         format!(
             "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
-            "${".repeat(MIB / 2)
+            "${".repeat(large(MIB) / 2)
         ),
         format!(
             "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
-            "${var.x}".repeat(MIB / 8)
+            "${var.x}".repeat(large(MIB) / 8)
         ),
         format!("project = \"{giant}\"\n[fly]\norg = \"{giant}\"\n{APP}"),
         format!("extends = \"{giant}\"\n{BASE}{APP}"),
@@ -159,7 +159,7 @@ fn giant_string_is_not_echoed() {
         format!("{BASE}{APP}machine_config = \"{giant}\"\n"),
         format!(
             "{BASE}{APP}machine_config = '{{{}'\n",
-            "\"a\":[".repeat(MIB / 5)
+            "\"a\":[".repeat(large(MIB) / 5)
         ),
     ] {
         let rendered = load_error(&text);

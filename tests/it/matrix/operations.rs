@@ -317,7 +317,7 @@ async fn unlock_is_safe_to_repeat() {
     let snapshot = scenarios::locked_environment().await;
     let manifest = scenarios::LOCKED;
     let strikes = all_strikes(3, 2);
-    for strike in sample(strikes, 1, 3) {
+    for strike in sample(strikes, 1, 9) {
         let env = TestEnv::from_snapshot(manifest, snapshot.clone(), SPEED).await;
         let (crash, fault) = match strike {
             Strike::Crash(crash) => (Some(crash), None),

@@ -470,7 +470,7 @@ async fn signal_in_any_phase_leaves_nothing_held() {
         let phase = Arc::new(phase);
         ["INT", "TERM"].map(|signal| (Arc::clone(&phase), signal))
     });
-    let mut running = stream::iter(sample(cases, 1, 9))
+    let mut running = stream::iter(sample(cases, 1, 18))
         .map(|(phase, signal)| async move {
             let result = phase.check(signal).await;
             result

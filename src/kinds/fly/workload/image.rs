@@ -67,6 +67,36 @@ pub fn replace_container_images(
     }
 }
 
+/// Replaces `given`, where a workload names it, by the image that the app runs: in the workload itself and in its containers. A
+/// container that runs nowhere yet keeps the given one.
+pub fn keep_running_image(spec: &mut Workload, given: &Image, world: &World, app: &Name) {
+    if spec.config.image.as_ref() == Some(given) {
+        spec.config.image = None;
+    }
+    let containers = spec.config.verbatim.get_mut("containers");
+    let containers = containers.and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        let is_given = container.get("image").and_then(Value::as_str) == Some(given.as_str());
+        let running = container
+            .get("name")
+            .and_then(|name| running_container_image(world, app, name));
+        if let Some(running) = running.filter(|_| is_given) {
+            container["image"] = running.clone();
+        }
+    }
+}
+
+/// The image of a container in the app's first machine by name that has it.
+fn running_container_image<'a>(world: &'a World, app: &Name, name: &Value) -> Option<&'a Value> {
+    resources_in_app(&world.fly_machine, app).find_map(|(_, machine)| {
+        let containers = machine.workload.raw.get("containers")?.as_array()?;
+        containers
+            .iter()
+            .find(|container| container.get("name") == Some(name))?
+            .get("image")
+    })
+}
+
 /// Whether two texts name the same image: by digest where both have one.
 pub(super) fn is_same_image(a: &str, b: &str) -> bool {
     let (first, second) = (Image::new(a), Image::new(b));

@@ -21,8 +21,8 @@ pub use config::MachineConfig;
 pub use diff::{ConfigUpdate, WorkloadEdit, diff_workload};
 pub use history::{ReleaseTimeline, RollbackTarget, VersionHistory};
 pub use image::{
-    container_images, default_image, replace_container_images, running_app_image,
-    with_default_image,
+    container_images, default_image, keep_running_image, replace_container_images,
+    running_app_image, with_default_image,
 };
 pub use live::{Health, ProcessExit, WorkloadLive};
 pub use rollback::{PreviousConfig, restored_spec, rollback_edit};
