@@ -30,6 +30,7 @@
 //! | [`mod@observe`] | the clouds to [`kinds::World`]: which live object is which resource |
 //! | [`mod@plan`] | the difference as ordered steps, the guard, the plan id; pure |
 //! | [`mod@apply`] | a pure ready queue, the loop around it, and the events it sends |
+//! | [`github`] | the comment on a pull request, the plan that was reviewed there, the issue about drift |
 //! | [`status`] | what runs, as a value |
 //! | [`ops`] | the operations behind the commands |
 //! | [`render`] | values to text, Markdown, JSON and pictures; prints nothing |
@@ -42,6 +43,7 @@
 pub mod apply;
 pub mod cli;
 pub mod clouds;
+pub mod github;
 pub mod iam;
 pub mod kinds;
 pub mod lock;

@@ -69,6 +69,8 @@ pub enum CloudProvider {
     Fly,
     /// AWS.
     Aws,
+    /// GitHub.
+    GitHub,
 }
 
 /// The classes of errors.
@@ -152,6 +154,25 @@ impl CloudError {
         self.kind == ErrorKind::Ambiguous
     }
 
+    /// What the user can do about an error of GitHub.
+    fn github_hint(&self) -> Option<&'static str> {
+        match self.kind {
+            ErrorKind::PermissionDenied if self.message.contains("locked") => {
+                Some("unlock the conversation; the summary of the run has the same text")
+            }
+            ErrorKind::PermissionDenied => Some(
+                "give the job the permission in its `permissions:`; a pull request from a fork or from Dependabot has only a token that \
+                 reads",
+            ),
+            ErrorKind::NotFound => {
+                Some("GitHub also says this of what the token may not see: check its rights")
+            }
+            ErrorKind::Throttled => Some("wait until GitHub's limit allows more, and run it again"),
+            ErrorKind::Ambiguous | ErrorKind::Unreachable => Some("run the same command again"),
+            _ => None,
+        }
+    }
+
     /// What the user can do about errors of this class, if anything.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -161,6 +182,9 @@ impl CloudError {
                 .find(|(text, _)| self.message.contains(text))
         {
             return Some(hint);
+        }
+        if self.cloud == CloudProvider::GitHub {
+            return self.github_hint();
         }
         match self.kind {
             ErrorKind::PermissionDenied if self.cloud == CloudProvider::Aws => Some(

@@ -1,4 +1,4 @@
-//! The clients of Fly.io, of image registries and of AWS, above one HTTP client with rate limits,
+//! The clients of Fly.io, of image registries, of GitHub and of AWS, above one HTTP client with rate limits,
 //! retries, timeouts and request ids. (AWS uses its own SDK.) Nothing here knows of resource kinds
 //! or plans.
 
@@ -6,6 +6,7 @@ pub mod aws;
 mod endpoint;
 mod error;
 pub mod fly;
+pub mod github;
 pub(crate) mod http;
 mod http_errors;
 mod in_flight;

@@ -20,6 +20,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("observe", &["model", "iam", "kinds", "clouds"]),
     ("plan", &["model", "kinds"]),
     ("apply", &["model", "kinds", "plan", "clouds", "lock"]),
+    ("github", &["model", "clouds", "plan"]),
     ("status", &["model", "iam", "kinds", "plan"]),
     (
         "render",
@@ -29,7 +30,7 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
         "ops",
         &[
             "model", "clouds", "iam", "lock", "kinds", "manifest", "observe", "plan", "apply",
-            "status",
+            "github", "status",
         ],
     ),
 ];
