@@ -14,18 +14,21 @@ use crate::{
     kinds::Desired,
     model::{Address, Name},
 };
+use syntax::node::TomlNode;
 
 mod aws_references;
 pub mod fly_toml;
 mod interpolate;
 mod known_secrets;
 mod load;
+mod locate;
 mod lower;
 mod reader;
 pub mod schema;
 pub mod syntax;
 
 pub use load::load;
+pub use locate::SourcePosition;
 pub use schema::json_schema::editor_schema;
 pub use syntax::error::ManifestError;
 pub use syntax::node::{Diagnostic, SourceFiles, SourceLocation};
@@ -91,6 +94,8 @@ pub struct LoadedEnvironment {
     pub locations: BTreeMap<Address, SourceLocation>,
     /// Where an app or a cron machine sets its image; absent when `--image` does.
     pub image_locations: BTreeMap<Name, SourceLocation>,
+    /// The manifest as it was read, with what it inherits.
+    pub(crate) root: TomlNode,
     /// The path of the environment's own file.
     pub path: PathBuf,
 }

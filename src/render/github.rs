@@ -151,16 +151,51 @@ impl LogGroup {
     }
 }
 
+/// How serious an annotation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnotationLevel {
+    /// Something is wrong.
+    Error,
+    /// Something that a reviewer must not miss.
+    Warning,
+    /// Anything else.
+    Notice,
+}
+
 /// The workflow command for an error annotation, which GitHub also shows on the summary page of the run.
 fn error_command(title: &str, message: &str) -> String {
+    annotation_command(AnnotationLevel::Error, None, title, message)
+}
+
+/// The workflow command for an annotation; with the file, relative to the root of the repository, and the line that it is for.
+#[must_use]
+pub fn annotation_command(
+    level: AnnotationLevel,
+    place: Option<(&str, usize)>,
+    title: &str,
+    message: &str,
+) -> String {
+    let level = match level {
+        AnnotationLevel::Error => "error",
+        AnnotationLevel::Warning => "warning",
+        AnnotationLevel::Notice => "notice",
+    };
     let message: Vec<String> = message.lines().map(sanitize).collect();
-    let title = escape_message(&sanitize(title))
-        .replace(':', "%3A")
-        .replace(',', "%2C");
+    let place = place.map_or_else(String::new, |(file, line)| {
+        format!("file={},line={line},", escape_property(file))
+    });
     format!(
-        "::error title={title}::{}",
+        "::{level} {place}title={}::{}",
+        escape_property(title),
         escape_message(&message.join("\n"))
     )
+}
+
+/// Escapes the value of a property of a workflow command.
+fn escape_property(text: &str) -> String {
+    escape_message(&sanitize(text))
+        .replace(':', "%3A")
+        .replace(',', "%2C")
 }
 
 /// Escapes the message of a workflow command.

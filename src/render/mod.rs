@@ -21,6 +21,7 @@
 
 use std::time::Duration;
 
+pub mod annotations;
 mod attribute_rows;
 mod change_groups;
 mod findings;

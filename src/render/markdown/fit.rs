@@ -1,7 +1,7 @@
 //! A comment that is too long: filled up to the budget in the order of danger. A reviewer may miss a log level; what
 //! deletes, opens or grants something has to be in the comment.
 
-use super::{CommentKind, PlanComment, details, join_parts, table};
+use super::{CommentKind, PlanComment, Scope, details, join_parts, table};
 use crate::render::{change_groups::ChangeGroup, wording};
 
 /// Room for the note that says what is left out, and for the markup around details.
@@ -48,7 +48,7 @@ pub(super) fn fill(comment: &PlanComment<'_>, budget: usize) -> String {
         .collect();
     blocks.add(comment, &groups, &missing, room);
     let note = left_out_note(
-        comment.kind,
+        comment,
         &groups,
         table.as_ref().map_or(0, |(_, rows)| *rows),
         &blocks,
@@ -114,7 +114,7 @@ impl DetailBlocks {
 
 /// What is left out, in numbers.
 fn left_out_note(
-    kind: CommentKind,
+    comment: &PlanComment<'_>,
     groups: &[&ChangeGroup],
     rows: usize,
     blocks: &DetailBlocks,
@@ -136,14 +136,22 @@ fn left_out_note(
         }),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let command = match kind {
+    let command = match comment.kind {
         CommentKind::Plan => "plan",
         CommentKind::Drift => "drift",
+    };
+    let everything = match comment.scope {
+        Scope::Section { more: Some(url) } => {
+            format!("[The summary of the run]({url}) has more, and its log everything.")
+        }
+        Scope::Section { more: None } | Scope::Whole => {
+            format!("The text of `trimtab {command}` in the log has everything.")
+        }
     };
     (!parts.is_empty()).then(|| {
         format!(
             "_Left out here, because the comment would be too long: {}. What deletes, opens or grants something comes \
-             first. The text of `trimtab {command}` in the log has everything._\n",
+             first. {everything}_\n",
             parts.join(", ")
         )
     })

@@ -11,11 +11,13 @@ use super::{
 use crate::plan::{Plan, Refusal};
 
 mod details;
+mod environments;
 mod escape;
 mod fit;
 mod rollout;
 mod table;
 
+pub use environments::{EnvironmentResult, environments_comment, environments_summary};
 use escape::{code_span, escape_html, escape_prose};
 
 /// The default budget in bytes. GitHub rejects comments of more than 65 536 characters; the rest is for text that a
@@ -38,17 +40,32 @@ enum CommentKind {
 /// the comment to update it, are included even if they exceed the budget.
 #[must_use]
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usize) -> String {
-    render(CommentKind::Plan, plan, refusals, headline, budget)
+    render(
+        CommentKind::Plan,
+        Scope::Whole,
+        plan,
+        refusals,
+        headline,
+        budget,
+    )
 }
 
 /// Renders the differences as a comment about drift.
 #[must_use]
 pub fn drift(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usize) -> String {
-    render(CommentKind::Drift, plan, refusals, headline, budget)
+    render(
+        CommentKind::Drift,
+        Scope::Whole,
+        plan,
+        refusals,
+        headline,
+        budget,
+    )
 }
 
 fn render(
     kind: CommentKind,
+    scope: Scope<'_>,
     plan: &Plan,
     refusals: &[Refusal],
     headline: &Headline,
@@ -56,6 +73,7 @@ fn render(
 ) -> String {
     let comment = PlanComment {
         kind,
+        scope,
         plan,
         refusals: all_refusals(plan, refusals),
         headline,
@@ -69,8 +87,21 @@ fn render(
         .unwrap_or_else(|| fit::fill(&comment, budget))
 }
 
+/// Whether the plan is a comment of its own.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    /// It is, with a marker.
+    Whole,
+    /// It is one environment of a comment about several. What reading cost is left out, so that the same plan is the same text.
+    Section {
+        /// Where everything can be read.
+        more: Option<&'a str>,
+    },
+}
+
 struct PlanComment<'a> {
     kind: CommentKind,
+    scope: Scope<'a>,
     plan: &'a Plan,
     refusals: Vec<Refusal>,
     headline: &'a Headline,
@@ -138,8 +169,12 @@ impl PlanComment<'_> {
             CommentKind::Drift if self.plan.is_converged() => "no drift".to_owned(),
             CommentKind::Drift => findings::summarize(self.plan),
         };
+        let marker = match self.scope {
+            Scope::Whole => marker + "\n",
+            Scope::Section { .. } => String::new(),
+        };
         format!(
-            "{marker}\n### {} {}: {title}\n",
+            "{marker}### {} {}: {title}\n",
             self.headline.command,
             code_span(environment)
         )
@@ -227,8 +262,11 @@ impl PlanComment<'_> {
     /// Where the plan was made, and the command that applies exactly this plan.
     fn footer(&self) -> String {
         let location = escape_prose(&self.headline.location());
-        let cost = self.headline.read_cost();
-        let source = format!("<sub>{location} · {cost}</sub>\n");
+        let location = match self.scope {
+            Scope::Whole => format!("{location} · {}", self.headline.read_cost()),
+            Scope::Section { .. } => location,
+        };
+        let source = format!("<sub>{location}</sub>\n");
         if self.plan.is_empty() {
             return source;
         }
@@ -260,7 +298,7 @@ impl PlanComment<'_> {
             ""
         };
         format!(
-            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · {cost} · plan id {}{scope}</sub>\n",
+            "{facts}Apply exactly this plan: {}\n\n<sub>{location} · plan id {}{scope}</sub>\n",
             code_span(&command),
             code_span(&id.short()),
         )
