@@ -80,6 +80,7 @@ pub fn load(
         files: reader.files,
         locations: lowered.locations,
         image_locations: lowered.image_locations,
+        github: lowered.github,
         path: file,
     })
 }

@@ -17,6 +17,7 @@ use crate::{
 
 mod aws_references;
 pub mod fly_toml;
+pub mod github;
 mod interpolate;
 mod known_secrets;
 mod load;
@@ -91,6 +92,8 @@ pub struct LoadedEnvironment {
     pub locations: BTreeMap<Address, SourceLocation>,
     /// Where an app or a cron machine sets its image; absent when `--image` does.
     pub image_locations: BTreeMap<Name, SourceLocation>,
+    /// How GitHub deploys it.
+    pub github: github::GithubSettings,
     /// The path of the environment's own file.
     pub path: PathBuf,
 }
