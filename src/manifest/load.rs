@@ -81,6 +81,7 @@ pub fn load(
         locations: lowered.locations,
         image_locations: lowered.image_locations,
         root,
+        github: lowered.github,
         path: file,
     })
 }

@@ -18,6 +18,7 @@ use syntax::node::TomlNode;
 
 mod aws_references;
 pub mod fly_toml;
+pub mod github;
 mod interpolate;
 mod known_secrets;
 mod load;
@@ -96,6 +97,8 @@ pub struct LoadedEnvironment {
     pub image_locations: BTreeMap<Name, SourceLocation>,
     /// The manifest as it was read, with what it inherits.
     pub(crate) root: TomlNode,
+    /// How GitHub deploys it.
+    pub github: github::GithubSettings,
     /// The path of the environment's own file.
     pub path: PathBuf,
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Diagnostic, Inputs,
     aws_references::AwsReferences,
+    github::GithubSettings,
     load::UsedReferences,
     schema::{Manifest, PostgresSection},
     syntax::{
@@ -21,6 +22,7 @@ use crate::{
 
 mod aws;
 mod fly;
+mod github;
 mod names;
 mod postgres;
 
@@ -56,6 +58,8 @@ pub(super) struct Lowered {
     pub(super) locations: BTreeMap<Address, SourceLocation>,
     /// Where an app or a cron machine sets its image.
     pub(super) image_locations: BTreeMap<Name, SourceLocation>,
+    /// How GitHub deploys it.
+    pub(super) github: GithubSettings,
     pub(super) errors: Vec<Diagnostic>,
 }
 
@@ -142,6 +146,7 @@ pub(super) fn lower(
         desired: Desired::empty(meta),
         locations: BTreeMap::new(),
         image_locations: BTreeMap::new(),
+        github: github::lower_github(manifest, root, context, &mut diagnostics),
         errors: Vec::new(),
     };
     names::check_app_names(manifest, context, cursor, &mut diagnostics);

@@ -18,7 +18,8 @@ pub(crate) fn decode_manifest(root: &TomlNode) -> Result<Manifest, Diagnostic> {
     })
 }
 
-fn to_json(node: &TomlNode) -> Json {
+/// A value without its locations.
+pub(crate) fn to_json(node: &TomlNode) -> Json {
     match &node.value {
         TomlValue::String(text) | TomlValue::Datetime(text) | TomlValue::OutOfRange(text) => {
             Json::from(text.as_str())

@@ -10,6 +10,7 @@ use serde::Deserialize;
 mod app;
 pub mod aws;
 pub(super) mod decode;
+mod github;
 pub(super) mod json_schema;
 mod known_values;
 mod machine;
@@ -22,6 +23,10 @@ pub use app::{
     AppSection, BoundedMachineCount, CronSection, DeploySection, DeployStrategy, EnvValue,
     ImageSource, IpEntry, IpType, MachineCount, MachineGroupSection, OnFailure, Schedule,
     SecretSource, VerifySection,
+};
+pub use github::{
+    CronSetting, DeployConcurrency, GithubSection, GithubStep, GithubWorkflowsSection,
+    InstallSection, ReviewPolicy, StepValue,
 };
 pub use known_values::{PERFORMANCE_CPU_COUNTS, Preset, RegionCode, SHARED_CPU_COUNTS, Signal};
 pub use machine::{
@@ -81,6 +86,8 @@ pub struct Manifest {
     /// Roles in AWS's own terms, by a key of your choice, for what `identities` cannot express.
     #[serde(default)]
     pub roles: BTreeMap<String, aws::RoleSection>,
+    /// How GitHub Actions deploys this environment; `trimtab workflows` writes the workflows.
+    pub github: Option<GithubSection>,
 }
 
 /// One value, or a list of them.
