@@ -98,7 +98,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
         reviewed: args
             .plan
             .as_deref()
-            .zip(expected.as_ref().map(ExpectedPlan::id)),
+            .zip(expected.as_ref().and_then(ExpectedPlan::id)),
     };
     let result = ops::run(&session.workspace, &Goal::Manifest, &options, &frontend).await;
     session.close().await;

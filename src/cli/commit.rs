@@ -5,11 +5,12 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{CommandError, env_vars::EnvVars};
+use super::{
+    CommandError,
+    env_vars::{EnvVars, names},
+};
 use crate::manifest::syntax::bounded_read;
 
-/// The variable with the path of the event that started the GitHub Actions run.
-const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
 /// The variable with the name of that event.
 const GITHUB_EVENT_NAME: &str = "GITHUB_EVENT_NAME";
 /// The most commits that GitHub lists in the event of a push (its documentation of the `push` webhook).
@@ -93,7 +94,7 @@ impl Commits {
         if env_vars.get(GITHUB_EVENT_NAME) == Some("workflow_dispatch") {
             return Ok(Self::default());
         }
-        let from_event = match env_vars.get(GITHUB_EVENT) {
+        let from_event = match env_vars.get(names::GITHUB_EVENT) {
             Some(file) => read_github_event(Path::new(file))?,
             None => None,
         };
@@ -174,7 +175,8 @@ fn describe_commit(id: Option<&str>) -> String {
 fn read_github_event(file: &Path) -> Result<Option<Commits>, CommandError> {
     let wrong = |why: String| {
         CommandError::new(format!(
-            "cannot read {GITHUB_EVENT}, which is {}: {why}",
+            "cannot read {}, which is {}: {why}",
+            names::GITHUB_EVENT,
             file.display()
         ))
         .with_hint(UNKNOWN_MESSAGE_HINT)
@@ -248,10 +250,32 @@ const GIT_SAFE_SETTINGS: [&str; 6] = [
 
 /// Reads the commit that is checked out.
 fn read_git_head(env_vars: &EnvVars) -> Result<Commit, CommandError> {
-    let wrong = |why: &str| {
+    let text = run_git(
+        env_vars,
+        &["--no-pager", "log", "-1", "--no-patch", "--format=%H%n%B"],
+    )
+    .map_err(|why| {
         CommandError::new(format!("cannot tell the commit's message: {why}"))
             .with_hint(UNKNOWN_MESSAGE_HINT)
-    };
+    })?;
+    let (id, message) = text.split_once('\n').unwrap_or((&text, ""));
+    Ok(Commit {
+        description: describe_commit(Some(id)),
+        message: message.to_owned(),
+    })
+}
+
+/// The id of the commit that is checked out.
+///
+/// # Errors
+/// Why git does not say, as a sentence fragment.
+pub(super) fn head_commit(env_vars: &EnvVars) -> Result<String, String> {
+    let id = run_git(env_vars, &["rev-parse", "--verify", "HEAD"])?;
+    Ok(id.trim().to_owned())
+}
+
+/// Runs git without the variables of this process, and without what the repository's own settings would make it run.
+fn run_git(env_vars: &EnvVars, arguments: &[&str]) -> Result<String, String> {
     let inherited = GIT_ENVIRONMENT
         .iter()
         .filter_map(|name| Some((name, env_vars.get(name)?)));
@@ -265,21 +289,16 @@ fn read_git_head(env_vars: &EnvVars) -> Result<Commit, CommandError> {
             ("GIT_TERMINAL_PROMPT", "0"),
         ])
         .args(GIT_SAFE_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
-        .args(["--no-pager", "log", "-1", "--no-patch", "--format=%H%n%B"])
+        .args(arguments)
         .stdin(std::process::Stdio::null())
         .output()
-        .map_err(|error| wrong(&format!("git cannot be run: {error}")))?;
+        .map_err(|error| format!("git cannot be run: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let first = said.lines().next().unwrap_or("git said nothing");
-        return Err(wrong(&format!("git said: {first}")));
+        return Err(format!("git said: {first}"));
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (id, message) = text.split_once('\n').unwrap_or((&text, ""));
-    Ok(Commit {
-        description: describe_commit(Some(id)),
-        message: message.to_owned(),
-    })
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

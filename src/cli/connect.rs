@@ -44,10 +44,7 @@ pub(super) fn connect_clouds(
     env_vars: &EnvVars,
     loaded: &LoadedEnvironment,
 ) -> Result<Connection, CommandError> {
-    let variable = loaded
-        .token_source
-        .as_ref()
-        .map_or(names::TOKEN, |token| &token.env);
+    let variable = token_variable(loaded);
     let token = env_vars.get(variable).ok_or_else(|| {
         let org = &loaded.desired.meta.org;
         CommandError::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).with_hint(format!(
@@ -88,6 +85,14 @@ pub(super) fn connect_clouds(
         aws,
         sandbox: None,
     })
+}
+
+/// The variable that holds Fly's token for an environment.
+pub(super) fn token_variable(loaded: &LoadedEnvironment) -> &str {
+    loaded
+        .token_source
+        .as_ref()
+        .map_or(names::TOKEN, |token| &token.env)
 }
 
 /// Settings for AWS. Access keys and endpoints are read here, so that an `--env-file` counts; the rest is left to the SDK.

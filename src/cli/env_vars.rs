@@ -9,7 +9,7 @@ pub(super) mod names {
     /// The Fly token, unless the manifest names another variable.
     pub(in crate::cli) const TOKEN: &str = "FLY_API_TOKEN";
     /// Credentials, whichever command is run.
-    pub(in crate::cli) const CREDENTIALS: [&str; 7] = [
+    pub(in crate::cli) const CREDENTIALS: [&str; 8] = [
         TOKEN,
         "FLY_ACCESS_TOKEN",
         "AWS_SECRET_ACCESS_KEY",
@@ -17,7 +17,18 @@ pub(super) mod names {
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
         "ACTIONS_RUNTIME_TOKEN",
         "GITHUB_TOKEN",
+        "GH_TOKEN",
     ];
+    /// The tokens for GitHub's API, in the order in which they are looked for; the second is that of `gh`.
+    pub(in crate::cli) const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
+    /// The file with the event that started a run of GitHub Actions.
+    pub(in crate::cli) const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
+    /// The file that takes the outputs of a step.
+    pub(in crate::cli) const GITHUB_OUTPUT: &str = "GITHUB_OUTPUT";
+    /// The file that takes the summary of a step.
+    pub(in crate::cli) const GITHUB_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+    /// The folder that a repository is checked out to.
+    pub(in crate::cli) const GITHUB_WORKSPACE: &str = "GITHUB_WORKSPACE";
     /// The base URL of the Machines API, as for flyctl.
     pub(in crate::cli) const MACHINES_API: &str = "FLY_FLAPS_BASE_URL";
     /// The base URL of the logs, as for flyctl.

@@ -53,6 +53,14 @@ impl CommandError {
             .map(str::to_owned)
     }
 
+    /// The error in one line, for a place that has no room for source lines.
+    pub(super) fn summary(&self) -> String {
+        match &self.rendered {
+            Some(problems) => problems.summary(),
+            None => self.message.clone(),
+        }
+    }
+
     /// Prints it on stderr, and returns the exit code.
     pub(super) fn print(&self, ui: &Terminal) -> u8 {
         match &self.rendered {

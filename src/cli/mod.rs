@@ -18,10 +18,12 @@ mod env_vars;
 mod error;
 pub mod exit;
 mod generate;
+mod github;
 mod graph;
 mod log;
 mod permissions;
 mod plan;
+mod plan_comment;
 #[doc(hidden)]
 pub mod plan_file;
 mod progress;

@@ -1,42 +1,57 @@
-//! `trimtab plan`: what `apply` would do, in order. Its clients cannot write.
+//! `trimtab plan`: what `apply` would do, in order. Its clients cannot write. On GitHub it can say so in a comment.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
+use futures_util::future::join_all;
 
 use super::{
-    CommandContext, CommandError,
+    CommandContext, CommandError, commit,
+    connect::token_variable,
     console::warn_of_unused_permissions,
-    exit, plan_file,
-    session::{PlanningArgs, Session, TargetArgs, global_command_args},
+    exit, github, plan_comment, plan_file,
+    session::{InputArgs, PlanningArgs, Session, TargetArgs, global_command_args, load_manifest},
 };
 use crate::{
     manifest::SecretsMode,
     model::Address,
     ops::check_known_addresses,
     plan::{Plan, Refusal, refusals},
-    render::{self, Headline},
+    render::{self, Headline, markdown::EnvironmentResult},
 };
 
 /// Show what `apply` would do, in order.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
+    /// The environments: the stems of their manifests' file names
+    #[arg(value_name = "ENV", required = true)]
+    names: Vec<String>,
     #[command(flatten)]
-    target: TargetArgs,
+    inputs: InputArgs,
     #[command(flatten)]
     planning: PlanningArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: PlanFormat,
     /// Write the plan to a file for `apply --plan`; it holds no secrets
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "comment")]
     out: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
     /// Explain one resource: why it changes, what it waits for, and what waits for it
-    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse, conflicts_with = "comment")]
     why: Option<Address>,
+    /// Do without the values of secrets, in a job that has none: whether one has changed is then not shown
+    #[arg(long)]
+    no_secrets: bool,
+    /// Write the plans into one comment of the pull request, and mark the changes at the lines of the manifests
+    ///
+    /// On GitHub Actions, the comment is made once and then updated. Its first line holds the ids of the plans for
+    /// `apply --expect-reviewed`. A comment that GitHub refuses is only a warning. Elsewhere the text of the comment is printed.
+    /// Implies --no-secrets. An environment whose Fly token is not set is left out.
+    #[arg(long, conflicts_with = "format")]
+    comment: bool,
 }
 
 /// The output format of a plan.
@@ -51,6 +66,73 @@ pub(super) enum PlanFormat {
     Json,
     /// JSON in the format of `terraform show -json`.
     TfJson,
+}
+
+/// One environment, looked at.
+pub(super) struct PlannedEnvironment {
+    pub(super) session: Session,
+    pub(super) plan: Plan,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) headline: Headline,
+}
+
+/// What became of one environment.
+pub(super) enum Outcome {
+    Planned(Box<PlannedEnvironment>),
+    /// It was left out, for this reason.
+    NotPlanned {
+        environment: String,
+        reason: String,
+    },
+    Failed {
+        environment: String,
+        error: CommandError,
+    },
+}
+
+impl Outcome {
+    /// The same for a renderer. `message` holds the text of an error.
+    pub(super) fn to_result<'a>(&'a self, message: &'a str) -> EnvironmentResult<'a> {
+        match self {
+            Self::Planned(planned) => EnvironmentResult::Planned {
+                plan: &planned.plan,
+                refusals: &planned.refusals,
+                headline: &planned.headline,
+            },
+            Self::NotPlanned {
+                environment,
+                reason,
+            } => EnvironmentResult::NotPlanned {
+                environment,
+                reason,
+            },
+            Self::Failed { environment, .. } => EnvironmentResult::Failed {
+                environment,
+                message,
+            },
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Failed { error, .. } => error.summary(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Renders all outcomes.
+pub(super) fn with_results<T>(
+    outcomes: &[Outcome],
+    render: impl FnOnce(&[EnvironmentResult<'_>]) -> T,
+) -> T {
+    let messages: Vec<String> = outcomes.iter().map(Outcome::message).collect();
+    let results: Vec<EnvironmentResult<'_>> = outcomes
+        .iter()
+        .zip(&messages)
+        .map(|(outcome, message)| outcome.to_result(message))
+        .collect();
+    render(&results)
 }
 
 impl PlanFormat {
@@ -83,50 +165,195 @@ impl PlanFormat {
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &PlanArgs) -> Result<u8, CommandError> {
-    let session =
-        Session::open(context, &args.target, SecretsMode::Required, &args.planning).await?;
-    let result = print_plan(context, args, &session).await;
-    session.close().await;
+    if let (Some(option), [_, _, ..]) = (args.single_environment_option(), &args.names[..]) {
+        return Err(
+            CommandError::new(format!("{option} is for one environment"))
+                .with_hint("name one, or leave the option out"),
+        );
+    }
+    let outcomes = look_at_all(context, args).await;
+    let result = show(context, args, &outcomes).await;
+    for outcome in outcomes {
+        if let Outcome::Planned(planned) = outcome {
+            planned.session.close().await;
+        }
+    }
     result
 }
 
-async fn print_plan(
+impl PlanArgs {
+    /// The option that makes sense for a single environment only.
+    fn single_environment_option(&self) -> Option<&'static str> {
+        let is_document = matches!(self.format, PlanFormat::Json | PlanFormat::TfJson);
+        [
+            (self.out.is_some(), "--out"),
+            (self.why.is_some(), "--why"),
+            (is_document, "a JSON format"),
+        ]
+        .into_iter()
+        .find_map(|(is_given, option)| is_given.then_some(option))
+    }
+
+    fn secrets_mode(&self) -> SecretsMode {
+        if self.no_secrets || self.comment {
+            SecretsMode::Lenient
+        } else {
+            SecretsMode::Required
+        }
+    }
+
+    fn target(&self, environment: &str) -> TargetArgs {
+        TargetArgs {
+            environment: environment.to_owned(),
+            inputs: InputArgs {
+                multiple_environments: self.names.len() > 1,
+                ..self.inputs.clone()
+            },
+        }
+    }
+}
+
+/// Looks at all environments at once.
+async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<Outcome> {
+    let mut opened = Vec::new();
+    // One after the other: with the embedded sandbox the first one starts it, and the others find it running.
+    for environment in &args.names {
+        opened.push((environment, open(context, args, environment).await));
+    }
+    let looks = opened.into_iter().map(|(environment, opened)| async move {
+        let environment = environment.clone();
+        let session = match opened {
+            Ok(Ok(session)) => session,
+            Ok(Err(reason)) => {
+                return Outcome::NotPlanned {
+                    environment,
+                    reason,
+                };
+            }
+            Err(error) => return Outcome::Failed { environment, error },
+        };
+        match look(context, args, &session).await {
+            Ok((plan, refusals)) => {
+                let headline = session.headline("plan");
+                Outcome::Planned(Box::new(PlannedEnvironment {
+                    session,
+                    plan,
+                    refusals,
+                    headline,
+                }))
+            }
+            Err(error) => {
+                session.close().await;
+                Outcome::Failed { environment, error }
+            }
+        }
+    });
+    join_all(looks).await
+}
+
+/// Opens an environment; the inner error is why it is left out.
+async fn open(
+    context: &CommandContext<'_>,
+    args: &PlanArgs,
+    environment: &str,
+) -> Result<Result<Session, String>, CommandError> {
+    let (target, mode) = (args.target(environment), args.secrets_mode());
+    let loaded = load_manifest(context, environment, &target.inputs, mode)?;
+    let variable = token_variable(&loaded);
+    if args.comment && context.global.sandbox.is_none() && context.env_vars.get(variable).is_none()
+    {
+        return Ok(Err(format!("{variable} is not set in this job")));
+    }
+    Session::open_loaded(context, &target, loaded, mode, &args.planning)
+        .await
+        .map(Ok)
+}
+
+async fn look(
     context: &CommandContext<'_>,
     args: &PlanArgs,
     session: &Session,
-) -> Result<u8, CommandError> {
+) -> Result<(Plan, Vec<Refusal>), CommandError> {
     let (plan, world) = session.plan(context, &args.planning.only).await?;
     if let Some(address) = &args.why {
         check_known_addresses(std::slice::from_ref(address), session.desired(), &world)?;
+    }
+    let refusals = refusals(&plan, &args.planning.limits());
+    Ok((plan, refusals))
+}
+
+async fn show(
+    context: &CommandContext<'_>,
+    args: &PlanArgs,
+    outcomes: &[Outcome],
+) -> Result<u8, CommandError> {
+    let mut worst = exit::OK;
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if index > 0 {
+            context.ui.print("\n")?;
+        }
+        let code = match outcome {
+            Outcome::Planned(planned) => print_plan(context, args, planned)?,
+            Outcome::NotPlanned {
+                environment,
+                reason,
+            } => {
+                context
+                    .ui
+                    .eprint(&format!("{environment}: not planned here, {reason}"));
+                exit::OK
+            }
+            Outcome::Failed { error, .. } => error.print(context.ui),
+        };
+        worst = match (worst, code) {
+            (exit::ERROR, _) | (_, exit::ERROR) => exit::ERROR,
+            (a, b) => a.max(b),
+        };
+    }
+    if context.ui.is_github() {
+        github::append_summary(
+            context,
+            &with_results(outcomes, |results| {
+                render::markdown::environments_summary(results, false)
+            }),
+        );
+        github::set_outputs(context, &outputs(context, outcomes));
+    }
+    if args.comment {
+        plan_comment::write(context, outcomes).await?;
+    }
+    Ok(worst)
+}
+
+/// Prints one plan, and returns the exit code that it alone would have.
+fn print_plan(
+    context: &CommandContext<'_>,
+    args: &PlanArgs,
+    planned: &PlannedEnvironment,
+) -> Result<u8, CommandError> {
+    let PlannedEnvironment {
+        session: _,
+        plan,
+        refusals,
+        headline,
+    } = planned;
+    if let Some(address) = &args.why {
         context.ui.print(&render::text::why(
-            &plan,
+            plan,
             address,
             &context.ui.stdout_options(),
         ))?;
         return Ok(exit::OK);
     }
-    let refusals = refusals(&plan, &args.planning.limits());
-    let headline = session.headline("plan");
-    args.format.print(context, &plan, &refusals, &headline)?;
+    // Outside GitHub the text of the comment is printed instead.
+    if !args.comment || context.ui.is_github() {
+        args.format.print(context, plan, refusals, headline)?;
+    }
     if refusals.is_empty() {
-        warn_of_unused_permissions(context, &args.planning.allow_destroy, &plan);
+        warn_of_unused_permissions(context, &args.planning.allow_destroy, plan);
     }
     if let Some(file) = &args.out {
-        plan_file::write(
-            file,
-            &args.target,
-            &args.planning,
-            &plan,
-            &refusals,
-            &headline,
-        )?;
-        let mut command = vec![format!("trimtab apply --plan {}", file.display())];
-        command.extend(global_command_args(context));
-        context.ui.eprint(&format!(
-            "The plan is in {}. Apply it with: {}",
-            file.display(),
-            command.join(" ")
-        ));
+        write_plan_file(context, args, file, planned)?;
     }
     Ok(match refusals.is_empty() {
         // A pull-request check must not pass for a plan that `apply` would refuse.
@@ -134,4 +361,61 @@ async fn print_plan(
         true if args.detailed_exitcode && !plan.is_converged() => exit::CHANGES,
         true => exit::OK,
     })
+}
+
+fn write_plan_file(
+    context: &CommandContext<'_>,
+    args: &PlanArgs,
+    file: &std::path::Path,
+    planned: &PlannedEnvironment,
+) -> Result<(), CommandError> {
+    let PlannedEnvironment {
+        session: _,
+        plan,
+        refusals,
+        headline,
+    } = planned;
+    plan_file::write(
+        file,
+        &args.target(&args.names[0]),
+        &args.planning,
+        plan,
+        refusals,
+        headline,
+    )?;
+    let mut command = vec![format!("trimtab apply --plan {}", file.display())];
+    command.extend(global_command_args(context));
+    context.ui.eprint(&format!(
+        "The plan is in {}. Apply it with: {}",
+        file.display(),
+        command.join(" ")
+    ));
+    Ok(())
+}
+
+/// The outputs of a step on GitHub: for each environment the id of its plan and whether it changes anything, and for the step
+/// whether any does. A step with one environment also has its id as `expect`.
+fn outputs(context: &CommandContext<'_>, outcomes: &[Outcome]) -> BTreeMap<String, String> {
+    let mut outputs = BTreeMap::new();
+    let mut has_changes = false;
+    for outcome in outcomes {
+        let Outcome::Planned(planned) = outcome else {
+            continue;
+        };
+        let environment = &planned.headline.environment;
+        let id = planned.plan.review_id().to_string();
+        let changes = !planned.plan.is_converged();
+        has_changes |= changes;
+        outputs.insert(format!("expect-{environment}"), id.clone());
+        outputs.insert(format!("changes-{environment}"), changes.to_string());
+        if outcomes.len() == 1 {
+            outputs.insert("expect".to_owned(), id);
+        }
+    }
+    outputs.insert("changes".to_owned(), has_changes.to_string());
+    // The commit that the manifests are of, so that the next job checks out the same one even where a branch has moved.
+    if let Ok(commit) = commit::head_commit(&context.env_vars) {
+        outputs.insert("commit".to_owned(), commit);
+    }
+    outputs
 }

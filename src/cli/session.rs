@@ -205,8 +205,19 @@ impl Session {
         secrets_mode: SecretsMode,
         planning: &PlanningArgs,
     ) -> Result<Self, CommandError> {
+        let loaded = load_manifest(context, &target.environment, &target.inputs, secrets_mode)?;
+        Self::open_loaded(context, target, loaded, secrets_mode, planning).await
+    }
+
+    /// Connects for a manifest that was read.
+    pub(super) async fn open_loaded(
+        context: &CommandContext<'_>,
+        target: &TargetArgs,
+        mut loaded: LoadedEnvironment,
+        secrets_mode: SecretsMode,
+        planning: &PlanningArgs,
+    ) -> Result<Self, CommandError> {
         let started_at = Instant::now();
-        let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets_mode)?;
         check_no_twin(context, &target.environment, &loaded)?;
         check_known_addresses(&planning.adopt, &loaded.desired, &World::default())?;
         check_rotatable(&planning.rotate, &loaded.desired)?;

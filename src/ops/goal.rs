@@ -157,22 +157,29 @@ pub(super) fn check_expected(
         return Ok(());
     };
     let unexpected = expected.unexpected(plan);
-    let why = match unexpected.as_slice() {
-        [] => "the ids differ".to_owned(),
-        [..] => format!(
-            "nobody has reviewed what it does to {}",
-            list_addresses(&unexpected)
-        ),
+    let addresses = list_addresses(&unexpected);
+    let (now, reviewed) = match expected {
+        ExpectedPlan::Saved(id) => (plan.id(), id),
+        ExpectedPlan::Reviewed(id) => (plan.review_id(), id),
+        ExpectedPlan::Unreviewed(why) => {
+            return Err(OperationError::PlanChanged {
+                message: format!(
+                    "{why}, so nobody has reviewed what it does to {addresses}; nothing was changed"
+                ),
+                hint: "review the plan above, then apply it with --expect and its id".to_owned(),
+            });
+        }
     };
-    let id = match expected {
-        ExpectedPlan::Saved(_) => plan.id(),
-        ExpectedPlan::Reviewed(_) => plan.review_id(),
+    let why = if unexpected.is_empty() {
+        "the ids differ".to_owned()
+    } else {
+        format!("nobody has reviewed what it does to {addresses}")
     };
     Err(OperationError::PlanChanged {
         message: format!(
             "this is plan {}, and {} was reviewed: {why}; nothing was changed",
-            id.short(),
-            expected.id().short()
+            now.short(),
+            reviewed.short()
         ),
         hint: "review the plan above, then apply it with its own id".to_owned(),
     })

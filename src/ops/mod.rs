@@ -4,12 +4,12 @@
 mod environment_lock;
 mod error;
 mod frontend;
-mod given_images;
 mod goal;
 mod identity;
 mod images;
 pub mod permissions;
 mod recovery;
+mod reviewable;
 mod rollback;
 mod rollback_mark;
 mod run;

@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
-use super::{OperationError, RunIdentity, given_images, images};
+use super::{OperationError, RunIdentity, images, reviewable::reviewable_part};
 use crate::{
     clouds::{CloudError, CloudReaders, ProgressSink, RegistryClient, aws, fly},
     kinds::{CloudWriters, Desired, World, fly::secrets::SecretsSpec},
@@ -131,11 +131,10 @@ impl Workspace {
         check_known_addresses(only, desired, world)?;
         let pinned = self.pin_images(desired.clone())?;
         let mut plan = plan::plan(&pinned, world)?;
-        if !desired.meta.given_images.is_empty() {
-            let mut running = desired.clone();
-            given_images::keep_running_images(&mut running, world);
-            let running = self.pin_images(running)?;
-            plan = plan.with_plan_of_running_images(plan::plan(&running, world)?);
+        if !desired.meta.given_images.is_empty() || !desired.fly_secrets.is_empty() {
+            let part = self.pin_images(reviewable_part(desired, world))?;
+            plan = plan.with_reviewable_part(plan::plan(&part, world)?);
+            plan.has_given_images = !desired.meta.given_images.is_empty();
         }
         plan.findings
             .warnings

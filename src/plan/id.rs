@@ -67,21 +67,35 @@ impl Plan {
     }
 }
 
+/// Whether a step may not run unless somebody has reviewed it, where reviews are optional.
+fn needs_review(step: &Step) -> bool {
+    let removes = matches!(
+        step.action,
+        Action::Delete | Action::ReplaceDelete | Action::ReplaceCreate
+    );
+    removes || step.data_loss.is_some()
+}
+
 /// The plan that an apply was told to expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedPlan {
     /// A saved plan: every step, with the images that it names.
     Saved(PlanId),
-    /// A plan that was reviewed, by its [`Plan::review_id`]. Images of the command line are expected by definition.
+    /// A plan that was reviewed, by its [`Plan::review_id`]. Images of the command line and changed values of secrets are
+    /// expected by definition.
     Reviewed(PlanId),
+    /// No plan was reviewed, so that nothing may be deleted or replaced, and no data be lost. The text says why none was, as a
+    /// sentence fragment.
+    Unreviewed(String),
 }
 
 impl ExpectedPlan {
-    /// The id that is expected.
+    /// The id that is expected, if one is.
     #[must_use]
-    pub fn id(&self) -> &PlanId {
+    pub fn id(&self) -> Option<&PlanId> {
         match self {
-            Self::Saved(id) | Self::Reviewed(id) => id,
+            Self::Saved(id) | Self::Reviewed(id) => Some(id),
+            Self::Unreviewed(_) => None,
         }
     }
 
@@ -89,7 +103,7 @@ impl ExpectedPlan {
     fn compared<'a>(&self, plan: &'a Plan) -> &'a Plan {
         match self {
             Self::Saved(_) => plan,
-            Self::Reviewed(_) => plan.reviewed_part(),
+            Self::Reviewed(_) | Self::Unreviewed(_) => plan.reviewable_part(),
         }
     }
 
@@ -97,18 +111,27 @@ impl ExpectedPlan {
     #[must_use]
     pub fn covers(&self, plan: &Plan) -> bool {
         let plan = self.compared(plan);
-        plan.is_empty() || self.id().covers(&plan.id())
+        match self.id() {
+            Some(id) => plan.is_empty() || id.covers(&plan.id()),
+            None => !plan.steps().any(needs_review),
+        }
     }
 
     /// The resources whose steps are not in the expected plan. Empty where the expected id says nothing of single steps.
     #[must_use]
     pub fn unexpected(&self, plan: &Plan) -> Vec<Address> {
         let plan = self.compared(plan);
-        let known = &self.id().step_hashes;
+        let is_unexpected = |step: &&Step| match self.id() {
+            // An id without the hashes of steps says nothing of single ones.
+            Some(id) if id.step_hashes.is_empty() => false,
+            Some(id) => {
+                !step.completes_earlier_apply && !id.step_hashes.contains(&plan.step_hash(step))
+            }
+            None => needs_review(step),
+        };
         let mut unexpected: Vec<Address> = plan
             .steps()
-            .filter(|step| !known.is_empty() && !step.completes_earlier_apply)
-            .filter(|step| !known.contains(&plan.step_hash(step)))
+            .filter(is_unexpected)
             .map(|step| step.address.clone())
             .collect();
         unexpected.sort();
@@ -119,10 +142,11 @@ impl ExpectedPlan {
 
 impl Plan {
     /// The id that a review of this plan is known by. It is that of the plan with the images that run, where the command line
-    /// gives others: a release brings a new image, and everything else must have been reviewed.
+    /// gives others, and without the values of secrets: a release brings a new image, and the job that shows a plan to reviewers has
+    /// no secrets. Everything else must have been reviewed, the names of new secrets included.
     #[must_use]
     pub fn review_id(&self) -> PlanId {
-        self.reviewed_part().id()
+        self.reviewable_part().id()
     }
 }
 

@@ -239,8 +239,10 @@ pub struct Plan {
     pub findings: Findings,
     /// What `--only` pulled in and left out.
     pub selection: Option<OnlySelection>,
-    /// The same plan with the images that run, where the command line gives others. See [`Plan::review_id`].
-    without_given_images: Option<Box<Plan>>,
+    /// The plan as far as a review can see it, where that is another one. See [`Plan::review_id`].
+    reviewable_part: Option<Box<Plan>>,
+    /// Whether the command line gives images. The plan's id does not cover them.
+    pub has_given_images: bool,
     /// The rollout of each group that changes, by the name of the group, such as `web/app`.
     pub rollouts: BTreeMap<Name, GroupRollout>,
 }
@@ -285,22 +287,16 @@ impl Plan {
         &self.graph
     }
 
-    /// The plan together with the one that keeps the images that run, for [`Plan::review_id`].
+    /// The plan together with the part of it that a review can see, for [`Plan::review_id`].
     #[must_use]
-    pub fn with_plan_of_running_images(mut self, without_given_images: Self) -> Self {
-        self.without_given_images = Some(Box::new(without_given_images));
+    pub fn with_reviewable_part(mut self, part: Self) -> Self {
+        self.reviewable_part = Some(Box::new(part));
         self
     }
 
-    /// Whether the command line gives images, which the plan's id does not cover.
-    #[must_use]
-    pub fn has_given_images(&self) -> bool {
-        self.without_given_images.is_some()
-    }
-
-    /// The part of the plan that a review covers: the plan with the images that run, where the command line gives others.
-    fn reviewed_part(&self) -> &Self {
-        self.without_given_images.as_deref().unwrap_or(self)
+    /// The part of the plan that a review can see.
+    fn reviewable_part(&self) -> &Self {
+        self.reviewable_part.as_deref().unwrap_or(self)
     }
 
     /// Whether there is nothing to do and nothing that blocks a change.

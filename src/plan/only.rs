@@ -73,8 +73,8 @@ impl Plan {
     /// Reduces the plan to the steps at or below these addresses, and every step that they need.
     #[must_use]
     pub fn only(mut self, selectors: &[Address]) -> Self {
-        self.without_given_images = self
-            .without_given_images
+        self.reviewable_part = self
+            .reviewable_part
             .map(|plan| Box::new(plan.only(selectors)));
         let selected: BTreeSet<NodeIndex> = self
             .graph

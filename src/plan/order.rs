@@ -45,7 +45,8 @@ impl PlanBuilder {
             existing_count: self.existing_count,
             findings: self.findings,
             selection: None,
-            without_given_images: None,
+            reviewable_part: None,
+            has_given_images: false,
             rollouts: self
                 .groups
                 .iter()

@@ -124,6 +124,7 @@ pub(crate) fn secrets_spec() -> SecretsSpec {
     let secret = |variable: &str| SecretSpec {
         value: Some(Secret::new(CANARY)),
         generator: None,
+        optional: false,
         fingerprint: Some(Fingerprint::from_stored(CANARY_FINGERPRINT)),
         source: format!("env {variable}"),
     };

@@ -69,6 +69,26 @@ impl ManifestError {
         Self { files, diagnostics }
     }
 
+    /// The first errors in one line, each with its place.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        const SHOWN: usize = 3;
+        let describe = |diagnostic: &Diagnostic| match &diagnostic.location {
+            Some(location) => {
+                let (line, column) = self.files.line_column(location);
+                let path = self.files.get(location.file).path.display();
+                format!("{path}:{line}:{column}: {}", diagnostic.message)
+            }
+            None => diagnostic.message.clone(),
+        };
+        let mut shown: Vec<String> = self.diagnostics.iter().take(SHOWN).map(describe).collect();
+        let rest = self.diagnostics.len().saturating_sub(SHOWN);
+        if rest > 0 {
+            shown.push(format!("and {rest} more"));
+        }
+        shown.join("; ")
+    }
+
     /// Renders every error in full: the message, the source line with a mark below, and the help.
     #[must_use]
     pub fn render(&self, color: bool, width: usize) -> String {

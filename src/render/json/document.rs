@@ -272,7 +272,7 @@ impl PlanDocument {
                 .and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok()),
             plan_id: id.short(),
             expect: id.to_string(),
-            has_given_images: plan.has_given_images(),
+            has_given_images: plan.has_given_images,
             empty: plan.is_empty(),
             applyable: refusals.is_empty() && !plan.is_empty(),
             summary: ChangeSummary::from_plan(plan),

@@ -292,7 +292,7 @@ impl PlanComment<'_> {
             .map(|fact| fact + " ")
             .collect();
         let command = format!("trimtab apply {target} --expect {id}");
-        let scope = if self.plan.has_given_images() {
+        let scope = if self.plan.has_given_images {
             " (without the images of `--image`)"
         } else {
             ""

@@ -199,7 +199,7 @@ impl TextWriter {
         if let Some(sentence) = wording::estimate_sentence(plan.estimate(), counts.run) {
             self.write_line(sentence);
         }
-        let scope = if plan.has_given_images() {
+        let scope = if plan.has_given_images {
             GIVEN_IMAGES_NOTE
         } else {
             ""

@@ -91,6 +91,7 @@ pub(super) fn desired_from_live(desired_before: &Desired, world: &World) -> Desi
                     value: None,
                     fingerprint: None,
                     generator: None,
+                    optional: false,
                     source: String::new(),
                 },
             )

@@ -48,11 +48,28 @@ pub struct SecretSpec {
     /// How the value is made, when it does not come from the user. It is made once, when the secret is absent.
     #[serde(skip)]
     pub generator: Option<SecretGenerator>,
+    /// Whether the live value is kept where the source has none.
+    #[serde(skip)]
+    pub optional: bool,
     /// A description of the value's source, such as `env STAGE_SECRET_KEY`.
     pub source: String,
 }
 
 impl SecretsSpec {
+    /// Forgets the values that come from the user, as in a command that is given none.
+    pub fn forget_values(&mut self) {
+        let optional = self.values.iter().filter(|(_, secret)| secret.optional);
+        let optional: Vec<String> = optional.map(|(name, _)| name.clone()).collect();
+        for name in optional {
+            self.values.remove(&name);
+            self.optional_without_value.insert(name);
+        }
+        for secret in self.values.values_mut() {
+            secret.value = None;
+            secret.fingerprint = None;
+        }
+    }
+
     /// The address by which a user names one secret, such as `fly.secrets/web/SECRET_KEY`.
     #[must_use]
     pub fn secret_address(&self, secret: &str) -> Address {

@@ -78,6 +78,7 @@ pub(crate) fn lower_secrets(
             fingerprint: value.as_ref().map(|value| value.fingerprint(name, &salt)),
             value,
             generator: None,
+            optional,
             source: origin.describe(),
         };
         values.insert(name.clone(), spec);
@@ -100,6 +101,7 @@ pub(crate) fn generated_secret(generator: SecretGenerator, source: String) -> Se
         value: None,
         fingerprint: None,
         generator: Some(generator),
+        optional: false,
         source,
     }
 }
