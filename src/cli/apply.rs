@@ -6,10 +6,12 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
+    apply_summary::{self, ApplyRecorder},
     commit::{Commits, SkipDecision, SkipPattern},
     confirm::Confirmation,
     console::Console,
     exit, plan_file, progress,
+    reviewed::{self, Review},
     session::{InputArgs, PlanningArgs, Session, TargetArgs},
 };
 use crate::{
@@ -38,6 +40,16 @@ pub(super) struct Apply {
     /// Apply only the reviewed plan with this id, or what is left of it
     #[arg(long, value_name = "ID", conflicts_with = "plan")]
     expect: Option<PlanId>,
+    /// Apply only the plan that the pull request of this commit showed in a comment of `plan --comment`, or what is left of it
+    ///
+    /// On GitHub Actions. The manifest says what happens where no plan was shown: `reviewed = "required"` in `[github]` refuses,
+    /// `"if-present"` applies what neither deletes nor replaces anything, and `"off"` does not look. New images and changed values of
+    /// secrets are expected by definition.
+    #[arg(long, conflicts_with_all = ["plan", "expect"])]
+    expect_reviewed: bool,
+    /// On GitHub Actions, write the result into a comment of the merged pull request as well
+    #[arg(long, requires = "expect_reviewed")]
+    comment: bool,
     /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
@@ -76,7 +88,23 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
         }
     };
     let session = Session::open(context, &target, SecretsMode::Required, &planning).await?;
-    let is_confirmed = args.yes || expected.is_some();
+    let review = if args.expect_reviewed {
+        match reviewed::find(context, &session).await {
+            Ok(review) => review,
+            Err(error) => {
+                let recorder = ApplyRecorder::default();
+                let refused = Err(error);
+                apply_summary::write(context, &session, &recorder, &refused, None).await;
+                session.close().await;
+                return refused.map(exit::code);
+            }
+        }
+    } else {
+        Review::default()
+    };
+    let expected = expected.or(review.expected);
+    let is_confirmed = args.yes || expected.as_ref().is_some_and(|plan| plan.id().is_some());
+    let recorder = ApplyRecorder::default();
     let options = args.progress.run_options(
         "apply",
         planning.only.clone(),
@@ -95,12 +123,16 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
             has_expect_option: true,
         },
         allow_destroy: &planning.allow_destroy,
+        recorder: &recorder,
         reviewed: args
             .plan
             .as_deref()
             .zip(expected.as_ref().and_then(ExpectedPlan::id)),
     };
     let result = ops::run(&session.workspace, &Goal::Manifest, &options, &frontend).await;
+    let merged = review.pull_request.as_ref().filter(|_| args.comment);
+    let merged = merged.map(|(run, number)| (run, *number));
+    apply_summary::write(context, &session, &recorder, &result, merged).await;
     session.close().await;
     result.map(exit::code)
 }

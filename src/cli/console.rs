@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     CommandContext, CommandError,
+    apply_summary::ApplyRecorder,
     confirm::Confirmation,
     exit,
     progress::{self, ProgressArgs},
@@ -36,6 +37,8 @@ pub(super) struct Console<'a> {
     pub(super) confirmation: Confirmation,
     /// What may be destroyed, as it was given.
     pub(super) allow_destroy: &'a [Address],
+    /// What happens is recorded here, for a summary.
+    pub(super) recorder: &'a ApplyRecorder,
     /// The file with the plan that was reviewed, and its id.
     pub(super) reviewed: Option<(&'a Path, &'a PlanId)>,
 }
@@ -104,9 +107,13 @@ impl Frontend for Console<'_> {
                 render::format_duration(deadline),
             )),
             Event::Applied(report) => {
+                self.recorder.record_report(report);
                 self.text(|options| render::text::report(report, options));
             }
-            Event::Verified => ui.eprint("Verified: a new plan is empty."),
+            Event::Verified { status } => {
+                self.recorder.record_running(status);
+                ui.eprint("Verified: a new plan is empty.");
+            }
             Event::HeldBack(deferred) => {
                 let held_back: String = deferred
                     .iter()
@@ -144,6 +151,7 @@ impl Frontend for Console<'_> {
                 }
             }
             Event::RolloutFailed { status, rollback, rolled_back } => {
+                self.recorder.record_running(status);
                 self.print_failed_rollout(status, rollback, rolled_back);
             }
         }

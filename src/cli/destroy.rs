@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
+    apply_summary::ApplyRecorder,
     confirm::Confirmation,
     console::Console,
     exit, progress,
@@ -54,7 +55,9 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<
     let options = args
         .progress
         .run_options("destroy", args.only.clone(), limits, None);
+    let recorder = ApplyRecorder::default();
     let frontend = Console {
+        recorder: &recorder,
         context,
         session: &session,
         progress: &args.progress,

@@ -1,12 +1,15 @@
 //! `trimtab drift`: the same comparison as `plan`, shown as changes of the live resources. It needs no secret values and
-//! cannot write.
+//! cannot write. On GitHub it can keep one issue about what differs.
+
+use std::cell::RefCell;
 
 use clap::Args;
 
 use super::{
     CommandContext, CommandError,
+    drift_issue::{self, Look},
     each_environment::{self, EnvironmentsArgs},
-    exit,
+    exit, github,
     plan::PlanFormat,
     session::{PlanningArgs, Session, TargetArgs},
 };
@@ -27,21 +30,46 @@ pub(super) struct Drift {
     /// Also ask the Postgres clusters that run for their roles and databases; one that sleeps is not woken
     #[arg(long)]
     deep: bool,
+    /// Keep one issue of the repository: opened when something differs, updated, and closed when nothing does any more
+    ///
+    /// On GitHub Actions. An issue that a person closes as not planned is not opened again until something new differs. Workflows of
+    /// the repository that are switched off are in it as well. Elsewhere the text of the issue is printed.
+    #[arg(long)]
+    issue: bool,
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8, CommandError> {
     let is_text = args.format == PlanFormat::Text;
-    each_environment::run(context, &args.environments, is_text, async |target| {
-        check_environment(context, &target, args).await
+    let looks = RefCell::new(Vec::new());
+    let code = each_environment::run(context, &args.environments, is_text, async |target| {
+        let environment = target.environment.clone();
+        let looked = check_environment(context, &target, args).await;
+        let (code, look) = match looked {
+            Ok((code, look)) => (Ok(code), look),
+            Err(error) => {
+                let message = error.summary();
+                (Err(error), Look::failed(environment, message))
+            }
+        };
+        looks.borrow_mut().push(look);
+        code
     })
-    .await
+    .await?;
+    let looks = looks.into_inner();
+    if context.ui.is_github() {
+        github::append_summary(context, &drift_issue::render_looks(&looks, None));
+    }
+    if args.issue {
+        return Ok(code.max(drift_issue::update(context, &looks).await?));
+    }
+    Ok(code)
 }
 
 async fn check_environment(
     context: &CommandContext<'_>,
     target: &TargetArgs,
     args: &Drift,
-) -> Result<u8, CommandError> {
+) -> Result<(u8, Look), CommandError> {
     let planning = PlanningArgs {
         deep: args.deep,
         ..PlanningArgs::default()
@@ -56,7 +84,7 @@ async fn print_drift(
     context: &CommandContext<'_>,
     session: &Session,
     format: PlanFormat,
-) -> Result<u8, CommandError> {
+) -> Result<(u8, Look), CommandError> {
     let (plan, _) = session.plan(context, &[]).await?;
     let headline = session.headline("drift");
     let ui = context.ui;
@@ -74,9 +102,10 @@ async fn print_drift(
         PlanFormat::Json => ui.print_json(render::json::plan(&plan, &refusals, &headline))?,
         PlanFormat::TfJson => ui.print_json(render::tfjson::plan(&plan))?,
     }
-    Ok(if plan.is_converged() {
+    let code = if plan.is_converged() {
         exit::OK
     } else {
         exit::CHANGES
-    })
+    };
+    Ok((code, Look::planned(plan, refusals, headline)))
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod apply;
+mod apply_summary;
 mod clock;
 mod commit;
 mod confirm;
@@ -13,6 +14,7 @@ mod console;
 mod demo;
 mod destroy;
 mod drift;
+mod drift_issue;
 mod each_environment;
 mod env_vars;
 mod error;
@@ -27,6 +29,7 @@ mod plan_comment;
 #[doc(hidden)]
 pub mod plan_file;
 mod progress;
+mod reviewed;
 mod rollback;
 mod run_identity;
 mod sandbox;

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
+    apply_summary::ApplyRecorder,
     confirm::Confirmation,
     console::Console,
     exit, progress,
@@ -63,7 +64,9 @@ async fn roll_back(
     let options = args
         .progress
         .run_options("rollback", args.only.clone(), Limits::default(), None);
+    let recorder = ApplyRecorder::default();
     let frontend = Console {
+        recorder: &recorder,
         context,
         session,
         progress: &args.progress,

@@ -43,7 +43,7 @@ fn own_comments<'a>(
         .iter()
         .filter(|comment| is_author(comment, login))
         .filter_map(|comment| Some((comment, Mark::parse(comment.body.as_deref()?)?)))
-        .filter(|(_, found)| found.kind == mark.kind && found.repository_id == mark.repository_id)
+        .filter(|(_, found)| found.is_about_same(mark))
         .collect();
     own.sort_by_key(|(comment, _)| comment.id);
     own

@@ -32,6 +32,9 @@ pub struct Mark {
     /// The id of the repository: marks are copied when a repository is.
     #[serde(rename = "repo")]
     pub repository_id: u64,
+    /// The environment, where the text is about a single one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub environment: String,
     /// The newest commit of the pull request.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub head: String,
@@ -53,11 +56,19 @@ impl Mark {
         Self {
             kind,
             repository_id,
+            environment: String::new(),
             head: String::new(),
             run_id,
             expect: BTreeMap::new(),
             items: Vec::new(),
         }
+    }
+
+    /// Whether both are marks of the same text, at different times.
+    #[must_use]
+    pub fn is_about_same(&self, other: &Self) -> bool {
+        let key = |mark: &Self| (mark.kind, mark.repository_id, mark.environment.clone());
+        key(self) == key(other)
     }
 
     /// The line, without a line break.

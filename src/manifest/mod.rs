@@ -30,7 +30,7 @@ pub mod syntax;
 
 pub use load::load;
 pub use locate::SourcePosition;
-pub use schema::json_schema::editor_schema;
+pub use schema::{ReviewPolicy, json_schema::editor_schema};
 pub use syntax::error::ManifestError;
 pub use syntax::node::{Diagnostic, SourceFiles, SourceLocation};
 

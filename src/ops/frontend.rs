@@ -42,7 +42,10 @@ pub enum Event<'a> {
     /// The steps have ended.
     Applied(&'a ApplyReport),
     /// A new plan is empty.
-    Verified,
+    Verified {
+        /// What runs.
+        status: &'a EnvironmentStatus,
+    },
     /// These changes were left out. The run is incomplete because of them.
     HeldBack(&'a [DeferredChange]),
     /// Every step was done, and a new plan is still not empty.

@@ -339,7 +339,8 @@ impl<F: Frontend> Run<'_, F> {
         if left.is_empty() {
             self.check_nothing_hidden(&world)?;
             if !left.is_incomplete() {
-                self.frontend.notify(Event::Verified);
+                let status = EnvironmentStatus::from_world(self.workspace.desired(), &world);
+                self.frontend.notify(Event::Verified { status: &status });
             }
             return Ok(self.completion(&left));
         }

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 mod aws;
 mod from_world;
+mod urls;
 mod versions;
 
+pub use urls::public_urls;
 pub use versions::{GroupVersions, RunningVersion};
 
 /// The version of the JSON document. The minor version grows when fields are added, the major

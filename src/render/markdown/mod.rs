@@ -14,11 +14,13 @@ mod details;
 mod environments;
 mod escape;
 mod fit;
+mod outcome;
 mod rollout;
 mod table;
 
 pub use environments::{EnvironmentResult, environments_comment, environments_summary};
 use escape::{code_span, escape_html, escape_prose};
+pub use outcome::{ApplyResult, apply_result};
 
 /// The default budget in bytes. GitHub rejects comments of more than 65 536 characters; the rest is for text that a
 /// workflow adds around the plan.

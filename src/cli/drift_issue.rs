@@ -1,0 +1,238 @@
+//! The issue about drift: its text, and what counts as one difference.
+
+use std::collections::BTreeSet;
+
+use super::{CommandContext, CommandError, exit, github};
+use crate::{
+    clouds::github::{GitHubClient, Workflow},
+    github::{DriftReport, IssueOutcome, update_drift_issue},
+    plan::{Plan, Refusal},
+    render::{
+        Headline,
+        markdown::{COMMENT_BUDGET, EnvironmentResult, environments_comment},
+    },
+};
+
+/// Room for the mark, which has a hash for each difference, and for the list of workflows.
+const MARK_BUDGET: usize = 20_000;
+
+/// What a look at one environment found.
+pub(super) enum Look {
+    /// The differences.
+    Planned {
+        plan: Box<Plan>,
+        refusals: Vec<Refusal>,
+        headline: Headline,
+    },
+    /// It could not be looked at.
+    Failed {
+        environment: String,
+        message: String,
+    },
+}
+
+impl Look {
+    pub(super) fn planned(plan: Plan, refusals: Vec<Refusal>, headline: Headline) -> Self {
+        Self::Planned {
+            plan: Box::new(plan),
+            refusals,
+            headline,
+        }
+    }
+
+    pub(super) fn failed(environment: String, message: String) -> Self {
+        Self::Failed {
+            environment,
+            message,
+        }
+    }
+
+    fn has_drift(&self) -> bool {
+        matches!(self, Self::Planned { plan, .. } if !plan.is_converged())
+    }
+
+    /// One line for each difference, by which a later run tells whether something new has joined.
+    fn items(&self) -> Vec<String> {
+        let Self::Planned { plan, headline, .. } = self else {
+            return Vec::new();
+        };
+        let environment = &headline.environment;
+        let changes = plan.changes().into_iter().map(|change| {
+            let lines: Vec<String> = change.lines.iter().map(|line| line.path.clone()).collect();
+            let (verb, address) = (change.verb.word(), &change.address);
+            format!("{environment} {verb} {address} {}", lines.join(","))
+        });
+        let blocked = plan.blocked.iter().map(|blocked| &blocked.address);
+        let deferred = plan.deferred.iter().map(|deferred| &deferred.address);
+        let left = blocked
+            .chain(deferred)
+            .map(|address| format!("{environment} left {address}"));
+        changes.chain(left).collect()
+    }
+}
+
+/// The looks as Markdown, of at most `budget` bytes.
+pub(super) fn render_looks(looks: &[Look], more: Option<&str>) -> String {
+    let results: Vec<EnvironmentResult<'_>> = looks
+        .iter()
+        .map(|look| match look {
+            Look::Planned {
+                plan,
+                refusals,
+                headline,
+            } => EnvironmentResult::Planned {
+                plan,
+                refusals,
+                headline,
+            },
+            Look::Failed {
+                environment,
+                message,
+            } => EnvironmentResult::Failed {
+                environment,
+                message,
+            },
+        })
+        .collect();
+    environments_comment(
+        &results,
+        true,
+        more,
+        COMMENT_BUDGET.saturating_sub(MARK_BUDGET),
+    )
+}
+
+/// Opens, updates or closes the issue, and returns the exit code that the workflows' states alone would have. Outside GitHub the
+/// text of the issue is printed. An issue that GitHub refuses is only a warning: the exit code and the summary say the same.
+///
+/// # Errors
+/// When the run itself cannot be read.
+pub(super) async fn update(
+    context: &CommandContext<'_>,
+    looks: &[Look],
+) -> Result<u8, CommandError> {
+    let Some(run) = github::current_run(&context.env_vars)? else {
+        context.ui.print(&render_looks(looks, None))?;
+        return Ok(exit::OK);
+    };
+    let client = match github::client(&context.env_vars, &run) {
+        Ok(client) => client,
+        Err(error) => {
+            warn(context, &error);
+            return Ok(exit::OK);
+        }
+    };
+    let (disabled, knows_workflows) = match disabled_workflows(&client).await {
+        Ok(disabled) => (disabled, true),
+        Err(error) => {
+            context.ui.eprint(&format!(
+                "warning: whether the workflows are switched on is not known: {}",
+                error.summary()
+            ));
+            (Vec::new(), false)
+        }
+    };
+    let report = report(looks, &disabled, &run.run_url, knows_workflows);
+    let outcome = update_drift_issue(&client, run.repository_id, run.run_id, &report).await;
+    match outcome {
+        Ok(outcome) => context.ui.eprint(&describe(outcome)),
+        Err(error) => warn(context, &CommandError::from(error)),
+    }
+    for workflow in &disabled {
+        context.ui.eprint(&switched_off(workflow));
+    }
+    Ok(if disabled.is_empty() {
+        exit::OK
+    } else {
+        exit::CHANGES
+    })
+}
+
+fn warn(context: &CommandContext<'_>, error: &CommandError) {
+    context.ui.eprint(&format!(
+        "warning: the drift is not in an issue: {}; the summary of the run has it",
+        error.summary()
+    ));
+}
+
+/// The workflows of trimtab that do not run: GitHub switches off those with a schedule after 60 days without activity in a
+/// public repository.
+async fn disabled_workflows(client: &GitHubClient) -> Result<Vec<Workflow>, CommandError> {
+    let workflows = client.workflows().await?;
+    let is_ours = |workflow: &Workflow| workflow.path.starts_with(".github/workflows/trimtab-");
+    Ok(workflows
+        .into_iter()
+        .filter(|workflow| is_ours(workflow) && workflow.state.starts_with("disabled"))
+        .collect())
+}
+
+/// What to do about a workflow that is switched off.
+fn switched_off(workflow: &Workflow) -> String {
+    let why = match workflow.state.as_str() {
+        "disabled_inactivity" => "GitHub has switched it off after 60 days without activity",
+        "disabled_fork" => "it is switched off, as in every fork",
+        _ => "somebody has switched it off",
+    };
+    let file = workflow.path.rsplit('/').next().unwrap_or_default();
+    format!("{file} does not run: {why}; switch it on with `gh workflow enable {file}`")
+}
+
+fn report(
+    looks: &[Look],
+    disabled: &[Workflow],
+    run_url: &str,
+    knows_workflows: bool,
+) -> DriftReport {
+    let mut items: BTreeSet<String> = looks.iter().flat_map(Look::items).collect();
+    items.extend(
+        disabled
+            .iter()
+            .map(|workflow| format!("workflow {} {}", workflow.path, workflow.state)),
+    );
+    let drifted: Vec<&str> = looks
+        .iter()
+        .filter(|look| look.has_drift())
+        .filter_map(|look| match look {
+            Look::Planned { headline, .. } => Some(headline.environment.as_str()),
+            Look::Failed { .. } => None,
+        })
+        .collect();
+    let title = match (drifted.as_slice(), disabled) {
+        ([], [_, ..]) => "Workflows are switched off".to_owned(),
+        (environments, _) => format!("Drift in {}", environments.join(", ")),
+    };
+    let workflows: String = disabled
+        .iter()
+        .map(|workflow| format!("- {}\n", switched_off(workflow)))
+        .collect();
+    let separator = if workflows.is_empty() { "" } else { "\n" };
+    let text = format!(
+        "{workflows}{separator}{}\n<sub>Close this issue as not planned to accept what it shows.</sub>\n",
+        render_looks(looks, Some(run_url))
+    );
+    let failed = looks.iter().any(|look| matches!(look, Look::Failed { .. }));
+    DriftReport {
+        items,
+        title: github::clean(&title),
+        text: github::clean(&text),
+        is_complete: knows_workflows && !failed,
+    }
+}
+
+fn describe(outcome: IssueOutcome) -> String {
+    match outcome {
+        IssueOutcome::NoDrift => "Nothing differs, and no issue is open.".to_owned(),
+        IssueOutcome::Opened(number) => format!("Issue {number} was opened."),
+        IssueOutcome::Updated(number) => format!("Issue {number} is up to date."),
+        IssueOutcome::Unchanged(number) => format!("Issue {number} says the same already."),
+        IssueOutcome::Closed(number) => {
+            format!("Nothing differs any more: issue {number} was closed.")
+        }
+        IssueOutcome::Accepted(number) => format!(
+            "Issue {number} was closed as not planned and shows the same, so no other one is opened."
+        ),
+        IssueOutcome::LeftOpen => {
+            "Not everything could be looked at, so the issue stays open.".to_owned()
+        }
+    }
+}
