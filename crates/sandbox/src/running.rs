@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::Method;
 use axum::middleware;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use crate::fly::access::{Token, TokenGrant};
 use crate::fly::rate_limit::ApiRateLimiter;
 use crate::fly::v1;
 use crate::gate::Gate;
+use crate::github::{self, GithubSetup};
 use crate::ids;
 use crate::recorder::{self, ExchangeRecorder};
 use crate::server::Server;
@@ -276,6 +277,12 @@ fn fly_router(server: Arc<Server>) -> Router {
         };
         router = router.route(route.path, on(filter, serve));
     }
+    let github = |State(server): State<Arc<Server>>, request: Request| async move {
+        github::serve(&server, request).await
+    };
+    for path in ["", "/", "/{*path}"] {
+        router = router.route(&format!("{}{path}", github::MOUNT), any(github));
+    }
     // Unknown paths and methods pass through the server as well: they are counted and recorded.
     let unrouted = |State(server): State<Arc<Server>>, request: Request| async move {
         server.serve(None, Vec::new(), request).await
@@ -290,6 +297,16 @@ impl RunningSandbox {
     /// Base URL of the Fly APIs, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Base URL of GitHub's REST API, for `GITHUB_API_URL`. With `/graphql` it is the GraphQL API.
+    pub fn github_url(&self) -> String {
+        format!("{}{}", self.url(), github::MOUNT)
+    }
+
+    /// What people and git do on the simulated GitHub.
+    pub fn github(&self) -> GithubSetup<'_> {
+        GithubSetup::new(&self.server)
     }
 
     /// Base URL of the AWS APIs, `http://127.0.0.1:PORT`.
