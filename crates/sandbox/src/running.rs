@@ -24,7 +24,7 @@ use crate::fly::access::{Token, TokenGrant};
 use crate::fly::rate_limit::ApiRateLimiter;
 use crate::fly::v1;
 use crate::gate::Gate;
-use crate::github::{self, GithubSetup};
+use crate::github;
 use crate::ids;
 use crate::recorder::{self, ExchangeRecorder};
 use crate::server::Server;
@@ -149,7 +149,7 @@ fn format_location(url: &str) -> String {
 pub struct RunningSandbox {
     address: SocketAddr,
     aws_address: SocketAddr,
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     stop: Option<watch::Sender<()>>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -297,16 +297,6 @@ impl RunningSandbox {
     /// Base URL of the Fly APIs, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// Base URL of GitHub's REST API, for `GITHUB_API_URL`. With `/graphql` it is the GraphQL API.
-    pub fn github_url(&self) -> String {
-        format!("{}{}", self.url(), github::MOUNT)
-    }
-
-    /// What people and git do on the simulated GitHub.
-    pub fn github(&self) -> GithubSetup<'_> {
-        GithubSetup::new(&self.server)
     }
 
     /// Base URL of the AWS APIs, `http://127.0.0.1:PORT`.

@@ -72,10 +72,21 @@ pub(crate) fn branch(file: &mut GithubFile, call: &GithubCall) -> GithubResult {
         .get(name)
         .and_then(|sha| repository.commits.get(sha))
         .ok_or_else(|| GithubError::new(404, "Branch not found"))?;
+    let url = call.api_url(repository, &format!("/branches/{name}"));
     Ok(GithubResponse::ok(json!({
         "name": name,
         "commit": commit_view(call, repository, commit),
+        "_links": {
+            "self": url,
+            "html": format!("{WEB}/{}/tree/{name}", repository.full_name()),
+        },
         "protected": repository.rules.contains_key(name),
+        // The classic protection, which is not that by rules.
+        "protection": {
+            "enabled": false,
+            "required_status_checks": { "enforcement_level": "off", "contexts": [], "checks": [] },
+        },
+        "protection_url": format!("{url}/protection"),
     })))
 }
 

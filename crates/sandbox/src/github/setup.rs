@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::admin;
+use super::{MOUNT, admin};
+use crate::running::RunningSandbox;
 use crate::server::Server;
 use crate::store::StoreError;
 
@@ -24,11 +25,21 @@ pub enum GithubSetupError {
     Store(#[from] StoreError),
 }
 
-impl<'a> GithubSetup<'a> {
-    pub(crate) fn new(server: &'a Server) -> Self {
-        Self { server }
+impl RunningSandbox {
+    /// Base URL of GitHub's REST API, for `GITHUB_API_URL`. With `/graphql` it is the GraphQL API.
+    pub fn github_url(&self) -> String {
+        format!("{}{MOUNT}", self.url())
     }
 
+    /// What people and git do on the simulated GitHub.
+    pub fn github(&self) -> GithubSetup<'_> {
+        GithubSetup {
+            server: &self.server,
+        }
+    }
+}
+
+impl GithubSetup<'_> {
     /// Does what `POST /_sandbox/github/{command}` does with this body, and returns its response.
     ///
     /// # Errors

@@ -258,8 +258,10 @@ fn run_view(call: &GithubCall, repository: &GithubRepository, run: &GithubRun) -
     let workflow = repository.workflows.get(&run.workflow);
     let commit = repository.commits.get(&run.head_sha);
     let message = commit.map_or("", |commit| commit.message.as_str());
-    let person =
-        |commit: &super::state::GithubCommit| json!({ "name": commit.author, "email": "" });
+    let person = |commit: &super::state::GithubCommit| {
+        let email = format!("{}@users.noreply.github.com", commit.author);
+        json!({ "name": commit.author, "email": email })
+    };
     let head_commit = commit.map_or(Value::Null, |commit| {
         json!({
             "id": commit.sha, "tree_id": commit.sha, "message": commit.message,

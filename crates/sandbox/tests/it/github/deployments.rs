@@ -56,6 +56,10 @@ async fn a_deployment_is_made_found_and_ended() {
         (&json!("inactive"), &json!("success"))
     );
     let one = format!("{path}/{}", made["id"]);
+    assert_eq!(
+        github.get(&one).await.assert_status(200)["environment"],
+        "review"
+    );
     github
         .call("DELETE", &one, Value::Null)
         .await
@@ -67,6 +71,11 @@ async fn a_deployment_is_made_found_and_ended() {
     // The environment that the deployment made is not for the token of a job to delete.
     let environment = format!("{R}/environments/review");
     github.get(&environment).await.assert_status(200);
+    let all = github
+        .get(&format!("{R}/environments"))
+        .await
+        .assert_status(200);
+    assert_eq!(all["environments"][0]["name"], "review");
     let refused = github.call("DELETE", &environment, Value::Null).await;
     assert_eq!(
         refused.header("x-accepted-github-permissions"),

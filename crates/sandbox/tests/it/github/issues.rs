@@ -21,6 +21,8 @@ async fn an_issue_is_opened_found_by_label_and_closed() {
         again["errors"],
         json!([{ "resource": "Label", "code": "already_exists", "field": "name" }])
     );
+    let labels = github.get(&format!("{R}/labels")).await.assert_status(200);
+    assert_eq!(labels[0]["name"], "Drift");
     let issue = json!({ "title": "It differs", "body": "…", "labels": ["drift"] });
     let issue = github.call("POST", &path, issue).await.assert_status(201);
     assert_eq!(issue["labels"][0]["name"], "Drift");

@@ -148,6 +148,11 @@ async fn histories_are_compared() {
         (&behind["status"], &behind["behind_by"]),
         (&json!("behind"), &json!(2))
     );
+    let tip = github
+        .get(&format!("{R}/commits/feature"))
+        .await
+        .assert_status(200);
+    assert_eq!(tip["sha"], pushed["after"]);
     github.setup(
         "push",
         json!({ "repository": REPOSITORY, "commits": [{ "message": "three" }] }),

@@ -79,6 +79,20 @@ async fn the_last_successful_run_is_found() {
         (&found["total_count"], &found["workflow_runs"][0]["id"]),
         (&json!(1), &success)
     );
+    let all = github
+        .get(&format!("{R}/actions/runs"))
+        .await
+        .assert_status(200);
+    assert_eq!(all["total_count"], 2);
+    let one = github.get(&format!("{R}/actions/runs/{success}")).await;
+    assert_eq!(one.assert_status(200)["conclusion"], "success");
+    let workflow = format!("{R}/actions/workflows/trimtab-drift.yml");
+    let disable = github
+        .call("PUT", &format!("{workflow}/disable"), Value::Null)
+        .await;
+    disable.assert_status(204);
+    let disabled = github.get(&workflow).await.assert_status(200);
+    assert_eq!(disabled["state"], "disabled_manually");
     let none = github
         .get(&format!("{path}?branch=other"))
         .await
