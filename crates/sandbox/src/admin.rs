@@ -98,10 +98,13 @@ pub(crate) fn handle_request(
             path.trim_start_matches("postgres/"),
             body,
         ),
-        ("POST", path) if path.starts_with("github/") => {
-            github::admin::run(&mut state.world, path.trim_start_matches("github/"), body)
-                .map(ApiResponse::ok)
-        }
+        ("POST", path) if path.starts_with("github/") => github::admin::run(
+            &mut state.world,
+            &state.url,
+            path.trim_start_matches("github/"),
+            body,
+        )
+        .map(ApiResponse::ok),
         ("GET", path) if path.starts_with("oidc/") => {
             aws::serve_oidc_discovery(&mut state.world, path.trim_start_matches("oidc/"))
         }

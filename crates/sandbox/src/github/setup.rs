@@ -47,7 +47,8 @@ impl GithubSetup<'_> {
     pub fn run(&self, command: &str, body: &Value) -> Result<Value, GithubSetupError> {
         let mut state = self.server.lock_state();
         state.catch_up_with_clock();
-        let result = admin::run(&mut state.world, command, body);
+        let state = &mut *state;
+        let result = admin::run(&mut state.world, &state.url, command, body);
         state.save()?;
         self.server.notify_waiters();
         result.map_err(|error| {

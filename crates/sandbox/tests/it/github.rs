@@ -3,6 +3,7 @@
 mod access;
 mod comments;
 mod deployments;
+mod events;
 mod issues;
 mod limits;
 mod pages;

@@ -4,6 +4,7 @@
 
 mod conversations;
 mod history;
+mod play;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,11 +30,16 @@ type CommandResult = Result<Value, ApiError>;
 /// Who acts when a command does not say so.
 const DEFAULT_USER: &str = "octocat";
 
-/// Runs a command.
+/// Runs a command. `url` is the address of the sandbox.
 ///
 /// # Errors
 /// `404` when the command or what it names does not exist, `400` when the body is malformed.
-pub(crate) fn run(world: &mut SimulatedWorld, command: &str, body: &Value) -> CommandResult {
+pub(crate) fn run(
+    world: &mut SimulatedWorld,
+    url: &str,
+    command: &str,
+    body: &Value,
+) -> CommandResult {
     let (seed, now) = (world.global.seed, world.now_ms);
     world.github.dirty = true;
     let file = &mut world.github.file;
@@ -46,6 +52,7 @@ pub(crate) fn run(world: &mut SimulatedWorld, command: &str, body: &Value) -> Co
             file.behaviour = merged(&file.behaviour, body)?;
             Ok(json!(file.behaviour))
         }
+        "play" => play::play(file, seed, now, url, body),
         "push" => history::push(file, now, body),
         "tags" => history::tag(file, body),
         "pulls" => history::open_pull(file, now, body),

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CommandResult, DEFAULT_USER, create_token, find, history, id_of, parse, put_repository};
 use super::conversations::update_issue;
+use super::{
+    CommandResult, DEFAULT_USER, create_token, find, history, id_of, parse, put_repository,
+};
 use crate::api::ApiError;
 use crate::github::MOUNT;
-use crate::github::access::GithubCaller;
-use crate::github::call::{GithubCall, time};
+use crate::github::access::{GithubCaller, GithubToken, GithubTokenKind};
+use crate::github::call::{GithubCall, node_id, time};
 use crate::github::pulls;
 use crate::github::state::{GithubCommit, GithubFile, GithubRepository, user_id};
 use crate::github::views::{WEB, full_repository, user};
@@ -81,7 +83,7 @@ pub(super) fn play(
     let played = match (name, action) {
         ("pull_request", action) => pull_request(file, &call, &request, action)?,
         ("push", "") => push(file, &call, &request)?,
-        ("merge_group", "" | "checks_requested") => merge_group(file, &call, &request)?,
+        ("merge_group", "" | "checks_requested") => merge_group(file, &request)?,
         ("schedule", "") => {
             let cron = request.schedule.as_deref().unwrap_or("17 5 * * *");
             at_branch(file, &call, None, json!({ "schedule": cron }))?
@@ -93,7 +95,12 @@ pub(super) fn play(
             played.payload["ref"] = played.git_ref.clone().into();
             played
         }
-        _ => return Err(ApiError::bad_request(format!("{} cannot be played", request.event))),
+        _ => {
+            return Err(ApiError::bad_request(format!(
+                "{} cannot be played",
+                request.event
+            )));
+        }
     };
     let variables = variables(file, seed, &call, &request, &played)?;
     let mut payload = played.payload;
@@ -115,8 +122,8 @@ fn call(
     request: &PlayRequest,
 ) -> Result<GithubCall, ApiError> {
     let login = request.user.as_deref().or(request.fork.as_deref());
-    let token = crate::github::access::GithubToken {
-        kind: crate::github::access::GithubTokenKind::Classic,
+    let token = GithubToken {
+        kind: GithubTokenKind::Classic,
         login: login.unwrap_or(DEFAULT_USER).to_owned(),
         repositories: std::collections::BTreeSet::new(),
         permissions: BTreeMap::new(),
@@ -143,7 +150,7 @@ fn organization(call: &GithubCall, found: &GithubRepository) -> Value {
     let url = format!("{}/orgs/{login}", call.base);
     let mut view = json!({
         "login": login, "id": user_id(login), "url": url, "description": null,
-        "node_id": crate::github::call::node_id("O", user_id(login)),
+        "node_id": node_id("O", user_id(login)),
         "avatar_url": format!("https://avatars.githubusercontent.com/u/{}?v=4", user_id(login)),
     });
     for (name, path) in [
@@ -195,7 +202,12 @@ fn pull_request(
             let update = json!({ "repository": repository, "number": number, "draft": draft });
             history::update_pull(file, now, &update)?;
         }
-        _ => return Err(ApiError::bad_request(format!("{} cannot be played", request.event))),
+        _ => {
+            return Err(ApiError::bad_request(format!(
+                "{} cannot be played",
+                request.event
+            )));
+        }
     }
     let found = find(file, repository)?;
     let pull = found.pulls.get(&number).cloned();
@@ -232,7 +244,9 @@ fn push_to_head(
     let pull = find(file, &request.repository)?.pulls.get(&number).cloned();
     let pull = pull.ok_or_else(|| ApiError::not_found("pull request"))?;
     let source = file.repositories.get(&pull.head_repository);
-    let source = source.ok_or_else(|| ApiError::not_found("fork"))?.full_name();
+    let source = source
+        .ok_or_else(|| ApiError::not_found("fork"))?
+        .full_name();
     let body = json!({
         "repository": source, "branch": pull.head_ref, "commits": commits(call, request),
     });
@@ -258,7 +272,11 @@ fn push(
     request: &PlayRequest,
 ) -> Result<Played, ApiError> {
     let found = find(file, &request.repository)?;
-    let branch = request.branch.as_ref().unwrap_or(&found.default_branch).clone();
+    let branch = request
+        .branch
+        .as_ref()
+        .unwrap_or(&found.default_branch)
+        .clone();
     let body = json!({
         "repository": request.repository, "branch": branch, "commits": commits(call, request),
     });
@@ -293,7 +311,7 @@ fn push(
         payload,
         git_ref,
         sha: pushed["after"].as_str().unwrap_or_default().to_owned(),
-        head_and_base: Default::default(),
+        head_and_base: (String::new(), String::new()),
         read_only: login == DEPENDABOT,
     })
 }
@@ -313,11 +331,7 @@ fn commit_view(found: &GithubRepository, commit: &GithubCommit) -> Value {
 }
 
 /// The merge queue tries a pull request on a branch of its own.
-fn merge_group(
-    file: &mut GithubFile,
-    call: &GithubCall,
-    request: &PlayRequest,
-) -> Result<Played, ApiError> {
+fn merge_group(file: &mut GithubFile, request: &PlayRequest) -> Result<Played, ApiError> {
     let number = request
         .number
         .ok_or_else(|| ApiError::bad_request("a merge group needs the number of a pull request"))?;
@@ -326,17 +340,20 @@ fn merge_group(
     let pull = pull.ok_or_else(|| ApiError::not_found("pull request"))?;
     let sha = pull.merge_commit_sha.clone();
     let sha = sha.ok_or_else(|| ApiError::bad_request("the pull request has a conflict"))?;
-    let branch = format!("gh-readonly-queue/{}/pr-{number}-{}", pull.base_ref, pull.base_sha);
+    let branch = format!(
+        "gh-readonly-queue/{}/pr-{number}-{}",
+        pull.base_ref, pull.base_sha
+    );
     found.branches.insert(branch.clone(), sha.clone());
     let commit = found.commits.get(&sha);
     let commit = commit.ok_or_else(|| ApiError::not_found("commit"))?;
     let mut head_commit = commit_view(found, commit);
+    // This view of a commit has neither the files nor the accounts.
     if let Some(view) = head_commit.as_object_mut() {
         for name in ["added", "removed", "modified", "distinct", "url"] {
             view.remove(name);
         }
         for person in ["author", "committer"] {
-            view[person]["username"].take();
             view[person] = json!({ "name": view[person]["name"], "email": view[person]["email"] });
         }
     }
@@ -349,12 +366,11 @@ fn merge_group(
             "head_commit": head_commit,
         },
     });
-    let _ = call;
     Ok(Played {
         payload,
         git_ref,
         sha,
-        head_and_base: Default::default(),
+        head_and_base: (String::new(), String::new()),
         read_only: false,
     })
 }
@@ -367,14 +383,17 @@ fn at_branch(
     payload: Value,
 ) -> Result<Played, ApiError> {
     let missing = || ApiError::not_found("branch");
-    let found = file.repositories.get(&call.repository).ok_or_else(missing)?;
+    let found = file
+        .repositories
+        .get(&call.repository)
+        .ok_or_else(missing)?;
     let branch = branch.unwrap_or(&found.default_branch);
     let sha = found.branches.get(branch).cloned().ok_or_else(missing)?;
     Ok(Played {
         payload,
         git_ref: format!("refs/heads/{branch}"),
         sha,
-        head_and_base: Default::default(),
+        head_and_base: (String::new(), String::new()),
         read_only: false,
     })
 }
@@ -413,7 +432,9 @@ fn variables(
     let found = find(file, &request.repository)?;
     let event = request.event.split('.').next().unwrap_or_default();
     let short = ["refs/heads/", "refs/tags/", "refs/"];
-    let ref_name = short.iter().find_map(|prefix| played.git_ref.strip_prefix(prefix));
+    let ref_name = short
+        .iter()
+        .find_map(|prefix| played.git_ref.strip_prefix(prefix));
     let login = call.caller.login();
     Ok(json!({
         "CI": "true",
