@@ -33,6 +33,7 @@ mod reviewed;
 mod rollback;
 mod run_identity;
 mod sandbox;
+mod sandbox_event;
 mod session;
 mod signals;
 mod status;
@@ -117,7 +118,7 @@ enum Command {
     Permissions(permissions::Permissions),
     /// Print the JSON Schema of the manifest, or of `plan` or `status` as JSON
     Schema(generate::Schema),
-    /// Serve the imitation of Fly and AWS for other tools, such as flyctl and aws
+    /// Serve the imitation of Fly, AWS and GitHub for other tools, such as flyctl, aws and gh
     Sandbox(sandbox::SandboxArgs),
     /// Run plan, apply, drift and repair on the sandbox
     Demo(demo::Demo),

@@ -1,8 +1,8 @@
-//! `trimtab sandbox`: the imitation of Fly and AWS as a server for other tools.
+//! `trimtab sandbox`: the imitation of Fly, AWS and GitHub as a server for other tools.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -10,13 +10,16 @@ use super::{
     connect::parse_latency,
     env_vars::names::{PUBLIC_PAGES, REGISTRIES, SANDBOX_SPEED},
     exit,
+    sandbox_event::{self, GithubEventArgs},
 };
 use trimtab_sandbox::{self as sandbox, Fault, StartError};
 
-/// Serve the imitation of Fly and AWS for other tools, such as flyctl.
+/// Serve the imitation of Fly, AWS and GitHub for other tools, such as flyctl.
 #[derive(Debug, Args)]
-#[command(after_help = faults_help())]
+#[command(after_help = faults_help(), args_conflicts_with_subcommands = true)]
 pub(super) struct SandboxArgs {
+    #[command(subcommand)]
+    command: Option<SandboxCommand>,
     /// The folder that keeps its state
     #[arg(long, value_name = "DIR", default_value = ".trimtab/sandbox")]
     dir: PathBuf,
@@ -47,6 +50,12 @@ pub(super) struct SandboxArgs {
     /// Run the scripts for psql in Postgres nodes on this PostgreSQL server, in place of a model of one
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
+}
+
+/// What else than serving.
+#[derive(Debug, Subcommand)]
+enum SandboxCommand {
+    Github(Box<GithubEventArgs>),
 }
 
 /// The AWS region in the printed variables. Every region is imitated.
@@ -84,6 +93,9 @@ pub(super) async fn run(
     context: &CommandContext<'_>,
     args: &SandboxArgs,
 ) -> Result<u8, CommandError> {
+    if let Some(SandboxCommand::Github(event)) = &args.command {
+        return sandbox_event::run(context, event).await;
+    }
     let mut options = sandbox::SandboxOptions::new(&args.dir);
     options.listen = args.listen;
     options.aws_listen = args.aws_listen;
@@ -108,11 +120,13 @@ pub(super) async fn run(
     } else {
         format!("export {}={}\n", SANDBOX_SPEED, args.speed)
     };
+    let github = running.github_url();
     // flyctl would send telemetry and check for updates otherwise.
     let lines = format!(
         "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={DEFAULT_REGION}\nexport AWS_DEFAULT_REGION={DEFAULT_REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
          export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
+         export GITHUB_API_URL={github}\nexport GITHUB_GRAPHQL_URL={github}/graphql\n\
          export {REGISTRIES}={url}\nexport {PUBLIC_PAGES}={url}\n\
          export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
          FLY_SYNTHETICS_AGENT=0",

@@ -12,6 +12,7 @@ use crate::faults::{FAULT_HELP, Fault};
 use crate::fly;
 use crate::fly::access::authenticate;
 use crate::fly::behaviour::Rule;
+use crate::github;
 use crate::shared_state::SharedState;
 
 /// Checks the token of a request to an endpoint that shows or makes secrets: any valid token of the
@@ -28,7 +29,8 @@ pub(crate) fn authorize(
     let shows_secrets = matches!(
         (method, path),
         ("GET", "state" | "execs") | ("POST", "tokens" | "aws/keys" | "oidc" | "github")
-    ) || path.starts_with("postgres/");
+    ) || path.starts_with("postgres/")
+        || path.starts_with("github/");
     let has_own_token = authorization
         .and_then(|text| text.strip_prefix("Bearer "))
         .is_some_and(|token| !token.is_empty() && token == state.admin_token);
@@ -96,6 +98,13 @@ pub(crate) fn handle_request(
             path.trim_start_matches("postgres/"),
             body,
         ),
+        ("POST", path) if path.starts_with("github/") => github::admin::run(
+            &mut state.world,
+            &state.url,
+            path.trim_start_matches("github/"),
+            body,
+        )
+        .map(ApiResponse::ok),
         ("GET", path) if path.starts_with("oidc/") => {
             aws::serve_oidc_discovery(&mut state.world, path.trim_start_matches("oidc/"))
         }

@@ -1,4 +1,4 @@
-//! The sandbox: a simulation of the Fly APIs and of the parts of AWS that trimtab uses. It is an
+//! The sandbox: a simulation of the Fly APIs and of the parts of AWS and GitHub that trimtab uses. It is an
 //! HTTP server on loopback, written from the published API specifications.
 //!
 //! It exists so that a newcomer can try everything without an account, and so that every test runs
@@ -47,6 +47,28 @@
 //! allows SSE-C again; a bucket policy is returned with one-element lists collapsed to the element;
 //! lifecycle rules are returned in an order of their own.
 //!
+//! # GitHub
+//!
+//! GitHub's REST API is served below `/github` on the address of Fly's APIs
+//! ([`RunningSandbox::github_url`], for `GITHUB_API_URL`), and `/github/graphql` is the GraphQL API. It
+//! shares the clock, the faults, the records and the write counter. What people and git do is done by
+//! the commands below `/_sandbox/github/`, or by [`RunningSandbox::github`].
+//!
+//! | area | supported |
+//! |---|---|
+//! | repositories | read; private ones do not exist for others; a former name redirects; an archived one is read-only |
+//! | pull requests | list, read, those of a commit; forks, drafts, conflicts, test merges; merged by merge, squash or rebase |
+//! | conversations | issues, labels and comments: create, list, read, change, delete; locked, deleted and disabled ones; hiding by GraphQL |
+//! | commits | read, compare, files at a ref, statuses, check runs |
+//! | deployments | create with automatic merge and required contexts, list, delete, statuses; environments |
+//! | Actions | workflows with their state, dispatch, runs; names of secrets, variables, permissions, subjects of identity tokens, rules of branches |
+//! | tokens | of jobs, fine-grained and classic; a missing permission is named in `X-Accepted-GitHub-Permissions` |
+//! | limits | requests per hour, points per minute, new content per minute and hour; pages with `Link`; entity tags |
+//!
+//! Where GitHub documents nothing: the length of a body counts characters; the oldest commit of a list
+//! has the fewest ancestors; a deployment without a status counts as active; conflicts exist only where
+//! a command says so.
+//!
 //! # Time
 //!
 //! Nothing runs in the background. Each machine stores its next state transition and the time at
@@ -59,7 +81,7 @@
 //! A folder of plain JSON: `world.json` (organizations, tokens, rules), `apps/NAME.json`,
 //! `server.json` (the address of the running server) and `lock`. For AWS: `aws/accounts.json`
 //! (access keys, users, roles, providers, sessions, signing keys of token issuers),
-//! `aws/buckets/NAME.json`, and object contents in `aws/content`. Every change is stored before its
+//! `aws/buckets/NAME.json`, and object contents in `aws/content`. For GitHub: `github.json`. Every change is stored before its
 //! response is sent.
 //!
 //! # Simulated programs
@@ -104,7 +126,7 @@
 //! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | returns the token that this machine (name or id) would get from `/v1/tokens/oidc` on its socket `/.fly/api`; needs a token |
 //! | `GET oidc/ORG/.well-known/openid-configuration`, `…/jwks` | returns what the issuer `https://oidc.fly.io/ORG` publishes |
 //! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | registers a workflow and returns its `url` and `token`; `GET url&audience=…` with `Authorization: bearer` responds like GitHub; needs a token |
-//!
+//! | `POST github/COMMAND {…}` | see below; needs a token |
 //! | `GET execs`, `POST execs {"stdin":false,"max_body_bytes":16384}` | returns every `exec` with its whole body and response, needs a token; sets whether programs get the standard input, and how long a request may be |
 //! | `POST postgres/login {"app","role","password","database"}` | tries a login: `{"ok":true}`, or `{"ok":false,"sqlstate","message"}` |
 //! | `POST postgres/session {"app","role","database","application","locks":[7]}`, `POST postgres/session/close {"app","pid"}` | opens a session without a password, which returns its `pid`, keeps the node awake and holds advisory locks; closes it |
@@ -116,6 +138,31 @@
 //!
 //! Those about a cluster need a token; `"machine"` in their bodies names a node, else the primary is
 //! meant.
+//!
+//! The commands for GitHub, each with a JSON object; all but the first four and `behaviour` name the
+//! `repository`, as `owner/name`:
+//!
+//! | command | body |
+//! |---|---|
+//! | `repositories` | `name`, `private` (true at first), `archived`, `organization`, `has_issues`, `default_branch`, `immutable_subject`, `files`: makes a repository with one commit, or changes one |
+//! | `tokens` | `kind` (`actions`, `fine`, `classic`), `repositories`, `permissions` such as `{"issues":"write"}`, `login`, `can_push`, `expired`: returns `token` |
+//! | `tokens/expire` | `token` |
+//! | `behaviour` | `rate_limit_status`, `retry_after`, `actions_requests_per_hour`, `user_requests_per_hour`, `merged_pulls_lag` (for how many requests `commits/SHA/pulls` does not know a merge) |
+//! | `rename` | `to` |
+//! | `push` | `branch`, `commits` with `message`, `author` and `files` (null removes one): returns `before`, `after`, `commits` and the `pulls` that follow the branch |
+//! | `tags` | `name`, `ref` |
+//! | `pulls` | `head`, `base`, `title`, `body`, `user`, `draft`, `fork` (its owner), `labels`, `commits`: opens one and returns `number`, `head_sha`, `base_sha` and `merge_commit_sha` |
+//! | `pulls/merge` | `number`, `method` (`merge`, `squash`, `rebase`), `user`: returns `sha` and `before` |
+//! | `pulls/update` | `number`, `draft`, `conflict`, `delete_fork` |
+//! | `issues` | `title`, `body`, `user`, `labels` |
+//! | `issues/update` | `number` of an issue or pull request, `open`, `state_reason`, `user`, `locked`, `deleted`, `title`, `body`, `labels` |
+//! | `comments`, `comments/update`, `comments/delete` | `number`, `user`, `body`; or `id`, `body` |
+//! | `environments` | `name`, `secrets` (names), `variables`, `protection_rules`, `branch_policy`, `branch_patterns`, `deleted` |
+//! | `secrets`, `variables` | `names`, `organization`; `variables` |
+//! | `workflows` | `path`, `name`, `state`. Files on the default branch are workflows without this |
+//! | `runs` | `workflow` (path), `event`, `status`, `conclusion`, `branch`, `sha`, `actor` |
+//! | `statuses` | `sha`, `context`, `state` |
+//! | `oidc`, `actions`, `rules` | the settings; `branch` and `rules` |
 //!
 //! A rule is
 //! `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
@@ -177,6 +224,8 @@
 //! signatures, `UploadPartCopy`, the expiry of signatures and presigned URLs, session tags, and the
 //! APIs for users and groups.
 //!
+//! GitHub: search, reviews, organizations, git itself, artifacts and logs of runs; no workflow runs.
+//!
 //! Fly: the real output of programs; load, and therefore autostop; services other than HTTP;
 //! standby takeover, also of Postgres nodes; secret keys; issuing of macaroons; the API through which
 //! flyctl sees Managed Postgres (it shows no clusters); WireGuard. Tokens are plain `fo1_` strings, because flyctl rejects macaroons that it
@@ -190,6 +239,7 @@ mod connection;
 mod faults;
 mod fly;
 mod gate;
+mod github;
 mod http;
 mod ids;
 mod json;
@@ -206,6 +256,7 @@ mod world;
 pub use crate::aws::AwsAccessKey;
 pub use crate::clock::ClockMode;
 pub use crate::faults::{FAULT_HELP, Fault, FaultError, RequestSelector};
+pub use crate::github::{GithubSetup, GithubSetupError};
 pub use crate::running::{
     RunningSandbox, SandboxOptions, SandboxSnapshot, StartError, find_server, start,
 };

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::Method;
 use axum::middleware;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use crate::fly::access::{Token, TokenGrant};
 use crate::fly::rate_limit::ApiRateLimiter;
 use crate::fly::v1;
 use crate::gate::Gate;
+use crate::github;
 use crate::ids;
 use crate::recorder::{self, ExchangeRecorder};
 use crate::server::Server;
@@ -148,7 +149,7 @@ fn format_location(url: &str) -> String {
 pub struct RunningSandbox {
     address: SocketAddr,
     aws_address: SocketAddr,
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     stop: Option<watch::Sender<()>>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -275,6 +276,12 @@ fn fly_router(server: Arc<Server>) -> Router {
             server.serve(Some(&route), params, request).await
         };
         router = router.route(route.path, on(filter, serve));
+    }
+    let github = |State(server): State<Arc<Server>>, request: Request| async move {
+        github::serve(&server, request).await
+    };
+    for path in ["", "/", "/{*path}"] {
+        router = router.route(&format!("{}{path}", github::MOUNT), any(github));
     }
     // Unknown paths and methods pass through the server as well: they are counted and recorded.
     let unrouted = |State(server): State<Arc<Server>>, request: Request| async move {

@@ -94,10 +94,14 @@ impl SharedState {
     /// The whole state that would be stored.
     pub(crate) fn state_json(&self) -> Value {
         let SimulatedWorld {
-            global, apps, aws, ..
+            global,
+            apps,
+            aws,
+            github,
+            ..
         } = &self.world;
         let aws = serde_json::json!({ "accounts": aws.global, "buckets": aws.buckets });
-        serde_json::json!({ "world": global, "apps": apps, "aws": aws })
+        serde_json::json!({ "world": global, "apps": apps, "aws": aws, "github": github.file })
     }
 
     /// Stores the changes; a response may only be sent after this.

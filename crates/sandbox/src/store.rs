@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::AwsState;
+use crate::github::GithubState;
 use crate::running::SandboxSnapshot;
 use crate::world::{App, SimulatedWorld};
 
@@ -136,6 +137,7 @@ impl StateStore {
             world.global = root;
         }
         world.aws = AwsState::load(dir)?;
+        world.github = GithubState::load(dir)?;
         let apps = dir.join("apps");
         for entry in fs::read_dir(&apps).map_err(io_error(&apps))? {
             let path = entry.map_err(io_error(&apps))?.path();
@@ -182,7 +184,8 @@ impl StateStore {
             }
             world.dirty_apps.remove(&name);
         }
-        world.aws.save(dir)
+        world.aws.save(dir)?;
+        world.github.save(dir)
     }
 
     /// Writes `server.json`, so that other processes find this server.

@@ -18,6 +18,7 @@ use crate::fly::images::ImageOverrides;
 use crate::fly::machine::Machine;
 use crate::fly::v1::NetworkPolicy;
 use crate::fly::v1::managed::ManagedPostgres;
+use crate::github::GithubState;
 use crate::ids;
 use crate::postgres::PgServer;
 
@@ -39,6 +40,7 @@ pub(crate) struct SimulatedWorld {
     /// Whether `world.json` must be written as well.
     pub(crate) global_dirty: bool,
     pub(crate) aws: AwsState,
+    pub(crate) github: GithubState,
     /// Every `exec` that was answered.
     pub(crate) execs: Vec<ExecRecord>,
     /// The address of a PostgreSQL server that runs the scripts in place of the model.

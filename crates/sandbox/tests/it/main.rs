@@ -9,6 +9,7 @@ mod access;
 mod aws;
 mod faults;
 mod flyctl;
+mod github;
 mod leases;
 mod local_only;
 mod machine_config;
