@@ -116,7 +116,7 @@ pub(super) async fn write(
     };
     let text = format!("{text}\n<sub>[the run]({})</sub>\n", run.run_url);
     let post = async {
-        let client = github::client(&context.env_vars, run)?;
+        let client = github::client(&context.env_vars, run, session.sandbox_url())?;
         post_comment(&client, number, &mark, &text).await?;
         Ok::<_, CommandError>(())
     };

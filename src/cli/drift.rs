@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     manifest::SecretsMode,
-    plan::{Limits, refusals},
+    plan::{Limits, Plan, Refusal, refusals},
     render,
 };
 
@@ -55,12 +55,33 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
         code
     })
     .await?;
-    let looks = looks.into_inner();
+    let looks: Vec<Look> = looks.into_inner();
+    let result = report(context, args, &looks, code).await;
+    for look in looks {
+        if let Look::Planned { session, .. } = look {
+            session.close().await;
+        }
+    }
+    result
+}
+
+/// Writes the summary and the issue, where there are some, and returns the exit code.
+async fn report(
+    context: &CommandContext<'_>,
+    args: &Drift,
+    looks: &[Look],
+    code: u8,
+) -> Result<u8, CommandError> {
     if context.ui.is_github() {
-        github::append_summary(context, &drift_issue::render_looks(&looks, None));
+        github::append_summary(context, &drift_issue::render_looks(looks, None));
     }
     if args.issue {
-        return Ok(code.max(drift_issue::update(context, &looks).await?));
+        let of_workflows = drift_issue::update(context, looks).await?;
+        return Ok(if code == exit::ERROR {
+            code
+        } else {
+            code.max(of_workflows)
+        });
     }
     Ok(code)
 }
@@ -75,16 +96,20 @@ async fn check_environment(
         ..PlanningArgs::default()
     };
     let session = Session::open(context, target, SecretsMode::Lenient, &planning).await?;
-    let result = print_drift(context, &session, args.format).await;
-    session.close().await;
-    result
+    match print_drift(context, &session, args.format).await {
+        Ok((code, plan, refusals)) => Ok((code, Look::planned(session, plan, refusals))),
+        Err(error) => {
+            session.close().await;
+            Err(error)
+        }
+    }
 }
 
 async fn print_drift(
     context: &CommandContext<'_>,
     session: &Session,
     format: PlanFormat,
-) -> Result<(u8, Look), CommandError> {
+) -> Result<(u8, Plan, Vec<Refusal>), CommandError> {
     let (plan, _) = session.plan(context, &[]).await?;
     let headline = session.headline("drift");
     let ui = context.ui;
@@ -107,5 +132,5 @@ async fn print_drift(
     } else {
         exit::CHANGES
     };
-    Ok((code, Look::planned(plan, refusals, headline)))
+    Ok((code, plan, refusals))
 }

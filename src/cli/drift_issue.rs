@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CommandContext, CommandError, exit, github};
+use super::{CommandContext, CommandError, exit, github, session::Session};
 use crate::{
     clouds::github::{GitHubClient, Workflow},
     github::{DriftReport, IssueOutcome, update_drift_issue},
@@ -20,6 +20,7 @@ const MARK_BUDGET: usize = 20_000;
 pub(super) enum Look {
     /// The differences.
     Planned {
+        session: Box<Session>,
         plan: Box<Plan>,
         refusals: Vec<Refusal>,
         headline: Headline,
@@ -32,11 +33,12 @@ pub(super) enum Look {
 }
 
 impl Look {
-    pub(super) fn planned(plan: Plan, refusals: Vec<Refusal>, headline: Headline) -> Self {
+    pub(super) fn planned(session: Session, plan: Plan, refusals: Vec<Refusal>) -> Self {
         Self::Planned {
+            headline: session.headline("drift"),
+            session: Box::new(session),
             plan: Box::new(plan),
             refusals,
-            headline,
         }
     }
 
@@ -80,6 +82,7 @@ pub(super) fn render_looks(looks: &[Look], more: Option<&str>) -> String {
                 plan,
                 refusals,
                 headline,
+                ..
             } => EnvironmentResult::Planned {
                 plan,
                 refusals,
@@ -115,7 +118,11 @@ pub(super) async fn update(
         context.ui.print(&render_looks(looks, None))?;
         return Ok(exit::OK);
     };
-    let client = match github::client(&context.env_vars, &run) {
+    let sandbox_url = looks.iter().find_map(|look| match look {
+        Look::Planned { session, .. } => session.sandbox_url(),
+        Look::Failed { .. } => None,
+    });
+    let client = match github::client(&context.env_vars, &run, sandbox_url) {
         Ok(client) => client,
         Err(error) => {
             warn(context, &error);

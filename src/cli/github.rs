@@ -46,11 +46,15 @@ fn read_event(file: &Path) -> Result<Value, CommandError> {
     serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
 }
 
-/// A client for the repository of a run, with the token of the job.
+/// A client for the repository of a run, with the token of the job. A sandbox stands in for GitHub as well.
 ///
 /// # Errors
 /// Why there is none, with what to do about it.
-pub(super) fn client(env_vars: &EnvVars, run: &GitHubRun) -> Result<GitHubClient, CommandError> {
+pub(super) fn client(
+    env_vars: &EnvVars,
+    run: &GitHubRun,
+    sandbox_url: Option<&str>,
+) -> Result<GitHubClient, CommandError> {
     let token = names::GITHUB_TOKENS
         .iter()
         .find_map(|name| env_vars.get(name))
@@ -58,9 +62,13 @@ pub(super) fn client(env_vars: &EnvVars, run: &GitHubRun) -> Result<GitHubClient
             CommandError::new("GITHUB_TOKEN is not set")
                 .with_hint("give the step `env: { GITHUB_TOKEN: ${{ github.token }} }`")
         })?;
+    let (api_url, graphql_url) = match sandbox_url {
+        Some(url) => (format!("{url}/github"), format!("{url}/github/graphql")),
+        None => (run.api_url.clone(), run.graphql_url.clone()),
+    };
     Ok(GitHubClient::new(&GitHubConfig {
-        api_url: run.api_url.clone(),
-        graphql_url: run.graphql_url.clone(),
+        api_url,
+        graphql_url,
         repository: run.repository.clone(),
         token: Secret::new(token),
     })?)

@@ -52,7 +52,11 @@ pub(super) async fn write(
     };
     let mark = plan_mark(&run, &request.head_sha, outcomes);
     let outcome = async {
-        let client = github::client(&context.env_vars, &run)?;
+        let sandbox_url = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Planned(planned) => planned.session.sandbox_url(),
+            _ => None,
+        });
+        let client = github::client(&context.env_vars, &run, sandbox_url)?;
         Ok::<_, CommandError>(post_comment(&client, request.number, &mark, &text).await?)
     };
     match outcome.await {

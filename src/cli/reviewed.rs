@@ -74,7 +74,7 @@ async fn look_up(
 ) -> Result<(GitHubRun, ReviewedPlan), CommandError> {
     let run = github::current_run(&context.env_vars)?
         .ok_or_else(|| CommandError::new("this is no run of GitHub Actions"))?;
-    let client = github::client(&context.env_vars, &run)?;
+    let client = github::client(&context.env_vars, &run, session.sandbox_url())?;
     // A job may check out another commit than that of the event.
     let commit = commit::head_commit(&context.env_vars).unwrap_or_else(|_| run.sha.clone());
     let reviewed = find_reviewed_plan(

@@ -191,7 +191,8 @@ pub(super) struct Session {
     pub(super) workspace: Workspace,
     /// The target as it was typed, for the commands that messages suggest.
     target_args: String,
-    uses_sandbox: bool,
+    /// The address of the sandbox, which then stands in for GitHub as well.
+    sandbox_url: Option<String>,
     sandbox: Option<sandbox::RunningSandbox>,
     /// The signals since something may have been written; nothing before.
     signals: OnceLock<SignalCounter>,
@@ -238,6 +239,11 @@ impl Session {
             None => connect::connect_clouds(&context.env_vars, &loaded)?,
         };
         let speed = fly.speed;
+        let sandbox_url = context
+            .global
+            .sandbox
+            .is_some()
+            .then(|| fly.base_url.clone());
         let registry = RegistryClient::new(&fly)?;
         let fly = fly::FlyReader::new(&fly)?;
         let aws = match aws {
@@ -255,7 +261,7 @@ impl Session {
         Ok(Self {
             workspace: Workspace::new(loaded, CloudReaders { fly, aws }, registry, options),
             target_args,
-            uses_sandbox: context.global.sandbox.is_some(),
+            sandbox_url,
             sandbox,
             signals: OnceLock::new(),
         })
@@ -307,7 +313,7 @@ impl Session {
             environment: meta.mark.environment.clone(),
             project: meta.mark.project.clone(),
             org: meta.org.clone(),
-            target: if self.uses_sandbox {
+            target: if self.sandbox_url.is_some() {
                 "sandbox".to_owned()
             } else {
                 String::new()
@@ -316,6 +322,11 @@ impl Session {
             requests: self.workspace.request_count(),
             elapsed: Some(self.workspace.started_at().elapsed()),
         }
+    }
+
+    /// The address of the sandbox, if one is used.
+    pub(super) fn sandbox_url(&self) -> Option<&str> {
+        self.sandbox_url.as_deref()
     }
 
     /// The target as it was typed.

@@ -7,18 +7,25 @@
 //! $ trimtab plan staging --sandbox       Runs the program. Shows stdout, then stderr with `! ` before each
 //!                                        line, then `[exit N]` unless N is 0.
 //! $ trimtab apply … > /dev/null 4        Shows nothing if the exit code is 4 (0 if no number is given).
+//! $ trimtab apply … > stderr             Shows only stderr and the exit code.
 //! $ NAME=VALUE trimtab …                 Sets variables for one command.
 //! $ edit environments/staging.toml OLD => NEW
 //! $ write environments/shop.toml         Writes a file with the following lines that begin with `> `.
 //! > project = "shop"
 //! $ api PATCH /v1/apps/x/…  {"json": 1}  Sends a manual request to the sandbox.
 //! $ api POST /v1/apps/x/machines/{web/app/iad/0}/stop    With the id of the machine with this name.
+//! $ play pull_request.opened {"branch": "topic"}    An event on the simulated GitHub; later commands run in its job.
+//! $ github comments/delete {"id": 1}     What people do on the simulated GitHub.
+//! $ comments 1                           Shows the comments of a pull request; `issues`, `summary` and `outputs` likewise.
+//! $ leave job                            Later commands run in no job.
 //! $ number ids                           From here on, machine ids are shown as numbers and plan ids are
 //!                                        masked: ids of machines that are created late depend on the
 //!                                        number of requests before.
 //! ```
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -31,11 +38,15 @@ use trimtab_sandbox::{self as sandbox, SandboxOptions};
 
 use crate::support::{RECORD_VARIABLE, copy_files, record_path};
 
+mod github;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The folder of one session.
 pub(crate) struct ScriptSession {
     dir: tempfile::TempDir,
+    /// The variables of the job on the simulated GitHub.
+    job: RefCell<BTreeMap<String, String>>,
 }
 
 impl ScriptSession {
@@ -45,7 +56,10 @@ impl ScriptSession {
             &Path::new(ROOT).join("environments"),
             &dir.path().join("environments"),
         );
-        Self { dir }
+        Self {
+            dir,
+            job: RefCell::default(),
+        }
     }
 
     pub(crate) fn run(&self, line: &str) -> String {
@@ -56,6 +70,12 @@ impl ScriptSession {
         let variables: Vec<(&str, &str)> = variables.collect();
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
+            "trimtab" if rest.ends_with(" > stderr") => {
+                let out = self.run_trimtab(&variables, rest.trim_end_matches(" > stderr"));
+                let is_shown = |line: &&str| line.starts_with(['!', '[']);
+                let shown = out.split_inclusive('\n').filter(is_shown);
+                shown.collect()
+            }
             "trimtab" => match rest.split_once(" > /dev/null") {
                 None => {
                     let out = self.run_trimtab(&variables, rest);
@@ -87,6 +107,9 @@ impl ScriptSession {
                 String::new()
             }
             "api" => self.send_api_request(&self.substitute_ids(rest)),
+            "play" | "github" | "comments" | "issues" | "summary" | "outputs" | "leave" => {
+                github::run(self, command, rest)
+            }
             other => panic!("`{other}` is no command of a script"),
         }
     }
@@ -102,6 +125,7 @@ impl ScriptSession {
             .env("COLUMNS", "100")
             .env("TRIMTAB_SANDBOX_SPEED", "200")
             .envs(record_path().map(|file| (RECORD_VARIABLE, file)))
+            .envs(self.job.borrow().iter())
             .envs(variables.iter().copied())
             .output()
             .unwrap();

@@ -241,19 +241,39 @@ impl WorkloadLive {
     /// in the metadata.
     #[must_use]
     pub fn cause(&self, spec: &Workload) -> Cause {
-        match self.metadata.get(OwnershipMark::APPLIED_HASH_KEY) {
-            None => Cause::Unknown,
-            Some(applied) if *applied == spec.applied_hash() && self.has_tag_moved(spec) => {
-                Cause::Moved
-            }
-            // The machine is unchanged since an apply whose start failed, so nobody caused the
-            // difference.
-            Some(applied) if *applied == spec.applied_hash() && self.is_start_unconfirmed() => {
-                Cause::Unknown
-            }
-            Some(applied) if *applied == spec.applied_hash() => Cause::Outside,
-            Some(_) => Cause::Manifest,
+        let Some(applied) = self.metadata.get(OwnershipMark::APPLIED_HASH_KEY) else {
+            return Cause::Unknown;
+        };
+        if !self.was_applied_from(spec, applied) {
+            return Cause::Manifest;
         }
+        match () {
+            () if self.has_tag_moved(spec) => Cause::Moved,
+            // The machine is unchanged since an apply whose start failed, so nobody caused the difference.
+            () if self.is_start_unconfirmed() => Cause::Unknown,
+            () => Cause::Outside,
+        }
+    }
+
+    /// Whether the last apply had the same manifest. It may have got its image from the command line, where the manifest names none.
+    fn was_applied_from(&self, spec: &Workload, applied: &str) -> bool {
+        if spec.applied_hash() == applied {
+            return true;
+        }
+        let (None, Some(running)) = (&spec.config.image, &self.config.image) else {
+            return false;
+        };
+        // The digest, and the tag of a reference without one, were added when the image was looked up.
+        let tagged = running.without_digest();
+        let untagged = tagged.as_str().strip_suffix(":latest").map(Image::new);
+        let mut given = [Some(running.clone()), Some(tagged), untagged]
+            .into_iter()
+            .flatten();
+        given.any(|image| {
+            let mut spec = spec.clone();
+            spec.config.image = Some(image);
+            spec.applied_hash() == applied
+        })
     }
 
     /// Whether it is running or about to run, so that an update restarts it.
