@@ -17,7 +17,7 @@ test-full:
 bless:
     SNAPSHOTS=overwrite cargo test
 
-# Checks against tools that are not ours: flyctl's client, moto, versitygw, openapi-core.
+# Checks against tools that are not ours: flyctl's client, moto, versitygw, openapi-core, GitHub's parser of workflows.
 conformance:
     scripts/conformance
 

@@ -32,6 +32,7 @@
 //! | [`mod@apply`] | a pure ready queue, the loop around it, and the events it sends |
 //! | [`github`] | the comment on a pull request, the plan that was reviewed there, the issue about drift |
 //! | [`status`] | what runs, as a value |
+//! | [`workflows`] | the workflows on GitHub that the manifests imply, as text; pure |
 //! | [`ops`] | the operations behind the commands |
 //! | [`render`] | values to text, Markdown, JSON and pictures; prints nothing |
 //! | [`cli`] | arguments, the terminal, signals |
@@ -54,3 +55,4 @@ pub mod ops;
 pub mod plan;
 pub mod render;
 pub mod status;
+pub mod workflows;

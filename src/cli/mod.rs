@@ -41,6 +41,7 @@ mod ui;
 mod unlock;
 mod usage;
 mod validate;
+mod workflows;
 
 use env_vars::EnvVars;
 use error::CommandError;
@@ -114,6 +115,8 @@ enum Command {
     Graph(graph::Graph),
     /// Show who holds the lock of an environment, or release it for a run that has died
     Unlock(unlock::Unlock),
+    /// Write the workflows of GitHub Actions that the manifests imply
+    Workflows(workflows::WorkflowsArgs),
     /// Print the IAM policy that trimtab's own credentials need on AWS
     Permissions(permissions::Permissions),
     /// Print the JSON Schema of the manifest, or of `plan` or `status` as JSON
@@ -185,6 +188,7 @@ async fn dispatch(
         Command::Graph(args) => graph::run(&context, &args).await,
         Command::Unlock(args) => unlock::run(&context, &args).await,
         Command::Permissions(args) => permissions::run(&context, &args),
+        Command::Workflows(args) => workflows::run(&context, &args),
         Command::Schema(args) => generate::schema(&context, &args),
         Command::Sandbox(args) => sandbox::run(&context, &args).await,
         Command::Demo(args) => demo::run(&context, &args).await,

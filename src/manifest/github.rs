@@ -56,6 +56,8 @@ pub struct GithubDeployment {
     pub read_token: String,
     /// The variables that come from secrets, and the secrets: the sources of the manifest, and what it adds.
     pub secrets: BTreeMap<String, String>,
+    /// Whether plans get those variables as well.
+    pub passes_secrets_to_plans: bool,
     /// The variables that come from variables of GitHub.
     pub vars: BTreeMap<String, String>,
     /// Whether the environment has resources on AWS.

@@ -25,6 +25,8 @@ pub(super) struct Scope {
     pub(super) aws_references: Option<AwsReferences>,
     /// Files whose strings are not interpolated.
     pub(super) verbatim_files: Vec<FileId>,
+    /// Whether `${{ … }}` is an expression of GitHub, which stays as it is.
+    pub(super) keeps_github_expressions: bool,
 }
 
 /// A declared variable.
@@ -91,6 +93,12 @@ impl Scope {
                 continue;
             }
             out.push_str(&rest[..start]);
+            if self.keeps_github_expressions && rest[start..].starts_with("${{") {
+                let length = rest[start..].find("}}").map_or(3, |end| end + 2);
+                out.push_str(&rest[start..start + length]);
+                rest = &rest[start + length..];
+                continue;
+            }
             let Some(end) = rest[start..].find('}') else {
                 let diagnostic = error_at(location, format!("`{}` has no end", &rest[start..]));
                 result.errors.push(

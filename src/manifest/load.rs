@@ -196,7 +196,7 @@ fn resolve_references(
     // From here on every reference has a value.
     scope.aws_references = Some(references.clone());
     scope.verbatim_files.clone_from(&reader.fly_toml_files);
-    let mentions = resolve_remaining(root, &scope, &mut result);
+    let mentions = resolve_remaining(root, &mut scope, &mut result);
     reader.errors.append(&mut result.errors);
     let given = inputs
         .vars
@@ -238,7 +238,7 @@ fn resolve_aws_names(root: &mut TomlNode, scope: &Scope, result: &mut Interpolat
 /// Resolves everything that was not resolved before, and notes what each app and bucket refers to.
 fn resolve_remaining(
     root: &mut TomlNode,
-    scope: &Scope,
+    scope: &mut Scope,
     result: &mut InterpolationResult,
 ) -> UsedReferences {
     let mut mentions = UsedReferences::default();
@@ -248,9 +248,11 @@ fn resolve_remaining(
         .flatten()
     {
         if !matches!(entry.key.as_str(), "name" | "vars" | "apps" | "buckets") {
+            scope.keeps_github_expressions = entry.key == "github";
             scope.resolve(&mut entry.node, result);
         }
     }
+    scope.keeps_github_expressions = false;
     result.referenced_aws.clear();
     for table in ["apps", "buckets"] {
         for entry in top_level_entries(root, table) {

@@ -13,6 +13,7 @@ mod reviewable;
 mod rollback;
 mod rollback_mark;
 mod run;
+mod workflows;
 mod workspace;
 
 pub use environment_lock::lock_location;
@@ -22,4 +23,5 @@ pub use goal::Goal;
 pub use identity::RunIdentity;
 pub use rollback::previous_states;
 pub use run::{Completion, RunOptions, run, run_from};
+pub use workflows::{FileState, WorkflowComparison, WorkflowFile, WorkflowRepository};
 pub use workspace::{Workspace, WorkspaceOptions, check_known_addresses};

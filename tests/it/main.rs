@@ -36,6 +36,7 @@ mod skip_if_message;
 mod starting_steps;
 mod support;
 mod unstated;
+mod workflows;
 
 #[path = "../fly_toml/main.rs"]
 mod fly_toml;

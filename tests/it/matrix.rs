@@ -26,6 +26,7 @@ mod operations;
 mod outside_changes;
 mod sigkill;
 mod signals;
+mod workflow_cancel;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

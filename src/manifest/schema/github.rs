@@ -52,6 +52,9 @@ pub struct GithubSection {
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("AWS_ROLE_ARN", "PRODUCTION_ROLE_ARN")]))]
     pub vars: BTreeMap<String, String>,
+    /// Whether plans and drift get the values of secrets too. A plan then shows which secret changes, but
+    /// everybody who may push a branch can read them. Default: false.
+    pub plan_secrets: Option<bool>,
     /// Steps before trimtab runs in the job that deploys, after those of `workflows`.
     #[serde(default)]
     pub setup: Vec<GithubStep>,

@@ -451,7 +451,7 @@ impl Phase {
 
 /// A shell without job control starts what runs in its background with SIGINT ignored, and so would be every program of this test.
 /// A signal that this process handles has its default effect in the programs that it starts (POSIX, `exec`).
-fn stop_ignoring_interrupts() {
+pub(super) fn stop_ignoring_interrupts() {
     const INTERRUPT_BIT: u64 = 1 << 1;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut lines = status.lines();

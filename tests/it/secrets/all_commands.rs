@@ -22,6 +22,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("status", "vault --format {format}"),
     ("unlock", "vault"),
     ("permissions", "vault"),
+    ("workflows", ""),
+    ("workflows", "--check"),
     ("rollback", "vault --yes --format {format}"),
     (
         "destroy",

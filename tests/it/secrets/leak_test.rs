@@ -40,6 +40,10 @@ FROM_FALLBACK = { env = "VAULT_FALLBACK" }
 [[apps.web.files]]
 guest_path = "/etc/key"
 secret_name = "FROM_FILE"
+[github]
+branches = ["main"]
+[github.workflows]
+install.cargo = "1.2.3"
 "#;
 /// The manifest without AWS, so that the ordinals of writes count Fly's alone, and with half of the
 /// secrets, whose fingerprints take most of a run's time.

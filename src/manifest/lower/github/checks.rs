@@ -164,6 +164,16 @@ impl Checks<'_, '_> {
                     "it would skip every commit",
                     "write a part of the message",
                 );
+            } else if pattern.contains("${{")
+                || pattern
+                    .chars()
+                    .any(|c| c.is_control() && c != '\n' && c != '\r')
+            {
+                self.error(
+                    cursor,
+                    "GitHub would read `${{` as an expression",
+                    "write another part of the message",
+                );
             } else if pattern.contains(['\n', '\r']) {
                 self.error(
                     cursor,

@@ -121,6 +121,7 @@ fn lower_deployment(
         token,
         read_token,
         secrets,
+        passes_secrets_to_plans: section.plan_secrets.unwrap_or(false),
         vars: section.vars.clone(),
         uses_aws: manifest.aws.is_some(),
         setup: lower_setup(&section.setup, cursor.key("setup"), checks),
