@@ -104,10 +104,6 @@ const COMMANDS: &[(&[&str], &str)] = &[
         "the token is read from FLY_API_TOKEN: make one with `fly tokens create org --org ORG`",
     ),
     (
-        &["build"],
-        "trimtab does not build images: push one, then `trimtab apply ENV --image APP=REFERENCE`",
-    ),
-    (
         &["taint", "replace"],
         "only what differs is replaced; `fly machine destroy ID` and `trimtab apply ENV` make a machine anew",
     ),
@@ -192,7 +188,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
             "--build-arg",
             "--build-only",
         ],
-        "trimtab does not build images: push one, then `--image APP=REFERENCE`",
+        "`trimtab build ENV` and `apply --build` build what [apps.KEY.build] says; `--image APP=REFERENCE` names an image",
     ),
     (
         &["--detach", "--ha"],

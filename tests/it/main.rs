@@ -9,6 +9,7 @@
 
 mod architecture;
 mod aws;
+mod builds;
 mod data_loss;
 mod deploys;
 mod fuzz_corpus;
