@@ -23,6 +23,7 @@ pub mod exit;
 mod generate;
 mod github;
 mod graph;
+mod init;
 mod input_args;
 mod log;
 mod permissions;
@@ -98,6 +99,8 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the first manifest: from a fly.toml, a live app, or three answers
+    Init(init::Init),
     /// Check manifests offline
     Validate(validate::Validate),
     /// Show what `apply` would do, in order
@@ -179,6 +182,7 @@ async fn dispatch(
         ui,
     };
     match cli.command {
+        Command::Init(args) => init::run(&context, &args).await,
         Command::Validate(args) => validate::run(&context, &args),
         Command::Plan(args) => plan::run(&context, &args).await,
         Command::Apply(args) => apply::run(&context, &args).await,

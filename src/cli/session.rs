@@ -209,8 +209,14 @@ impl Session {
             .extend(planning.allow_destroy.iter().cloned());
         let Connection { fly, aws, sandbox } = match &context.global.sandbox {
             Some(dir) => {
-                connect::connect_embedded_sandbox(&context.env_vars, dir, &loaded.desired.meta)
-                    .await?
+                let meta = &loaded.desired.meta;
+                connect::connect_embedded_sandbox(
+                    &context.env_vars,
+                    dir,
+                    &meta.org,
+                    meta.aws.as_ref(),
+                )
+                .await?
             }
             None => connect::connect_clouds(&context.env_vars, &loaded)?,
         };

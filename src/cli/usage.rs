@@ -38,12 +38,12 @@ const COMMANDS: &[(&[&str], &str)] = &[
         "`trimtab validate` checks manifests",
     ),
     (
-        &["init", "new", "create"],
-        "there is nothing to set up: write environments/ENV.toml; `trimtab demo` makes an example",
+        &["new", "create", "setup"],
+        "`trimtab init` writes the first manifest; `trimtab demo` makes an example",
     ),
     (
         &["import"],
-        "`trimtab plan ENV --adopt ADDRESS` takes over an app, a bucket or a role that exists",
+        "`trimtab init --app NAME` writes the manifest of a live app; `--adopt ADDRESS` takes over what exists",
     ),
     (
         &["state", "output", "outputs"],

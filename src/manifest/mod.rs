@@ -28,6 +28,7 @@ mod lower;
 mod reader;
 pub mod schema;
 pub mod syntax;
+pub mod write;
 
 pub use build_spec::{BuildSpec, FLY_REGISTRY};
 pub use load::load;

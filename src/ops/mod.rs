@@ -8,6 +8,7 @@ mod frontend;
 mod goal;
 mod identity;
 mod images;
+pub mod init;
 pub mod permissions;
 mod recovery;
 mod reviewable;

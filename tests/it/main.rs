@@ -16,6 +16,7 @@ mod fuzz_corpus;
 mod health;
 mod hostile;
 mod images;
+mod init;
 mod joined_sandbox;
 mod kinds;
 mod leases;

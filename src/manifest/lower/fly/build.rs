@@ -279,7 +279,11 @@ impl BuildLowering<'_> {
                         .with_label(origin.missing_value_label())
                         .with_help(origin.missing_value_help(secret_reader.missing_dotenv())),
                 ),
-                SecretValue::Unreadable => {}
+                SecretValue::Unreadable => diagnostics.error(
+                    cursor
+                        .diagnostic(format!("secret `{id}` of the build cannot be read"))
+                        .with_label(origin.missing_value_label()),
+                ),
             }
         }
         secrets
