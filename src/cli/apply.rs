@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     CommandContext, CommandError,
     apply_summary::{self, ApplyRecorder},
+    build,
     commit::{Commits, SkipDecision, SkipPattern},
     confirm::Confirmation,
     console::Console,
@@ -62,6 +63,9 @@ pub(super) struct Apply {
     /// without git that is an error.
     #[arg(long, value_name = "PATTERN", value_parser = SkipPattern::parse)]
     skip_if_message: Vec<SkipPattern>,
+    /// Build the images first, as `trimtab build` does, and apply with them; an image that --image gives is not built
+    #[arg(long, conflicts_with = "plan")]
+    build: bool,
     #[command(flatten)]
     progress: progress::ProgressArgs,
 }
@@ -70,7 +74,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
     if is_skipped(context, args)? {
         return Ok(exit::OK);
     }
-    let (target, planning, expected) = match &args.plan {
+    let (mut target, planning, expected) = match &args.plan {
         Some(file) => {
             let (target, planning, expect) = plan_file::read(file)?;
             (target, planning, Some(ExpectedPlan::Saved(expect)))
@@ -87,7 +91,14 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
             )
         }
     };
+    let ends_at_signal = match args.build {
+        true => Some(build::build_before_apply(context, &mut target, &planning.only).await?),
+        false => None,
+    };
     let session = Session::open(context, &target, SecretsMode::Required, &planning).await?;
+    if let Some(end) = ends_at_signal {
+        session.end_at_signal(end);
+    }
     let review = if args.expect_reviewed {
         match reviewed::find(context, &session).await {
             Ok(review) => review,

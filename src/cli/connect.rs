@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    CommandError,
+    CommandContext, CommandError,
     env_vars::{EnvVars, names},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         ClientConfig, CrashMode, CrashPoint, RequestOrdinal,
         aws::{self, GitHubJob, ServiceEndpoints, StaticCredentials},
     },
-    kinds::{AwsMeta, EnvironmentMeta},
+    kinds::AwsMeta,
     manifest::LoadedEnvironment,
     model::Secret,
 };
@@ -45,8 +45,47 @@ pub(super) fn connect_clouds(
     loaded: &LoadedEnvironment,
 ) -> Result<Connection, CommandError> {
     let variable = token_variable(loaded);
+    let fly = fly_settings(env_vars, variable, &loaded.desired.meta.org)?;
+    let aws = loaded
+        .desired
+        .meta
+        .aws
+        .as_ref()
+        .map(|meta| aws_settings(env_vars, meta, fly.speed));
+    Ok(Connection {
+        fly,
+        aws,
+        sandbox: None,
+    })
+}
+
+/// Settings for Fly alone, where there is no manifest yet. The embedded sandbox has to know the organization.
+pub(super) async fn connect_fly(
+    context: &CommandContext<'_>,
+    org: Option<&str>,
+) -> Result<Connection, CommandError> {
+    let env_vars = &context.env_vars;
+    let Some(dir) = &context.global.sandbox else {
+        return Ok(Connection {
+            fly: fly_settings(env_vars, names::TOKEN, org.unwrap_or("ORG"))?,
+            aws: None,
+            sandbox: None,
+        });
+    };
+    let org = org.ok_or_else(|| {
+        CommandError::new("--org is missing: the sandbox makes a token for it")
+            .with_hint("name the organization that the app is in")
+    })?;
+    connect_embedded_sandbox(env_vars, dir, org, None).await
+}
+
+/// Settings for Fly, with the token from a variable.
+fn fly_settings(
+    env_vars: &EnvVars,
+    variable: &str,
+    org: &str,
+) -> Result<ClientConfig, CommandError> {
     let token = env_vars.get(variable).ok_or_else(|| {
-        let org = &loaded.desired.meta.org;
         CommandError::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).with_hint(format!(
             "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
         ))
@@ -64,7 +103,7 @@ pub(super) fn connect_clouds(
     let faster = parse_positive_number(env_vars, names::SANDBOX_SPEED)?
         .filter(|_| base.starts_with("http://"));
     let speed = faster.unwrap_or(1.0);
-    let fly = ClientConfig {
+    Ok(ClientConfig {
         base_url: base,
         logs_url: logs,
         uiex_url: uiex,
@@ -73,17 +112,6 @@ pub(super) fn connect_clouds(
         speed,
         crash_point: None,
         registry_url: registries,
-    };
-    let aws = loaded
-        .desired
-        .meta
-        .aws
-        .as_ref()
-        .map(|meta| aws_settings(env_vars, meta, speed));
-    Ok(Connection {
-        fly,
-        aws,
-        sandbox: None,
     })
 }
 
@@ -146,7 +174,8 @@ fn github_job(env_vars: &EnvVars) -> Option<GitHubJob> {
 pub(super) async fn connect_embedded_sandbox(
     env_vars: &EnvVars,
     dir: &Path,
-    meta: &EnvironmentMeta,
+    org: &str,
+    aws: Option<&AwsMeta>,
 ) -> Result<Connection, CommandError> {
     let mut options = sandbox::SandboxOptions::new(dir);
     options.speed =
@@ -160,16 +189,16 @@ pub(super) async fn connect_embedded_sandbox(
     let speed = options.speed;
     let running = match sandbox::start(options).await {
         Err(StartError::InUse { url }) => {
-            return connect_running_sandbox(dir, url, meta, fuse).await;
+            return connect_running_sandbox(dir, url, org, aws, fuse).await;
         }
         other => other?,
     };
-    let token = Secret::new(running.org_token(&meta.org)?);
+    let token = Secret::new(running.org_token(org)?);
     let fly = ClientConfig {
         crash_point: fuse,
         ..ClientConfig::for_sandbox(running.url(), token, speed)
     };
-    let aws = match &meta.aws {
+    let aws = match aws {
         None => None,
         Some(AwsMeta {
             account, region, ..
@@ -201,7 +230,8 @@ pub(super) async fn connect_embedded_sandbox(
 async fn connect_running_sandbox(
     dir: &Path,
     url: String,
-    meta: &EnvironmentMeta,
+    org: &str,
+    aws: Option<&AwsMeta>,
     fuse: Option<CrashPoint>,
 ) -> Result<Connection, CommandError> {
     let wrong = || CommandError::from(StartError::InUse { url: url.clone() });
@@ -238,9 +268,9 @@ async fn connect_running_sandbox(
             .map(str::to_owned)
             .ok_or_else(wrong)
     };
-    let answer = ask("tokens", serde_json::json!({ "org": meta.org })).await?;
+    let answer = ask("tokens", serde_json::json!({ "org": org })).await?;
     let fly = ClientConfig::for_sandbox(url.clone(), Secret::new(text(&answer, "token")?), speed);
-    let aws = match &meta.aws {
+    let aws = match aws {
         None => None,
         Some(AwsMeta {
             account, region, ..

@@ -58,6 +58,8 @@ pub(super) mod names {
     pub(in crate::cli) const COLUMNS: &str = "COLUMNS";
     /// Set in a pipeline: progress is one line per change there.
     pub(in crate::cli) const CI: &str = "CI";
+    /// The commit of a run on GitHub Actions.
+    pub(in crate::cli) const GITHUB_COMMIT: &str = "GITHUB_SHA";
     /// `true` on GitHub Actions, whose log has groups and annotations, and obeys lines that look like workflow commands.
     pub(in crate::cli) const GITHUB: &str = "GITHUB_ACTIONS";
 }

@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod apply;
 mod apply_summary;
+mod build;
 mod clock;
 mod commit;
 mod confirm;
@@ -22,6 +23,8 @@ pub mod exit;
 mod generate;
 mod github;
 mod graph;
+mod init;
+mod input_args;
 mod log;
 mod permissions;
 mod plan;
@@ -97,12 +100,16 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the first manifest: from a fly.toml, a live app, or three answers
+    Init(init::Init),
     /// Check manifests offline
     Validate(validate::Validate),
     /// Show what `apply` would do, in order
     Plan(plan::PlanArgs),
     /// Apply the manifest: plan, confirm, apply, and verify that nothing is left to do
     Apply(apply::Apply),
+    /// Build and push the images of apps with flyctl or docker, and print their digests for --image
+    Build(build::Build),
     /// Show what was changed outside trimtab; exits with 2 when something was
     Drift(drift::Drift),
     /// Delete an environment, in reverse order of its references
@@ -178,9 +185,11 @@ async fn dispatch(
         ui,
     };
     match cli.command {
+        Command::Init(args) => init::run(&context, &args).await,
         Command::Validate(args) => validate::run(&context, &args),
         Command::Plan(args) => plan::run(&context, &args).await,
         Command::Apply(args) => apply::run(&context, &args).await,
+        Command::Build(args) => build::run(&context, &args).await,
         Command::Drift(args) => drift::run(&context, &args).await,
         Command::Destroy(args) => destroy::run(&context, &args).await,
         Command::Rollback(args) => rollback::run(&context, &args).await,

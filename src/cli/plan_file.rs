@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     CommandError,
+    input_args::ImageList,
     session::{InputArgs, PlanningArgs, TargetArgs},
 };
 use crate::{
@@ -56,7 +57,7 @@ pub(super) fn write(
         format: FORMAT_ID.to_owned(),
         environment: target.environment.clone(),
         vars: target.inputs.vars.clone(),
-        images: target.inputs.images.clone(),
+        images: target.inputs.images().cloned().collect(),
         only: texts(&planning.only),
         adopt: texts(&planning.adopt),
         rotate: texts(&planning.rotate),
@@ -76,11 +77,11 @@ pub(super) fn write(
 fn check_without_secrets(file: &Path, target: &TargetArgs) -> Result<(), CommandError> {
     let InputArgs {
         vars,
-        images,
+        images: _,
         multiple_environments: _,
     } = &target.inputs;
     let vars = vars.iter().map(|input| ("--var", input));
-    let mut inputs = vars.chain(images.iter().map(|input| ("--image", input)));
+    let mut inputs = vars.chain(target.inputs.images().map(|input| ("--image", input)));
     match inputs.find(|(_, (_, value))| contains_secret(value)) {
         None => Ok(()),
         Some((option, (name, _))) => Err(CommandError::new(format!(
@@ -152,7 +153,7 @@ fn parse(text: &str) -> Result<(TargetArgs, PlanningArgs, PlanId), String> {
     };
     let inputs = InputArgs {
         vars: saved.vars,
-        images: saved.images,
+        images: vec![ImageList(saved.images)],
         multiple_environments: false,
     };
     let expect = saved

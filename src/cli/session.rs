@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
@@ -13,19 +13,21 @@ use super::{
     CommandContext, CommandError, clock,
     connect::{self, Connection},
     run_identity,
-    signals::SignalCounter,
+    signals::{EndAtSignal, SignalCounter},
     ui::Spinner,
 };
 use crate::{
     clouds::{CloudReaders, RegistryClient, aws, fly},
     kinds::{Desired, World, fly::secrets::SecretsSpec, postgres::Database},
     manifest::{self, Inputs, LoadedEnvironment, SecretsMode, syntax::bounded_read},
-    model::{Address, contains_secret, register_public_name},
+    model::{Address, Secret, contains_secret, register_public_name},
     ops::{Workspace, WorkspaceOptions, check_known_addresses},
     plan::{self, Plan},
     render::Headline,
 };
 use trimtab_sandbox as sandbox;
+
+pub(super) use super::input_args::InputArgs;
 
 /// The environment, and its inputs.
 #[derive(Clone, Debug, Args)]
@@ -46,7 +48,7 @@ impl TargetArgs {
             |name: &str| !self.inputs.multiple_environments || loaded.files.mentions_variable(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| applies(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={}", shown_value(value))));
-        let images = self.inputs.images.iter();
+        let images = self.inputs.images();
         words.extend(images.map(|(app, image)| format!("--image {app}={}", shown_value(image))));
         words.extend(global_command_args(context));
         words.join(" ")
@@ -81,20 +83,6 @@ fn shown_value(value: &str) -> String {
     } else {
         format!("'{}'", value.replace('\'', "'\\''"))
     }
-}
-
-/// The inputs of a manifest.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct InputArgs {
-    /// Set a variable of the manifest; repeatable
-    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_name_value)]
-    pub(super) vars: Vec<(String, String)>,
-    /// Use this image for an app; repeatable
-    #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = parse_image)]
-    pub(super) images: Vec<(String, String)>,
-    /// See [`Inputs::multiple_environments`].
-    #[arg(skip)]
-    pub(super) multiple_environments: bool,
 }
 
 /// What to plan, and what the guard allows.
@@ -135,14 +123,6 @@ impl PlanningArgs {
     }
 }
 
-fn parse_name_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        // The text is not repeated: it may be a secret whose name was forgotten.
-        _ => Err("there is no `NAME=` before the value".to_owned()),
-    }
-}
-
 /// Refuses to rotate what is not made by trimtab.
 fn check_rotatable(wanted: &[Address], desired: &Desired) -> Result<(), CommandError> {
     let databases = desired
@@ -165,12 +145,6 @@ fn check_rotatable(wanted: &[Address], desired: &Desired) -> Result<(), CommandE
         true => "only a database, or a secret with `generate`, gets a new value".to_owned(),
         false => format!("these get a new value: {}", known.join(", ")),
     }))
-}
-
-fn parse_image(text: &str) -> Result<(String, String), String> {
-    parse_name_value(text).map_err(|_| {
-        "there is no `APP=` before the reference: write --image APP=REFERENCE, with the app's key in the manifest".to_owned()
-    })
 }
 
 fn parse_percent(text: &str) -> Result<u32, String> {
@@ -196,6 +170,9 @@ pub(super) struct Session {
     sandbox: Option<sandbox::RunningSandbox>,
     /// The signals since something may have been written; nothing before.
     signals: OnceLock<SignalCounter>,
+    /// Ends the process at a signal until then, where an earlier part of the command has counted them.
+    ends_at_signal: Mutex<Option<EndAtSignal>>,
+    fly_token: Secret,
 }
 
 impl Session {
@@ -233,8 +210,14 @@ impl Session {
             .extend(planning.allow_destroy.iter().cloned());
         let Connection { fly, aws, sandbox } = match &context.global.sandbox {
             Some(dir) => {
-                connect::connect_embedded_sandbox(&context.env_vars, dir, &loaded.desired.meta)
-                    .await?
+                let meta = &loaded.desired.meta;
+                connect::connect_embedded_sandbox(
+                    &context.env_vars,
+                    dir,
+                    &meta.org,
+                    meta.aws.as_ref(),
+                )
+                .await?
             }
             None => connect::connect_clouds(&context.env_vars, &loaded)?,
         };
@@ -244,6 +227,7 @@ impl Session {
             .sandbox
             .is_some()
             .then(|| fly.base_url.clone());
+        let fly_token = fly.token.clone();
         let registry = RegistryClient::new(&fly)?;
         let fly = fly::FlyReader::new(&fly)?;
         let aws = match aws {
@@ -264,6 +248,8 @@ impl Session {
             sandbox_url,
             sandbox,
             signals: OnceLock::new(),
+            ends_at_signal: Mutex::default(),
+            fly_token,
         })
     }
 
@@ -302,7 +288,31 @@ impl Session {
 
     /// The signals of the user. From the first call on, a signal does not end the process by itself.
     pub(super) fn signals(&self) -> &SignalCounter {
-        self.signals.get_or_init(SignalCounter::start)
+        let signals = self.signals.get_or_init(SignalCounter::start);
+        // From here on the operation ends by itself.
+        drop(self.lock_ends_at_signal().take());
+        signals
+    }
+
+    /// Lets a signal end the process until something may be written, although the signals were counted before.
+    pub(super) fn end_at_signal(&self, end: EndAtSignal) {
+        *self.lock_ends_at_signal() = Some(end);
+    }
+
+    fn lock_ends_at_signal(&self) -> MutexGuard<'_, Option<EndAtSignal>> {
+        self.ends_at_signal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token for Fly.
+    pub(super) fn fly_token(&self) -> &Secret {
+        &self.fly_token
+    }
+
+    /// Whether this process serves the sandbox that it talks to.
+    pub(super) fn uses_sandbox(&self) -> bool {
+        self.sandbox_url.is_some()
     }
 
     /// The headline of a plan or a report.
@@ -385,7 +395,7 @@ pub(super) fn load_manifest(
     check_environment_name(context, environment)?;
     let inputs = Inputs {
         vars: inputs.vars.iter().cloned().collect(),
-        images: inputs.images.iter().cloned().collect(),
+        images: inputs.images().cloned().collect(),
         process_environment: context.env_vars.as_map().clone(),
         secrets_mode,
         multiple_environments: inputs.multiple_environments,

@@ -8,6 +8,19 @@ use tokio::{
     sync::watch,
 };
 
+/// The exit code of a shell's command that SIGINT has ended.
+const ENDED_BY_SIGNAL: i32 = 130;
+
+/// Ends the process at a signal, until it is dropped.
+#[derive(Debug)]
+pub(super) struct EndAtSignal(tokio::task::AbortHandle);
+
+impl Drop for EndAtSignal {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Counts the signals that ask the process to end. No signal is lost from the moment this exists.
 #[derive(Clone, Debug)]
 pub(super) struct SignalCounter(watch::Receiver<u32>);
@@ -30,6 +43,16 @@ impl SignalCounter {
             });
         }
         Self(received)
+    }
+
+    /// Lets the next signal end the process: the part of the command that counted them is over.
+    pub(super) fn end_process_at_next(self) -> EndAtSignal {
+        let seen = *self.0.borrow();
+        let wait = async move {
+            self.wait_for(seen + 1).await;
+            std::process::exit(ENDED_BY_SIGNAL);
+        };
+        EndAtSignal(tokio::spawn(wait).abort_handle())
     }
 
     /// Waits until this many signals have arrived.

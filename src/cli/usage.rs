@@ -38,12 +38,12 @@ const COMMANDS: &[(&[&str], &str)] = &[
         "`trimtab validate` checks manifests",
     ),
     (
-        &["init", "new", "create"],
-        "there is nothing to set up: write environments/ENV.toml; `trimtab demo` makes an example",
+        &["new", "create", "setup"],
+        "`trimtab init` writes the first manifest; `trimtab demo` makes an example",
     ),
     (
         &["import"],
-        "`trimtab plan ENV --adopt ADDRESS` takes over an app, a bucket or a role that exists",
+        "`trimtab init --app NAME` writes the manifest of a live app; `--adopt ADDRESS` takes over what exists",
     ),
     (
         &["state", "output", "outputs"],
@@ -102,10 +102,6 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (
         &["login", "auth", "whoami"],
         "the token is read from FLY_API_TOKEN: make one with `fly tokens create org --org ORG`",
-    ),
-    (
-        &["build"],
-        "trimtab does not build images: push one, then `trimtab apply ENV --image APP=REFERENCE`",
     ),
     (
         &["taint", "replace"],
@@ -192,7 +188,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
             "--build-arg",
             "--build-only",
         ],
-        "trimtab does not build images: push one, then `--image APP=REFERENCE`",
+        "`trimtab build ENV` and `apply --build` build what [apps.KEY.build] says; `--image APP=REFERENCE` names an image",
     ),
     (
         &["--detach", "--ha"],

@@ -62,6 +62,7 @@ pub fn load(
         inputs,
         files: &reader.files,
         fly_toml_files: &reader.fly_toml_files,
+        fly_toml_builds: &reader.fly_toml_builds,
         environment: resolved.environment,
         vars: resolved.vars,
         app_names: resolved.app_names,
@@ -82,6 +83,7 @@ pub fn load(
         image_locations: lowered.image_locations,
         root,
         github: lowered.github,
+        builds: lowered.builds,
         path: file,
     })
 }

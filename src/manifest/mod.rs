@@ -17,6 +17,7 @@ use crate::{
 use syntax::node::TomlNode;
 
 mod aws_references;
+mod build_spec;
 pub mod fly_toml;
 pub mod github;
 mod interpolate;
@@ -27,7 +28,9 @@ mod lower;
 mod reader;
 pub mod schema;
 pub mod syntax;
+pub mod write;
 
+pub use build_spec::{BuildSpec, FLY_REGISTRY};
 pub use load::load;
 pub use locate::SourcePosition;
 pub use schema::{ReviewPolicy, json_schema::editor_schema};
@@ -77,6 +80,8 @@ pub enum SecretsMode {
     Required,
     /// `drift`, `status`, `destroy`, `graph`: values are used where they exist.
     Lenient,
+    /// `build`: the secrets of builds are required, and those of apps are used where they exist.
+    Build,
     /// `validate`: sources are not read, and variables without a value take their example.
     Unchecked,
 }
@@ -99,6 +104,8 @@ pub struct LoadedEnvironment {
     pub(crate) root: TomlNode,
     /// How GitHub deploys it.
     pub github: github::GithubSettings,
+    /// How the images of apps are built, by app.
+    pub builds: BTreeMap<Name, BuildSpec>,
     /// The path of the environment's own file.
     pub path: PathBuf,
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    build_spec::FlyTomlBuild,
     fly_toml,
     syntax::{
         bounded_read,
@@ -29,6 +30,8 @@ pub(super) struct ManifestReader {
     pub(super) warnings: Vec<Diagnostic>,
     /// Which of the files are fly.toml files: their strings are not interpolated.
     pub(super) fly_toml_files: Vec<FileId>,
+    /// What the `[build]` of each app's fly.toml says, by the key of the app.
+    pub(super) fly_toml_builds: BTreeMap<String, FlyTomlBuild>,
     /// The keys of the apps whose fly.toml could not be read.
     unread_apps: Vec<SourceLocation>,
     /// How many files `extends` has led to.
@@ -148,7 +151,10 @@ impl ManifestReader {
             };
             entry.node = merge(base, entry.node.clone());
             if let Some(build) = build {
-                self.warn_of_build(entry, build, has_image(&entry.key));
+                if !build.is_empty {
+                    self.warn_of_build(entry, build.location.clone(), has_image(&entry.key));
+                }
+                self.fly_toml_builds.insert(entry.key.clone(), build);
             }
         }
     }
@@ -160,11 +166,11 @@ impl ManifestReader {
             return;
         }
         self.warnings.push(Diagnostic {
-            message: "trimtab builds no image, so `build` has no effect".to_owned(),
+            message: "no image is named, and only `trimtab build` builds one".to_owned(),
             location: Some(build),
             label: "machines keep the image that they run".to_owned(),
             help: Some(format!(
-                "build one with flyctl or in CI, and name it: `image = \"…\"` in [apps.{key}], or --image {key}=REFERENCE",
+                "pass what `trimtab build ENV {key}` prints as --image, or apply with --build",
                 key = app.key
             )),
         });
@@ -175,9 +181,9 @@ impl ManifestReader {
         &mut self,
         path: &Path,
         from: &SourceLocation,
-    ) -> Option<(TomlNode, Option<SourceLocation>)> {
+    ) -> Option<(TomlNode, Option<FlyTomlBuild>)> {
         let node = self.parse_file(path, FLY_CONFIG_EXTENSIONS, Some(from))?;
-        let build = build_instructions(&node);
+        let build = FlyTomlBuild::take(&node, path);
         self.fly_toml_files.push(node.location.file);
         let fly_toml::CanonicalFlyToml {
             mut node,
@@ -189,6 +195,7 @@ impl ManifestReader {
         if let Some(table) = table_mut(&mut node) {
             rename_key(table, "app", "name");
             copy_build_image(table);
+            table.0.extend(build.as_ref().map(FlyTomlBuild::to_entry));
             self.remove_unsupported_keys(table);
             self.remove_incomplete_services(table);
         }
@@ -341,15 +348,6 @@ const UNSUPPORTED_KEYS: [(&str, &str, &str); 4] = [
         "`max_memory_mb` has no effect on a machine's size",
     ),
 ];
-
-/// The location of a `[build]` that says more than which image to run.
-fn build_instructions(root: &TomlNode) -> Option<SourceLocation> {
-    let TomlTable(entries) = root.as_table()?;
-    let build = entries.iter().find(|entry| entry.key == "build")?;
-    let TomlTable(keys) = build.node.as_table()?;
-    let builds = keys.iter().any(|entry| entry.key != "image");
-    builds.then(|| build.key_location.clone())
-}
 
 fn copy_build_image(table: &mut TomlTable) {
     let image = table

@@ -25,6 +25,7 @@ mod ownership;
 
 pub use aws::collect::{AwsSnapshot, BucketSnapshot};
 pub use fly::collect::{AppExistence, AppSnapshot, FlySnapshot};
+pub use fly::inventory::{AppInventory, take_inventory};
 pub use images::{ImageLookupFailure, ResolvedImages, resolve_images};
 
 /// Reads everything that concerns an environment, and matches it to the manifest.

@@ -1,12 +1,14 @@
 //! The operations behind the commands. [`run()`] is the one that writes: it drives an environment to a [`Goal`]. Nothing here
 //! knows a terminal; a [`Frontend`] shows what happens and asks the user.
 
+pub mod build;
 mod environment_lock;
 mod error;
 mod frontend;
 mod goal;
 mod identity;
 mod images;
+pub mod init;
 pub mod permissions;
 mod recovery;
 mod reviewable;

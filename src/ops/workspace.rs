@@ -43,7 +43,7 @@ pub struct Workspace {
     /// The clients without write access.
     pub readers: CloudReaders,
     pub(super) options: WorkspaceOptions,
-    registry: RegistryClient,
+    pub(super) registry: RegistryClient,
     /// Each tag is resolved once for the whole run, so that the plan that verifies cannot mean another image than the
     /// plan that was shown, even when the tag moves in between.
     images: OnceCell<ResolvedImages>,

@@ -9,12 +9,14 @@
 
 mod architecture;
 mod aws;
+mod builds;
 mod data_loss;
 mod deploys;
 mod fuzz_corpus;
 mod health;
 mod hostile;
 mod images;
+mod init;
 mod joined_sandbox;
 mod kinds;
 mod leases;

@@ -303,7 +303,7 @@ fn a_build_is_told_when_no_image_is_named() {
     assert_eq!(warnings(build), [""; 0]);
     let told = load(build, "").meta.warnings;
     assert!(
-        told.len() == 1 && told[0].contains("trimtab builds no image"),
+        told.len() == 1 && told[0].contains("only `trimtab build` builds one"),
         "{told:?}"
     );
     assert_eq!(warnings("[build]\nimage = \"web:1\"\n"), [""; 0]);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Diagnostic, Inputs,
     aws_references::AwsReferences,
+    build_spec::{BuildSpec, FlyTomlBuild},
     github::GithubSettings,
     load::UsedReferences,
     schema::{Manifest, PostgresSection},
@@ -36,6 +37,8 @@ pub(super) struct Context<'a> {
     pub(super) files: &'a SourceFiles,
     /// Which of them are fly.toml files.
     pub(super) fly_toml_files: &'a [FileId],
+    /// What the `[build]` of each app's fly.toml says, by the key of the app.
+    pub(super) fly_toml_builds: &'a BTreeMap<String, FlyTomlBuild>,
     /// The environment's name.
     pub(super) environment: String,
     /// The variables that have a value.
@@ -60,6 +63,8 @@ pub(super) struct Lowered {
     pub(super) image_locations: BTreeMap<Name, SourceLocation>,
     /// How GitHub deploys it.
     pub(super) github: GithubSettings,
+    /// How the images of apps are built.
+    pub(super) builds: BTreeMap<Name, BuildSpec>,
     pub(super) errors: Vec<Diagnostic>,
 }
 
@@ -147,6 +152,7 @@ pub(super) fn lower(
         locations: BTreeMap::new(),
         image_locations: BTreeMap::new(),
         github: github::lower_github(manifest, root, context, &mut diagnostics),
+        builds: BTreeMap::new(),
         errors: Vec::new(),
     };
     names::check_app_names(manifest, context, cursor, &mut diagnostics);

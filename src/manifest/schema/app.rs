@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    CheckSection, CommandLine, CpuKind, DatabaseSection, DurationOrSeconds, DurationString,
-    ExperimentalSection, FileSection, HttpServiceSection, MetricsSection, MountSection, OneOrMany,
-    Preset, RegionCode, RestartSection, ServiceSection, Signal, Size, StaticSection, VmSection,
+    BuildSection, CheckSection, CommandLine, CpuKind, DatabaseSection, DurationOrSeconds,
+    DurationString, ExperimentalSection, FileSection, HttpServiceSection, MetricsSection,
+    MountSection, OneOrMany, Preset, RegionCode, RestartSection, ServiceSection, Signal, Size,
+    StaticSection, VmSection,
 };
 
 /// An app on Fly.io.
@@ -27,6 +28,8 @@ pub struct AppSection {
     /// digest, and that digest is applied.
     #[schemars(example = &"registry.fly.io/draft-app:main")]
     pub image: Option<ImageSource>,
+    /// How `trimtab build` and `apply --build` make the image.
+    pub build: Option<BuildSection>,
     /// A fly.toml, relative to this file; the keys of this table override its keys.
     #[schemars(example = &"../fly.production.toml")]
     pub config: Option<String>,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 mod app;
 pub mod aws;
+mod build;
 pub(super) mod decode;
 mod github;
 pub(super) mod json_schema;
@@ -24,6 +25,7 @@ pub use app::{
     ImageSource, IpEntry, IpType, MachineCount, MachineGroupSection, OnFailure, Schedule,
     SecretSource, VerifySection,
 };
+pub use build::{BuildSection, Builder};
 pub use github::{
     CronSetting, DeployConcurrency, GithubSection, GithubStep, GithubWorkflowsSection,
     InstallSection, ReviewPolicy, StepValue,

@@ -210,7 +210,7 @@ const KEY_SYNONYMS: [(&str, &[&str], &str); 28] = [
     (
         "*",
         &["build"],
-        "images are built by flyctl or in CI; set `image = \"…\"` or pass --image KEY=REFERENCE",
+        "an app says how it is built in [apps.KEY.build]",
     ),
     (
         "*",

@@ -321,7 +321,7 @@ fn unmanaged_settings(
 
 /// Separates managed machines from unmanaged ones: temporary machines, and machines of another
 /// owner in our app.
-fn separate_unmanaged(
+pub(super) fn separate_unmanaged(
     key: &Name,
     workloads: Vec<WorkloadLive>,
 ) -> (Vec<WorkloadLive>, Vec<UnmanagedResource>) {

@@ -255,7 +255,7 @@ async fn collect_catalogs(
 
 /// Reads an app and everything in it concurrently, without first waiting to know whether the app
 /// exists.
-async fn collect_app(
+pub(super) async fn collect_app(
     reader: &FlyReader,
     key: &Name,
     fly_name: &str,

@@ -18,16 +18,23 @@ pub(super) fn run(session: &ScriptSession, command: &str, rest: &str) -> String 
     match command {
         "play" => play(session, rest),
         "github" => set_up(session, rest),
-        "comments" => list(session, &format!("issues/{rest}/comments"), show_comment),
-        "issues" => list(session, "issues?state=all", show_issue),
-        "summary" => take_file(session, SUMMARY),
-        "outputs" => take_file(session, OUTPUTS),
+        "comments" => quote(&list(session, &format!("issues/{rest}/comments"), show_comment)),
+        "issues" => quote(&list(session, "issues?state=all", show_issue)),
+        "summary" => quote(&take_file(session, SUMMARY)),
+        "outputs" => quote(&take_file(session, OUTPUTS)),
         "leave" => {
             session.job.borrow_mut().clear();
             String::new()
         }
         other => panic!("`{other}` is no command of a script"),
     }
+}
+
+/// Text that may hold lines which a script would take for its own.
+fn quote(text: &str) -> String {
+    text.lines()
+        .map(|line| format!("| {line}").trim_end().to_owned() + "\n")
+        .collect()
 }
 
 fn with_sandbox<T>(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    cron,
+    build, cron,
     deploy::{self, DeploySettings},
     machine_parts::MachineParts,
     machines, network,
@@ -127,6 +127,7 @@ impl<'a> AppContext<'a> {
         }
         network::lower_certificates(self, lowered, diagnostics);
         lower::postgres::lower_databases(self, lowered, diagnostics);
+        build::lower_build(self, lowered, secret_reader, diagnostics);
         secrets::lower_secrets(self, lowered, secret_reader, diagnostics);
         deploy::lower_release_command(
             self,

@@ -1,6 +1,7 @@
 //! Lowers `[apps.KEY]` to the specs of Fly resources.
 
 pub(super) mod app;
+pub(super) mod build;
 pub(super) mod checks;
 pub(super) mod collisions;
 pub(super) mod containers;
@@ -19,6 +20,7 @@ pub(super) mod ports;
 pub(super) mod process_groups;
 pub(super) mod repeated_sections;
 pub(super) mod scalars;
+pub(super) mod secret_origin;
 pub(super) mod secret_sources;
 pub(super) mod secret_value;
 pub(super) mod secrets;
