@@ -44,7 +44,7 @@ pub(super) struct SandboxArgs {
     /// Inject a fault; repeatable, see below
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
-    /// Append every exchange with Fly's APIs to this file, as lines of JSON, including the values of secrets
+    /// Append every exchange with Fly's and GitHub's APIs to this file, as lines of JSON, including the values of secrets
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Run the scripts for psql in Postgres nodes on this PostgreSQL server, in place of a model of one

@@ -307,6 +307,7 @@ mod tests {
                 "api".to_owned(),
                 "harbor-api".to_owned(),
             )])),
+            keeps_github_expressions: false,
             aws_references: None,
             verbatim_files: Vec::new(),
         };

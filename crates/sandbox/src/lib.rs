@@ -164,6 +164,10 @@
 //! | `statuses` | `sha`, `context`, `state` |
 //! | `oidc`, `actions`, `rules` | the settings; `branch` and `rules` |
 //!
+//! `play` makes an `event` happen (`push`, `merge_group`, `schedule`, `workflow_dispatch`,
+//! `pull_request.opened` and other actions), in a `repository` that need not exist, and returns the
+//! `payload` of the event file and the `variables` of the job: `trimtab sandbox github EVENT`.
+//!
 //! A rule is
 //! `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
 //! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…","logs":["…"],

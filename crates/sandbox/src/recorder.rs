@@ -1,4 +1,4 @@
-//! Records every request to Fly's APIs with its response, byte for byte, so that tools can check
+//! Records every request to Fly's and GitHub's APIs with its response, byte for byte, so that tools can check
 //! clients and the sandbox against the published API documents (`scripts/conformance`).
 //!
 //! Each exchange is one line of JSON, written when its response is sent: `method`, `path`, `query`,

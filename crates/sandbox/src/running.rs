@@ -60,7 +60,7 @@ pub struct SandboxOptions {
     pub clock: ClockMode,
     /// The seed for all generated ids. A state folder keeps the seed that it was created with.
     pub seed: u64,
-    /// A file to which every request to Fly's APIs is appended with its response, as a line of
+    /// A file to which every request to Fly's and GitHub's APIs is appended with its response, as a line of
     /// JSON. It contains secrets.
     pub record: Option<PathBuf>,
     /// The address of a PostgreSQL server, `postgres://…`. Scripts for `psql` in a Postgres node run

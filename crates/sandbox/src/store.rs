@@ -74,6 +74,14 @@ pub struct ServerFile {
     pub admin_token: String,
 }
 
+impl ServerFile {
+    /// Base URL of GitHub's REST API.
+    #[must_use]
+    pub fn github_url(&self) -> String {
+        format!("{}{}", self.url, crate::github::MOUNT)
+    }
+}
+
 /// Where the state is kept: in a folder, or only in memory (`None`).
 #[derive(Debug)]
 pub(crate) struct StateStore(Option<StateFolder>);

@@ -18,7 +18,11 @@ pub(super) fn run(session: &ScriptSession, command: &str, rest: &str) -> String 
     match command {
         "play" => play(session, rest),
         "github" => set_up(session, rest),
-        "comments" => quote(&list(session, &format!("issues/{rest}/comments"), show_comment)),
+        "comments" => quote(&list(
+            session,
+            &format!("issues/{rest}/comments"),
+            show_comment,
+        )),
         "issues" => quote(&list(session, "issues?state=all", show_issue)),
         "summary" => quote(&take_file(session, SUMMARY)),
         "outputs" => quote(&take_file(session, OUTPUTS)),

@@ -15,7 +15,7 @@ use crate::github::access::{GithubCaller, GithubToken, GithubTokenKind};
 use crate::github::call::{GithubCall, node_id, time};
 use crate::github::pulls;
 use crate::github::state::{GithubCommit, GithubFile, GithubRepository, user_id};
-use crate::github::views::{WEB, full_repository, user};
+use crate::github::views::{WEB, repository, user};
 
 /// The login whose pull requests get no secrets, like those from forks.
 const DEPENDABOT: &str = "dependabot[bot]";
@@ -27,6 +27,9 @@ const PERMISSIONS: [(&str, &str); 5] = [
     ("issues", "write"),
     ("pull_requests", "write"),
 ];
+
+/// The name of the workflow whose job it is.
+const WORKFLOW: &str = "trimtab";
 
 /// An event to play.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -90,7 +93,9 @@ pub(super) fn play(
         }
         ("workflow_dispatch", "") => {
             let branch = request.branch.as_deref();
-            let inputs = json!({ "inputs": request.inputs });
+            let workflow = request.workflow.as_deref().unwrap_or(WORKFLOW);
+            let path = format!(".github/workflows/{workflow}.yml");
+            let inputs = json!({ "inputs": request.inputs, "workflow": path });
             let mut played = at_branch(file, &call, branch, inputs)?;
             played.payload["ref"] = played.git_ref.clone().into();
             played
@@ -105,7 +110,8 @@ pub(super) fn play(
     let variables = variables(file, seed, &call, &request, &played)?;
     let mut payload = played.payload;
     if let Some(found) = file.repositories.get(&call.repository) {
-        payload["repository"] = full_repository(&call, found);
+        payload["repository"] = repository(&call, found);
+        payload["repository"]["custom_properties"] = json!({});
         if found.owner_is_organization {
             payload["organization"] = organization(&call, found);
         }
@@ -457,6 +463,6 @@ fn variables(
         "GITHUB_SERVER_URL": WEB,
         "GITHUB_SHA": played.sha,
         "GITHUB_TOKEN": token["token"],
-        "GITHUB_WORKFLOW": request.workflow.as_deref().unwrap_or("trimtab"),
+        "GITHUB_WORKFLOW": request.workflow.as_deref().unwrap_or(WORKFLOW),
     }))
 }
