@@ -10,7 +10,7 @@ use std::{
 use super::{CommandContext, CommandError, github, session::Session};
 use crate::{
     apply::ApplyReport,
-    github::{GitHubRun, Mark, MarkKind, post_comment},
+    github::{CommentMark, GitHubRun, MarkKind, post_comment},
     ops::Completion,
     render::{
         self, TextOptions,
@@ -110,9 +110,9 @@ pub(super) async fn write(
     let Some((run, number)) = merged.filter(|_| !recorder.was_stopped()) else {
         return;
     };
-    let mark = Mark {
+    let mark = CommentMark {
         environment: session.desired().meta.mark.environment.clone(),
-        ..Mark::new(MarkKind::Apply, run.repository_id, run.run_id)
+        ..CommentMark::new(MarkKind::Apply, run.repository_id, run.run_id)
     };
     let text = format!("{text}\n<sub>[the run]({})</sub>\n", run.run_url);
     let post = async {

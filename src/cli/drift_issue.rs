@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{CommandContext, CommandError, exit, github, session::Session};
 use crate::{
-    clouds::github::{GitHubClient, Workflow},
+    clouds::github::{GitHubClient, WorkflowState},
     github::{DriftReport, IssueOutcome, update_drift_issue},
     plan::{Plan, Refusal},
     render::{
@@ -164,9 +164,10 @@ fn warn(context: &CommandContext<'_>, error: &CommandError) {
 
 /// The workflows of trimtab that do not run: GitHub switches off those with a schedule after 60 days without activity in a
 /// public repository.
-async fn disabled_workflows(client: &GitHubClient) -> Result<Vec<Workflow>, CommandError> {
+async fn disabled_workflows(client: &GitHubClient) -> Result<Vec<WorkflowState>, CommandError> {
     let workflows = client.workflows().await?;
-    let is_ours = |workflow: &Workflow| workflow.path.starts_with(".github/workflows/trimtab-");
+    let is_ours =
+        |workflow: &WorkflowState| workflow.path.starts_with(".github/workflows/trimtab-");
     Ok(workflows
         .into_iter()
         .filter(|workflow| is_ours(workflow) && workflow.state.starts_with("disabled"))
@@ -174,7 +175,7 @@ async fn disabled_workflows(client: &GitHubClient) -> Result<Vec<Workflow>, Comm
 }
 
 /// What to do about a workflow that is switched off.
-fn switched_off(workflow: &Workflow) -> String {
+fn switched_off(workflow: &WorkflowState) -> String {
     let why = match workflow.state.as_str() {
         "disabled_inactivity" => "GitHub has switched it off after 60 days without activity",
         "disabled_fork" => "it is switched off, as in every fork",
@@ -186,7 +187,7 @@ fn switched_off(workflow: &Workflow) -> String {
 
 fn report(
     looks: &[Look],
-    disabled: &[Workflow],
+    disabled: &[WorkflowState],
     run_url: &str,
     knows_workflows: bool,
 ) -> DriftReport {

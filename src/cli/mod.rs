@@ -108,7 +108,7 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Apply the manifest: plan, confirm, apply, and verify that nothing is left to do
     Apply(apply::Apply),
-    /// Build and push the images of apps with flyctl or docker, and print their digests for --image
+    /// Build and push the images of apps, and print their digests
     Build(build::Build),
     /// Show what was changed outside trimtab; exits with 2 when something was
     Drift(drift::Drift),

@@ -77,7 +77,7 @@ pub(super) struct PlannedEnvironment {
 }
 
 /// What became of one environment.
-pub(super) enum Outcome {
+pub(super) enum PlanOutcome {
     Planned(Box<PlannedEnvironment>),
     /// It was left out, for this reason.
     NotPlanned {
@@ -90,7 +90,7 @@ pub(super) enum Outcome {
     },
 }
 
-impl Outcome {
+impl PlanOutcome {
     /// The same for a renderer. `message` holds the text of an error.
     pub(super) fn to_result<'a>(&'a self, message: &'a str) -> EnvironmentResult<'a> {
         match self {
@@ -123,10 +123,10 @@ impl Outcome {
 
 /// Renders all outcomes.
 pub(super) fn with_results<T>(
-    outcomes: &[Outcome],
+    outcomes: &[PlanOutcome],
     render: impl FnOnce(&[EnvironmentResult<'_>]) -> T,
 ) -> T {
-    let messages: Vec<String> = outcomes.iter().map(Outcome::message).collect();
+    let messages: Vec<String> = outcomes.iter().map(PlanOutcome::message).collect();
     let results: Vec<EnvironmentResult<'_>> = outcomes
         .iter()
         .zip(&messages)
@@ -174,7 +174,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &PlanArgs) -> Result
     let outcomes = look_at_all(context, args).await;
     let result = show(context, args, &outcomes).await;
     for outcome in outcomes {
-        if let Outcome::Planned(planned) = outcome {
+        if let PlanOutcome::Planned(planned) = outcome {
             planned.session.close().await;
         }
     }
@@ -214,7 +214,7 @@ impl PlanArgs {
 }
 
 /// Looks at all environments at once.
-async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<Outcome> {
+async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<PlanOutcome> {
     let mut opened = Vec::new();
     // One after the other: with the embedded sandbox the first one starts it, and the others find it running.
     for environment in &args.names {
@@ -225,17 +225,17 @@ async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<Outco
         let session = match opened {
             Ok(Ok(session)) => session,
             Ok(Err(reason)) => {
-                return Outcome::NotPlanned {
+                return PlanOutcome::NotPlanned {
                     environment,
                     reason,
                 };
             }
-            Err(error) => return Outcome::Failed { environment, error },
+            Err(error) => return PlanOutcome::Failed { environment, error },
         };
         match look(context, args, &session).await {
             Ok((plan, refusals)) => {
                 let headline = session.headline("plan");
-                Outcome::Planned(Box::new(PlannedEnvironment {
+                PlanOutcome::Planned(Box::new(PlannedEnvironment {
                     session,
                     plan,
                     refusals,
@@ -244,7 +244,7 @@ async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<Outco
             }
             Err(error) => {
                 session.close().await;
-                Outcome::Failed { environment, error }
+                PlanOutcome::Failed { environment, error }
             }
         }
     });
@@ -285,7 +285,7 @@ async fn look(
 async fn show(
     context: &CommandContext<'_>,
     args: &PlanArgs,
-    outcomes: &[Outcome],
+    outcomes: &[PlanOutcome],
 ) -> Result<u8, CommandError> {
     let mut worst = exit::OK;
     for (index, outcome) in outcomes.iter().enumerate() {
@@ -293,8 +293,8 @@ async fn show(
             context.ui.print("\n")?;
         }
         let code = match outcome {
-            Outcome::Planned(planned) => print_plan(context, args, planned)?,
-            Outcome::NotPlanned {
+            PlanOutcome::Planned(planned) => print_plan(context, args, planned)?,
+            PlanOutcome::NotPlanned {
                 environment,
                 reason,
             } => {
@@ -303,7 +303,7 @@ async fn show(
                     .eprint(&format!("{environment}: not planned here, {reason}"));
                 exit::OK
             }
-            Outcome::Failed { error, .. } => error.print(context.ui),
+            PlanOutcome::Failed { error, .. } => error.print(context.ui),
         };
         worst = match (worst, code) {
             (exit::ERROR, _) | (_, exit::ERROR) => exit::ERROR,
@@ -395,11 +395,11 @@ fn write_plan_file(
 
 /// The outputs of a step on GitHub: for each environment the id of its plan and whether it changes anything, and for the step
 /// whether any does. A step with one environment also has its id as `expect`.
-fn outputs(context: &CommandContext<'_>, outcomes: &[Outcome]) -> BTreeMap<String, String> {
+fn outputs(context: &CommandContext<'_>, outcomes: &[PlanOutcome]) -> BTreeMap<String, String> {
     let mut outputs = BTreeMap::new();
     let mut has_changes = false;
     for outcome in outcomes {
-        let Outcome::Planned(planned) = outcome else {
+        let PlanOutcome::Planned(planned) = outcome else {
             continue;
         };
         let environment = &planned.headline.environment;

@@ -3,10 +3,10 @@
 use super::{
     CommandContext, CommandError,
     github::{self, annotation_place},
-    plan::{Outcome, with_results},
+    plan::{PlanOutcome, with_results},
 };
 use crate::{
-    github::{CommentOutcome, GitHubRun, Mark, MarkKind, post_comment},
+    github::{CommentMark, CommentOutcome, GitHubRun, MarkKind, post_comment},
     render::{
         annotations::Annotations,
         markdown::{COMMENT_BUDGET, environments_comment},
@@ -19,7 +19,7 @@ use crate::{
 /// When the run itself cannot be read. What GitHub refuses is only a warning: the plan is in the log and in the summary.
 pub(super) async fn write(
     context: &CommandContext<'_>,
-    outcomes: &[Outcome],
+    outcomes: &[PlanOutcome],
 ) -> Result<(), CommandError> {
     let run = github::current_run(&context.env_vars)?;
     let more = run.as_ref().map(|run| run.run_url.as_str());
@@ -53,7 +53,7 @@ pub(super) async fn write(
     let mark = plan_mark(&run, &request.head_sha, outcomes);
     let outcome = async {
         let sandbox_url = outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Planned(planned) => planned.session.sandbox_url(),
+            PlanOutcome::Planned(planned) => planned.session.sandbox_url(),
             _ => None,
         });
         let client = github::client(&context.env_vars, &run, sandbox_url)?;
@@ -85,11 +85,11 @@ fn describe(outcome: CommentOutcome) -> &'static str {
 }
 
 /// The mark, with the ids of the plans that `apply` would accept.
-fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[Outcome]) -> Mark {
-    let mut mark = Mark::new(MarkKind::Plan, run.repository_id, run.run_id);
+fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[PlanOutcome]) -> CommentMark {
+    let mut mark = CommentMark::new(MarkKind::Plan, run.repository_id, run.run_id);
     mark.head = head_sha.to_owned();
     for outcome in outcomes {
-        if let Outcome::Planned(planned) = outcome {
+        if let PlanOutcome::Planned(planned) = outcome {
             let id = planned.plan.review_id().to_string();
             mark.expect.insert(planned.headline.environment.clone(), id);
         }
@@ -98,10 +98,10 @@ fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[Outcome]) -> Mark {
 }
 
 /// Shows the changes at the lines that they come from.
-fn annotate(context: &CommandContext<'_>, outcomes: &[Outcome]) {
+fn annotate(context: &CommandContext<'_>, outcomes: &[PlanOutcome]) {
     let mut annotations = Annotations::default();
     for outcome in outcomes {
-        if let Outcome::Planned(planned) = outcome {
+        if let PlanOutcome::Planned(planned) = outcome {
             let loaded = &planned.session.workspace.loaded;
             annotations.add_plan(
                 &planned.headline.environment,

@@ -3,7 +3,7 @@
 //! Runs overlap. An older run must not write over a newer one, two first runs must not leave two comments, and a comment that
 //! somebody deleted is made again.
 
-use super::mark::{Mark, without_mark};
+use super::mark::{CommentMark, without_mark};
 use crate::clouds::{
     CloudError, ErrorKind,
     github::{GitHubClient, IssueComment},
@@ -37,12 +37,12 @@ enum Decision {
 fn own_comments<'a>(
     comments: &'a [IssueComment],
     login: &str,
-    mark: &Mark,
-) -> Vec<(&'a IssueComment, Mark)> {
-    let mut own: Vec<(&IssueComment, Mark)> = comments
+    mark: &CommentMark,
+) -> Vec<(&'a IssueComment, CommentMark)> {
+    let mut own: Vec<(&IssueComment, CommentMark)> = comments
         .iter()
         .filter(|comment| is_author(comment, login))
-        .filter_map(|comment| Some((comment, Mark::parse(comment.body.as_deref()?)?)))
+        .filter_map(|comment| Some((comment, CommentMark::parse(comment.body.as_deref()?)?)))
         .filter(|(_, found)| found.is_about_same(mark))
         .collect();
     own.sort_by_key(|(comment, _)| comment.id);
@@ -56,7 +56,7 @@ pub(super) fn is_author(comment: &IssueComment, login: &str) -> bool {
 }
 
 /// Decides from the comments that are there. `body` begins with the line of `mark`.
-fn decide(comments: &[IssueComment], login: &str, mark: &Mark, body: &str) -> Decision {
+fn decide(comments: &[IssueComment], login: &str, mark: &CommentMark, body: &str) -> Decision {
     let own = own_comments(comments, login, mark);
     let Some((comment, found)) = own.first() else {
         return Decision::Create;
@@ -65,7 +65,7 @@ fn decide(comments: &[IssueComment], login: &str, mark: &Mark, body: &str) -> De
         .body
         .as_deref()
         .is_some_and(|text| without_mark(text).trim_end() == without_mark(body).trim_end());
-    let unchanged = Mark {
+    let unchanged = CommentMark {
         run_id: mark.run_id,
         ..found.clone()
     };
@@ -85,7 +85,7 @@ fn decide(comments: &[IssueComment], login: &str, mark: &Mark, body: &str) -> De
 pub async fn post_comment(
     client: &GitHubClient,
     number: u64,
-    mark: &Mark,
+    mark: &CommentMark,
     text: &str,
 ) -> Result<CommentOutcome, CloudError> {
     let body = format!("{}\n{text}", mark.to_line());
@@ -130,7 +130,7 @@ async fn create_once(
     client: &GitHubClient,
     number: u64,
     login: &str,
-    mark: &Mark,
+    mark: &CommentMark,
     body: &str,
 ) -> Result<CommentOutcome, CloudError> {
     let created = client.create_comment(number, body).await;
@@ -154,7 +154,7 @@ async fn create_once(
 }
 
 /// Deletes every comment of ours but one. One that stays is only untidy, so errors are no reason to stop.
-async fn remove_others(client: &GitHubClient, keep: u64, own: Vec<(&IssueComment, Mark)>) {
+async fn remove_others(client: &GitHubClient, keep: u64, own: Vec<(&IssueComment, CommentMark)>) {
     for (comment, _) in own.into_iter().filter(|(comment, _)| comment.id != keep) {
         if let Err(error) = client.delete_comment(comment.id).await {
             tracing::debug!(%error, "a second comment stays");
@@ -167,10 +167,10 @@ mod tests {
     use super::{super::mark::MarkKind, *};
     use crate::clouds::github::User;
 
-    fn mark(head: &str, run_id: u64) -> Mark {
-        Mark {
+    fn mark(head: &str, run_id: u64) -> CommentMark {
+        CommentMark {
             head: head.to_owned(),
-            ..Mark::new(MarkKind::Plan, 7, run_id)
+            ..CommentMark::new(MarkKind::Plan, 7, run_id)
         }
     }
 
@@ -184,18 +184,18 @@ mod tests {
         }
     }
 
-    fn body(mark: &Mark, text: &str) -> String {
+    fn body(mark: &CommentMark, text: &str) -> String {
         format!("{}\n{text}", mark.to_line())
     }
 
     #[test]
     fn only_own_comments_of_the_kind_count() {
         let wanted = mark("b", 2);
-        let copied = Mark {
+        let copied = CommentMark {
             repository_id: 8,
             ..mark("a", 1)
         };
-        let drift = Mark {
+        let drift = CommentMark {
             kind: MarkKind::Drift,
             ..mark("a", 1)
         };
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn same_text_of_the_same_commit_is_left_alone() {
         let wanted = mark("a", 2);
-        let decide_over = |old: &Mark, text: &str| {
+        let decide_over = |old: &CommentMark, text: &str| {
             let comments = [comment(1, ACTIONS_BOT, body(old, text))];
             decide(&comments, ACTIONS_BOT, &wanted, &body(&wanted, "x"))
         };

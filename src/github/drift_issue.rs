@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     comment::viewer_login,
-    mark::{Mark, MarkKind, without_mark},
+    mark::{CommentMark, MarkKind, without_mark},
 };
 use crate::clouds::{
     CloudError,
@@ -82,7 +82,11 @@ fn item_hashes(items: &BTreeSet<String>) -> Vec<String> {
 }
 
 /// Our issues about drift in this repository, with their marks.
-fn own_issues<'a>(issues: &'a [Issue], login: &str, repository_id: u64) -> Vec<(&'a Issue, Mark)> {
+fn own_issues<'a>(
+    issues: &'a [Issue],
+    login: &str,
+    repository_id: u64,
+) -> Vec<(&'a Issue, CommentMark)> {
     let is_own = |issue: &Issue| {
         let author = issue.user.as_ref().map(|user| user.login.as_str());
         author.is_some_and(|author| author == login || author == "github-actions[bot]")
@@ -90,12 +94,12 @@ fn own_issues<'a>(issues: &'a [Issue], login: &str, repository_id: u64) -> Vec<(
     issues
         .iter()
         .filter(|issue| is_own(issue))
-        .filter_map(|issue| Some((issue, Mark::parse(issue.body.as_deref()?)?)))
+        .filter_map(|issue| Some((issue, CommentMark::parse(issue.body.as_deref()?)?)))
         .filter(|(_, mark)| mark.kind == MarkKind::Drift && mark.repository_id == repository_id)
         .collect()
 }
 
-fn decide(own: &[(&Issue, Mark)], report: &DriftReport, mark: &Mark) -> Decision {
+fn decide(own: &[(&Issue, CommentMark)], report: &DriftReport, mark: &CommentMark) -> Decision {
     let is_open = |issue: &Issue| issue.state == IssueState::Open;
     let open = own
         .iter()
@@ -146,9 +150,9 @@ pub async fn update_drift_issue(
     run_id: u64,
     report: &DriftReport,
 ) -> Result<IssueOutcome, CloudError> {
-    let mark = Mark {
+    let mark = CommentMark {
         items: item_hashes(&report.items),
-        ..Mark::new(MarkKind::Drift, repository_id, run_id)
+        ..CommentMark::new(MarkKind::Drift, repository_id, run_id)
     };
     let body = format!("{}\n{}", mark.to_line(), report.text);
     let (login, issues) = tokio::join!(viewer_login(client), client.issues_with_label(LABEL));
@@ -194,7 +198,7 @@ pub async fn update_drift_issue(
 }
 
 /// Two runs at once can open two issues. The oldest one stays.
-async fn close_duplicates(client: &GitHubClient, own: &[(&Issue, Mark)]) {
+async fn close_duplicates(client: &GitHubClient, own: &[(&Issue, CommentMark)]) {
     let mut open: Vec<u64> = own
         .iter()
         .filter(|(issue, _)| issue.state == IssueState::Open)
@@ -228,10 +232,10 @@ mod tests {
         }
     }
 
-    fn mark(report: &DriftReport) -> Mark {
-        Mark {
+    fn mark(report: &DriftReport) -> CommentMark {
+        CommentMark {
             items: item_hashes(&report.items),
-            ..Mark::new(MarkKind::Drift, 7, 1)
+            ..CommentMark::new(MarkKind::Drift, 7, 1)
         }
     }
 

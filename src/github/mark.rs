@@ -26,7 +26,7 @@ pub enum MarkKind {
 
 /// The mark of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct CommentMark {
     /// What the text is about.
     pub kind: MarkKind,
     /// The id of the repository: marks are copied when a repository is.
@@ -49,7 +49,7 @@ pub struct Mark {
     pub items: Vec<String>,
 }
 
-impl Mark {
+impl CommentMark {
     /// A mark without ids and items.
     #[must_use]
     pub fn new(kind: MarkKind, repository_id: u64, run_id: u64) -> Self {
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_back_and_cannot_be_ended_from_inside() {
-        let mut mark = Mark::new(MarkKind::Plan, 7, 12);
+        let mut mark = CommentMark::new(MarkKind::Plan, 7, 12);
         mark.head = "abc".to_owned();
         mark.expect
             .insert("a--> <b>---".to_owned(), "3f2c.x-_--y".to_owned());
         let line = mark.to_line();
         assert_eq!(line.matches("-->").count(), 1);
         assert_eq!(line.matches("--").count(), 2);
-        assert_eq!(Mark::parse(&format!("{line}\r\ntext")), Some(mark));
+        assert_eq!(CommentMark::parse(&format!("{line}\r\ntext")), Some(mark));
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
             "<!-- trimtab v1 {} -->",
             "\n<!-- trimtab v1 ",
         ] {
-            assert_eq!(Mark::parse(text), None, "{text}");
+            assert_eq!(CommentMark::parse(text), None, "{text}");
         }
     }
 }

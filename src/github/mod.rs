@@ -12,6 +12,6 @@ mod run;
 
 pub use comment::{CommentOutcome, post_comment};
 pub use drift_issue::{DriftReport, IssueOutcome, update_drift_issue};
-pub use mark::{Mark, MarkKind};
+pub use mark::{CommentMark, MarkKind};
 pub use reviewed::{ReviewedPlan, find_reviewed_plan};
 pub use run::{GitHubRun, PullRequestContext, WhyNoComment};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     comment::{is_author, viewer_login},
-    mark::{Mark, MarkKind},
+    mark::{CommentMark, MarkKind},
 };
 use crate::{
     clouds::{
@@ -86,10 +86,10 @@ fn choose(
     environment: &str,
 ) -> ReviewedPlan {
     let number = request.number;
-    let mut marks: Vec<(u64, Mark)> = comments
+    let mut marks: Vec<(u64, CommentMark)> = comments
         .iter()
         .filter(|comment| is_author(comment, login))
-        .filter_map(|comment| Some((comment.id, Mark::parse(comment.body.as_deref()?)?)))
+        .filter_map(|comment| Some((comment.id, CommentMark::parse(comment.body.as_deref()?)?)))
         .filter(|(_, mark)| mark.kind == MarkKind::Plan && mark.repository_id == repository_id)
         .collect();
     marks.sort_by_key(|(id, _)| *id);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn comment(id: u64, login: &str, head: &str, expect: &str) -> IssueComment {
-        let mut mark = Mark::new(MarkKind::Plan, 7, id);
+        let mut mark = CommentMark::new(MarkKind::Plan, 7, id);
         mark.head = head.to_owned();
         mark.expect.insert("staging".to_owned(), expect.to_owned());
         IssueComment {

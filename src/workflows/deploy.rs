@@ -182,7 +182,7 @@ fn plan(project: &Project, environment: &ProjectEnvironment) -> Job {
         env: variables.into_iter().collect(),
         ..steps::run(
             "Plan",
-            steps::exec(project, &format!("plan {}", environment.name)),
+            steps::exec(project, &format!("plan {} --no-secrets", environment.name)),
         )
     };
     let mut inputs = Vec::new();
@@ -237,8 +237,12 @@ fn deploy(project: &Project, environment: &ProjectEnvironment) -> Job {
     let asks_pull_request = !plans_first && deployment.reviewed != ReviewPolicy::Off;
     let review = Permission {
         name: "pull-requests",
-        level: "read",
-        reason: Some("the plan that was reviewed there"),
+        level: if deployment.comment { "write" } else { "read" },
+        reason: Some(if deployment.comment {
+            "the plan that was reviewed there, and a comment with the result"
+        } else {
+            "the plan that was reviewed there"
+        }),
     };
     let more: &[Permission] = if asks_pull_request { &[review] } else { &[] };
     let mut needs = Vec::new();
@@ -309,6 +313,9 @@ fn apply(project: &Project, environment: &ProjectEnvironment) -> JobStep {
         variables.insert("EXPECT".to_owned(), expect);
     } else if deployment.reviewed != ReviewPolicy::Off {
         words.push_str(" --expect-reviewed");
+        if deployment.comment {
+            words.push_str(" --comment");
+        }
         variables.extend([steps::github_token()]);
     }
     for pattern in &deployment.skip_if_message {

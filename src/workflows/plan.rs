@@ -71,7 +71,12 @@ fn plan(project: &Project) -> Job {
         plans.push(plan_step(project, "Plan", &shown, " --comment"));
     }
     if !hidden.is_empty() {
-        plans.push(plan_step(project, "Plan without a comment", &hidden, ""));
+        plans.push(plan_step(
+            project,
+            "Plan without a comment",
+            &hidden,
+            " --no-secrets",
+        ));
     }
     let role = uses_aws(&project.environments).then_some(READ_ROLE);
     let comment = (!shown.is_empty()).then_some(comment);

@@ -338,7 +338,7 @@ fn run_script(script: &str) -> String {
     let mut in_comment = false;
     let mut numbers: Option<Vec<String>> = None;
     while let Some(line) = lines.next() {
-        let continues = std::mem::replace(&mut in_comment, line.starts_with('#'));
+        let continues = std::mem::replace(&mut in_comment, line.starts_with("# "));
         if let Some(file) = line.strip_prefix("$ write ") {
             writeln!(out, "{line}").unwrap();
             let mut text = String::new();
@@ -357,7 +357,7 @@ fn run_script(script: &str) -> String {
                 Some(numbers) => out.push_str(&number_ids(&told, numbers)),
                 None => out.push_str(&told),
             }
-        } else if line.starts_with('#') {
+        } else if line.starts_with("# ") {
             let gap = if continues { "" } else { "\n" };
             writeln!(out, "{gap}{line}").unwrap();
         }

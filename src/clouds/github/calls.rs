@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     GitHubClient, GitHubRequest,
-    types::{Issue, IssueComment, PullRequest, Repository, Workflow},
+    types::{Issue, IssueComment, PullRequest, Repository, WorkflowState},
 };
 use crate::clouds::{CloudError, url::query_value};
 
@@ -205,10 +205,10 @@ impl GitHubClient {
     ///
     /// # Errors
     /// As every request.
-    pub async fn workflows(&self) -> Result<Vec<Workflow>, CloudError> {
+    pub async fn workflows(&self) -> Result<Vec<WorkflowState>, CloudError> {
         #[derive(Deserialize)]
         struct Page {
-            workflows: Vec<Workflow>,
+            workflows: Vec<WorkflowState>,
         }
         let page: Page = self
             .send(&GitHubRequest::get(

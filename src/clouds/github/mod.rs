@@ -16,7 +16,7 @@ use reqwest::Url;
 use self::request::GitHubRequest;
 pub use self::types::{
     Issue, IssueComment, IssueState, IssueStateReason, PullRequest, PullRequestHead, Repository,
-    RepositoryId, User, Workflow,
+    RepositoryId, User, WorkflowState,
 };
 use super::{CloudError, CloudProvider, ErrorKind, endpoint, http::HttpClients};
 use crate::model::Secret;

@@ -131,7 +131,7 @@ pub struct Issue {
 
 /// A workflow file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Workflow {
+pub struct WorkflowState {
     /// The name, as the file says it.
     pub name: String,
     /// The path in the repository.

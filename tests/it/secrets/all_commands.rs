@@ -24,6 +24,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ("permissions", "vault"),
     ("workflows", ""),
     ("workflows", "--check"),
+    ("plan", "vault --comment"),
+    ("drift", "vault --issue"),
+    ("build", "vault"),
+    (
+        "init",
+        "--environment first --project first --org vault --name first",
+    ),
     ("rollback", "vault --yes --format {format}"),
     (
         "destroy",
@@ -46,7 +53,10 @@ fn listed_commands(help: &str) -> Vec<&str> {
         .split("\n\n")
         .next()
         .unwrap();
+    // A longer description goes on in lines that are indented further.
     list.lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
         .filter_map(|line| line.split_whitespace().next())
         .collect()
 }
@@ -118,8 +128,13 @@ pub(super) fn run_all_commands<'m>(
                     super::send_signal(id, "INT");
                 }
             });
-            // The image that was applied last is not the manifest's.
-            let expected = if *command == "drift" { 2 } else { 0 };
+            let expected = match *command {
+                // The image that was applied last is not the manifest's.
+                "drift" => 2,
+                // No app of the manifest says how to build its image.
+                "build" => 1,
+                _ => 0,
+            };
             if output.code != Some(expected) {
                 test.leaks.push(format!(
                     "{args:?} ended with {:?}: {}{}",

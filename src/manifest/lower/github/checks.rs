@@ -45,7 +45,8 @@ impl Checks<'_, '_> {
         if !is_identifier(name) {
             self.error(
                 cursor,
-                format!("`{name}` cannot be the name of a secret or a variable on GitHub"),
+                // Not repeated: it may be the secret itself, in the place of its name.
+                "this cannot be the name of a secret or a variable on GitHub",
                 "use letters, digits and `_`, and no digit in front",
             );
         } else if name.to_ascii_uppercase().starts_with("GITHUB_") {
@@ -64,7 +65,7 @@ impl Checks<'_, '_> {
         if !is_identifier(name) {
             self.error_at_key(
                 cursor,
-                format!("`{name}` cannot be the name of an environment variable"),
+                "this cannot be the name of an environment variable",
                 "use letters, digits and `_`, and no digit in front",
             );
         } else if name.starts_with("GITHUB_") || name.starts_with("RUNNER_") {

@@ -53,7 +53,7 @@ pub(super) fn lower_github(
         .flat_map(|table| &table.0)
         .any(|entry| entry.key != "workflows");
     GithubSettings {
-        deployment: has_deployment
+        deployment: (has_deployment && !is_template(manifest))
             .then(|| lower_deployment(manifest, section, cursor, context, &mut checks)),
         workflows,
     }
@@ -69,7 +69,6 @@ fn lower_deployment(
     let triggers = lower_triggers(section, cursor, checks);
     let concurrency = section.concurrency.unwrap_or_default();
     checks.clashes(section, &triggers, concurrency, cursor);
-    check_variables(manifest, checks);
     let token_variable = manifest
         .fly
         .as_ref()
@@ -162,20 +161,13 @@ fn lower_triggers(
     triggers
 }
 
-/// Refuses variables that nothing gives a value: no workflow passes `--var`.
-fn check_variables(manifest: &Manifest, checks: &mut Checks<'_, '_>) {
-    for (name, variable) in &manifest.vars {
-        if let Var::Described(described) = variable
-            && described.default.is_none()
-        {
-            let cursor = checks.root.key("vars").key(name);
-            checks.error_at_key(
-                cursor,
-                format!("variable `{name}` has no default, and a workflow on GitHub passes none"),
-                "give it a `default`, or take [github] out: an environment for each pull request is not deployed by name",
-            );
-        }
-    }
+/// Whether the manifest describes an environment only together with `--var`, such as one for each pull request. No workflow
+/// deploys it by its name, also where it inherits a block that says so.
+fn is_template(manifest: &Manifest) -> bool {
+    let mut variables = manifest.vars.values();
+    variables.any(
+        |variable| matches!(variable, Var::Described(described) if described.default.is_none()),
+    )
 }
 
 /// What `{ env = "…" }` names in the manifest: each comes from the secret of its own name.
