@@ -95,18 +95,18 @@ impl GithubError {
 
     /// `422` about one field of a resource.
     pub(crate) fn invalid(resource: &str, field: &str, code: &str) -> Self {
-        Self::validation(json!({ "resource": resource, "code": code, "field": field }))
+        Self::validation(&json!({ "resource": resource, "code": code, "field": field }))
     }
 
     /// `422` about one field of a resource, in words.
     pub(crate) fn explained(resource: &str, field: &str, code: &str, message: &str) -> Self {
         Self::validation(
-            json!({ "resource": resource, "code": code, "field": field, "message": message }),
+            &json!({ "resource": resource, "code": code, "field": field, "message": message }),
         )
     }
 
     /// `422` with one entry in `errors`.
-    fn validation(error: Value) -> Self {
+    fn validation(error: &Value) -> Self {
         Self {
             errors: Some(json!([error])),
             ..Self::new(422, "Validation Failed")

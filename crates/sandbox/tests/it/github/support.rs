@@ -51,6 +51,10 @@ impl GithubSandbox {
 
     /// Does what people and git do.
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "almost every body is made in the call"
+    )]
     pub(crate) fn setup(&self, command: &str, body: Value) -> Value {
         self.sandbox.running.github().run(command, &body).unwrap()
     }
