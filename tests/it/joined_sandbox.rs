@@ -112,3 +112,41 @@ fn folder_of_running_server_can_be_joined() {
     command.args(["apply", "shop", "--yes", "--sandbox=state"]);
     assert_succeeded(&command.output().unwrap());
 }
+
+#[test]
+fn a_played_event_gives_the_files_and_variables_of_its_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let play = |args: &[&str]| {
+        let mut command = trimtab(dir.path());
+        command.args(["sandbox", "github"]).args(args);
+        command.args(["--dir", "state"]).output().unwrap()
+    };
+    let without_server = play(&["push"]);
+    let error = String::from_utf8_lossy(&without_server.stderr).into_owned();
+    assert_eq!(without_server.status.code(), Some(1), "{error}");
+    assert!(error.contains("trimtab sandbox --dir state"), "{error}");
+    let server = Server::start(dir.path());
+    let played = play(&["pull_request.opened", "--branch", "it's", "--draft"]);
+    assert_succeeded(&played);
+    let lines = String::from_utf8(played.stdout).unwrap();
+    // A shell reads them as a job would get them.
+    let script = r#"echo "$GITHUB_EVENT_NAME $GITHUB_REF $GITHUB_HEAD_REF $GITHUB_API_URL"; cat "$GITHUB_EVENT_PATH""#;
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("{lines}{script}"));
+    let said = shell.current_dir("/").output().unwrap();
+    assert_succeeded(&said);
+    let said = String::from_utf8(said.stdout).unwrap();
+    let (first, payload) = said.split_once('\n').unwrap();
+    let api = server
+        .variables
+        .iter()
+        .find(|(name, _)| name == "GITHUB_API_URL");
+    let api = &api.unwrap().1;
+    assert_eq!(first, format!("pull_request refs/pull/1/merge it's {api}"));
+    let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(payload["pull_request"]["draft"], true);
+    let unknown = play(&["issues.opened"]);
+    let error = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert_eq!(unknown.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot play issues.opened"), "{error}");
+}
