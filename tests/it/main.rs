@@ -13,6 +13,7 @@ mod builds;
 mod data_loss;
 mod deploys;
 mod fuzz_corpus;
+mod github;
 mod health;
 mod hostile;
 mod images;
