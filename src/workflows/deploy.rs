@@ -253,8 +253,10 @@ fn deploy(project: &Project, environment: &ProjectEnvironment) -> Job {
         needs.push("test");
     }
     let mut all = Vec::new();
-    if environment.has_build {
+    if environment.uses_flyctl {
         all.push(steps::setup_flyctl(project));
+    }
+    if environment.has_build {
         all.push(build(project, environment));
     }
     all.push(apply(project, environment));

@@ -11,6 +11,8 @@ use super::{
 
 const VALIDATE_MINUTES: u64 = 5;
 const PLAN_MINUTES: u64 = 15;
+/// The option that writes the plans into the comment of a pull request. It does without secrets.
+const COMMENT: &str = " --comment";
 /// Why AWS is asked.
 pub(super) const READ_ROLE: &str = "the read-only role on AWS";
 
@@ -68,7 +70,7 @@ fn plan(project: &Project) -> Job {
         .partition(|environment| environment.deployment.comment);
     let mut plans = Vec::new();
     if !shown.is_empty() {
-        plans.push(plan_step(project, "Plan", &shown, " --comment"));
+        plans.push(plan_step(project, "Plan", &shown, COMMENT));
     }
     if !hidden.is_empty() {
         plans.push(plan_step(
@@ -115,7 +117,7 @@ fn plan_step(
         .iter()
         .flat_map(|environment| steps::read_variables(project, environment))
         .collect();
-    if !options.is_empty() {
+    if options == COMMENT {
         variables.extend([steps::github_token()]);
     }
     JobStep {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::manifest::{
     LoadedEnvironment, ManifestError,
     github::{GithubDeployment, Install, SetupStep},
-    schema::{CronSetting, GithubWorkflowsSection, slice_or_empty},
+    schema::{Builder, CronSetting, GithubWorkflowsSection, slice_or_empty},
     syntax::node::{Diagnostic, SourceLocation},
 };
 
@@ -38,6 +38,8 @@ pub struct ProjectEnvironment {
     pub deployment: GithubDeployment,
     /// Whether images are built before it is deployed.
     pub has_build: bool,
+    /// Whether flyctl builds one of them; Docker is on GitHub's runners.
+    pub uses_flyctl: bool,
 }
 
 impl Project {
@@ -70,7 +72,11 @@ impl Project {
             Some(ProjectEnvironment {
                 name: stem(loaded),
                 deployment: loaded.github.deployment.clone()?,
-                has_build: has_build(loaded),
+                has_build: !loaded.builds.is_empty(),
+                uses_flyctl: loaded
+                    .builds
+                    .values()
+                    .any(|build| build.builder == Builder::FlyRemote),
             })
         });
         let project = Self {
@@ -134,12 +140,6 @@ impl Project {
             }
         }
     }
-}
-
-/// Whether images are built before an environment is deployed: an app says how.
-#[must_use]
-fn has_build(_: &LoadedEnvironment) -> bool {
-    false
 }
 
 fn stem(loaded: &LoadedEnvironment) -> String {

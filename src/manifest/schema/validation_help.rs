@@ -40,7 +40,7 @@ fn place_of(path: &str) -> &str {
 }
 
 /// Where a key is written (see [`place_of`], or `*` for anywhere), other words for it, and the help.
-const KEY_SYNONYMS: [(&str, &[&str], &str); 28] = [
+const KEY_SYNONYMS: [(&str, &[&str], &str); 36] = [
     (
         "",
         &["app", "application", "applications"],
@@ -78,6 +78,34 @@ const KEY_SYNONYMS: [(&str, &[&str], &str); 28] = [
         "the token's variable is `token = { env = \"…\" }` in [fly]",
     ),
     ("", &["account"], "it belongs into [aws]"),
+    (
+        "github",
+        &["on", "push", "trigger", "triggers"],
+        "what starts a deployment is `branches`, `tags` or `dispatch`",
+    ),
+    (
+        "github",
+        &["workflow_dispatch", "manual"],
+        "did you mean `dispatch`?",
+    ),
+    (
+        "github",
+        &["cancel-in-progress", "cancel_in_progress"],
+        "did you mean `concurrency = \"cancel\"`?",
+    ),
+    ("github", &["steps"], "did you mean `setup`?"),
+    ("github", &["runs-on", "runs_on"], "did you mean `runner`?"),
+    (
+        "workflows",
+        &["runs-on", "runs_on"],
+        "did you mean `runner`?",
+    ),
+    (
+        "workflows",
+        &["schedule", "cron"],
+        "did you mean `drift`? It takes a schedule in cron's format",
+    ),
+    ("workflows", &["ci", "tests"], "did you mean `test`?"),
     (
         "fly",
         &["access_token", "api_token"],

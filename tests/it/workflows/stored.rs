@@ -22,6 +22,7 @@ fn with_builds(project: &Project) -> Project {
         environments: environments
             .map(|environment| ProjectEnvironment {
                 has_build: true,
+                uses_flyctl: true,
                 ..environment.clone()
             })
             .collect(),
@@ -209,4 +210,48 @@ fn drift_is_never_looked_for_near_a_full_hour() {
         minutes.insert(minute);
     }
     assert!(minutes.len() > 40, "{minutes:?}");
+}
+
+/// The secrets of a build are read in the step that builds, and flyctl is there if it builds.
+#[test]
+fn build_block_adds_the_steps_that_build() {
+    let manifest = |builder: &str| {
+        format!(
+            r#"
+project = "p"
+fly.org = "o"
+[apps.web]
+primary_region = "fra"
+[apps.web.build]
+context = "."
+builder = "{builder}"
+secrets.npm = {{ env = "NPM_TOKEN" }}
+[github]
+branches = ["main"]
+[github.workflows]
+install.cargo = "1.2.3"
+"#
+        )
+    };
+    for (builder, uses_flyctl) in [("fly-remote", true), ("docker", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("x.toml"), manifest(builder)).unwrap();
+        let loaded = super::load_all(dir.path());
+        let project = Project::from_manifests(&loaded, "environments")
+            .unwrap()
+            .unwrap();
+        let files = generate(&project);
+        let text = &files
+            .iter()
+            .find(|file| file.name.contains("deploy"))
+            .unwrap()
+            .text;
+        assert!(text.contains("run: exec trimtab build x\n"), "{text}");
+        assert!(text.contains("--image \"$IMAGES\"\n"), "{text}");
+        assert!(
+            text.contains("NPM_TOKEN: ${{ secrets.NPM_TOKEN }}\n"),
+            "{text}"
+        );
+        assert_eq!(text.contains("setup-flyctl@"), uses_flyctl, "{text}");
+    }
 }

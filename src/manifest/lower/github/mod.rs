@@ -174,7 +174,14 @@ fn is_template(manifest: &Manifest) -> bool {
 fn manifest_sources(manifest: &Manifest, checks: &mut Checks<'_, '_>) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     for (key, app) in &manifest.apps {
-        for (secret, source) in &app.secrets {
+        let own = checks.root.key("apps").key(key);
+        let of_build = app.build.iter().flat_map(|build| &build.secrets);
+        let all = app
+            .secrets
+            .iter()
+            .map(|entry| (entry, own.key("secrets")))
+            .chain(of_build.map(|entry| (entry, own.key("build").key("secrets"))));
+        for ((secret, source), cursor) in all {
             let Some(variable) = &source.env else {
                 continue;
             };
@@ -183,8 +190,7 @@ fn manifest_sources(manifest: &Manifest, checks: &mut Checks<'_, '_>) -> BTreeMa
                 github.secrets.contains_key(variable) || github.vars.contains_key(variable)
             });
             if !is_mapped {
-                let secrets = checks.root.key("apps").key(key).key("secrets");
-                checks.secret_name(variable, secrets.key(secret).key("env"));
+                checks.secret_name(variable, cursor.key(secret).key("env"));
             }
             sources.insert(variable.clone(), variable.clone());
         }
