@@ -124,7 +124,7 @@ pub(super) fn token_variable(loaded: &LoadedEnvironment) -> &str {
 }
 
 /// Settings for AWS. Access keys and endpoints are read here, so that an `--env-file` counts; the rest is left to the SDK.
-fn aws_settings(env_vars: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSettings {
+pub(super) fn aws_settings(env_vars: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSettings {
     let get = |name| env_vars.get(name).map(str::to_owned);
     let secret = |name| env_vars.get(name).map(Secret::new);
     let keys = get("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));

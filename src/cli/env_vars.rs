@@ -21,6 +21,8 @@ pub(super) mod names {
     ];
     /// The tokens for GitHub's API, in the order in which they are looked for; the second is that of `gh`.
     pub(in crate::cli) const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
+    /// The base URL of GitHub's API, as the runner gives it.
+    pub(in crate::cli) const GITHUB_API: &str = "GITHUB_API_URL";
     /// The file with the event that started a run of GitHub Actions.
     pub(in crate::cli) const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
     /// The file that takes the outputs of a step.

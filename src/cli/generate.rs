@@ -44,6 +44,8 @@ enum SchemaDocument {
     Plan,
     /// What `status --format json` prints.
     Status,
+    /// What `doctor --format json` prints.
+    Doctor,
 }
 
 pub(super) fn schema(context: &CommandContext<'_>, args: &Schema) -> Result<u8, CommandError> {
@@ -51,6 +53,7 @@ pub(super) fn schema(context: &CommandContext<'_>, args: &Schema) -> Result<u8, 
         SchemaDocument::Manifest => manifest::editor_schema(),
         SchemaDocument::Plan => render::json::schema(),
         SchemaDocument::Status => crate::status::schema(),
+        SchemaDocument::Doctor => crate::ops::doctor::schema(),
     };
     context.ui.print_json(schema)?;
     Ok(exit::OK)

@@ -14,6 +14,9 @@ mod connect;
 mod console;
 mod demo;
 mod destroy;
+mod doctor;
+mod doctor_clouds;
+mod doctor_github;
 mod drift;
 mod drift_issue;
 mod each_environment;
@@ -124,9 +127,11 @@ enum Command {
     Unlock(unlock::Unlock),
     /// Write the workflows of GitHub Actions that the manifests imply
     Workflows(workflows::WorkflowsArgs),
+    /// Show what is missing or wrong around the environments, each with the exact step
+    Doctor(doctor::Doctor),
     /// Print the IAM policy that trimtab's own credentials need on AWS
     Permissions(permissions::Permissions),
-    /// Print the JSON Schema of the manifest, or of `plan` or `status` as JSON
+    /// Print the JSON Schema of the manifest, or of `plan`, `status` or `doctor` as JSON
     Schema(generate::Schema),
     /// Serve the imitation of Fly, AWS and GitHub for other tools, such as flyctl, aws and gh
     Sandbox(sandbox::SandboxArgs),
@@ -198,6 +203,7 @@ async fn dispatch(
         Command::Unlock(args) => unlock::run(&context, &args).await,
         Command::Permissions(args) => permissions::run(&context, &args),
         Command::Workflows(args) => workflows::run(&context, &args),
+        Command::Doctor(args) => doctor::run(&context, &args).await,
         Command::Schema(args) => generate::schema(&context, &args),
         Command::Sandbox(args) => sandbox::run(&context, &args).await,
         Command::Demo(args) => demo::run(&context, &args).await,

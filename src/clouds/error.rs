@@ -148,6 +148,16 @@ impl CloudError {
         self.kind == ErrorKind::NotFound
     }
 
+    /// What stands before the permission that a token lacks, in the messages of GitHub.
+    pub(super) const NEEDED_PERMISSION: &str = "the token needs ";
+
+    /// The permission that the token lacks, where GitHub has named it, such as `secrets=read`.
+    #[must_use]
+    pub fn needed_permission(&self) -> Option<&str> {
+        let (_, permission) = self.message.rsplit_once(Self::NEEDED_PERMISSION)?;
+        Some(permission)
+    }
+
     /// Whether it is unknown if the operation was performed.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {

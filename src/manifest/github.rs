@@ -1,7 +1,7 @@
 //! What a manifest says about GitHub, with every default filled in. `workflows` turns it into files,
 //! and `apply --expect-reviewed` asks it for the policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -56,6 +56,8 @@ pub struct GithubDeployment {
     pub read_token: String,
     /// The variables that come from secrets, and the secrets: the sources of the manifest, and what it adds.
     pub secrets: BTreeMap<String, String>,
+    /// Those of the secrets that every app works without.
+    pub optional_secrets: BTreeSet<String>,
     /// Whether plans get those variables as well.
     pub passes_secrets_to_plans: bool,
     /// The variables that come from variables of GitHub.

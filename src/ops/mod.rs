@@ -2,6 +2,7 @@
 //! knows a terminal; a [`Frontend`] shows what happens and asks the user.
 
 pub mod build;
+pub mod doctor;
 mod environment_lock;
 mod error;
 mod frontend;

@@ -2,7 +2,7 @@
 //! and writes them. Nothing outside `.github/workflows` is written, and no file without the mark.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ use crate::{
     manifest::{LoadedEnvironment, syntax::bounded_read},
     workflows::{
         FILE_PREFIX, GeneratedFile, GithubNeeds, Mark, Project, compared_text,
-        find_moving_references, generate, keep_pins, workflows,
+        find_moving_references, generate, keep_pins, list_actions, workflows,
     },
 };
 
@@ -76,6 +76,8 @@ pub struct WorkflowComparison {
     pub needs: BTreeMap<String, GithubNeeds>,
     /// Whether a manifest says that GitHub deals with it.
     pub has_project: bool,
+    /// The actions that the workflows use, as `name@reference`: those of the files, or of what is not written yet.
+    pub actions: BTreeSet<String>,
 }
 
 impl WorkflowRepository {
@@ -120,13 +122,15 @@ impl WorkflowRepository {
         &self,
         manifests: &[LoadedEnvironment],
     ) -> Result<WorkflowComparison, OperationError> {
-        let project =
-            Project::from_manifests(manifests, &self.folder).map_err(OperationError::Manifest)?;
+        let project = self.project(manifests)?;
         self.check_folder()?;
         let generated = project.as_ref().map(generate).unwrap_or_default();
         let mut files = Vec::new();
+        let mut actions = BTreeSet::new();
         for file in &generated {
             files.push(self.compare_file(file)?);
+            let existing = self.read(&file.name)?;
+            actions.extend(list_actions(existing.as_ref().unwrap_or(&file.text)));
         }
         for name in self.present_files()? {
             let is_wanted = generated.iter().any(|file| file.name == name);
@@ -150,7 +154,25 @@ impl WorkflowRepository {
             files,
             needs: needs.unwrap_or_default(),
             has_project: project.is_some(),
+            actions,
         })
+    }
+
+    /// The project that the manifests describe together; none when no manifest says that GitHub deals with it.
+    ///
+    /// # Errors
+    /// When the manifests contradict each other.
+    pub fn project(
+        &self,
+        manifests: &[LoadedEnvironment],
+    ) -> Result<Option<Project>, OperationError> {
+        Project::from_manifests(manifests, &self.folder).map_err(OperationError::Manifest)
+    }
+
+    /// The root of the repository.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     fn compare_file(&self, generated: &GeneratedFile) -> Result<WorkflowFile, OperationError> {

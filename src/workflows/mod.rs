@@ -26,7 +26,7 @@ mod text;
 pub mod yaml;
 
 pub use needs::GithubNeeds;
-pub use pins::{find_moving_references, keep_pins};
+pub use pins::{find_moving_references, keep_pins, list_actions};
 pub use project::{Project, ProjectEnvironment};
 pub use text::{FILE_PREFIX, GeneratedFile, Mark, compared_text};
 

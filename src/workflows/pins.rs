@@ -110,6 +110,15 @@ impl<'t> UsesLine<'t> {
     }
 }
 
+/// The actions that a file uses, as `name@reference`.
+#[must_use]
+pub fn list_actions(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(UsesLine::parse);
+    lines
+        .map(|line| format!("{}@{}", line.action, line.reference()))
+        .collect()
+}
+
 /// A generated text with the pins of the file that is there.
 #[must_use]
 pub fn keep_pins(generated: &str, existing: &str) -> String {

@@ -56,6 +56,14 @@ impl AwsReader {
         Self::with_request_counter(settings, fly.request_counter()).await
     }
 
+    /// A client with these settings and a request counter of its own.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn connect(settings: AwsSettings) -> Result<Self, CloudError> {
+        Self::with_request_counter(settings, &RequestCounter::default()).await
+    }
+
     async fn with_request_counter(
         settings: AwsSettings,
         request_counter: &RequestCounter,

@@ -1,6 +1,6 @@
 //! Read operations of IAM: OpenID Connect providers and roles. IAM is one service for the whole account, without regions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AwsReader,
@@ -205,6 +205,69 @@ impl AwsReader {
         }
         Ok(results)
     }
+
+    /// The actions, of those that are given, that the policies of a caller do not allow on these resources
+    /// (`iam:SimulatePrincipalPolicy`). What depends on a condition that only a real request can meet counts as allowed.
+    ///
+    /// # Errors
+    /// When a request fails, such as because these credentials may not ask.
+    pub async fn find_denied_actions(
+        &self,
+        caller_arn: &str,
+        actions: &[String],
+        resources: &[String],
+    ) -> Result<BTreeSet<String>, CloudError> {
+        let operation = format!("ask IAM what {caller_arn} may do");
+        let source = self.policy_source(caller_arn).await;
+        let mut denied = BTreeSet::new();
+        let mut pages = self
+            .account
+            .iam()
+            .simulate_principal_policy()
+            .policy_source_arn(source)
+            .set_action_names(Some(actions.to_vec()))
+            .set_resource_arns(Some(resources.to_vec()))
+            .into_paginator()
+            .send();
+        let mut limit = PageLimit::new(CloudProvider::Aws);
+        while let Some(page) = pages.next().await {
+            limit.begin_page(&operation)?;
+            let page = page.map_err(|error| to_cloud_error(&operation, &error))?;
+            for result in page.evaluation_results.unwrap_or_default() {
+                if is_denied(&result) {
+                    denied.insert(result.eval_action_name);
+                }
+            }
+        }
+        Ok(denied)
+    }
+
+    /// The user or the role whose policies a caller has. The ARN of a session does not say the path of its role.
+    async fn policy_source(&self, caller_arn: &str) -> String {
+        let session = caller_arn.split_once(":assumed-role/");
+        let Some((_, session)) = session else {
+            return caller_arn.to_owned();
+        };
+        let name = session.split('/').next().unwrap_or_default();
+        let role = self.account.iam().get_role().role_name(name).send().await;
+        let known = role.ok().and_then(|response| response.role);
+        known.map_or_else(
+            || format!("arn:aws:iam::{}:role/{name}", self.settings().account),
+            |role| role.arn,
+        )
+    }
+}
+
+/// Whether a result says no, whatever else a request has. With several resources each has its own decision.
+fn is_denied(result: &aws_sdk_iam::types::EvaluationResult) -> bool {
+    use aws_sdk_iam::types::PolicyEvaluationDecisionType::Allowed;
+    let specific = result.resource_specific_results();
+    if specific.is_empty() {
+        return result.eval_decision != Allowed && result.missing_context_values().is_empty();
+    }
+    specific.iter().any(|result| {
+        result.eval_resource_decision != Allowed && result.missing_context_values().is_empty()
+    })
 }
 
 fn iam_tags_from_sdk(tags: Vec<aws_sdk_iam::types::Tag>) -> BTreeMap<String, String> {

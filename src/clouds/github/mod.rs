@@ -7,6 +7,7 @@
 mod calls;
 mod pages;
 mod request;
+mod settings;
 mod types;
 
 use std::sync::Arc;
@@ -14,6 +15,10 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use self::request::GitHubRequest;
+pub use self::settings::{
+    ActionsEnvironment, ActionsPermissions, ActionsVariable, BranchRule, BranchState,
+    DeploymentBranchPolicy, DeploymentRefPattern, OidcSubjectForm, SelectedActions,
+};
 pub use self::types::{
     Issue, IssueComment, IssueState, IssueStateReason, PullRequest, PullRequestHead, Repository,
     RepositoryId, User, WorkflowState,

@@ -2,6 +2,7 @@
 
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{GitHubClient, GitHubRequest, github_error};
 use crate::clouds::{CloudError, CloudProvider, ErrorKind, pages::PageLimit};
@@ -16,6 +17,38 @@ impl GitHubClient {
         path: &str,
         operation: &str,
     ) -> Result<Vec<T>, CloudError> {
+        self.pages(path, operation, Ok).await
+    }
+
+    /// Reads all pages of a list that stands under a key, beside the number of its entries.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub(super) async fn list_under<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        operation: &str,
+    ) -> Result<Vec<T>, CloudError> {
+        self.pages(path, operation, |mut page: Value| {
+            let list = page.get_mut(key).map(Value::take).unwrap_or_default();
+            serde_json::from_value(list).map_err(|_| {
+                github_error(
+                    operation,
+                    ErrorKind::InvalidResponse,
+                    format!("the answer has no list `{key}`"),
+                )
+            })
+        })
+        .await
+    }
+
+    async fn pages<P: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        operation: &str,
+        list_of: impl Fn(P) -> Result<Vec<T>, CloudError>,
+    ) -> Result<Vec<T>, CloudError> {
         let request = GitHubRequest::get(path, operation);
         let mut url = self.url_of(&request)?;
         let mut limit = PageLimit::new(CloudProvider::GitHub);
@@ -23,8 +56,7 @@ impl GitHubClient {
         loop {
             limit.begin_page(operation)?;
             let answer = self.send_to(&url, &request).await?;
-            let page: Vec<T> = answer.parse(operation)?;
-            items.extend(page);
+            items.extend(list_of(answer.parse(operation)?)?);
             let Some(next) = next_page(&answer.headers) else {
                 return Ok(items);
             };

@@ -273,7 +273,7 @@ fn status_error(
         .next();
     let permissions = header("x-accepted-github-permissions")
         .filter(|list| !list.is_empty() && status == StatusCode::FORBIDDEN)
-        .map(|list| format!("the token needs {}", redact(list)));
+        .map(|list| format!("{}{}", CloudError::NEEDED_PERMISSION, redact(list)));
     let parts = [Some(message.clone()), details, permissions];
     let is_limited = header("x-ratelimit-remaining") == Some("0")
         || message.to_ascii_lowercase().contains("secondary rate");

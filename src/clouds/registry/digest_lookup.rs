@@ -93,6 +93,12 @@ impl<'a> DigestLookup<'a> {
         }
     }
 
+    /// Asks only whether the registry accepts the credentials; the URL is that of its API.
+    pub(super) async fn check_access(mut self) -> Result<(), CloudError> {
+        let response = self.send_following(&Method::GET).await?;
+        self.require_success(response).map(drop)
+    }
+
     async fn hash_manifest(&self, mut response: Response) -> Result<String, CloudError> {
         let (mut hash, mut size) = (Sha256::new(), 0);
         while let Some(chunk) = response

@@ -112,6 +112,24 @@ impl RegistryClient {
         }
     }
 
+    /// Checks that Fly's own registry accepts the token (distribution specification, "Determining Support").
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] if it does not; otherwise as for every request.
+    pub async fn check_access(&self) -> Result<(), CloudError> {
+        let operation = format!("ask {FLY_REGISTRY} whether it accepts the token");
+        let base = self
+            .0
+            .base_url
+            .clone()
+            .unwrap_or_else(|| registry_url(FLY_REGISTRY));
+        let url = Url::parse(&format!("{base}/v2/"))
+            .map_err(|error| CloudError::new(&operation, ErrorKind::Rejected, error.to_string()))?;
+        let authorization = Some(&self.0.authorization);
+        let attempt = || DigestLookup::new(&self.0, &operation, &url, authorization).check_access();
+        http::retry_with_backoff(self.0.speed, Idempotency::Idempotent, attempt).await
+    }
+
     /// The URL of an image's manifest. A sandbox gets the registry's name in `ns`, like a mirror.
     fn manifest_url(&self, image: &Image) -> Result<Url, String> {
         let (registry, repository) = (image.registry(), image.repository());

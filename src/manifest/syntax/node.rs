@@ -113,6 +113,11 @@ impl SourceFiles {
         &self.0[id.0]
     }
 
+    /// The paths of all files.
+    pub fn paths(&self) -> impl Iterator<Item = &std::path::Path> {
+        self.0.iter().map(|file| file.path.as_path())
+    }
+
     /// Whether any of the files mentions a variable of this name.
     #[must_use]
     pub fn mentions_variable(&self, variable: &str) -> bool {

@@ -156,9 +156,11 @@ const ROUTES: &[GithubRoute] = &[
     read_private("R/actions/secrets", SECRETS, "actions/secrets#list-repository-secrets", settings::secrets),
     read_private("R/actions/organization-secrets", SECRETS, "actions/secrets#list-repository-organization-secrets", settings::organization_secrets),
     read_private("R/actions/variables", VARIABLES, "actions/variables#list-repository-variables", settings::variables),
+    read_private("R/actions/organization-variables", VARIABLES, "actions/variables#list-repository-organization-variables", settings::organization_variables),
     read_private("R/actions/oidc/customization/sub", ACTIONS_READ, "actions/oidc#get-the-customization-template-for-an-oidc-subject-claim-for-a-repository", settings::oidc_subject),
     write("PUT", "R/actions/oidc/customization/sub", ACTIONS_WRITE, "actions/oidc#set-the-customization-template-for-an-oidc-subject-claim-for-a-repository", settings::set_oidc_subject),
     read_private("R/actions/permissions", ADMINISTRATION_READ, "actions/permissions#get-github-actions-permissions-for-a-repository", settings::actions_permissions),
+    read_private("R/actions/permissions/selected-actions", ADMINISTRATION_READ, "actions/permissions#get-allowed-actions-and-reusable-workflows-for-a-repository", settings::selected_actions),
     read_private("R/actions/permissions/workflow", ADMINISTRATION_READ, "actions/permissions#get-default-workflow-permissions-for-a-repository", settings::workflow_permissions),
     read("R/rules/branches/{branch}", METADATA, "repos/rules#get-rules-for-a-branch", settings::branch_rules),
 ];

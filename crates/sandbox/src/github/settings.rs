@@ -222,6 +222,14 @@ pub(crate) fn variables(file: &mut GithubFile, call: &GithubCall) -> GithubResul
     Ok(variable_page(call, &call.repo(file)?.variables))
 }
 
+/// `GET /repos/{owner}/{repo}/actions/organization-variables`
+pub(crate) fn organization_variables(file: &mut GithubFile, call: &GithubCall) -> GithubResult {
+    Ok(variable_page(
+        call,
+        &call.repo(file)?.organization_variables,
+    ))
+}
+
 /// `GET /repos/{owner}/{repo}/actions/oidc/customization/sub`
 pub(crate) fn oidc_subject(file: &mut GithubFile, call: &GithubCall) -> GithubResult {
     let repository = call.repo(file)?;
@@ -281,6 +289,19 @@ pub(crate) fn actions_permissions(file: &mut GithubFile, call: &GithubCall) -> G
         view["selected_actions_url"] = url.into();
     }
     Ok(GithubResponse::ok(view))
+}
+
+/// `GET /repos/{owner}/{repo}/actions/permissions/selected-actions`: a conflict where not only selected ones are allowed.
+pub(crate) fn selected_actions(file: &mut GithubFile, call: &GithubCall) -> GithubResult {
+    let settings = &call.repo(file)?.actions;
+    if settings.allowed_actions != "selected" {
+        return Err(GithubError::new(409, "Conflict"));
+    }
+    Ok(GithubResponse::ok(json!({
+        "github_owned_allowed": settings.github_owned_allowed,
+        "verified_allowed": settings.verified_allowed,
+        "patterns_allowed": settings.patterns_allowed,
+    })))
 }
 
 /// `GET /repos/{owner}/{repo}/actions/permissions/workflow`

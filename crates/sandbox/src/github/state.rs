@@ -95,6 +95,8 @@ pub(crate) struct GithubRepository {
     /// The secrets of the organization that this repository may use.
     pub(crate) organization_secrets: BTreeMap<String, SecretName>,
     pub(crate) variables: BTreeMap<String, GithubVariable>,
+    /// The variables of the organization that this repository may use.
+    pub(crate) organization_variables: BTreeMap<String, GithubVariable>,
     pub(crate) workflows: BTreeMap<u64, GithubWorkflow>,
     pub(crate) runs: BTreeMap<u64, GithubRun>,
     pub(crate) oidc_subject: OidcSubject,
@@ -333,6 +335,10 @@ pub(crate) struct ActionsSettings {
     pub(crate) enabled: bool,
     pub(crate) allowed_actions: String,
     pub(crate) sha_pinning_required: bool,
+    /// What may be used where only selected actions may.
+    pub(crate) github_owned_allowed: bool,
+    pub(crate) verified_allowed: bool,
+    pub(crate) patterns_allowed: Vec<String>,
     pub(crate) default_workflow_permissions: String,
     pub(crate) can_approve_pull_request_reviews: bool,
 }
@@ -343,6 +349,9 @@ impl Default for ActionsSettings {
             enabled: true,
             allowed_actions: "all".to_owned(),
             sha_pinning_required: false,
+            github_owned_allowed: true,
+            verified_allowed: false,
+            patterns_allowed: Vec::new(),
             default_workflow_permissions: "read".to_owned(),
             can_approve_pull_request_reviews: false,
         }

@@ -5,7 +5,7 @@ mod checks;
 mod cron;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -119,6 +119,10 @@ fn lower_deployment(
         token_variable,
         token,
         read_token,
+        optional_secrets: optional_sources(manifest)
+            .iter()
+            .filter_map(|variable| secrets.get(*variable).cloned())
+            .collect(),
         secrets,
         passes_secrets_to_plans: section.plan_secrets.unwrap_or(false),
         vars: section.vars.clone(),
@@ -196,6 +200,18 @@ fn manifest_sources(manifest: &Manifest, checks: &mut Checks<'_, '_>) -> BTreeMa
         }
     }
     sources
+}
+
+/// The variables that only optional secrets name.
+fn optional_sources(manifest: &Manifest) -> BTreeSet<&str> {
+    let of = |is_optional: bool| -> BTreeSet<&str> {
+        let sources = manifest.apps.values().flat_map(|app| app.secrets.values());
+        sources
+            .filter(|source| source.optional.unwrap_or(false) == is_optional)
+            .filter_map(|source| source.env.as_deref())
+            .collect()
+    };
+    of(true).difference(&of(false)).copied().collect()
 }
 
 fn lower_workflows(

@@ -9,6 +9,7 @@ mod removals;
 mod role_policies;
 mod roles;
 mod routes;
+mod simulation;
 mod tags;
 pub(crate) mod validation;
 mod xml_views;

@@ -56,7 +56,7 @@ impl QueryRequest {
     /// Whether the action changes anything, so far as fault rules are concerned.
     pub(crate) fn is_write(&self) -> bool {
         !self.is_sts
-            && !["Get", "List"]
+            && !["Get", "List", "Simulate"]
                 .iter()
                 .any(|start| self.action.starts_with(start))
     }

@@ -3,7 +3,7 @@
 use super::query::{QueryCall, QueryRequest};
 use super::{
     instance_profiles, managed_policies, oidc_providers, permissions_boundary, role_policies,
-    roles, tags,
+    roles, simulation, tags,
 };
 use crate::aws::policy::{self, AuthorizationRequest, ResourcePolicy};
 use crate::aws::request::AwsRequest;
@@ -26,6 +26,8 @@ enum ActionTarget {
     ManagedPolicy,
     /// The instance profile with the name `InstanceProfileName`.
     InstanceProfile,
+    /// The user or role `PolicySourceArn`.
+    PolicySource,
     /// The handler authorizes the request itself (STS).
     AuthorizedByHandler,
 }
@@ -160,6 +162,11 @@ const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
     ("CreatePolicy", ManagedPolicy, managed_policies::create),
     ("GetPolicy", ManagedPolicy, managed_policies::get),
     ("DeletePolicy", ManagedPolicy, managed_policies::delete),
+    (
+        "SimulatePrincipalPolicy",
+        ActionTarget::PolicySource,
+        simulation::simulate,
+    ),
 ];
 
 const STS_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
@@ -300,6 +307,7 @@ fn resolve_target(call: &QueryCall<'_>, target: ActionTarget) -> TargetResource 
                 |profile| profile.arn(account),
             )
         }
+        ActionTarget::PolicySource => parameter("PolicySourceArn").to_owned(),
         AuthorizedByHandler => "*".to_owned(),
     };
     // A provider that is created for a `Url` has no tags yet, whatever an older one has.

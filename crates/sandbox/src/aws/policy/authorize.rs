@@ -2,6 +2,8 @@
 //!
 //! It follows the "policy evaluation logic" of the IAM user guide, without service control policies.
 
+use std::collections::BTreeSet;
+
 use super::condition::RequestContext;
 use super::document::{PatternSet, PolicyDocument, PolicyStatement, Principals};
 use super::pattern::{matches_wildcard, matches_wildcard_ignore_case};
@@ -293,8 +295,36 @@ fn access_denied_error(
     ))
 }
 
+/// The condition keys of the caller's own policies that the request has no value for, as far as they matter to its action and
+/// resource.
+pub(crate) fn missing_context_keys(
+    world: &SimulatedWorld,
+    request: &AuthorizationRequest<'_>,
+) -> BTreeSet<String> {
+    let policies = load_caller_policies(world, request.caller);
+    let documents = policies.identity_policies.iter();
+    let statements = documents
+        .chain(&policies.permissions_boundary)
+        .flat_map(|document| &document.statements);
+    statements
+        .filter(|statement| elements_match(statement, request))
+        .flat_map(|statement| &statement.conditions)
+        .map(|condition| condition.key.clone())
+        .filter(|key| !request.context.has_key(key))
+        .collect()
+}
+
 /// Whether action, resource and conditions of a statement match the request. Does not look at principals.
 fn statement_matches(statement: &PolicyStatement, request: &AuthorizationRequest<'_>) -> bool {
+    let conditions = &statement.conditions;
+    elements_match(statement, request)
+        && conditions
+            .iter()
+            .all(|condition| condition.is_met(request.context))
+}
+
+/// Whether action and resource of a statement match the request.
+fn elements_match(statement: &PolicyStatement, request: &AuthorizationRequest<'_>) -> bool {
     let action = element_matches(&statement.actions, |name| {
         matches_wildcard_ignore_case(name, request.action)
     });
@@ -304,12 +334,7 @@ fn statement_matches(statement: &PolicyStatement, request: &AuthorizationRequest
         .resources
         .as_ref()
         .is_none_or(|names| element_matches(names, resource));
-    action
-        && resource
-        && statement
-            .conditions
-            .iter()
-            .all(|condition| condition.is_met(request.context))
+    action && resource
 }
 
 fn element_matches(names: &PatternSet, matches: impl Fn(&str) -> bool) -> bool {

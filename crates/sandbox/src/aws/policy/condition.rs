@@ -32,6 +32,11 @@ impl RequestContext {
         self.add_optional(key, value);
     }
 
+    /// Whether a key has a value.
+    pub(crate) fn has_key(&self, key: &str) -> bool {
+        !self.get(key).is_empty()
+    }
+
     fn get(&self, key: &str) -> &[String] {
         self.0
             .get(&key.to_ascii_lowercase())

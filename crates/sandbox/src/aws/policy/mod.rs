@@ -12,7 +12,9 @@ mod document;
 mod pattern;
 mod public;
 
-pub(crate) use authorize::{AuthorizationRequest, ResourcePolicy, authorize, trust_policy_allows};
+pub(crate) use authorize::{
+    AuthorizationRequest, ResourcePolicy, authorize, missing_context_keys, trust_policy_allows,
+};
 pub(crate) use aws_managed::{ADMINISTRATOR_ACCESS_ARN, find_aws_managed_policy};
 pub(crate) use canonical_user::replace_canonical_users;
 pub(crate) use condition::RequestContext;

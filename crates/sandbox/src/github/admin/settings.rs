@@ -108,12 +108,20 @@ pub(super) fn put_secrets(file: &mut GithubFile, now: i64, body: &Value) -> Comm
 struct VariablesRequest {
     repository: String,
     variables: BTreeMap<String, String>,
+    /// Whether they are variables of the organization.
+    #[serde(default)]
+    organization: bool,
 }
 
 /// Sets the variables.
 pub(super) fn put_variables(file: &mut GithubFile, now: i64, body: &Value) -> CommandResult {
     let request: VariablesRequest = parse(body)?;
-    find(file, &request.repository)?.variables = new_variables(request.variables, now);
+    let found = find(file, &request.repository)?;
+    let variables = new_variables(request.variables, now);
+    match request.organization {
+        true => found.organization_variables = variables,
+        false => found.variables = variables,
+    }
     Ok(json!({ "ok": true }))
 }
 
