@@ -75,7 +75,13 @@ impl ApplyRecorder {
             (Err(_), None) => "nothing was done".to_owned(),
         };
         let message = result.as_ref().err().map(CommandError::summary);
-        let urls: Vec<(String, String)> = public_urls(session.desired())
+        // The manifest's addresses, so only where it was applied.
+        let urls = recorded
+            .running
+            .as_ref()
+            .map(|_| public_urls(session.desired()));
+        let urls: Vec<(String, String)> = urls
+            .unwrap_or_default()
             .into_iter()
             .map(|(app, url)| (app.to_string(), url))
             .collect();
@@ -103,7 +109,8 @@ pub(super) async fn write(
     }
     let text = github::clean(&recorder.render(session, result));
     github::append_summary(context, &text);
-    if let Some((_, url)) = public_urls(session.desired()).into_iter().next() {
+    let url = public_urls(session.desired()).into_iter().next();
+    if let Some((_, url)) = url.filter(|_| result.is_ok()) {
         github::set_outputs(context, &BTreeMap::from([("url".to_owned(), url)]));
     }
     // GitHub kills a run ten seconds after it was cancelled: no time for a comment.
@@ -116,7 +123,7 @@ pub(super) async fn write(
     };
     let text = format!("{text}\n<sub>[the run]({})</sub>\n", run.run_url);
     let post = async {
-        let client = github::client(&context.env_vars, run, session.sandbox_url())?;
+        let client = github::client(context, run, session.sandbox_url())?;
         post_comment(&client, number, &mark, &text).await?;
         Ok::<_, CommandError>(())
     };

@@ -123,7 +123,14 @@ async fn build_images(
     let frontend = BuildConsole { context, signals };
     let result = build::build(&session.workspace, &options, &frontend).await;
     session.close().await;
-    Ok(result?)
+    let images = result?;
+    // A signal that came while no builder ran.
+    if signals.has_received() {
+        return Err(CommandError::new("stopped after the images were built")
+            .with_hint("run the same command again: what is built is not built twice")
+            .with_exit_code(exit::INCOMPLETE));
+    }
+    Ok(images)
 }
 
 /// What a build prints: everything on stderr, since stdout is for the images.

@@ -205,7 +205,10 @@ fn parse_github_event(event: &Value) -> Option<Commits> {
             commits,
         });
     }
-    // A new branch or tag brings no commits.
+    // A new branch or tag brings no commits. What its last commit says is no reason to do nothing: somebody asked for this.
+    if list.is_some() && event.get("head_commit").is_some() {
+        return Some(Commits::default());
+    }
     let heads = [
         "/head_commit",
         "/workflow_run/head_commit",

@@ -34,7 +34,7 @@ pub(super) struct Drift {
     ///
     /// On GitHub Actions. An issue that a person closes as not planned is not opened again until something new differs. Workflows of
     /// the repository that are switched off are in it as well. Elsewhere the text of the issue is printed.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     issue: bool,
 }
 
@@ -73,7 +73,10 @@ async fn report(
     code: u8,
 ) -> Result<u8, CommandError> {
     if context.ui.is_github() {
-        github::append_summary(context, &drift_issue::render_looks(looks, None));
+        github::append_summary(
+            context,
+            &drift_issue::render_looks(looks, None, drift_issue::SUMMARY_BUDGET),
+        );
     }
     if args.issue {
         let of_workflows = drift_issue::update(context, looks).await?;

@@ -13,8 +13,11 @@ use crate::{
     },
 };
 
-/// Room for the mark, which has a hash for each difference, and for the list of workflows.
-const MARK_BUDGET: usize = 20_000;
+/// The bytes of the issue's text. The rest of what GitHub takes is for the mark, which has a hash for each difference, and for the
+/// list of workflows.
+const ISSUE_BUDGET: usize = COMMENT_BUDGET - 20_000;
+/// The bytes of the summary, of which GitHub takes 1 MiB.
+pub(super) const SUMMARY_BUDGET: usize = 480_000;
 
 /// What a look at one environment found.
 pub(super) enum Look {
@@ -60,7 +63,12 @@ impl Look {
         };
         let environment = &headline.environment;
         let changes = plan.changes().into_iter().map(|change| {
-            let lines: Vec<String> = change.lines.iter().map(|line| line.path.clone()).collect();
+            // What it should be is part of a difference, also of a secret, of which only the name is known.
+            let lines: Vec<String> = change
+                .lines
+                .iter()
+                .map(|line| serde_json::to_string(line).unwrap_or_default())
+                .collect();
             let (verb, address) = (change.verb.word(), &change.address);
             format!("{environment} {verb} {address} {}", lines.join(","))
         });
@@ -74,7 +82,7 @@ impl Look {
 }
 
 /// The looks as Markdown, of at most `budget` bytes.
-pub(super) fn render_looks(looks: &[Look], more: Option<&str>) -> String {
+pub(super) fn render_looks(looks: &[Look], more: Option<&str>, budget: usize) -> String {
     let results: Vec<EnvironmentResult<'_>> = looks
         .iter()
         .map(|look| match look {
@@ -97,12 +105,7 @@ pub(super) fn render_looks(looks: &[Look], more: Option<&str>) -> String {
             },
         })
         .collect();
-    environments_comment(
-        &results,
-        true,
-        more,
-        COMMENT_BUDGET.saturating_sub(MARK_BUDGET),
-    )
+    environments_comment(&results, true, more, budget)
 }
 
 /// Opens, updates or closes the issue, and returns the exit code that the workflows' states alone would have. Outside GitHub the
@@ -115,14 +118,14 @@ pub(super) async fn update(
     looks: &[Look],
 ) -> Result<u8, CommandError> {
     let Some(run) = github::current_run(&context.env_vars)? else {
-        context.ui.print(&render_looks(looks, None))?;
+        context.ui.print(&render_looks(looks, None, ISSUE_BUDGET))?;
         return Ok(exit::OK);
     };
     let sandbox_url = looks.iter().find_map(|look| match look {
         Look::Planned { session, .. } => session.sandbox_url(),
         Look::Failed { .. } => None,
     });
-    let client = match github::client(&context.env_vars, &run, sandbox_url) {
+    let client = match github::client(context, &run, sandbox_url) {
         Ok(client) => client,
         Err(error) => {
             warn(context, &error);
@@ -216,7 +219,7 @@ fn report(
     let separator = if workflows.is_empty() { "" } else { "\n" };
     let text = format!(
         "{workflows}{separator}{}\n<sub>Close this issue as not planned to accept what it shows.</sub>\n",
-        render_looks(looks, Some(run_url))
+        render_looks(looks, Some(run_url), ISSUE_BUDGET)
     );
     let failed = looks.iter().any(|look| matches!(look, Look::Failed { .. }));
     DriftReport {

@@ -53,6 +53,11 @@ impl CommandError {
             .map(str::to_owned)
     }
 
+    /// What to do next.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// The error in one line, for a place that has no room for source lines.
     pub(super) fn summary(&self) -> String {
         match &self.rendered {

@@ -51,10 +51,17 @@ fn read_event(file: &Path) -> Result<Value, CommandError> {
 /// # Errors
 /// Why there is none, with what to do about it.
 pub(super) fn client(
-    env_vars: &EnvVars,
+    context: &CommandContext<'_>,
     run: &GitHubRun,
     sandbox_url: Option<&str>,
 ) -> Result<GitHubClient, CommandError> {
+    let env_vars = &context.env_vars;
+    // What is tried out on a sandbox must not reach the real GitHub.
+    if context.global.sandbox.is_some() && sandbox_url.is_none() {
+        return Err(CommandError::new(
+            "no environment could be looked at, so the sandbox does not run",
+        ));
+    }
     let token = names::GITHUB_TOKENS
         .iter()
         .find_map(|name| env_vars.get(name))

@@ -56,7 +56,7 @@ pub(super) async fn write(
             PlanOutcome::Planned(planned) => planned.session.sandbox_url(),
             _ => None,
         });
-        let client = github::client(&context.env_vars, &run, sandbox_url)?;
+        let client = github::client(context, &run, sandbox_url)?;
         Ok::<_, CommandError>(post_comment(&client, request.number, &mark, &text).await?)
     };
     match outcome.await {
@@ -78,9 +78,10 @@ fn describe(outcome: CommentOutcome) -> &'static str {
         CommentOutcome::Created => "the plan is in a new comment",
         CommentOutcome::Updated => "the comment is up to date",
         CommentOutcome::Unchanged => "the comment says the same already",
-        CommentOutcome::Overtaken => {
+        CommentOutcome::NewerCommit => {
             "the comment is left to a newer run, because a newer commit was pushed"
         }
+        CommentOutcome::NewerRun => "the comment is left as a newer run has written it",
     }
 }
 

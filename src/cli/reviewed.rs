@@ -36,7 +36,7 @@ pub(super) async fn find(
             .eprint("The plan needs no review: the manifest says `reviewed = \"off\"`.");
         return Ok(Review::default());
     }
-    let why = match look_up(context, session).await {
+    let (why, hint) = match look_up(context, session).await {
         Ok((run, ReviewedPlan::Found { pull_request, id })) => {
             context.ui.eprint(&format!(
                 "Pull request {pull_request} showed plan {}.",
@@ -47,16 +47,17 @@ pub(super) async fn find(
                 pull_request: Some((run, pull_request)),
             });
         }
-        Ok((_, ReviewedPlan::NotFound(why))) => why,
-        Err(error) => error.summary(),
+        Ok((_, ReviewedPlan::NotFound(why))) => (why, None),
+        Err(error) => (error.summary(), error.hint().map(str::to_owned)),
     };
     if policy == ReviewPolicy::Required {
         return Err(CommandError::new(format!(
             "{why}, and the manifest requires a plan that was reviewed; nothing was changed"
         ))
-        .with_hint(
-            "bring the change in a pull request whose check runs `plan --comment`, or review a plan by hand and pass its id with --expect",
-        )
+        .with_hint(hint.unwrap_or_else(|| {
+            "bring the change in a pull request whose check runs `plan --comment`, or review a plan by hand and pass its id with --expect"
+                .to_owned()
+        }))
         .with_exit_code(exit::REFUSED));
     }
     context.ui.eprint(&format!(
@@ -74,7 +75,7 @@ async fn look_up(
 ) -> Result<(GitHubRun, ReviewedPlan), CommandError> {
     let run = github::current_run(&context.env_vars)?
         .ok_or_else(|| CommandError::new("this is no run of GitHub Actions"))?;
-    let client = github::client(&context.env_vars, &run, session.sandbox_url())?;
+    let client = github::client(context, &run, session.sandbox_url())?;
     // A job may check out another commit than that of the event.
     let commit = commit::head_commit(&context.env_vars).unwrap_or_else(|_| run.sha.clone());
     let reviewed = find_reviewed_plan(

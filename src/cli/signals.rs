@@ -56,6 +56,11 @@ impl SignalCounter {
     }
 
     /// Waits until this many signals have arrived.
+    /// Whether a signal has come.
+    pub(super) fn has_received(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
     pub(super) async fn wait_for(&self, count: u32) {
         let mut received = self.0.clone();
         if received.wait_for(|seen| *seen >= count).await.is_err() {

@@ -21,8 +21,10 @@ pub enum CommentOutcome {
     Updated,
     /// It says the same already.
     Unchanged,
-    /// A newer commit was pushed, or a newer run has written it. This run left it alone.
-    Overtaken,
+    /// A newer commit was pushed since this run began, so it left the comment alone.
+    NewerCommit,
+    /// A newer run has written it for the same commit, so this one left it alone.
+    NewerRun,
 }
 
 /// What has to be done about a comment.
@@ -73,7 +75,7 @@ fn decide(comments: &[IssueComment], login: &str, mark: &CommentMark, body: &str
         return Decision::Leave(CommentOutcome::Unchanged);
     }
     if found.head == mark.head && found.run_id > mark.run_id {
-        return Decision::Leave(CommentOutcome::Overtaken);
+        return Decision::Leave(CommentOutcome::NewerRun);
     }
     Decision::Update(comment.id)
 }
@@ -97,7 +99,7 @@ pub async fn post_comment(
     let (comments, request) = (comments?, request?);
     // Comments about an older commit would hide what the newer one does.
     if !mark.head.is_empty() && request.head.sha != mark.head {
-        return Ok(CommentOutcome::Overtaken);
+        return Ok(CommentOutcome::NewerCommit);
     }
     match decide(&comments, &login, mark, &body) {
         Decision::Leave(outcome) => Ok(outcome),
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(decide_over(&mark("b", 1), "x"), Decision::Update(1));
         assert_eq!(
             decide_over(&mark("a", 3), "y"),
-            Decision::Leave(CommentOutcome::Overtaken)
+            Decision::Leave(CommentOutcome::NewerRun)
         );
     }
 }

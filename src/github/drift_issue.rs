@@ -21,6 +21,8 @@ const LABEL_COLOR: &str = "d93f0b";
 const LABEL_DESCRIPTION: &str = "Live resources differ from the manifests";
 /// Bytes of the hash of one difference. Sixteen digits are enough to tell some hundred differences apart.
 const ITEM_HASH_LEN: usize = 8;
+/// The most differences that have a hash of their own, so that the mark leaves room for the text. Of more, any change is news.
+const MAX_ITEMS: usize = 800;
 
 /// What a look at all environments found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +78,10 @@ fn item_hashes(items: &BTreeSet<String>) -> Vec<String> {
             .map(|byte| format!("{byte:02x}"))
             .collect()
     };
+    if items.len() > MAX_ITEMS {
+        let all: Vec<&str> = items.iter().map(String::as_str).collect();
+        return vec![hash(&all.join("\n"))];
+    }
     let mut hashes: Vec<String> = items.iter().map(hash).collect();
     hashes.sort();
     hashes
@@ -126,7 +132,11 @@ fn decide(own: &[(&Issue, CommentMark)], report: &DriftReport, mark: &CommentMar
         }
         None if report.items.is_empty() => Decision::Leave(IssueOutcome::NoDrift),
         None => {
-            let newest = own.iter().max_by_key(|(issue, _)| issue.number);
+            // A duplicate of a race was closed by a run, and says nothing about what people want.
+            let newest = own
+                .iter()
+                .filter(|(issue, _)| issue.state_reason != Some(IssueStateReason::Duplicate))
+                .max_by_key(|(issue, _)| issue.number);
             match newest {
                 Some((issue, found))
                     if issue.state_reason == Some(IssueStateReason::NotPlanned)

@@ -94,12 +94,13 @@ fn choose(
         .collect();
     marks.sort_by_key(|(id, _)| *id);
     let not_found = |why: &str| ReviewedPlan::NotFound(format!("pull request {number} {why}"));
-    let Some((_, mark)) = marks.pop() else {
+    if marks.is_empty() {
         return not_found("has no comment with a plan");
-    };
-    if mark.head != request.head.sha {
-        return not_found("shows the plan of an older commit than its last");
     }
+    marks.retain(|(_, mark)| mark.head == request.head.sha);
+    let Some((_, mark)) = marks.pop() else {
+        return not_found("shows the plan of an older commit than its last");
+    };
     match mark.expect.get(environment).map(|id| id.parse()) {
         Some(Ok(id)) => ReviewedPlan::Found {
             pull_request: number,

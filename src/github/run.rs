@@ -104,7 +104,7 @@ impl GitHubRun {
     /// Why there is none. A run that may not comment is known before GitHub refuses it.
     pub fn commentable(&self) -> Result<&PullRequestContext, WhyNoComment> {
         match &self.pull_request {
-            Some(request) if self.event_name.starts_with("pull_request") => match request {
+            Some(request) if self.event_name == "pull_request" => match request {
                 request if request.is_from_fork => Err(WhyNoComment::Fork),
                 request if request.is_from_dependabot => Err(WhyNoComment::Dependabot),
                 request => Ok(request),

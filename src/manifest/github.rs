@@ -60,6 +60,8 @@ pub struct GithubDeployment {
     pub optional_secrets: BTreeSet<String>,
     /// Whether plans get those variables as well.
     pub passes_secrets_to_plans: bool,
+    /// The variables that only the secrets of apps name. A build does not get them.
+    pub app_only_variables: BTreeSet<String>,
     /// The variables that come from variables of GitHub.
     pub vars: BTreeMap<String, String>,
     /// Whether the environment has resources on AWS.

@@ -73,7 +73,7 @@ fn needs_review(step: &Step) -> bool {
         step.action,
         Action::Delete | Action::ReplaceDelete | Action::ReplaceCreate
     );
-    removes || step.data_loss.is_some()
+    (removes || step.data_loss.is_some()) && !step.completes_earlier_apply
 }
 
 /// The plan that an apply was told to expect.

@@ -171,7 +171,7 @@ fn plan(project: &Project, environment: &ProjectEnvironment) -> Job {
         ..steps::run(
             "Only what is merged",
             format!(
-                "git merge-base --is-ancestor HEAD {}\necho \"commit=$(git rev-parse HEAD)\" >> \"$GITHUB_OUTPUT\"\n",
+                "git merge-base --is-ancestor HEAD {} || {{ echo \"::error::This commit is not on {branch}: merge it first.\"; exit 1; }}\necho \"commit=$(git rev-parse HEAD)\" >> \"$GITHUB_OUTPUT\"\n",
                 steps::shell_word(&format!("origin/{branch}"))
             ),
         )
@@ -260,9 +260,17 @@ fn deploy(project: &Project, environment: &ProjectEnvironment) -> Job {
         all.push(build(project, environment));
     }
     all.push(apply(project, environment));
+    let may_be_unmerged =
+        !plans_first && (deployment.triggers.dispatch || !deployment.triggers.tags.is_empty());
+    if may_be_unmerged {
+        all.insert(0, only_what_is_merged(project, deployment));
+    }
     let inputs = if plans_first {
         let commit = Yaml::text("${{ needs.plan.outputs.commit }}");
         vec![YamlEntry::new("ref", commit)]
+    } else if may_be_unmerged {
+        // The whole history: only it tells whether a commit is merged.
+        vec![YamlEntry::new("fetch-depth", Yaml::Number(0))]
     } else {
         Vec::new()
     };
@@ -293,10 +301,38 @@ fn deploy(project: &Project, environment: &ProjectEnvironment) -> Job {
     }
 }
 
+/// A person may start a deployment from any branch, and a tag may be on any commit. What is on no branch that is deployed was
+/// neither reviewed nor tested there.
+fn only_what_is_merged(project: &Project, deployment: &GithubDeployment) -> JobStep {
+    let is_literal = |branch: &&String| !branch.contains(['*', '?', '[', '!', '+']);
+    let mut branches: Vec<String> = deployment
+        .triggers
+        .branches
+        .iter()
+        .filter(is_literal)
+        .cloned()
+        .collect();
+    if branches.is_empty() {
+        branches.push(project.default_branch().to_owned());
+    }
+    let words: Vec<String> = branches
+        .iter()
+        .map(|branch| steps::shell_word(&format!("origin/{branch}")))
+        .collect();
+    steps::run(
+        "Only what is merged",
+        format!(
+            "for branch in {}; do\n  if git merge-base --is-ancestor HEAD \"$branch\"; then exit 0; fi\ndone\n\
+             echo \"::error::This commit is on no branch that is deployed: merge it first.\"\nexit 1\n",
+            words.join(" ")
+        ),
+    )
+}
+
 fn build(project: &Project, environment: &ProjectEnvironment) -> JobStep {
     JobStep {
         id: Some("build"),
-        env: steps::deploy_variables(environment).into_iter().collect(),
+        env: steps::build_variables(environment).into_iter().collect(),
         ..steps::run(
             "Build and push the images",
             steps::exec(project, &format!("build {}", environment.name)),
@@ -320,7 +356,12 @@ fn apply(project: &Project, environment: &ProjectEnvironment) -> JobStep {
         }
         variables.extend([steps::github_token()]);
     }
-    for pattern in &deployment.skip_if_message {
+    // A run that cancels another one has to deploy. GitHub keeps the pushes apart that it can tell are skipped.
+    let patterns = match deployment.concurrency {
+        DeployConcurrency::Cancel => &[][..],
+        DeployConcurrency::Queue => &deployment.skip_if_message,
+    };
+    for pattern in patterns {
         words.push_str(&format!(
             " --skip-if-message {}",
             steps::shell_word(pattern)

@@ -204,6 +204,14 @@ pub(super) fn deploy_variables(environment: &ProjectEnvironment) -> BTreeMap<Str
     variables
 }
 
+/// The variables with which the images of an environment are built: a program of others runs there, so it gets no secret of an app.
+pub(super) fn build_variables(environment: &ProjectEnvironment) -> BTreeMap<String, String> {
+    let mut variables = deploy_variables(environment);
+    let app_only = &environment.deployment.app_only_variables;
+    variables.retain(|name, _| name != AWS_ROLE && !app_only.contains(name));
+    variables
+}
+
 /// The variable with the role to assume on AWS.
 const AWS_ROLE: &str = "AWS_ROLE_ARN";
 

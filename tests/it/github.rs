@@ -154,7 +154,7 @@ async fn an_older_run_does_not_write_over_a_newer_one() {
     );
     assert_eq!(
         post(fixture.mark(1), "older").await,
-        CommentOutcome::Overtaken
+        CommentOutcome::NewerRun
     );
     // The branch has moved since this run began.
     let push =
@@ -162,7 +162,7 @@ async fn an_older_run_does_not_write_over_a_newer_one() {
     fixture.sandbox.github().run("push", &push).unwrap();
     assert_eq!(
         post(fixture.mark(3), "older").await,
-        CommentOutcome::Overtaken
+        CommentOutcome::NewerCommit
     );
     assert!(fixture.comments().await[0].ends_with("newer"));
 }

@@ -1,7 +1,6 @@
 //! The calls, each of them once. Bodies and answers are those of GitHub's OpenAPI description (version 2022-11-28).
 
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -206,16 +205,8 @@ impl GitHubClient {
     /// # Errors
     /// As every request.
     pub async fn workflows(&self) -> Result<Vec<WorkflowState>, CloudError> {
-        #[derive(Deserialize)]
-        struct Page {
-            workflows: Vec<WorkflowState>,
-        }
-        let page: Page = self
-            .send(&GitHubRequest::get(
-                "/actions/workflows?per_page=100",
-                "list the workflows",
-            ))
-            .await?;
-        Ok(page.workflows)
+        let path = "/actions/workflows?per_page=100";
+        self.list_under(path, "workflows", "list the workflows")
+            .await
     }
 }

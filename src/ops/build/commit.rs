@@ -19,6 +19,9 @@ pub(super) struct BuildCommit {
     pub(super) root: Option<PathBuf>,
 }
 
+/// Why nothing is known without git.
+const NO_GIT: &str = "there is no git";
+
 /// Finds the commit that is checked out where the build's files are, or else the one that the pipeline names.
 pub(super) fn find(
     paths: &BuildPaths,
@@ -38,7 +41,16 @@ pub(super) fn find(
             root: Some(root),
         });
     }
-    match options.commit.as_deref().filter(|id| is_commit_id(id)) {
+    // A pipeline may have checked out another commit than the one that it names, so git's other errors are errors.
+    let has_no_checkout = head
+        .as_ref()
+        .err()
+        .is_none_or(|reason| reason == NO_GIT || reason.starts_with("not a git repository"));
+    match options
+        .commit
+        .as_deref()
+        .filter(|id| is_commit_id(id) && has_no_checkout)
+    {
         Some(id) => Ok(BuildCommit {
             id: id.to_owned(),
             is_dirty: false,
@@ -91,7 +103,7 @@ fn git(folder: &Path, args: &[impl AsRef<OsStr>]) -> Result<String, String> {
         .stdin(std::process::Stdio::null())
         .output()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no git".to_owned(),
+            std::io::ErrorKind::NotFound => NO_GIT.to_owned(),
             _ => error.to_string(),
         })?;
     if !output.status.success() {

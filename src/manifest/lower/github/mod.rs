@@ -123,6 +123,7 @@ fn lower_deployment(
             .iter()
             .filter_map(|variable| secrets.get(*variable).cloned())
             .collect(),
+        app_only_variables: app_only_sources(manifest),
         secrets,
         passes_secrets_to_plans: section.plan_secrets.unwrap_or(false),
         vars: section.vars.clone(),
@@ -200,6 +201,21 @@ fn manifest_sources(manifest: &Manifest, checks: &mut Checks<'_, '_>) -> BTreeMa
         }
     }
     sources
+}
+
+/// The variables that secrets of apps name, and no build.
+fn app_only_sources(manifest: &Manifest) -> BTreeSet<String> {
+    let apps = manifest.apps.values();
+    let of_apps = apps.clone().flat_map(|app| app.secrets.values());
+    let of_builds = apps
+        .flat_map(|app| &app.build)
+        .flat_map(|build| build.secrets.values());
+    let of_builds: BTreeSet<&String> = of_builds.filter_map(|source| source.env.as_ref()).collect();
+    of_apps
+        .filter_map(|source| source.env.as_ref())
+        .filter(|variable| !of_builds.contains(variable))
+        .cloned()
+        .collect()
 }
 
 /// The variables that only optional secrets name.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::{DoctorFinding, FindingArea::Github, Lookup, Unseen};
 use super::{GitHubFacts, GitHubQuestions, PLAN_FILE};
 use crate::{
-    clouds::github::{SelectedActions, Workflow},
+    clouds::github::{SelectedActions, WorkflowState},
     ops::FileState,
 };
 
@@ -105,11 +105,11 @@ fn check_states(
     let Some(workflows) = unseen.look("the states of the workflows", &facts.workflows) else {
         return Vec::new();
     };
-    let is_ours = |workflow: &&Workflow| {
+    let is_ours = |workflow: &&WorkflowState| {
         let mut files = questions.files.iter();
         files.any(|file| file.path == workflow.path && file.state != FileState::LeftOver)
     };
-    let disabled = |workflow: &Workflow| {
+    let disabled = |workflow: &WorkflowState| {
         let why = match workflow.state.as_str() {
             "disabled_inactivity" => "GitHub has switched it off after 60 days without activity",
             "disabled_fork" => "it is switched off, as in every fork",

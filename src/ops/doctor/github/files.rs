@@ -9,7 +9,7 @@ use crate::{
     workflows::Project,
 };
 
-/// Workflow files that are not as the manifests imply.
+/// WorkflowState files that are not as the manifests imply.
 #[must_use]
 pub fn check_workflow_files(files: &[WorkflowFile]) -> Vec<DoctorFinding> {
     let stale = |file: &WorkflowFile| {

@@ -18,7 +18,7 @@ use crate::{
         github::{
             ActionsEnvironment, ActionsPermissions, ActionsVariable, BranchRule, BranchState,
             DeploymentRefPattern, GitHubClient, OidcSubjectForm, Repository, SelectedActions,
-            Workflow,
+            WorkflowState,
         },
     },
     manifest::LoadedEnvironment,
@@ -97,7 +97,7 @@ pub(super) struct GitHubFacts {
     branch: Lookup<BranchState>,
     plan_file: Lookup<Option<String>>,
     files: BTreeMap<String, Lookup<Option<String>>>,
-    workflows: Lookup<Vec<Workflow>>,
+    workflows: Lookup<Vec<WorkflowState>>,
     permissions: Lookup<ActionsPermissions>,
     /// Only where not all actions are allowed.
     selected: Option<Lookup<SelectedActions>>,
