@@ -118,7 +118,8 @@ pub(super) async fn write(
         return;
     };
     let mark = CommentMark {
-        environment: session.desired().meta.mark.environment.clone(),
+        project: session.desired().meta.mark.project.clone(),
+        environments: [session.desired().meta.mark.environment.clone()].into(),
         ..CommentMark::new(MarkKind::Apply, run.repository_id, run.run_id)
     };
     let text = format!("{text}\n<sub>[the run]({})</sub>\n", run.run_url);

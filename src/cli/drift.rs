@@ -79,11 +79,12 @@ async fn report(
         );
     }
     if args.issue {
-        let of_workflows = drift_issue::update(context, looks).await?;
-        return Ok(if code == exit::ERROR {
-            code
-        } else {
-            code.max(of_workflows)
+        let issue = drift_issue::update(context, looks).await?;
+        return Ok(match code {
+            // A daily job that stays red for what was accepted would be ignored.
+            exit::CHANGES if issue.is_accepted => exit::OK,
+            exit::OK if issue.has_disabled_workflows => exit::CHANGES,
+            code => code,
         });
     }
     Ok(code)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CommandContext, CommandError, exit, github, session::Session};
+use super::{CommandContext, CommandError, github, session::Session};
 use crate::{
     clouds::github::{GitHubClient, WorkflowState},
     github::{DriftReport, IssueOutcome, update_drift_issue},
@@ -108,7 +108,16 @@ pub(super) fn render_looks(looks: &[Look], more: Option<&str>, budget: usize) ->
     environments_comment(&results, true, more, budget)
 }
 
-/// Opens, updates or closes the issue, and returns the exit code that the workflows' states alone would have. Outside GitHub the
+/// What the issue says besides the drift.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IssueResult {
+    /// Whether a person has accepted everything that differs.
+    pub(super) is_accepted: bool,
+    /// Whether workflows are switched off.
+    pub(super) has_disabled_workflows: bool,
+}
+
+/// Opens, updates or closes the issue. Outside GitHub the
 /// text of the issue is printed. An issue that GitHub refuses is only a warning: the exit code and the summary say the same.
 ///
 /// # Errors
@@ -116,10 +125,10 @@ pub(super) fn render_looks(looks: &[Look], more: Option<&str>, budget: usize) ->
 pub(super) async fn update(
     context: &CommandContext<'_>,
     looks: &[Look],
-) -> Result<u8, CommandError> {
+) -> Result<IssueResult, CommandError> {
     let Some(run) = github::current_run(&context.env_vars)? else {
         context.ui.print(&render_looks(looks, None, ISSUE_BUDGET))?;
-        return Ok(exit::OK);
+        return Ok(IssueResult::default());
     };
     let sandbox_url = looks.iter().find_map(|look| match look {
         Look::Planned { session, .. } => session.sandbox_url(),
@@ -129,7 +138,7 @@ pub(super) async fn update(
         Ok(client) => client,
         Err(error) => {
             warn(context, &error);
-            return Ok(exit::OK);
+            return Ok(IssueResult::default());
         }
     };
     let (disabled, knows_workflows) = match disabled_workflows(&client).await {
@@ -144,17 +153,16 @@ pub(super) async fn update(
     };
     let report = report(looks, &disabled, &run.run_url, knows_workflows);
     let outcome = update_drift_issue(&client, run.repository_id, run.run_id, &report).await;
-    match outcome {
-        Ok(outcome) => context.ui.eprint(&describe(outcome)),
-        Err(error) => warn(context, &CommandError::from(error)),
+    match &outcome {
+        Ok(outcome) => context.ui.eprint(&describe(*outcome)),
+        Err(error) => warn(context, &CommandError::from(error.clone())),
     }
     for workflow in &disabled {
         context.ui.eprint(&switched_off(workflow));
     }
-    Ok(if disabled.is_empty() {
-        exit::OK
-    } else {
-        exit::CHANGES
+    Ok(IssueResult {
+        is_accepted: matches!(outcome, Ok(IssueOutcome::Accepted(_))),
+        has_disabled_workflows: !disabled.is_empty(),
     })
 }
 
@@ -226,6 +234,20 @@ fn report(
         items,
         title: github::clean(&title),
         text: github::clean(&text),
+        project: looks
+            .iter()
+            .find_map(|look| match look {
+                Look::Planned { headline, .. } => Some(headline.project.clone()),
+                Look::Failed { .. } => None,
+            })
+            .unwrap_or_default(),
+        environments: looks
+            .iter()
+            .map(|look| match look {
+                Look::Planned { headline, .. } => headline.environment.clone(),
+                Look::Failed { environment, .. } => environment.clone(),
+            })
+            .collect(),
         is_complete: knows_workflows && !failed,
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct PlanArgs {
     /// Explain one resource: why it changes, what it waits for, and what waits for it
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse, conflicts_with = "comment")]
     why: Option<Address>,
-    /// Do without the values of secrets, in a job that has none: whether one has changed is then not shown
+    /// Do without the secrets that are not set, in a job that has none: whether one has changed is then not shown
     #[arg(long)]
     no_secrets: bool,
     /// Write the plans into one comment of the pull request, and mark the changes at the lines of the manifests
@@ -110,6 +110,14 @@ impl PlanOutcome {
                 environment,
                 message,
             },
+        }
+    }
+
+    /// The environment; where its manifest cannot be read, the name under which it was asked for.
+    pub(super) fn environment(&self) -> &str {
+        match self {
+            Self::Planned(planned) => &planned.headline.environment,
+            Self::NotPlanned { environment, .. } | Self::Failed { environment, .. } => environment,
         }
     }
 
@@ -217,11 +225,14 @@ impl PlanArgs {
 async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<PlanOutcome> {
     let mut opened = Vec::new();
     // One after the other: with the embedded sandbox the first one starts it, and the others find it running.
-    for environment in &args.names {
-        opened.push((environment, open(context, args, environment).await));
+    let mut names = args.names.clone();
+    let mut known = std::collections::BTreeSet::new();
+    names.retain(|name| known.insert(name.clone()));
+    for environment in names {
+        let session = open(context, args, &environment).await;
+        opened.push((environment, session));
     }
     let looks = opened.into_iter().map(|(environment, opened)| async move {
-        let environment = environment.clone();
         let session = match opened {
             Ok(Ok(session)) => session,
             Ok(Err(reason)) => {
@@ -322,6 +333,12 @@ async fn show(
     if args.comment {
         plan_comment::write(context, outcomes).await?;
     }
+    let is_left_out = |outcome: &PlanOutcome| matches!(outcome, PlanOutcome::NotPlanned { .. });
+    if outcomes.iter().all(is_left_out) {
+        // A required check must not be green for ever because a secret's name is misspelt.
+        return Err(CommandError::new("no environment was planned")
+            .with_hint("give the job the tokens that read: `fly tokens create readonly`"));
+    }
     Ok(worst)
 }
 
@@ -412,7 +429,13 @@ fn outputs(context: &CommandContext<'_>, outcomes: &[PlanOutcome]) -> BTreeMap<S
             outputs.insert("expect".to_owned(), id);
         }
     }
-    outputs.insert("changes".to_owned(), has_changes.to_string());
+    let is_complete = outcomes
+        .iter()
+        .all(|outcome| matches!(outcome, PlanOutcome::Planned(_)));
+    // Without a plan of each, nothing may be concluded from "no changes".
+    if is_complete || has_changes {
+        outputs.insert("changes".to_owned(), has_changes.to_string());
+    }
     // The commit that the manifests are of, so that the next job checks out the same one even where a branch has moved.
     if let Ok(commit) = commit::head_commit(&context.env_vars) {
         outputs.insert("commit".to_owned(), commit);

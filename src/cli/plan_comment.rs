@@ -90,7 +90,9 @@ fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[PlanOutcome]) -> Comme
     let mut mark = CommentMark::new(MarkKind::Plan, run.repository_id, run.run_id);
     mark.head = head_sha.to_owned();
     for outcome in outcomes {
+        mark.environments.insert(outcome.environment().to_owned());
         if let PlanOutcome::Planned(planned) = outcome {
+            mark.project.clone_from(&planned.headline.project);
             let id = planned.plan.review_id().to_string();
             mark.expect.insert(planned.headline.environment.clone(), id);
         }

@@ -78,13 +78,21 @@ async fn look_up(
     let client = github::client(context, &run, session.sandbox_url())?;
     // A job may check out another commit than that of the event.
     let commit = commit::head_commit(&context.env_vars).unwrap_or_else(|_| run.sha.clone());
-    let reviewed = find_reviewed_plan(
-        &client,
-        run.repository_id,
-        &commit,
-        &session.desired().meta.mark.environment,
-        LOOKUP_PAUSE.div_f64(session.workspace.speed()),
-    )
-    .await?;
+    let mark = &session.desired().meta.mark;
+    let find = async |commit: &str| {
+        find_reviewed_plan(
+            &client,
+            run.repository_id,
+            commit,
+            (&mark.project, &mark.environment),
+            LOOKUP_PAUSE.div_f64(session.workspace.speed()),
+        )
+        .await
+    };
+    let reviewed = match find(&commit).await {
+        // GitHub does not know a commit that was made in the job. Then the one that the run is for counts.
+        Err(error) if error.status == Some(422) && commit != run.sha => find(&run.sha).await?,
+        other => other?,
+    };
     Ok((run, reviewed))
 }

@@ -33,8 +33,23 @@ pub struct DriftReport {
     pub title: String,
     /// The text of the issue, without its mark.
     pub text: String,
+    /// The project and the environments that were looked at.
+    pub project: String,
+    /// See `project`.
+    pub environments: BTreeSet<String>,
     /// Whether every environment could be looked at. After an incomplete look the issue is not closed.
     pub is_complete: bool,
+}
+
+impl DriftReport {
+    fn mark(&self, repository_id: u64, run_id: u64) -> CommentMark {
+        CommentMark {
+            project: self.project.clone(),
+            environments: self.environments.clone(),
+            items: item_hashes(&self.items),
+            ..CommentMark::new(MarkKind::Drift, repository_id, run_id)
+        }
+    }
 }
 
 /// What became of the issue.
@@ -91,7 +106,7 @@ fn item_hashes(items: &BTreeSet<String>) -> Vec<String> {
 fn own_issues<'a>(
     issues: &'a [Issue],
     login: &str,
-    repository_id: u64,
+    mark: &CommentMark,
 ) -> Vec<(&'a Issue, CommentMark)> {
     let is_own = |issue: &Issue| {
         let author = issue.user.as_ref().map(|user| user.login.as_str());
@@ -101,7 +116,7 @@ fn own_issues<'a>(
         .iter()
         .filter(|issue| is_own(issue))
         .filter_map(|issue| Some((issue, CommentMark::parse(issue.body.as_deref()?)?)))
-        .filter(|(_, mark)| mark.kind == MarkKind::Drift && mark.repository_id == repository_id)
+        .filter(|(_, found)| found.is_about_same(mark))
         .collect()
 }
 
@@ -160,14 +175,11 @@ pub async fn update_drift_issue(
     run_id: u64,
     report: &DriftReport,
 ) -> Result<IssueOutcome, CloudError> {
-    let mark = CommentMark {
-        items: item_hashes(&report.items),
-        ..CommentMark::new(MarkKind::Drift, repository_id, run_id)
-    };
+    let mark = report.mark(repository_id, run_id);
     let body = format!("{}\n{}", mark.to_line(), report.text);
     let (login, issues) = tokio::join!(viewer_login(client), client.issues_with_label(LABEL));
     let issues = issues?;
-    let own = own_issues(&issues, &login, repository_id);
+    let own = own_issues(&issues, &login, &mark);
     close_duplicates(client, &own).await;
     match decide(&own, report, &mark) {
         Decision::Leave(outcome) => Ok(outcome),
@@ -238,15 +250,14 @@ mod tests {
             items: items.iter().map(ToString::to_string).collect(),
             title: "drift".to_owned(),
             text: items.join("\n"),
+            project: "shop".to_owned(),
+            environments: ["staging".to_owned()].into(),
             is_complete: true,
         }
     }
 
     fn mark(report: &DriftReport) -> CommentMark {
-        CommentMark {
-            items: item_hashes(&report.items),
-            ..CommentMark::new(MarkKind::Drift, 7, 1)
-        }
+        report.mark(7, 1)
     }
 
     fn issue(number: u64, shown: &DriftReport, reason: Option<IssueStateReason>) -> Issue {
@@ -267,7 +278,11 @@ mod tests {
     }
 
     fn decide_over(issues: &[Issue], report: &DriftReport) -> Decision {
-        decide(&own_issues(issues, "me", 7), report, &mark(report))
+        decide(
+            &own_issues(issues, "me", &mark(report)),
+            report,
+            &mark(report),
+        )
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! It stands at the top, where a text that is cut does not lose it. It never tells who wrote a text: whoever reads it checks the
 //! author.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +32,12 @@ pub struct CommentMark {
     /// The id of the repository: marks are copied when a repository is.
     #[serde(rename = "repo")]
     pub repository_id: u64,
-    /// The environment, where the text is about a single one.
+    /// The project, as the manifests call it; empty where none could be read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub environment: String,
+    pub project: String,
+    /// The environments that the text is about.
+    #[serde(default, rename = "envs", skip_serializing_if = "BTreeSet::is_empty")]
+    pub environments: BTreeSet<String>,
     /// The newest commit of the pull request.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub head: String,
@@ -56,7 +59,8 @@ impl CommentMark {
         Self {
             kind,
             repository_id,
-            environment: String::new(),
+            project: String::new(),
+            environments: BTreeSet::new(),
             head: String::new(),
             run_id,
             expect: BTreeMap::new(),
@@ -64,11 +68,18 @@ impl CommentMark {
         }
     }
 
-    /// Whether both are marks of the same text, at different times.
+    /// Whether both are marks of the same text, at different times. Runs that look at different environments, or at the manifests of
+    /// different projects in one repository, write different texts.
     #[must_use]
     pub fn is_about_same(&self, other: &Self) -> bool {
-        let key = |mark: &Self| (mark.kind, mark.repository_id, mark.environment.clone());
-        key(self) == key(other)
+        let is_same_project =
+            self.project == other.project || self.project.is_empty() || other.project.is_empty();
+        let overlaps = self.environments.is_empty() && other.environments.is_empty()
+            || !self.environments.is_disjoint(&other.environments);
+        self.kind == other.kind
+            && self.repository_id == other.repository_id
+            && is_same_project
+            && overlaps
     }
 
     /// The line, without a line break.
@@ -111,6 +122,21 @@ mod tests {
         assert_eq!(line.matches("-->").count(), 1);
         assert_eq!(line.matches("--").count(), 2);
         assert_eq!(CommentMark::parse(&format!("{line}\r\ntext")), Some(mark));
+    }
+
+    #[test]
+    fn texts_about_other_environments_or_projects_are_others() {
+        let mark = |project: &str, environments: &[&str]| {
+            let mut mark = CommentMark::new(MarkKind::Plan, 7, 1);
+            mark.project = project.to_owned();
+            mark.environments = environments.iter().map(ToString::to_string).collect();
+            mark
+        };
+        let old = mark("shop", &["staging", "production"]);
+        assert!(old.is_about_same(&mark("shop", &["staging", "new"])));
+        assert!(old.is_about_same(&mark("", &["staging"])));
+        assert!(!old.is_about_same(&mark("shop", &["review"])));
+        assert!(!old.is_about_same(&mark("blog", &["staging"])));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum ReviewedPlan {
     NotFound(String),
 }
 
-/// Finds the id of the plan of `environment` that was shown in the pull request that brought `commit`. `pause` is the time
+/// Finds the id of the plan of an environment, named with its project, that was shown in the pull request that brought `commit`. `pause` is the time
 /// between two lookups of a commit without a pull request.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub async fn find_reviewed_plan(
     client: &GitHubClient,
     repository_id: u64,
     commit: &str,
-    environment: &str,
+    (project, environment): (&str, &str),
     pause: Duration,
 ) -> Result<ReviewedPlan, CloudError> {
     let Some(request) = find_merged_request(client, commit, pause).await? else {
@@ -54,7 +54,7 @@ pub async fn find_reviewed_plan(
         &login,
         repository_id,
         &request,
-        environment,
+        (project, environment),
     ))
 }
 
@@ -83,7 +83,7 @@ fn choose(
     login: &str,
     repository_id: u64,
     request: &PullRequest,
-    environment: &str,
+    (project, environment): (&str, &str),
 ) -> ReviewedPlan {
     let number = request.number;
     let mut marks: Vec<(u64, CommentMark)> = comments
@@ -91,6 +91,7 @@ fn choose(
         .filter(|comment| is_author(comment, login))
         .filter_map(|comment| Some((comment.id, CommentMark::parse(comment.body.as_deref()?)?)))
         .filter(|(_, mark)| mark.kind == MarkKind::Plan && mark.repository_id == repository_id)
+        .filter(|(_, mark)| mark.project == project)
         .collect();
     marks.sort_by_key(|(id, _)| *id);
     let not_found = |why: &str| ReviewedPlan::NotFound(format!("pull request {number} {why}"));
@@ -98,16 +99,20 @@ fn choose(
         return not_found("has no comment with a plan");
     }
     marks.retain(|(_, mark)| mark.head == request.head.sha);
-    let Some((_, mark)) = marks.pop() else {
+    if marks.is_empty() {
         return not_found("shows the plan of an older commit than its last");
+    }
+    // Different jobs may show different environments, each in a comment of its own.
+    marks.retain(|(_, mark)| mark.expect.contains_key(environment));
+    let Some((_, mark)) = marks.pop() else {
+        return not_found("shows no plan of this environment");
     };
-    match mark.expect.get(environment).map(|id| id.parse()) {
-        Some(Ok(id)) => ReviewedPlan::Found {
+    match mark.expect.get(environment).and_then(|id| id.parse().ok()) {
+        Some(id) => ReviewedPlan::Found {
             pull_request: number,
             id,
         },
-        Some(Err(_)) => not_found("shows a plan whose id cannot be read"),
-        None => not_found("shows no plan of this environment"),
+        None => not_found("shows a plan whose id cannot be read"),
     }
 }
 
@@ -134,6 +139,7 @@ mod tests {
     fn comment(id: u64, login: &str, head: &str, expect: &str) -> IssueComment {
         let mut mark = CommentMark::new(MarkKind::Plan, 7, id);
         mark.head = head.to_owned();
+        mark.project = "shop".to_owned();
         mark.expect.insert("staging".to_owned(), expect.to_owned());
         IssueComment {
             id,
@@ -149,7 +155,7 @@ mod tests {
         const BOT: &str = "github-actions[bot]";
         let (old, new) = ("000000000001", "000000000002");
         let find = |comments: &[IssueComment], environment: &str| {
-            choose(comments, BOT, 7, &request("head"), environment)
+            choose(comments, BOT, 7, &request("head"), ("shop", environment))
         };
         let own = comment(5, BOT, "head", new);
         let comments = [

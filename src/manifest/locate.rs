@@ -139,7 +139,7 @@ mod tests {
         );
         write(
             "staging.toml",
-            "extends = \"_base.toml\"\nfly.org = \"acme\"\nvars.port = \"80\"\n[apps.web]\nconfig = \"fly.toml\"\nimage = \"nginx\"\n\
+            "extends = \"_base.toml\"\nfly.org = \"acme\"\nvars.port = \"80\"\n[apps.web]\nprimary_region = \"ewr\"\nconfig = \"fly.toml\"\nimage = \"nginx\"\n\
              [apps.web.machines.app]\ncount = 2\n[apps.web.cron.news]\nschedule = \"daily\"\ncommand = [\"news\"]\n",
         );
         let inputs = Inputs {
@@ -162,9 +162,9 @@ mod tests {
         assert_eq!(locate(machine, "env.LOG_LEVEL"), "_base.toml:3");
         assert_eq!(locate(machine, "env.PORT"), "_base.toml:4");
         assert_eq!(locate(machine, "env.OLD"), "fly.toml:3");
-        assert_eq!(locate(machine, "count"), "staging.toml:8");
-        assert_eq!(locate("fly.cron/web/news", "schedule"), "staging.toml:10");
-        assert_eq!(locate("fly.cron/web/news", "init.cmd"), "staging.toml:9");
+        assert_eq!(locate(machine, "count"), "staging.toml:9");
+        assert_eq!(locate("fly.cron/web/news", "schedule"), "staging.toml:11");
+        assert_eq!(locate("fly.cron/web/news", "init.cmd"), "staging.toml:10");
         assert_eq!(locate("fly.app/web", "name"), "staging.toml:4");
         assert_eq!(
             loaded.locate(&Address::parse("fly.app/gone").unwrap(), "name"),

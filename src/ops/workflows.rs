@@ -33,7 +33,7 @@ pub struct WorkflowRepository {
 pub enum FileState {
     /// Not at all.
     UpToDate,
-    /// Only in references that others can move, such as `actions/checkout@v7`.
+    /// Only in references that others can move, which is a difference, such as `actions/checkout@v7`.
     Unpinned(Vec<String>),
     /// It does not exist.
     Missing,
@@ -62,7 +62,10 @@ impl WorkflowFile {
     pub fn is_stale(&self) -> bool {
         matches!(
             self.state,
-            FileState::Missing | FileState::Differs(_) | FileState::LeftOver
+            FileState::Missing
+                | FileState::Differs(_)
+                | FileState::LeftOver
+                | FileState::Unpinned(_)
         )
     }
 }

@@ -363,7 +363,7 @@ fn apply(project: &Project, environment: &ProjectEnvironment) -> JobStep {
     };
     for pattern in patterns {
         words.push_str(&format!(
-            " --skip-if-message {}",
+            " --skip-if-message={}",
             steps::shell_word(pattern)
         ));
     }

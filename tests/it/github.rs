@@ -69,6 +69,8 @@ impl Fixture {
     fn mark(&self, run_id: u64) -> CommentMark {
         let mut mark = CommentMark::new(MarkKind::Plan, self.repository_id, run_id);
         mark.head.clone_from(&self.head);
+        mark.project = "shop".to_owned();
+        mark.environments.insert("dev".to_owned());
         mark.expect.insert("dev".to_owned(), PLAN.to_owned());
         mark
     }
@@ -172,9 +174,15 @@ async fn only_an_own_comment_on_the_last_commit_counts_as_a_review() {
     let fixture = Fixture::new().await;
     let find = async |commit: &str| {
         let pause = Duration::from_millis(1);
-        find_reviewed_plan(&fixture.client, fixture.repository_id, commit, "dev", pause)
-            .await
-            .unwrap()
+        find_reviewed_plan(
+            &fixture.client,
+            fixture.repository_id,
+            commit,
+            ("shop", "dev"),
+            pause,
+        )
+        .await
+        .unwrap()
     };
     post_comment(&fixture.client, fixture.number, &fixture.mark(1), "plan")
         .await
@@ -209,6 +217,8 @@ async fn issue_is_there_once_after_any_fault() {
         items: items.iter().map(ToString::to_string).collect(),
         title: "Drift".to_owned(),
         text: items.join("\n"),
+        project: "shop".to_owned(),
+        environments: ["dev".to_owned()].into(),
         is_complete: true,
     };
     for fault in ["drop-after:N", "status-after:N:502", "status:N:502"] {

@@ -113,9 +113,11 @@ fn describe(failure: &ApplyFailure) -> String {
     let hint = hint
         .as_ref()
         .map(|hint| format!("<br>hint: {}", escape_prose(hint)));
+    // The last lines of a program are lines here as well.
+    let lines: Vec<String> = reason.lines().map(escape_prose).collect();
     format!(
         "{}{}{}",
-        escape_prose(reason),
+        lines.join("<br>"),
         id.unwrap_or_default(),
         hint.unwrap_or_default()
     )

@@ -27,6 +27,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("plan", "vault --comment"),
     ("drift", "vault --issue"),
     ("build", "vault"),
+    ("doctor", "vault"),
     (
         "init",
         "--environment first --project first --org vault --name first",
@@ -131,6 +132,8 @@ pub(super) fn run_all_commands<'m>(
             let expected = match *command {
                 // The image that was applied last is not the manifest's.
                 "drift" => 2,
+                // There is no repository on GitHub around it.
+                "doctor" => 2,
                 // No app of the manifest says how to build its image.
                 "build" => 1,
                 _ => 0,

@@ -215,7 +215,7 @@ fn drift_is_never_looked_for_near_a_full_hour() {
 /// The secrets of a build are read in the step that builds, and flyctl is there if it builds.
 #[test]
 fn build_block_adds_the_steps_that_build() {
-    let manifest = |builder: &str| {
+    let manifest = |builder: &str, secrets: &str| {
         format!(
             r#"
 project = "p"
@@ -225,7 +225,7 @@ primary_region = "fra"
 [apps.web.build]
 context = "."
 builder = "{builder}"
-secrets.npm = {{ env = "NPM_TOKEN" }}
+{secrets}
 [github]
 branches = ["main"]
 [github.workflows]
@@ -233,9 +233,13 @@ install.cargo = "1.2.3"
 "#
         )
     };
-    for (builder, uses_flyctl) in [("fly-remote", true), ("docker", false)] {
+    // flyctl takes no secrets but as arguments.
+    let secrets = "secrets.npm = { env = \"NPM_TOKEN\" }";
+    for (builder, uses_flyctl, secrets) in
+        [("fly-remote", true, ""), ("docker", false, secrets)]
+    {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("x.toml"), manifest(builder)).unwrap();
+        fs::write(dir.path().join("x.toml"), manifest(builder, secrets)).unwrap();
         let loaded = super::load_all(dir.path());
         let project = Project::from_manifests(&loaded, "environments")
             .unwrap()
@@ -248,8 +252,9 @@ install.cargo = "1.2.3"
             .text;
         assert!(text.contains("run: exec trimtab build x\n"), "{text}");
         assert!(text.contains("--image \"$IMAGES\"\n"), "{text}");
-        assert!(
+        assert_eq!(
             text.contains("NPM_TOKEN: ${{ secrets.NPM_TOKEN }}\n"),
+            !secrets.is_empty(),
             "{text}"
         );
         assert_eq!(text.contains("setup-flyctl@"), uses_flyctl, "{text}");

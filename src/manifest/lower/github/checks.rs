@@ -376,7 +376,7 @@ impl Checks<'_, '_> {
     /// These values stand in a script, so nothing in them may mean something to the shell.
     fn check_install_values(&mut self, section: &InstallSection, cursor: Cursor<'_>) {
         type Row<'s> = (&'s str, &'s Option<String>, fn(&str) -> bool, &'s str);
-        let address = "write an address that begins with https://";
+        let address = "write an address that begins with https://, of letters, digits and `-._~:/%+=@`, without a user in front of the host";
         let rows: [Row<'_>; 6] = [
             ("release", &section.release, is_address, address),
             ("git", &section.git, is_address, address),
@@ -411,7 +411,8 @@ impl Checks<'_, '_> {
             {
                 self.error(
                     cursor.key(key),
-                    format!("`{value}` cannot be `{key}`"),
+                    // Not repeated: an address can hold a password.
+                    format!("this cannot be `{key}`"),
                     help,
                 );
             }
@@ -427,7 +428,12 @@ fn is_plain(text: &str, more: &str) -> bool {
 
 /// Whether a text is an address that a shell takes as it is.
 fn is_address(text: &str) -> bool {
-    text.starts_with("https://") && is_plain(text, "-._~:/%+=@")
+    let Some(rest) = text.strip_prefix("https://") else {
+        return false;
+    };
+    // Whoever reads the workflow would read the password of a user in front of the host.
+    let has_user = rest.split('/').next().unwrap_or_default().contains('@');
+    !has_user && is_plain(text, "-._~:/%+=@")
 }
 
 /// Whether a text is a name as variables of a shell have it.
