@@ -6,7 +6,7 @@ use crate::ops::Completion;
 pub const OK: u8 = 0;
 /// Something is wrong: the manifest, the token, the cloud, the command line.
 pub const ERROR: u8 = 1;
-/// There are changes (`plan --detailed-exitcode`) or drift (`drift`). Terraform's code.
+/// There are changes (`plan --detailed-exitcode`), drift (`drift`) or findings (`doctor`). Terraform's code.
 pub const CHANGES: u8 = 2;
 /// The plan is refused: dangerous, not the one that was reviewed, or not confirmed.
 pub const REFUSED: u8 = 3;

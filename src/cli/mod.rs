@@ -57,7 +57,7 @@ use ui::{ColorMode, Terminal};
 #[derive(Debug, Parser)]
 #[command(name = "trimtab", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift, 3 refused, 4 incomplete (run again)."
+    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes, drift or findings, 3 refused, 4 incomplete (run again)."
 )]
 struct Cli {
     #[command(flatten)]

@@ -395,7 +395,7 @@ mod tests {
             ("trimtab plan dev --image nginx:2", "--image APP=REFERENCE"),
             ("trimtab plan dev --max-destroy 500", "from 0 to 100"),
             ("trimtab apply dev --parallel 0", "1 or more"),
-            ("trimtab plan dev --sandbox sbdir", "--sandbox=sbdir"),
+            ("trimtab apply dev --sandbox sbdir", "--sandbox=sbdir"),
             ("trimtab --sandbox sbdir plan dev", "--sandbox=sbdir"),
         ] {
             let shown = error_of(line);

@@ -12,6 +12,7 @@ mod aws;
 mod builds;
 mod data_loss;
 mod deploys;
+mod doctor;
 mod fuzz_corpus;
 mod github;
 mod health;

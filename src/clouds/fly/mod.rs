@@ -16,6 +16,7 @@ mod postgres;
 mod postgres_catalog;
 mod read;
 mod requests;
+mod tokens;
 mod wait;
 pub mod wire;
 mod write;
@@ -29,5 +30,6 @@ pub use managed_postgres::{
 pub use postgres_catalog::{CatalogDatabase, CatalogRole, CatalogSlot, PSQL, PostgresCatalog};
 pub use read::FlyReader;
 pub use requests::{CreateVolumeRequest, MachineRequest};
+pub use tokens::CurrentToken;
 pub use wait::WaitOutcome;
 pub use write::FlyWriter;

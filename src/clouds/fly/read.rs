@@ -271,22 +271,6 @@ impl FlyReader {
         Ok(response.organization.raw_slug)
     }
 
-    /// What the token is for.
-    ///
-    /// # Errors
-    /// When the request fails; [`ErrorKind::PermissionDenied`] if the token is not valid, or no longer.
-    pub async fn current_tokens(&self) -> Result<Vec<wire::CurrentToken>, CloudError> {
-        let response: wire::CurrentTokensResponse = self
-            .get(
-                RateLimitedAction::Other("token get"),
-                "current",
-                "/v1/tokens/current".to_owned(),
-                "read what the token is for".to_owned(),
-            )
-            .await?;
-        Ok(response.tokens)
-    }
-
     /// Lists the machines of an app that are not destroyed.
     ///
     /// # Errors

@@ -465,28 +465,6 @@ pub struct AcmeChallenge {
     pub target: String,
 }
 
-/// What the caller's tokens are for. A header may hold several.
-#[derive(Clone, Debug, Deserialize)]
-pub struct CurrentTokensResponse {
-    /// Each token.
-    #[serde(default)]
-    pub tokens: Vec<CurrentToken>,
-}
-
-/// What one token is for.
-#[derive(Clone, Debug, Deserialize)]
-pub struct CurrentToken {
-    /// The organization.
-    #[serde(default)]
-    pub org_slug: String,
-    /// The only apps that it is for, where it is not for all of them.
-    #[serde(default)]
-    pub apps: Option<Vec<String>>,
-    /// The user, where it is the token of one: it is for all of that user's organizations.
-    #[serde(default)]
-    pub user: Option<String>,
-}
-
 /// The response to reading an organization.
 #[derive(Clone, Debug, Deserialize)]
 pub struct OrganizationResponse {

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::{DoctorFinding, FindingArea::Fly};
 use crate::clouds::{
     CloudError, ErrorKind, RegistryClient,
-    fly::{FlyReader, wire::CurrentToken},
+    fly::{CurrentToken, FlyReader},
 };
 
 /// A token, and what it has to be for.

@@ -139,25 +139,36 @@ fn find_fly_tomls(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether git would take in what trimtab keeps beside the manifests.
+/// What trimtab keeps beside the manifests, if git has it or would take it in. The sandbox keeps its own state out of git.
 #[must_use]
 pub fn check_ignored(folder: &Path) -> Option<DoctorFinding> {
-    let status = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(["check-ignore", "--quiet", ".trimtab/sandbox"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    // 128 and the like: there is no repository.
-    (status.ok()?.code() == Some(1)).then(|| {
-        DoctorFinding::wrong(
-            Repository,
-            ".gitignore",
-            "git does not ignore .trimtab/, where the sandbox keeps its state with the values of secrets",
-            "echo .trimtab/ >> .gitignore",
-        )
+    let list = |options: &[&str]| {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(["ls-files", "-z"])
+            .args(options)
+            .args(["--", ".trimtab"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        // It fails where there is no repository, or no git.
+        let output = output.ok().filter(|output| output.status.success());
+        output.is_some_and(|output| !output.stdout.is_empty())
+    };
+    let is_tracked = list(&["--cached"]);
+    if !is_tracked && !list(&["--others", "--exclude-standard"]) {
+        return None;
+    }
+    let finding = DoctorFinding::wrong(
+        Repository,
+        ".gitignore",
+        "git does not ignore .trimtab/, where trimtab keeps what is for this machine only",
+        "echo .trimtab/ >> .gitignore",
+    );
+    Some(match is_tracked {
+        true => finding.and_step("git rm -r --cached .trimtab"),
+        false => finding,
     })
 }
 

@@ -50,8 +50,10 @@ GET R/actions/runs/{run_id}
 GET R/actions/secrets
 GET R/actions/organization-secrets
 GET R/actions/variables
+GET R/actions/organization-variables
 GET PUT R/actions/oidc/customization/sub
 GET R/actions/permissions
+GET R/actions/permissions/selected-actions
 GET R/actions/permissions/workflow
 GET R/rules/branches/{branch}
 """

@@ -235,9 +235,7 @@ install.cargo = "1.2.3"
     };
     // flyctl takes no secrets but as arguments.
     let secrets = "secrets.npm = { env = \"NPM_TOKEN\" }";
-    for (builder, uses_flyctl, secrets) in
-        [("fly-remote", true, ""), ("docker", false, secrets)]
-    {
+    for (builder, uses_flyctl, secrets) in [("fly-remote", true, ""), ("docker", false, secrets)] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("x.toml"), manifest(builder, secrets)).unwrap();
         let loaded = super::load_all(dir.path());

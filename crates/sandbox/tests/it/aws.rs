@@ -17,6 +17,7 @@ mod oidc;
 mod policies;
 mod principals;
 mod session_conditions;
+mod simulation;
 mod state;
 mod support;
 mod system_tags;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::{DoctorFinding, FindingArea::Github, Lookup, Unseen};
 use super::{GitHubFacts, GitHubQuestions, PLAN_FILE};
 use crate::{
-    clouds::github::{SelectedActions, WorkflowState},
+    clouds::github::{BranchRule, BranchState, SelectedActions, WorkflowState},
     ops::FileState,
 };
 
@@ -83,10 +83,7 @@ fn check_files(
     findings
 }
 
-fn look_at_branch<'f>(
-    facts: &'f GitHubFacts,
-    unseen: &mut Unseen,
-) -> Option<&'f crate::clouds::github::BranchState> {
+fn look_at_branch<'f>(facts: &'f GitHubFacts, unseen: &mut Unseen) -> Option<&'f BranchState> {
     match &facts.branch {
         Lookup::Absent => {
             let hidden: Lookup<()> = Lookup::Hidden("contents=read".to_owned());
@@ -240,11 +237,9 @@ fn check_required(
 ) -> Option<DoctorFinding> {
     let what = "the required checks";
     let rules = unseen.look(what, &facts.rules)?;
-    let of_rules = rules.iter().flat_map(|rule| rule.required_checks());
+    let of_rules = rules.iter().flat_map(BranchRule::required_checks);
     let classic = facts.branch.seen();
-    let of_branch = classic
-        .into_iter()
-        .flat_map(|branch| branch.required_checks());
+    let of_branch = classic.into_iter().flat_map(BranchState::required_checks);
     let required: BTreeSet<&str> = of_rules.chain(of_branch).collect();
     let missing: Vec<&str> = CHECKS
         .into_iter()

@@ -175,6 +175,7 @@ fn missing(
 
 fn policy_command(path: &str, needed: &NeededRef) -> String {
     let (pattern, kind) = needed.pattern();
+    let pattern = pattern.replace('\'', "'\\''");
     format!(
         "gh api --method POST {path}/deployment-branch-policies -f name='{pattern}' -f type={kind}"
     )

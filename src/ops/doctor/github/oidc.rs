@@ -195,7 +195,7 @@ fn check_roles(
 /// The subjects that the roles of a manifest trust.
 fn trusted_subjects(loaded: &LoadedEnvironment) -> Vec<TrustedSubject> {
     let mut subjects = Vec::new();
-    for (name, role) in loaded.desired.aws_role.iter() {
+    for (name, role) in &loaded.desired.aws_role {
         let Trust::Document(document) = &role.trust else {
             continue;
         };

@@ -125,7 +125,11 @@ async fn settings_are_shown_to_those_who_may_see_them() {
     );
     github.setup(
         "actions",
-        with(json!({ "allowed_actions": "selected", "sha_pinning_required": true })),
+        with(json!({ "allowed_actions": "selected", "sha_pinning_required": true, "patterns_allowed": ["superfly/*"] })),
+    );
+    github.setup(
+        "variables",
+        with(json!({ "variables": { "SHARED": "x" }, "organization": true })),
     );
     let rule = json!({ "type": "merge_queue", "ruleset_source_type": "Repository", "ruleset_source": REPOSITORY, "ruleset_id": 1 });
     github.setup("rules", with(json!({ "branch": "main", "rules": [rule] })));
@@ -158,6 +162,18 @@ async fn settings_are_shown_to_those_who_may_see_them() {
     assert_eq!(
         see("/actions/permissions").await["sha_pinning_required"],
         true
+    );
+    let selected = see("/actions/permissions/selected-actions").await;
+    assert_eq!(
+        (
+            &selected["github_owned_allowed"],
+            &selected["patterns_allowed"]
+        ),
+        (&json!(true), &json!(["superfly/*"]))
+    );
+    assert_eq!(
+        see("/actions/organization-variables").await["variables"][0]["name"],
+        "SHARED"
     );
     assert_eq!(
         see("/actions/permissions/workflow").await["default_workflow_permissions"],
