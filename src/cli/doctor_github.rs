@@ -75,7 +75,7 @@ pub(super) async fn find_access(
     let token = match find_token(env_vars) {
         Some(token) => Some(token),
         // The token of `gh` is for GitHub's own server.
-        None if !is_stated => ask_gh().await,
+        None if !is_stated => ask_gh(env_vars).await,
         None => None,
     };
     let Some(token) = token else {
@@ -123,9 +123,16 @@ fn find_token(env_vars: &EnvVars) -> Option<Secret> {
 }
 
 /// The token of `gh`, where it is installed and somebody has logged in.
-async fn ask_gh() -> Option<Secret> {
+async fn ask_gh(env_vars: &EnvVars) -> Option<Secret> {
+    // It needs its own settings, and no secret of this process.
+    let needed = ["PATH", "HOME", "XDG_CONFIG_HOME", "GH_CONFIG_DIR"];
+    let needed = needed
+        .iter()
+        .filter_map(|name| Some((name, env_vars.get(name)?)));
     let mut command = tokio::process::Command::new("gh");
     command
+        .env_clear()
+        .envs(needed)
         .args(["auth", "token", "--hostname", GITHUB_HOST])
         .stdin(Stdio::null())
         .stderr(Stdio::null())

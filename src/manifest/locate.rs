@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(locate(machine, "count"), "staging.toml:9");
         assert_eq!(locate("fly.cron/web/news", "schedule"), "staging.toml:11");
         assert_eq!(locate("fly.cron/web/news", "init.cmd"), "staging.toml:10");
-        assert_eq!(locate("fly.app/web", "name"), "staging.toml:4");
+        assert_eq!(locate("fly.app/web", "name"), "fly.toml:1");
+        assert_eq!(locate("fly.app/web", "network"), "staging.toml:4");
         assert_eq!(
             loaded.locate(&Address::parse("fly.app/gone").unwrap(), "name"),
             None

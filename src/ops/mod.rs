@@ -6,6 +6,7 @@ pub mod doctor;
 mod environment_lock;
 mod error;
 mod frontend;
+mod git;
 mod goal;
 mod identity;
 mod images;

@@ -335,7 +335,7 @@ async fn everything_that_is_wrong_is_found_and_the_steps_mend_it() {
         "{aws}"
     );
     mend_repository(&project).await;
-    mend_github(&project).await;
+    mend_github(&project);
     let token = |org: &str| project.env.sandbox.org_token(org).unwrap();
     let (staging, production) = (token("acme"), token("acme-production"));
     project.export("FLY_API_TOKEN_STAGING", staging);
@@ -376,7 +376,7 @@ async fn mend_repository(project: &Project) {
 }
 
 /// Follows the steps for GitHub.
-async fn mend_github(project: &Project) {
+fn mend_github(project: &Project) {
     let files: serde_json::Map<String, Value> =
         ["plan", "drift", "deploy-staging", "deploy-production"]
             .into_iter()
@@ -445,7 +445,7 @@ async fn what_a_token_may_not_see_is_not_missing() {
     let mut project = Project::new().await;
     break_everything(&mut project).await;
     mend_repository(&project).await;
-    mend_github(&project).await;
+    mend_github(&project);
     let token = |org: &str| project.env.sandbox.org_token(org).unwrap();
     let (staging, production) = (token("acme"), token("acme-production"));
     project.export("FLY_API_TOKEN_STAGING", staging);

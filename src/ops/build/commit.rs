@@ -3,10 +3,10 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use super::{BuildOptions, OperationError, group::BuildPaths};
+use crate::ops::git;
 
 /// The commit of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,12 +95,8 @@ fn is_commit_id(text: &str) -> bool {
 
 /// Runs git in a folder; the error is what it said.
 fn git(folder: &Path, args: &[impl AsRef<OsStr>]) -> Result<String, String> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder).args(args);
-    // A status must not write to the repository.
-    command.env("GIT_OPTIONAL_LOCKS", "0");
-    let output = command
-        .stdin(std::process::Stdio::null())
+    let output = git::command(folder)
+        .args(args)
         .output()
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => NO_GIT.to_owned(),

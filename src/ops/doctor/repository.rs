@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use super::{
@@ -11,7 +11,10 @@ use super::{
     FindingArea::Repository,
     dockerfile::{ImageUser, image_user},
 };
-use crate::manifest::{LoadedEnvironment, syntax::bounded_read};
+use crate::{
+    manifest::{LoadedEnvironment, syntax::bounded_read},
+    ops::git,
+};
 
 /// How deep below the root files of flyctl are looked for.
 const MAX_DEPTH: usize = 4;
@@ -143,13 +146,10 @@ fn find_fly_tomls(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 #[must_use]
 pub fn check_ignored(folder: &Path) -> Option<DoctorFinding> {
     let list = |options: &[&str]| {
-        let output = Command::new("git")
-            .arg("-C")
-            .arg(folder)
+        let output = git::command(folder)
             .args(["ls-files", "-z"])
             .args(options)
             .args(["--", ".trimtab"])
-            .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output();
         // It fails where there is no repository, or no git.

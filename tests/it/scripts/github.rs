@@ -36,7 +36,8 @@ pub(super) fn run(session: &ScriptSession, command: &str, rest: &str) -> String 
 
 /// Text that may hold lines which a script would take for its own.
 fn quote(text: &str) -> String {
-    text.lines()
+    mask_durations(text)
+        .lines()
         .map(|line| format!("| {line}").trim_end().to_owned() + "\n")
         .collect()
 }
@@ -173,6 +174,21 @@ fn take_file(session: &ScriptSession, file: &str) -> String {
     let text = fs::read_to_string(&path).unwrap_or_default();
     fs::write(path, "").unwrap();
     mask_commits(&text)
+}
+
+/// Masks how long an apply took.
+fn mask_durations(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.split_inclusive('\n') {
+        let is_time = |time: &str| time.starts_with(|c: char| c.is_ascii_digit());
+        match line.trim_end().rsplit_once(" in ") {
+            Some((before, time)) if line.starts_with("### apply") && is_time(time) => {
+                writeln!(out, "{before} in TIME").unwrap();
+            }
+            _ => out.push_str(line),
+        }
+    }
+    out
 }
 
 /// Masks ids of commits and runs.

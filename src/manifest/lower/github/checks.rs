@@ -178,7 +178,7 @@ impl Checks<'_, '_> {
             } else if pattern.contains(['\n', '\r']) {
                 self.error(
                     cursor,
-                    "only the first line of a message is looked at",
+                    "a pattern is one line: only the subject of a message is looked at",
                     "write one line",
                 );
             } else if concurrency == DeployConcurrency::Cancel
