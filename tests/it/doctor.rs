@@ -400,7 +400,7 @@ fn mend_github(project: &Project) {
     );
     project.github(
         "actions",
-        json!({ "patterns_allowed": ["acme/*", "actions/checkout@*"] }),
+        json!({ "patterns_allowed": ["acme/*", "actions/checkout@*", "superfly/*"] }),
     );
     let custom = json!({ "protected_branches": false, "custom_branch_policies": true });
     project.github("environments", json!({
