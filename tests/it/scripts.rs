@@ -257,6 +257,12 @@ fn mask_times(line: &str) -> String {
     if let Some((before, _)) = line.split_once("request id: ") {
         return format!("{before}request id: ID");
     }
+    // Requests that are sent at once are numbered in any order.
+    if let Some((before, rest)) = line.split_once("(request ")
+        && let Some((_, after)) = rest.split_once(')')
+    {
+        return format!("{before}(request ID){after}");
+    }
     ["0000-00-00 00:00 UTC", "0000-00-00T00:00:00Z"]
         .iter()
         .fold(line.to_owned(), |line, form| {
