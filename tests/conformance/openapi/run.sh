@@ -13,8 +13,15 @@ for file in ../shared/reference/fly-machines-openapi.json crates/sandbox/tests/w
   [ -n "$document" ] || [ ! -f "$file" ] || document="$file"
 done
 
-# Runs tests of a package while the sandbox records.
-records() { TRIMTAB_SANDBOX_RECORD="$work/exchanges" cargo test --locked --quiet -p "$1" --test it -- "${@:2}"; }
+# Run tests while the sandbox records. The sandbox's own are run as `cargo test` has built them: for its package alone cargo would
+# choose fewer features, and build everything again.
+records() { TRIMTAB_SANDBOX_RECORD="$work/exchanges" cargo test --locked --quiet -p trimtab --test it -- "$@"; }
+records_sandbox() {
+  local tests
+  tests=$(cargo test --locked --no-run 2>&1 | sed -n 's#.*Executable tests/it/main.rs (\(.*\))#\1#p' | tail -1)
+  [ -x "$tests" ] || return 1
+  (cd crates/sandbox && TRIMTAB_SANDBOX_RECORD="$work/exchanges" "../../$tests" --quiet "$@")
+}
 holds() { "$venv/bin/python" "$openapi/check.py" "$document" "$openapi/deviations.toml" "$@"; }
 # Breaks the first exchange that matches a pattern, and expects this error.
 finds() {
@@ -27,9 +34,9 @@ if [ -z "$document" ]; then
   printf "skip  Fly's OpenAPI document is not at hand: nothing is at ../shared/reference/fly-machines-openapi.json\n"
 else
   # The sessions run alone: their output depends on timely responses, which a busy machine does not give.
-  checks "the scripted sessions are recorded" records trimtab scripts::
-  checks "the lifecycles of the manifests are recorded" records trimtab manifest_lifecycle::
-  checks "the sandbox's own tests are recorded" records trimtab-sandbox --skip aws::
+  checks "the scripted sessions are recorded" records scripts::
+  checks "the lifecycles of the manifests are recorded" records manifest_lifecycle::
+  checks "the sandbox's own tests are recorded" records_sandbox --skip aws::
   checks "every exchange keeps Fly's OpenAPI document, or its deviation is listed" holds "$work/exchanges"
   sed 's/^/      /' "$work/out"
 
