@@ -1,6 +1,6 @@
 //! `trimtab build`: the images of apps, built and pushed by flyctl or docker, and printed as `--image` takes them.
 
-use std::{collections::BTreeMap, io::Write as _, path::Path};
+use std::collections::BTreeMap;
 
 use clap::Args;
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     CommandContext, CommandError,
     env_vars::names,
-    exit,
+    exit, github,
     input_args::{ImageList, parse_name_value},
     session::{InputArgs, PlanningArgs, Session, TargetArgs},
     signals::{EndAtSignal, SignalCounter},
@@ -74,9 +74,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Build) -> Result<u8
         BuildFormat::Text => context.ui.print(&image_arguments(&images, "\n"))?,
         BuildFormat::Json => context.ui.print_json(to_json(&images))?,
     }
-    if let Some(file) = context.env_vars.get(names::GITHUB_OUTPUT) {
-        write_github_output(Path::new(file), &images)?;
-    }
+    let outputs = [(IMAGES_OUTPUT.to_owned(), image_arguments(&images, ","))];
+    github::write_outputs(context, &outputs.into())?;
     Ok(exit::OK)
 }
 
@@ -117,6 +116,7 @@ async fn build_images(
             .get(names::GITHUB_COMMIT)
             .map(str::to_owned),
         is_pipeline: context.env_vars.get(names::CI).is_some() || context.ui.is_github(),
+        withheld_variables: context.env_vars.secret_names(),
         fly_token: session.fly_token().clone(),
         is_sandbox: session.uses_sandbox(),
     };
@@ -199,25 +199,4 @@ fn to_json(images: &BTreeMap<Name, BuiltImage>) -> serde_json::Value {
     };
     let apps: serde_json::Map<String, serde_json::Value> = images.iter().map(one).collect();
     json!({ "images": apps })
-}
-
-/// Adds the images to the outputs of the step. In one line, so that no delimiter is needed.
-fn write_github_output(
-    file: &Path,
-    images: &BTreeMap<Name, BuiltImage>,
-) -> Result<(), CommandError> {
-    let line = format!("{IMAGES_OUTPUT}={}\n", image_arguments(images, ","));
-    let opened = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(file);
-    opened
-        .and_then(|mut out| out.write_all(line.as_bytes()))
-        .map_err(|error| {
-            CommandError::new(format!(
-                "cannot write the output to {}: {error}",
-                file.display()
-            ))
-            .with_hint(format!("{} names the file", names::GITHUB_OUTPUT))
-        })
 }

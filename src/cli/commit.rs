@@ -1,15 +1,16 @@
 //! The message of the commit that a pipeline runs for, for `--skip-if-message`. An unknown message is an error: to deploy
 //! or not to deploy by chance is wrong either way.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::{
     CommandError,
     env_vars::{EnvVars, names},
+    github::read_event,
 };
-use crate::manifest::syntax::bounded_read;
+use crate::ops::git::{self, GitError};
 
 /// The variable with the name of that event.
 const GITHUB_EVENT_NAME: &str = "GITHUB_EVENT_NAME";
@@ -95,12 +96,15 @@ impl Commits {
             return Ok(Self::default());
         }
         let from_event = match env_vars.get(names::GITHUB_EVENT) {
-            Some(file) => read_github_event(Path::new(file))?,
+            Some(file) => parse_github_event(
+                &read_event(Path::new(file))
+                    .map_err(|error| error.with_hint(UNKNOWN_MESSAGE_HINT))?,
+            ),
             None => None,
         };
         match from_event {
             Some(commits) => Ok(commits),
-            None => Ok(Self::one(read_git_head(env_vars)?)),
+            None => Ok(Self::one(read_git_head()?)),
         }
     }
 
@@ -171,21 +175,6 @@ fn describe_commit(id: Option<&str>) -> String {
     }
 }
 
-/// Reads the commit from the event file of GitHub Actions.
-fn read_github_event(file: &Path) -> Result<Option<Commits>, CommandError> {
-    let wrong = |why: String| {
-        CommandError::new(format!(
-            "cannot read {}, which is {}: {why}",
-            names::GITHUB_EVENT,
-            file.display()
-        ))
-        .with_hint(UNKNOWN_MESSAGE_HINT)
-    };
-    let text = bounded_read::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
-    let event: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    Ok(parse_github_event(&event))
-}
-
 /// A push has the commits that it brings; a `workflow_run` and a merge queue only the last of them. The commit of a pull
 /// request is the one that GitHub made to test the merge, so the title counts: it becomes the message when the request is
 /// merged.
@@ -230,34 +219,9 @@ fn parse_github_event(event: &Value) -> Option<Commits> {
     }))
 }
 
-/// The variables that git is given: where it is, and where the user's own configuration and the repository are. It needs
-/// none of the secrets that this process has.
-const GIT_ENVIRONMENT: [&str; 6] = [
-    "PATH",
-    "HOME",
-    "XDG_CONFIG_HOME",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-];
-/// Settings that win over those of the repository, which may come from a branch that nobody has reviewed: it must not make
-/// git run a program, or fetch anything.
-const GIT_SAFE_SETTINGS: [&str; 6] = [
-    "core.fsmonitor=false",
-    "core.hooksPath=/dev/null",
-    "core.pager=cat",
-    "core.sshCommand=false",
-    "log.showSignature=false", // would print the signature before the message, and run `gpg.program`
-    "protocol.allow=never",
-];
-
 /// Reads the commit that is checked out.
-fn read_git_head(env_vars: &EnvVars) -> Result<Commit, CommandError> {
-    let text = run_git(
-        env_vars,
-        &["--no-pager", "log", "-1", "--no-patch", "--format=%H%n%B"],
-    )
-    .map_err(|why| {
+fn read_git_head() -> Result<Commit, CommandError> {
+    let text = run_git(&["log", "-1", "--no-patch", "--format=%H%n%B"]).map_err(|why| {
         CommandError::new(format!("cannot tell the commit's message: {why}"))
             .with_hint(UNKNOWN_MESSAGE_HINT)
     })?;
@@ -271,37 +235,16 @@ fn read_git_head(env_vars: &EnvVars) -> Result<Commit, CommandError> {
 /// The id of the commit that is checked out.
 ///
 /// # Errors
-/// Why git does not say, as a sentence fragment.
-pub(super) fn head_commit(env_vars: &EnvVars) -> Result<String, String> {
-    let id = run_git(env_vars, &["rev-parse", "--verify", "HEAD"])?;
+/// Why git does not say.
+pub(super) fn head_commit() -> Result<String, GitError> {
+    let id = run_git(&["rev-parse", "--verify", "HEAD"])?;
     Ok(id.trim().to_owned())
 }
 
-/// Runs git without the variables of this process, and without what the repository's own settings would make it run.
-fn run_git(env_vars: &EnvVars, arguments: &[&str]) -> Result<String, String> {
-    let inherited = GIT_ENVIRONMENT
-        .iter()
-        .filter_map(|name| Some((name, env_vars.get(name)?)));
-    let output = Command::new("git")
-        .env_clear()
-        .envs(inherited)
-        .envs([
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_NO_LAZY_FETCH", "1"),
-            ("GIT_OPTIONAL_LOCKS", "0"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-        ])
-        .args(GIT_SAFE_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
-        .args(arguments)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|error| format!("git cannot be run: {error}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let first = said.lines().next().unwrap_or("git said nothing");
-        return Err(format!("git said: {first}"));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Runs git in the current folder.
+fn run_git(arguments: &[&str]) -> Result<String, GitError> {
+    let output = git::run(Path::new("."), arguments)?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 #[cfg(test)]

@@ -6,16 +6,16 @@ use std::cell::RefCell;
 use clap::Args;
 
 use super::{
-    CommandContext, CommandError,
-    drift_issue::{self, Look},
+    CommandContext, CommandError, drift_issue,
     each_environment::{self, EnvironmentsArgs},
     exit, github,
+    look::{self, EnvironmentLook, PlannedEnvironment},
     plan::PlanFormat,
     session::{PlanningArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
-    plan::{Limits, Plan, Refusal, refusals},
+    plan::{Limits, refusals},
     render,
 };
 
@@ -43,25 +43,23 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
     let looks = RefCell::new(Vec::new());
     let code = each_environment::run(context, &args.environments, is_text, async |target| {
         let environment = target.environment.clone();
-        let looked = check_environment(context, &target, args).await;
-        let (code, look) = match looked {
-            Ok((code, look)) => (Ok(code), look),
+        let (code, look) = match check_environment(context, &target, args).await {
+            Ok((code, planned)) => (Ok(code), EnvironmentLook::Planned(Box::new(planned))),
             Err(error) => {
-                let message = error.summary();
-                (Err(error), Look::failed(environment, message))
+                let look = EnvironmentLook::Failed {
+                    environment,
+                    error: error.clone(),
+                };
+                (Err(error), look)
             }
         };
         looks.borrow_mut().push(look);
         code
     })
     .await?;
-    let looks: Vec<Look> = looks.into_inner();
+    let looks: Vec<EnvironmentLook> = looks.into_inner();
     let result = report(context, args, &looks, code).await;
-    for look in looks {
-        if let Look::Planned { session, .. } = look {
-            session.close().await;
-        }
-    }
+    look::close(looks).await;
     result
 }
 
@@ -69,7 +67,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
 async fn report(
     context: &CommandContext<'_>,
     args: &Drift,
-    looks: &[Look],
+    looks: &[EnvironmentLook],
     code: u8,
 ) -> Result<u8, CommandError> {
     if context.ui.is_github() {
@@ -94,47 +92,55 @@ async fn check_environment(
     context: &CommandContext<'_>,
     target: &TargetArgs,
     args: &Drift,
-) -> Result<(u8, Look), CommandError> {
+) -> Result<(u8, PlannedEnvironment), CommandError> {
     let planning = PlanningArgs {
         deep: args.deep,
         ..PlanningArgs::default()
     };
     let session = Session::open(context, target, SecretsMode::Lenient, &planning).await?;
-    match print_drift(context, &session, args.format).await {
-        Ok((code, plan, refusals)) => Ok((code, Look::planned(session, plan, refusals))),
+    let plan = match session.plan(context, &[]).await {
+        Ok((plan, _)) => plan,
         Err(error) => {
             session.close().await;
-            Err(error)
+            return Err(error);
         }
-    }
-}
-
-async fn print_drift(
-    context: &CommandContext<'_>,
-    session: &Session,
-    format: PlanFormat,
-) -> Result<(u8, Plan, Vec<Refusal>), CommandError> {
-    let (plan, _) = session.plan(context, &[]).await?;
-    let headline = session.headline("drift");
-    let ui = context.ui;
-    let refusals = refusals(&plan, &Limits::default());
-    match format {
-        PlanFormat::Text => {
-            ui.print(&render::text::drift(&plan, &headline, &ui.stdout_options()))?;
-        }
-        PlanFormat::Markdown => ui.print(&render::markdown::drift(
-            &plan,
-            &refusals,
-            &headline,
-            render::markdown::COMMENT_BUDGET,
-        ))?,
-        PlanFormat::Json => ui.print_json(render::json::plan(&plan, &refusals, &headline))?,
-        PlanFormat::TfJson => ui.print_json(render::tfjson::plan(&plan))?,
-    }
-    let code = if plan.is_converged() {
+    };
+    let planned = PlannedEnvironment {
+        refusals: refusals(&plan, &Limits::default()),
+        headline: session.headline("drift"),
+        session,
+        plan,
+    };
+    print_drift(context, &planned, args.format)?;
+    let code = if planned.plan.is_converged() {
         exit::OK
     } else {
         exit::CHANGES
     };
-    Ok((code, plan, refusals))
+    Ok((code, planned))
+}
+
+fn print_drift(
+    context: &CommandContext<'_>,
+    planned: &PlannedEnvironment,
+    format: PlanFormat,
+) -> std::io::Result<()> {
+    let PlannedEnvironment {
+        session: _,
+        plan,
+        refusals,
+        headline,
+    } = planned;
+    let ui = context.ui;
+    match format {
+        PlanFormat::Text => ui.print(&render::text::drift(plan, headline, &ui.stdout_options())),
+        PlanFormat::Markdown => ui.print(&render::markdown::drift(
+            plan,
+            refusals,
+            headline,
+            render::markdown::COMMENT_BUDGET,
+        )),
+        PlanFormat::Json => ui.print_json(render::json::plan(plan, refusals, headline)),
+        PlanFormat::TfJson => ui.print_json(render::tfjson::plan(plan)),
+    }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{CommandContext, CommandError, github, session::Session};
+use super::{
+    CommandContext, CommandError, github,
+    look::{self, EnvironmentLook, PlannedEnvironment, with_results},
+};
 use crate::{
     clouds::github::{GitHubClient, WorkflowState},
     github::{DriftReport, IssueOutcome, update_drift_issue},
-    plan::{Plan, Refusal},
-    render::{
-        Headline,
-        markdown::{COMMENT_BUDGET, EnvironmentResult, environments_comment},
-    },
+    model::redact,
+    render::markdown::{COMMENT_BUDGET, environments_comment},
 };
 
 /// The bytes of the issue's text. The rest of what GitHub takes is for the mark, which has a hash for each difference, and for the
@@ -19,93 +19,33 @@ const ISSUE_BUDGET: usize = COMMENT_BUDGET - 20_000;
 /// The bytes of the summary, of which GitHub takes 1 MiB.
 pub(super) const SUMMARY_BUDGET: usize = 480_000;
 
-/// What a look at one environment found.
-pub(super) enum Look {
-    /// The differences.
-    Planned {
-        session: Box<Session>,
-        plan: Box<Plan>,
-        refusals: Vec<Refusal>,
-        headline: Headline,
-    },
-    /// It could not be looked at.
-    Failed {
-        environment: String,
-        message: String,
-    },
-}
-
-impl Look {
-    pub(super) fn planned(session: Session, plan: Plan, refusals: Vec<Refusal>) -> Self {
-        Self::Planned {
-            headline: session.headline("drift"),
-            session: Box::new(session),
-            plan: Box::new(plan),
-            refusals,
-        }
-    }
-
-    pub(super) fn failed(environment: String, message: String) -> Self {
-        Self::Failed {
-            environment,
-            message,
-        }
-    }
-
-    fn has_drift(&self) -> bool {
-        matches!(self, Self::Planned { plan, .. } if !plan.is_converged())
-    }
-
-    /// One line for each difference, by which a later run tells whether something new has joined.
-    fn items(&self) -> Vec<String> {
-        let Self::Planned { plan, headline, .. } = self else {
-            return Vec::new();
-        };
-        let environment = &headline.environment;
-        let changes = plan.changes().into_iter().map(|change| {
-            // What it should be is part of a difference, also of a secret, of which only the name is known.
-            let lines: Vec<String> = change
-                .lines
-                .iter()
-                .map(|line| serde_json::to_string(line).unwrap_or_default())
-                .collect();
-            let (verb, address) = (change.verb.word(), &change.address);
-            format!("{environment} {verb} {address} {}", lines.join(","))
-        });
-        let blocked = plan.blocked.iter().map(|blocked| &blocked.address);
-        let deferred = plan.deferred.iter().map(|deferred| &deferred.address);
-        let left = blocked
-            .chain(deferred)
-            .map(|address| format!("{environment} left {address}"));
-        changes.chain(left).collect()
-    }
+/// One line for each difference, by which a later run tells whether something new has joined.
+fn drift_items(planned: &PlannedEnvironment) -> Vec<String> {
+    let PlannedEnvironment { plan, headline, .. } = planned;
+    let environment = &headline.environment;
+    let changes = plan.changes().into_iter().map(|change| {
+        // What a value should be is part of a difference. A hash of it is public, so a known secret is no part of it.
+        let lines: Vec<String> = change
+            .lines
+            .iter()
+            .map(|line| redact(&serde_json::to_string(line).unwrap_or_default()))
+            .collect();
+        let (verb, address) = (change.verb.word(), &change.address);
+        format!("{environment} {verb} {address} {}", lines.join(","))
+    });
+    let blocked = plan.blocked.iter().map(|blocked| &blocked.address);
+    let deferred = plan.deferred.iter().map(|deferred| &deferred.address);
+    let left = blocked
+        .chain(deferred)
+        .map(|address| format!("{environment} left {address}"));
+    changes.chain(left).collect()
 }
 
 /// The looks as Markdown, of at most `budget` bytes.
-pub(super) fn render_looks(looks: &[Look], more: Option<&str>, budget: usize) -> String {
-    let results: Vec<EnvironmentResult<'_>> = looks
-        .iter()
-        .map(|look| match look {
-            Look::Planned {
-                plan,
-                refusals,
-                headline,
-                ..
-            } => EnvironmentResult::Planned {
-                plan,
-                refusals,
-                headline,
-            },
-            Look::Failed {
-                environment,
-                message,
-            } => EnvironmentResult::Failed {
-                environment,
-                message,
-            },
-        })
-        .collect();
-    environments_comment(&results, true, more, budget)
+pub(super) fn render_looks(looks: &[EnvironmentLook], more: Option<&str>, budget: usize) -> String {
+    with_results(looks, |results| {
+        environments_comment(results, true, more, budget)
+    })
 }
 
 /// What the issue says besides the drift.
@@ -124,17 +64,13 @@ pub(super) struct IssueResult {
 /// When the run itself cannot be read.
 pub(super) async fn update(
     context: &CommandContext<'_>,
-    looks: &[Look],
+    looks: &[EnvironmentLook],
 ) -> Result<IssueResult, CommandError> {
     let Some(run) = github::current_run(&context.env_vars)? else {
         context.ui.print(&render_looks(looks, None, ISSUE_BUDGET))?;
         return Ok(IssueResult::default());
     };
-    let sandbox_url = looks.iter().find_map(|look| match look {
-        Look::Planned { session, .. } => session.sandbox_url(),
-        Look::Failed { .. } => None,
-    });
-    let client = match github::client(context, &run, sandbox_url) {
+    let client = match github::client(context, &run, look::sandbox_url(looks)) {
         Ok(client) => client,
         Err(error) => {
             warn(context, &error);
@@ -197,24 +133,23 @@ fn switched_off(workflow: &WorkflowState) -> String {
 }
 
 fn report(
-    looks: &[Look],
+    looks: &[EnvironmentLook],
     disabled: &[WorkflowState],
     run_url: &str,
     knows_workflows: bool,
 ) -> DriftReport {
-    let mut items: BTreeSet<String> = looks.iter().flat_map(Look::items).collect();
+    let planned: Vec<&PlannedEnvironment> =
+        looks.iter().filter_map(EnvironmentLook::planned).collect();
+    let mut items: BTreeSet<String> = planned.iter().flat_map(|one| drift_items(one)).collect();
     items.extend(
         disabled
             .iter()
             .map(|workflow| format!("workflow {} {}", workflow.path, workflow.state)),
     );
-    let drifted: Vec<&str> = looks
+    let drifted: Vec<&str> = planned
         .iter()
-        .filter(|look| look.has_drift())
-        .filter_map(|look| match look {
-            Look::Planned { headline, .. } => Some(headline.environment.as_str()),
-            Look::Failed { .. } => None,
-        })
+        .filter(|one| !one.plan.is_converged())
+        .map(|one| one.headline.environment.as_str())
         .collect();
     let title = match (drifted.as_slice(), disabled) {
         ([], [_, ..]) => "Workflows are switched off".to_owned(),
@@ -229,26 +164,16 @@ fn report(
         "{workflows}{separator}{}\n<sub>Close this issue as not planned to accept what it shows.</sub>\n",
         render_looks(looks, Some(run_url), ISSUE_BUDGET)
     );
-    let failed = looks.iter().any(|look| matches!(look, Look::Failed { .. }));
     DriftReport {
         items,
         title: github::clean(&title),
         text: github::clean(&text),
-        project: looks
-            .iter()
-            .find_map(|look| match look {
-                Look::Planned { headline, .. } => Some(headline.project.clone()),
-                Look::Failed { .. } => None,
-            })
-            .unwrap_or_default(),
+        project: look::project(looks),
         environments: looks
             .iter()
-            .map(|look| match look {
-                Look::Planned { headline, .. } => headline.environment.clone(),
-                Look::Failed { environment, .. } => environment.clone(),
-            })
+            .map(|look| look.environment().to_owned())
             .collect(),
-        is_complete: knows_workflows && !failed,
+        is_complete: knows_workflows && planned.len() == looks.len(),
     }
 }
 

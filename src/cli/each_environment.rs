@@ -50,10 +50,7 @@ pub(super) async fn run(
             Ok(code) => code,
             Err(failure) => failure.print(context.ui),
         };
-        worst = match (worst, code) {
-            (exit::ERROR, _) | (_, exit::ERROR) => exit::ERROR,
-            (a, b) => a.max(b),
-        };
+        worst = exit::worst(worst, code);
     }
     Ok(worst)
 }

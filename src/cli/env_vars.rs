@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::register_secret;
+use crate::model::{contains_secret, register_secret};
 
 /// The names of the variables that trimtab reads.
 pub(super) mod names {
@@ -109,6 +109,12 @@ impl EnvVars {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// The names of the variables whose values are known to be secret.
+    pub(super) fn secret_names(&self) -> Vec<String> {
+        let secret = self.0.iter().filter(|(_, value)| contains_secret(value));
+        secret.map(|(name, _)| name.clone()).collect()
     }
 
     /// All variables, for the sources of secrets.

@@ -13,7 +13,7 @@ use crate::{
 use trimtab_sandbox::StartError;
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CommandError {
     message: String,
     hint: Option<String>,

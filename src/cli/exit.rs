@@ -13,6 +13,15 @@ pub const REFUSED: u8 = 3;
 /// Some steps were not done, or a signal has ended a run that may have written: run the same command again.
 pub const INCOMPLETE: u8 = 4;
 
+/// The exit code of two commands in one: an error is worse than any other outcome.
+pub(super) fn worst(first: u8, second: u8) -> u8 {
+    if first == ERROR || second == ERROR {
+        ERROR
+    } else {
+        first.max(second)
+    }
+}
+
 /// The exit code of an operation.
 pub(super) fn code(completion: Completion) -> u8 {
     match completion {

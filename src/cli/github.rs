@@ -34,7 +34,8 @@ pub(super) fn current_run(env_vars: &EnvVars) -> Result<Option<GitHubRun>, Comma
     Ok(GitHubRun::from_variables(|name| env_vars.get(name), &event))
 }
 
-fn read_event(file: &Path) -> Result<Value, CommandError> {
+/// Reads the event that started a run of GitHub Actions.
+pub(super) fn read_event(file: &Path) -> Result<Value, CommandError> {
     let wrong = |why: String| {
         CommandError::new(format!(
             "cannot read {}, which is {}: {why}",
@@ -83,23 +84,32 @@ pub(super) fn client(
 
 /// Adds a text to the summary of the step, if there is one. A summary that cannot be written is only a warning.
 pub(super) fn append_summary(context: &CommandContext<'_>, text: &str) {
-    let Some(file) = context.env_vars.get(names::GITHUB_SUMMARY) else {
-        return;
-    };
     let text = format!("{}\n", clean(text).trim_end());
-    append(context, file, names::GITHUB_SUMMARY, &text);
+    if let Err(error) = append(context, names::GITHUB_SUMMARY, &text) {
+        context.ui.eprint(&format!("warning: {error}"));
+    }
+}
+
+/// Sets outputs of the step, if it can have some. Outputs that cannot be set are only a warning.
+pub(super) fn set_outputs(context: &CommandContext<'_>, outputs: &BTreeMap<String, String>) {
+    if let Err(error) = write_outputs(context, outputs) {
+        context.ui.eprint(&format!("warning: {error}"));
+    }
 }
 
 /// Sets outputs of the step, if it can have some.
-pub(super) fn set_outputs(context: &CommandContext<'_>, outputs: &BTreeMap<String, String>) {
-    let Some(file) = context.env_vars.get(names::GITHUB_OUTPUT) else {
-        return;
-    };
+///
+/// # Errors
+/// When the runner's file cannot be written to.
+pub(super) fn write_outputs(
+    context: &CommandContext<'_>,
+    outputs: &BTreeMap<String, String>,
+) -> Result<(), CommandError> {
     let text: String = outputs
         .iter()
         .map(|(name, value)| format_output(&output_name(name), &clean(value)))
         .collect();
-    append(context, file, names::GITHUB_OUTPUT, &text);
+    append(context, names::GITHUB_OUTPUT, &text)
 }
 
 /// The name of an output for an environment: GitHub allows letters, digits, `-` and `_`.
@@ -110,8 +120,12 @@ fn output_name(name: &str) -> String {
         .collect()
 }
 
-/// One output in the runner's format. The delimiter is a hash of the value, which no value holds.
+/// One output in the runner's format. A value of several lines has a delimiter, which is a hash of the value, so that no value
+/// holds its own.
 fn format_output(name: &str, value: &str) -> String {
+    if !value.contains(['\n', '\r']) {
+        return format!("{name}={value}\n");
+    }
     let delimiter: String = Sha256::digest(value.as_bytes())[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -124,18 +138,21 @@ pub(super) fn clean(text: &str) -> String {
     sanitize_output(&redact_output(text)).into_owned()
 }
 
-/// Appends to a file of the runner in one write, since steps of one job may share it.
-fn append(context: &CommandContext<'_>, file: &str, variable: &str, text: &str) {
-    let written = OpenOptions::new()
+/// Appends to the file that a variable of the runner names, in one write, since steps of one job may share it.
+fn append(context: &CommandContext<'_>, variable: &str, text: &str) -> Result<(), CommandError> {
+    let Some(file) = context.env_vars.get(variable) else {
+        return Ok(());
+    };
+    OpenOptions::new()
         .create(true)
         .append(true)
         .open(file)
-        .and_then(|mut out| out.write_all(text.as_bytes()));
-    if let Err(error) = written {
-        context.ui.eprint(&format!(
-            "warning: cannot write to {variable}, which is {file}: {error}"
-        ));
-    }
+        .and_then(|mut out| out.write_all(text.as_bytes()))
+        .map_err(|error| {
+            CommandError::new(format!(
+                "cannot write to {variable}, which is {file}: {error}"
+            ))
+        })
 }
 
 /// The place of a value in the repository, for an annotation.
@@ -170,6 +187,7 @@ mod tests {
 
     #[test]
     fn outputs_cannot_be_ended_from_inside() {
+        assert_eq!(format_output("expect", "a=b<<c"), "expect=a=b<<c\n");
         let text = format_output("expect", "a\nb");
         let lines: Vec<&str> = text.lines().collect();
         let delimiter = lines[0].strip_prefix("expect<<").unwrap();

@@ -104,6 +104,17 @@ fn load(context: &CommandContext<'_>, args: &Init) -> Result<LoadedEnvironment, 
     )
 }
 
+fn ask_org(context: &CommandContext<'_>, args: &Init) -> Result<String, CommandError> {
+    let question = "The organization on Fly (`fly orgs list`)";
+    ask(
+        context,
+        args.org.as_ref(),
+        "--org",
+        question,
+        Some("personal"),
+    )
+}
+
 /// A manifest around a fly.toml.
 fn keep_fly_toml(
     context: &CommandContext<'_>,
@@ -116,13 +127,7 @@ fn keep_fly_toml(
     let app = init::app_name_in(file);
     let default = app.as_deref().map(ManifestHead::slug);
     let project = ask_project(context, args, default)?;
-    let org = ask(
-        context,
-        args.org.as_ref(),
-        "--org",
-        "The organization on Fly (`fly orgs list`)",
-        Some("personal"),
-    )?;
+    let org = ask_org(context, args)?;
     let key = app.as_deref().map_or_else(
         || "web".to_owned(),
         |app| ManifestHead::key_of(app, &project, &args.environment),
@@ -167,13 +172,7 @@ fn describe_new(context: &CommandContext<'_>, args: &Init) -> Result<String, Com
     // Nothing says what a new app is, so without a terminal every option is needed.
     let default = default.filter(|_| context.ui.is_interactive());
     let project = ask_project(context, args, default)?;
-    let org = ask(
-        context,
-        args.org.as_ref(),
-        "--org",
-        "The organization on Fly (`fly orgs list`)",
-        Some("personal"),
-    )?;
+    let org = ask_org(context, args)?;
     let default = format!("{project}-web-{}", args.environment);
     let name = ask(
         context,

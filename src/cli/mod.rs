@@ -29,6 +29,7 @@ mod graph;
 mod init;
 mod input_args;
 mod log;
+mod look;
 mod permissions;
 mod plan;
 mod plan_comment;

@@ -9,7 +9,9 @@ use super::{
     CommandContext, CommandError, commit,
     connect::token_variable,
     console::warn_of_unused_permissions,
-    exit, github, plan_comment, plan_file,
+    exit, github,
+    look::{self, EnvironmentLook, PlannedEnvironment, with_results},
+    plan_comment, plan_file,
     session::{InputArgs, PlanningArgs, Session, TargetArgs, global_command_args, load_manifest},
 };
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
     model::Address,
     ops::check_known_addresses,
     plan::{Plan, Refusal, refusals},
-    render::{self, Headline, markdown::EnvironmentResult},
+    render::{self, Headline},
 };
 
 /// Show what `apply` would do, in order.
@@ -68,81 +70,6 @@ pub(super) enum PlanFormat {
     TfJson,
 }
 
-/// One environment, looked at.
-pub(super) struct PlannedEnvironment {
-    pub(super) session: Session,
-    pub(super) plan: Plan,
-    pub(super) refusals: Vec<Refusal>,
-    pub(super) headline: Headline,
-}
-
-/// What became of one environment.
-pub(super) enum PlanOutcome {
-    Planned(Box<PlannedEnvironment>),
-    /// It was left out, for this reason.
-    NotPlanned {
-        environment: String,
-        reason: String,
-    },
-    Failed {
-        environment: String,
-        error: CommandError,
-    },
-}
-
-impl PlanOutcome {
-    /// The same for a renderer. `message` holds the text of an error.
-    pub(super) fn to_result<'a>(&'a self, message: &'a str) -> EnvironmentResult<'a> {
-        match self {
-            Self::Planned(planned) => EnvironmentResult::Planned {
-                plan: &planned.plan,
-                refusals: &planned.refusals,
-                headline: &planned.headline,
-            },
-            Self::NotPlanned {
-                environment,
-                reason,
-            } => EnvironmentResult::NotPlanned {
-                environment,
-                reason,
-            },
-            Self::Failed { environment, .. } => EnvironmentResult::Failed {
-                environment,
-                message,
-            },
-        }
-    }
-
-    /// The environment; where its manifest cannot be read, the name under which it was asked for.
-    pub(super) fn environment(&self) -> &str {
-        match self {
-            Self::Planned(planned) => &planned.headline.environment,
-            Self::NotPlanned { environment, .. } | Self::Failed { environment, .. } => environment,
-        }
-    }
-
-    fn message(&self) -> String {
-        match self {
-            Self::Failed { error, .. } => error.summary(),
-            _ => String::new(),
-        }
-    }
-}
-
-/// Renders all outcomes.
-pub(super) fn with_results<T>(
-    outcomes: &[PlanOutcome],
-    render: impl FnOnce(&[EnvironmentResult<'_>]) -> T,
-) -> T {
-    let messages: Vec<String> = outcomes.iter().map(PlanOutcome::message).collect();
-    let results: Vec<EnvironmentResult<'_>> = outcomes
-        .iter()
-        .zip(&messages)
-        .map(|(outcome, message)| outcome.to_result(message))
-        .collect();
-    render(&results)
-}
-
 impl PlanFormat {
     /// Prints the plan in this format.
     fn print(
@@ -181,11 +108,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &PlanArgs) -> Result
     }
     let outcomes = look_at_all(context, args).await;
     let result = show(context, args, &outcomes).await;
-    for outcome in outcomes {
-        if let PlanOutcome::Planned(planned) = outcome {
-            planned.session.close().await;
-        }
-    }
+    look::close(outcomes).await;
     result
 }
 
@@ -222,7 +145,7 @@ impl PlanArgs {
 }
 
 /// Looks at all environments at once.
-async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<PlanOutcome> {
+async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<EnvironmentLook> {
     let mut opened = Vec::new();
     // One after the other: with the embedded sandbox the first one starts it, and the others find it running.
     let mut names = args.names.clone();
@@ -236,17 +159,17 @@ async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<PlanO
         let session = match opened {
             Ok(Ok(session)) => session,
             Ok(Err(reason)) => {
-                return PlanOutcome::NotPlanned {
+                return EnvironmentLook::NotPlanned {
                     environment,
                     reason,
                 };
             }
-            Err(error) => return PlanOutcome::Failed { environment, error },
+            Err(error) => return EnvironmentLook::Failed { environment, error },
         };
         match look(context, args, &session).await {
             Ok((plan, refusals)) => {
                 let headline = session.headline("plan");
-                PlanOutcome::Planned(Box::new(PlannedEnvironment {
+                EnvironmentLook::Planned(Box::new(PlannedEnvironment {
                     session,
                     plan,
                     refusals,
@@ -255,7 +178,7 @@ async fn look_at_all(context: &CommandContext<'_>, args: &PlanArgs) -> Vec<PlanO
             }
             Err(error) => {
                 session.close().await;
-                PlanOutcome::Failed { environment, error }
+                EnvironmentLook::Failed { environment, error }
             }
         }
     });
@@ -296,7 +219,7 @@ async fn look(
 async fn show(
     context: &CommandContext<'_>,
     args: &PlanArgs,
-    outcomes: &[PlanOutcome],
+    outcomes: &[EnvironmentLook],
 ) -> Result<u8, CommandError> {
     let mut worst = exit::OK;
     for (index, outcome) in outcomes.iter().enumerate() {
@@ -304,8 +227,8 @@ async fn show(
             context.ui.print("\n")?;
         }
         let code = match outcome {
-            PlanOutcome::Planned(planned) => print_plan(context, args, planned)?,
-            PlanOutcome::NotPlanned {
+            EnvironmentLook::Planned(planned) => print_plan(context, args, planned)?,
+            EnvironmentLook::NotPlanned {
                 environment,
                 reason,
             } => {
@@ -314,12 +237,9 @@ async fn show(
                     .eprint(&format!("{environment}: not planned here, {reason}"));
                 exit::OK
             }
-            PlanOutcome::Failed { error, .. } => error.print(context.ui),
+            EnvironmentLook::Failed { error, .. } => error.print(context.ui),
         };
-        worst = match (worst, code) {
-            (exit::ERROR, _) | (_, exit::ERROR) => exit::ERROR,
-            (a, b) => a.max(b),
-        };
+        worst = exit::worst(worst, code);
     }
     if context.ui.is_github() {
         github::append_summary(
@@ -328,12 +248,13 @@ async fn show(
                 render::markdown::environments_summary(results, false)
             }),
         );
-        github::set_outputs(context, &outputs(context, outcomes));
+        github::set_outputs(context, &outputs(outcomes));
     }
     if args.comment {
         plan_comment::write(context, outcomes).await?;
     }
-    let is_left_out = |outcome: &PlanOutcome| matches!(outcome, PlanOutcome::NotPlanned { .. });
+    let is_left_out =
+        |outcome: &EnvironmentLook| matches!(outcome, EnvironmentLook::NotPlanned { .. });
     if outcomes.iter().all(is_left_out) {
         // A required check must not be green for ever because a secret's name is misspelt.
         return Err(CommandError::new("no environment was planned")
@@ -412,11 +333,11 @@ fn write_plan_file(
 
 /// The outputs of a step on GitHub: for each environment the id of its plan and whether it changes anything, and for the step
 /// whether any does. A step with one environment also has its id as `expect`.
-fn outputs(context: &CommandContext<'_>, outcomes: &[PlanOutcome]) -> BTreeMap<String, String> {
+fn outputs(outcomes: &[EnvironmentLook]) -> BTreeMap<String, String> {
     let mut outputs = BTreeMap::new();
     let mut has_changes = false;
     for outcome in outcomes {
-        let PlanOutcome::Planned(planned) = outcome else {
+        let EnvironmentLook::Planned(planned) = outcome else {
             continue;
         };
         let environment = &planned.headline.environment;
@@ -431,13 +352,13 @@ fn outputs(context: &CommandContext<'_>, outcomes: &[PlanOutcome]) -> BTreeMap<S
     }
     let is_complete = outcomes
         .iter()
-        .all(|outcome| matches!(outcome, PlanOutcome::Planned(_)));
+        .all(|outcome| matches!(outcome, EnvironmentLook::Planned(_)));
     // Without a plan of each, nothing may be concluded from "no changes".
     if is_complete || has_changes {
         outputs.insert("changes".to_owned(), has_changes.to_string());
     }
     // The commit that the manifests are of, so that the next job checks out the same one even where a branch has moved.
-    if let Ok(commit) = commit::head_commit(&context.env_vars) {
+    if let Ok(commit) = commit::head_commit() {
         outputs.insert("commit".to_owned(), commit);
     }
     outputs

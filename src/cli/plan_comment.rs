@@ -3,7 +3,7 @@
 use super::{
     CommandContext, CommandError,
     github::{self, annotation_place},
-    plan::{PlanOutcome, with_results},
+    look::{self, EnvironmentLook, with_results},
 };
 use crate::{
     github::{CommentMark, CommentOutcome, GitHubRun, MarkKind, post_comment},
@@ -19,7 +19,7 @@ use crate::{
 /// When the run itself cannot be read. What GitHub refuses is only a warning: the plan is in the log and in the summary.
 pub(super) async fn write(
     context: &CommandContext<'_>,
-    outcomes: &[PlanOutcome],
+    outcomes: &[EnvironmentLook],
 ) -> Result<(), CommandError> {
     let run = github::current_run(&context.env_vars)?;
     let more = run.as_ref().map(|run| run.run_url.as_str());
@@ -52,11 +52,7 @@ pub(super) async fn write(
     };
     let mark = plan_mark(&run, &request.head_sha, outcomes);
     let outcome = async {
-        let sandbox_url = outcomes.iter().find_map(|outcome| match outcome {
-            PlanOutcome::Planned(planned) => planned.session.sandbox_url(),
-            _ => None,
-        });
-        let client = github::client(context, &run, sandbox_url)?;
+        let client = github::client(context, &run, look::sandbox_url(outcomes))?;
         Ok::<_, CommandError>(post_comment(&client, request.number, &mark, &text).await?)
     };
     match outcome.await {
@@ -86,13 +82,13 @@ fn describe(outcome: CommentOutcome) -> &'static str {
 }
 
 /// The mark, with the ids of the plans that `apply` would accept.
-fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[PlanOutcome]) -> CommentMark {
+fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[EnvironmentLook]) -> CommentMark {
     let mut mark = CommentMark::new(MarkKind::Plan, run.repository_id, run.run_id);
     mark.head = head_sha.to_owned();
+    mark.project = look::project(outcomes);
     for outcome in outcomes {
         mark.environments.insert(outcome.environment().to_owned());
-        if let PlanOutcome::Planned(planned) = outcome {
-            mark.project.clone_from(&planned.headline.project);
+        if let Some(planned) = outcome.planned() {
             let id = planned.plan.review_id().to_string();
             mark.expect.insert(planned.headline.environment.clone(), id);
         }
@@ -101,10 +97,10 @@ fn plan_mark(run: &GitHubRun, head_sha: &str, outcomes: &[PlanOutcome]) -> Comme
 }
 
 /// Shows the changes at the lines that they come from.
-fn annotate(context: &CommandContext<'_>, outcomes: &[PlanOutcome]) {
+fn annotate(context: &CommandContext<'_>, outcomes: &[EnvironmentLook]) {
     let mut annotations = Annotations::default();
     for outcome in outcomes {
-        if let PlanOutcome::Planned(planned) = outcome {
+        if let Some(planned) = outcome.planned() {
             let loaded = &planned.session.workspace.loaded;
             annotations.add_plan(
                 &planned.headline.environment,

@@ -77,7 +77,7 @@ async fn look_up(
         .ok_or_else(|| CommandError::new("this is no run of GitHub Actions"))?;
     let client = github::client(context, &run, session.sandbox_url())?;
     // A job may check out another commit than that of the event.
-    let commit = commit::head_commit(&context.env_vars).unwrap_or_else(|_| run.sha.clone());
+    let commit = commit::head_commit().unwrap_or_else(|_| run.sha.clone());
     let mark = &session.desired().meta.mark;
     let find = async |commit: &str| {
         find_reviewed_plan(

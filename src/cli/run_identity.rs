@@ -1,7 +1,7 @@
 //! Who runs this process, from environment variables: what others read on our leases and on the environment lock.
 
 use super::env_vars::{EnvVars, names};
-use crate::ops::RunIdentity;
+use crate::{github::run_url, ops::RunIdentity};
 
 /// Reads who runs this process from the environment variables of shells and pipelines.
 pub(super) fn from_environment(env_vars: &EnvVars) -> RunIdentity {
@@ -15,7 +15,7 @@ pub(super) fn from_environment(env_vars: &EnvVars) -> RunIdentity {
 /// The URL of the pipeline run, where the pipeline names one.
 fn pipeline_run_url(env_vars: &EnvVars) -> Option<String> {
     let [server, repository, id] = names::GITHUB_RUN_PARTS.map(|name| env_vars.get(name));
-    Some(format!("{}/{}/actions/runs/{}", server?, repository?, id?))
+    Some(run_url(server?, repository?, id?))
 }
 
 fn user_name(env_vars: &EnvVars) -> &str {

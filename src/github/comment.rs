@@ -6,7 +6,7 @@
 use super::mark::{CommentMark, without_mark};
 use crate::clouds::{
     CloudError, ErrorKind,
-    github::{GitHubClient, IssueComment},
+    github::{GitHubClient, IssueComment, User},
 };
 
 /// The author of comments that are made with the token of a job.
@@ -43,7 +43,7 @@ fn own_comments<'a>(
 ) -> Vec<(&'a IssueComment, CommentMark)> {
     let mut own: Vec<(&IssueComment, CommentMark)> = comments
         .iter()
-        .filter(|comment| is_author(comment, login))
+        .filter(|comment| is_author(comment.user.as_ref(), login))
         .filter_map(|comment| Some((comment, CommentMark::parse(comment.body.as_deref()?)?)))
         .filter(|(_, found)| found.is_about_same(mark))
         .collect();
@@ -51,10 +51,9 @@ fn own_comments<'a>(
     own
 }
 
-/// Whether a comment was made by the owner of the token, or by the token of a job. Anybody can write a mark.
-pub(super) fn is_author(comment: &IssueComment, login: &str) -> bool {
-    let author = comment.user.as_ref().map(|user| user.login.as_str());
-    author.is_some_and(|author| author == login || author == ACTIONS_BOT)
+/// Whether a text was written by the owner of the token, or by the token of a job. Anybody can write a mark.
+pub(super) fn is_author(author: Option<&User>, login: &str) -> bool {
+    author.is_some_and(|author| author.login == login || author.login == ACTIONS_BOT)
 }
 
 /// Decides from the comments that are there. `body` begins with the line of `mark`.
@@ -167,7 +166,6 @@ async fn remove_others(client: &GitHubClient, keep: u64, own: Vec<(&IssueComment
 #[cfg(test)]
 mod tests {
     use super::{super::mark::MarkKind, *};
-    use crate::clouds::github::User;
 
     fn mark(head: &str, run_id: u64) -> CommentMark {
         CommentMark {

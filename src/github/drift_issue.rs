@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    comment::viewer_login,
+    comment::{is_author, viewer_login},
     mark::{CommentMark, MarkKind, without_mark},
 };
 use crate::clouds::{
@@ -108,13 +108,9 @@ fn own_issues<'a>(
     login: &str,
     mark: &CommentMark,
 ) -> Vec<(&'a Issue, CommentMark)> {
-    let is_own = |issue: &Issue| {
-        let author = issue.user.as_ref().map(|user| user.login.as_str());
-        author.is_some_and(|author| author == login || author == "github-actions[bot]")
-    };
     issues
         .iter()
-        .filter(|issue| is_own(issue))
+        .filter(|issue| is_author(issue.user.as_ref(), login))
         .filter_map(|issue| Some((issue, CommentMark::parse(issue.body.as_deref()?)?)))
         .filter(|(_, found)| found.is_about_same(mark))
         .collect()

@@ -14,4 +14,4 @@ pub use comment::{CommentOutcome, post_comment};
 pub use drift_issue::{DriftReport, IssueOutcome, update_drift_issue};
 pub use mark::{CommentMark, MarkKind};
 pub use reviewed::{ReviewedPlan, find_reviewed_plan};
-pub use run::{GitHubRun, PullRequestContext, WhyNoComment};
+pub use run::{GitHubRun, PullRequestContext, WhyNoComment, run_url};

@@ -88,7 +88,7 @@ fn choose(
     let number = request.number;
     let mut marks: Vec<(u64, CommentMark)> = comments
         .iter()
-        .filter(|comment| is_author(comment, login))
+        .filter(|comment| is_author(comment.user.as_ref(), login))
         .filter_map(|comment| Some((comment.id, CommentMark::parse(comment.body.as_deref()?)?)))
         .filter(|(_, mark)| mark.kind == MarkKind::Plan && mark.repository_id == repository_id)
         .filter(|(_, mark)| mark.project == project)
@@ -119,20 +119,15 @@ fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clouds::github::{IssueState, PullRequestHead, User};
+    use crate::clouds::github::{PullRequestHead, User};
 
     fn request(head: &str) -> PullRequest {
         PullRequest {
             number: 42,
-            state: IssueState::Closed,
-            draft: false,
             merged_at: Some("2026-01-01T00:00:00Z".to_owned()),
             head: PullRequestHead {
                 sha: head.to_owned(),
-                branch: "topic".to_owned(),
-                repo: None,
             },
-            user: None,
         }
     }
 

@@ -27,6 +27,12 @@ pub struct GitHubRun {
     pub pull_request: Option<PullRequestContext>,
 }
 
+/// The address of the page of a run.
+#[must_use]
+pub fn run_url(server: &str, repository: &str, run_id: &str) -> String {
+    format!("{server}/{repository}/actions/runs/{run_id}")
+}
+
 /// The pull request of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestContext {
@@ -91,7 +97,7 @@ impl GitHubRun {
                 .unwrap_or_default(),
             sha: get("GITHUB_SHA").unwrap_or_default().to_owned(),
             run_id: run_id.parse().unwrap_or_default(),
-            run_url: format!("{server}/{repository}/actions/runs/{run_id}"),
+            run_url: run_url(server, &repository, run_id),
             event_name: get("GITHUB_EVENT_NAME").unwrap_or_default().to_owned(),
             pull_request: pull_request_of(event, &repository),
             repository,

@@ -6,7 +6,7 @@ pub mod doctor;
 mod environment_lock;
 mod error;
 mod frontend;
-mod git;
+pub mod git;
 mod goal;
 mod identity;
 mod images;

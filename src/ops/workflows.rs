@@ -245,15 +245,23 @@ impl WorkflowRepository {
 
     /// Refuses a folder that a link leads out of the repository.
     fn check_folder(&self) -> Result<(), OperationError> {
-        let folder = self.root.join(WORKFLOWS);
-        let real = std::fs::canonicalize(&folder);
-        match real {
-            Ok(real) if real != folder => Err(OperationError::invalid(
-                format!("{} is a link to {}", folder.display(), real.display()),
-                "make it a folder: workflows are only written inside the repository",
-            )),
-            _ => Ok(()),
+        let workflows = self.root.join(WORKFLOWS);
+        // Also the folder around it: where that is a link, the inner one may be made elsewhere.
+        let folders = workflows
+            .ancestors()
+            .take_while(|folder| *folder != self.root);
+        for folder in folders {
+            match std::fs::canonicalize(folder) {
+                Ok(real) if real != *folder => {
+                    return Err(OperationError::invalid(
+                        format!("{} is a link to {}", folder.display(), real.display()),
+                        "make it a folder: workflows are only written inside the repository",
+                    ));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// The names of the files that may be trimtab's.

@@ -176,13 +176,16 @@ async fn docker_gets_secrets_in_its_environment_alone() {
     let secret = "npm-canary-0123456789";
     let variables = [
         ("NPM_TOKEN", secret),
-        ("FAKE_SAYS", "npm-canary-0123456789\n::error::no"),
+        ("GITHUB_TOKEN", "ghs_canary0123456789abcdefghijklmnopqrs"),
+        ("FAKE_TELLS", "1"),
+        ("FAKE_SAYS", "::error::no"),
     ];
     let image = workshop.unbuilt_image_with("web", &variables).await;
     let run = workshop.run("build test", &variables).await;
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(run.stdout, format!("web={image}@{DIGEST}\n"));
     assert!(!run.stderr.contains(secret), "{}", run.stderr);
+    assert!(run.stderr.contains("npm uses ‹secret›"), "{}", run.stderr);
     let calls = workshop.calls();
     let context = workshop.checkout().display().to_string();
     assert_eq!(
@@ -198,6 +201,15 @@ async fn docker_gets_secrets_in_its_environment_alone() {
             .contains(&format!("TRIMTAB_BUILD_SECRET_0={secret}"))
     );
     assert!(calls[0].env.contains(&"DOCKER_BUILDKIT=1".to_owned()));
+    // A builder runs programs of others: nothing else that is secret is in its environment.
+    for call in &calls {
+        let others = call.env.iter().filter(|one| {
+            one.starts_with("NPM_TOKEN=")
+                || one.starts_with("GITHUB_TOKEN=")
+                || one.starts_with("FLY_A")
+        });
+        assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
+    }
     assert_eq!(words(&calls[1].args), format!("push {image}"));
 
     let missing = workshop.run("build test --force", &[]).await;

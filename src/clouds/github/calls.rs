@@ -48,18 +48,6 @@ impl GitHubClient {
             .await
     }
 
-    /// All open pull requests.
-    ///
-    /// # Errors
-    /// When any page cannot be read.
-    pub async fn open_pull_requests(&self) -> Result<Vec<PullRequest>, CloudError> {
-        self.list(
-            "/pulls?state=open&per_page=100",
-            "list the open pull requests",
-        )
-        .await
-    }
-
     /// The pull requests that brought a commit, or that have it.
     ///
     /// # Errors

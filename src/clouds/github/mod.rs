@@ -21,7 +21,7 @@ pub use self::settings::{
 };
 pub use self::types::{
     Issue, IssueComment, IssueState, IssueStateReason, PullRequest, PullRequestHead, Repository,
-    RepositoryId, User, WorkflowState,
+    User, WorkflowState,
 };
 use super::{CloudError, CloudProvider, ErrorKind, endpoint, http::HttpClients};
 use crate::model::Secret;

@@ -44,19 +44,11 @@ pub struct IssueComment {
 pub struct PullRequest {
     /// Its number.
     pub number: u64,
-    /// Whether it is open.
-    pub state: IssueState,
-    /// Whether it is a draft.
-    #[serde(default)]
-    pub draft: bool,
     /// When it was merged.
     #[serde(default)]
     pub merged_at: Option<String>,
     /// The branch that it brings.
     pub head: PullRequestHead,
-    /// The author.
-    #[serde(default)]
-    pub user: Option<User>,
 }
 
 /// The branch of a pull request.
@@ -64,21 +56,6 @@ pub struct PullRequest {
 pub struct PullRequestHead {
     /// The newest commit.
     pub sha: String,
-    /// The branch's name.
-    #[serde(rename = "ref")]
-    pub branch: String,
-    /// The repository of the branch; absent when a fork was deleted.
-    #[serde(default)]
-    pub repo: Option<RepositoryId>,
-}
-
-/// A repository, as other objects refer to it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct RepositoryId {
-    /// Its id.
-    pub id: u64,
-    /// `owner/name`.
-    pub full_name: String,
 }
 
 /// Whether an issue or a pull request is open.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{BuildOptions, OperationError, group::BuildPaths};
-use crate::ops::git;
+use crate::ops::git::{self, GitError};
 
 /// The commit of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,6 @@ pub(super) struct BuildCommit {
     /// The root of the checkout; `None` without git.
     pub(super) root: Option<PathBuf>,
 }
-
-/// Why nothing is known without git.
-const NO_GIT: &str = "there is no git";
 
 /// Finds the commit that is checked out where the build's files are, or else the one that the pipeline names.
 pub(super) fn find(
@@ -42,10 +39,7 @@ pub(super) fn find(
         });
     }
     // A pipeline may have checked out another commit than the one that it names, so git's other errors are errors.
-    let has_no_checkout = head
-        .as_ref()
-        .err()
-        .is_none_or(|reason| reason == NO_GIT || reason.starts_with("not a git repository"));
+    let has_no_checkout = head.as_ref().err().is_none_or(GitError::is_no_repository);
     match options
         .commit
         .as_deref()
@@ -60,7 +54,8 @@ pub(super) fn find(
             format!(
                 "cannot tell which commit {} is: {}",
                 paths.context.display(),
-                head.err().unwrap_or_else(|| "it has no commit".to_owned())
+                head.err()
+                    .map_or_else(|| "it has no commit".to_owned(), |error| error.to_string())
             ),
             "an image is tagged with its commit: run it in a git checkout with a commit, or set GITHUB_SHA",
         )),
@@ -93,19 +88,8 @@ fn is_commit_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Runs git in a folder; the error is what it said.
-fn git(folder: &Path, args: &[impl AsRef<OsStr>]) -> Result<String, String> {
-    let output = git::command(folder)
-        .args(args)
-        .output()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => NO_GIT.to_owned(),
-            _ => error.to_string(),
-        })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let first = said.lines().next().unwrap_or("git failed");
-        return Err(first.trim_start_matches("fatal: ").to_owned());
-    }
-    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+/// Runs git in a folder. What it prints are ids and paths.
+fn git(folder: &Path, args: &[impl AsRef<OsStr>]) -> Result<String, GitError> {
+    let output = git::run(folder, args)?;
+    String::from_utf8(output).map_err(|error| GitError::Failed(error.to_string()))
 }

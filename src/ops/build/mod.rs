@@ -35,6 +35,8 @@ pub struct BuildOptions {
     pub is_pipeline: bool,
     /// The token that flyctl gets in its environment.
     pub fly_token: Secret,
+    /// The variables of this process that hold secrets: a builder runs programs of others, so it sees none of them.
+    pub withheld_variables: Vec<String>,
     /// Whether every image exists and nothing may be pushed, as in the embedded sandbox.
     pub is_sandbox: bool,
 }
@@ -250,7 +252,7 @@ impl<F: BuildFrontend> OneBuild<'_, F> {
                 image,
                 program: program.title(),
             });
-            match process::run(program, self.frontend).await {
+            match process::run(program, &self.options.withheld_variables, self.frontend).await {
                 Ok(Ended::Success) => {}
                 Ok(Ended::Interrupted) => {
                     return Err(OperationError::incomplete(

@@ -33,8 +33,12 @@ pub(super) enum Ended {
 }
 
 /// Runs a program to its end.
-pub(super) async fn run<F: BuildFrontend>(program: &Program, frontend: &F) -> io::Result<Ended> {
-    let mut child = spawn(program)?;
+pub(super) async fn run<F: BuildFrontend>(
+    program: &Program,
+    withheld_variables: &[String],
+    frontend: &F,
+) -> io::Result<Ended> {
+    let mut child = spawn(program, withheld_variables)?;
     let (sender, mut lines) = unbounded_channel();
     if let Some(stream) = child.stdout.take() {
         tokio::spawn(split_lines(stream, sender.clone()));
@@ -71,10 +75,14 @@ pub(super) async fn run<F: BuildFrontend>(program: &Program, frontend: &F) -> io
     })
 }
 
-fn spawn(program: &Program) -> io::Result<Child> {
+fn spawn(program: &Program, withheld_variables: &[String]) -> io::Result<Child> {
     let mut error = None;
     for name in program.names {
         let mut command = Command::new(name);
+        let removed = program.removed_env.iter().copied();
+        for variable in removed.chain(withheld_variables.iter().map(String::as_str)) {
+            command.env_remove(variable);
+        }
         command
             .args(&program.args)
             .envs(program.settings.iter().copied())
@@ -91,9 +99,6 @@ fn spawn(program: &Program) -> io::Result<Child> {
             // A group of its own, so that one signal reaches everything that it starts, once.
             .process_group(0)
             .kill_on_drop(true);
-        for name in program.removed_env {
-            command.env_remove(name);
-        }
         match command.spawn() {
             Ok(child) => return Ok(child),
             Err(failed) if failed.kind() == io::ErrorKind::NotFound => {

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use super::{
@@ -145,16 +144,10 @@ fn find_fly_tomls(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 /// What trimtab keeps beside the manifests, if git has it or would take it in. The sandbox keeps its own state out of git.
 #[must_use]
 pub fn check_ignored(folder: &Path) -> Option<DoctorFinding> {
-    let list = |options: &[&str]| {
-        let output = git::command(folder)
-            .args(["ls-files", "-z"])
-            .args(options)
-            .args(["--", ".trimtab"])
-            .stderr(Stdio::null())
-            .output();
+    let list = |option: &[&str]| {
+        let arguments = [&["ls-files", "-z"], option, &["--", ".trimtab"]].concat();
         // It fails where there is no repository, or no git.
-        let output = output.ok().filter(|output| output.status.success());
-        output.is_some_and(|output| !output.stdout.is_empty())
+        git::run(folder, &arguments).is_ok_and(|listed| !listed.is_empty())
     };
     let is_tracked = list(&["--cached"]);
     if !is_tracked && !list(&["--others", "--exclude-standard"]) {

@@ -22,10 +22,11 @@ name=${0##*/}
 {
   echo "call $name"
   printf 'arg %s\n' "$@"
-  env | grep -E '^(FLY_A|TRIMTAB_BUILD_SECRET|DOCKER_BUILDKIT)' | grep -v BASE_URL | sort | sed 's/^/env /'
+  env | grep -E '^(FLY_A|TRIMTAB_BUILD_SECRET|DOCKER_BUILDKIT|NPM_TOKEN|GITHUB_TOKEN)' | grep -v BASE_URL | sort | sed 's/^/env /'
 } >> "$FAKE_LOG"
 echo "fake output of $name" >&2
 if [ -n "$FAKE_SAYS" ]; then printf '%s\n' "$FAKE_SAYS"; fi
+if [ -n "$FAKE_TELLS" ]; then printf 'npm uses %s\n' "$TRIMTAB_BUILD_SECRET_0"; fi
 app='' label='' tag='' metadata=''
 words=("$@")
 while [ $# -gt 0 ]; do
